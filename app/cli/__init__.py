@@ -1,0 +1,1 @@
+"""The command line: one file per command. Works without Qt and without a display."""

@@ -1,0 +1,92 @@
+"""What a model said: instances of a frame, phase probabilities of a second. Never changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.core import validate
+from app.core.mask import Mask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """One object in one frame.
+
+    Attributes:
+        label: class key of the taxonomy or of the model's card, such as ``grasper``.
+        mask: its pixels, in the asset's raster.
+        score: confidence 0 to 1 of the model, None for a human's.
+        track: number of the object within the run or case, None when not tracked.
+    """
+
+    label: str
+    mask: Mask
+    score: float | None = None
+    track: int | None = None
+
+    def __post_init__(self) -> None:
+        validate.not_empty("Instance.label", self.label)
+        if self.score is not None:
+            validate.in_range("Instance.score", self.score, 0.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FramePrediction:
+    """All instances that a run found in one frame.
+
+    Attributes:
+        pts, index: which frame (see ``app.core.frame.Frame``).
+        instances: highest score first.
+        computed_ms: milliseconds that the frame took, decode excluded.
+    """
+
+    pts: int
+    index: int
+    instances: tuple[Instance, ...]
+    computed_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhasePrediction:
+    """Phase probabilities at one sampled frame (1 per second unless the card says otherwise).
+
+    Attributes:
+        pts, index: the frame that was looked at.
+        probabilities: one per class of the run, in the card's order, summing to 1.
+    """
+
+    pts: int
+    index: int
+    probabilities: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        validate.not_empty("PhasePrediction.probabilities", self.probabilities)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One model with its settings over one asset.
+
+    Attributes:
+        run_id: number within the case's prediction file.
+        asset_id: which asset was analysed.
+        model: the card's name.
+        task: the card's task, such as ``instance-segmentation``.
+        weights_sha256: hash of the checkpoint.
+        classes: class keys in output order.
+        settings: thresholds, input size, device and the like, for provenance.
+        sample_every: frames between two looked-at frames (1 = every frame), or 0 for 1 a second.
+        frames_expected: how many frames the finished run holds.
+        finished: the whole asset has been looked at.
+    """
+
+    run_id: int
+    asset_id: str
+    model: str
+    task: str
+    weights_sha256: str
+    classes: tuple[str, ...]
+    settings: dict[str, str | int | float | bool]
+    sample_every: int
+    frames_expected: int
+    finished: bool = False

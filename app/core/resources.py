@@ -1,0 +1,13 @@
+"""Where the data that ships with Trocar lies: beside the packages, frozen or not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+RESEARCH_USE_SHORT = "Research and education only"
+RESEARCH_USE = "Research use only. Do not use it to decide about a patient."
+
+
+def resources_dir() -> Path:
+    """The folder ``resources`` of this installation."""
+    return Path(__file__).resolve().parents[2] / "resources"

@@ -1,0 +1,164 @@
+"""A timeline: ordered phase segments of one asset that do not overlap. Times are pts."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from app.core import validate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """One phase from ``start_pts`` up to, not including, ``end_pts``."""
+
+    start_pts: int
+    end_pts: int
+    phase: str
+
+    def __post_init__(self) -> None:
+        validate.not_empty("Segment.phase", self.phase)
+        if self.end_pts <= self.start_pts:
+            raise ValueError(f"Segment: expected an end after {self.start_pts}, got {self.end_pts}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeline:
+    """Phase segments within [start_pts, end_pts). Gaps are time without a phase.
+
+    Every edit returns a new timeline; none merges neighbours of the same phase by itself, so
+    that a split stays a split until somebody merges it.
+    """
+
+    start_pts: int
+    end_pts: int
+    segments: tuple[Segment, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.end_pts <= self.start_pts:
+            raise ValueError("Timeline: expected an end after its start")
+        at = self.start_pts
+        for segment in self.segments:
+            if segment.start_pts < at:
+                raise ValueError("Timeline: segments overlap or are out of order")
+            at = segment.end_pts
+        if at > self.end_pts:
+            raise ValueError("Timeline: a segment ends after the timeline")
+
+    def index_at(self, pts: int) -> int | None:
+        """Index of the segment that contains ``pts``, None in a gap."""
+        i = bisect_right([s.start_pts for s in self.segments], pts) - 1
+        return i if i >= 0 and pts < self.segments[i].end_pts else None
+
+    def phase_at(self, pts: int) -> str | None:
+        """Phase key at ``pts``, None in a gap."""
+        i = self.index_at(pts)
+        return None if i is None else self.segments[i].phase
+
+    def painted(self, start_pts: int, end_pts: int, phase: str | None) -> Timeline:
+        """``phase`` (None: nothing) over [start_pts, end_pts), whatever lay there before."""
+        start, end = max(start_pts, self.start_pts), min(end_pts, self.end_pts)
+        if start >= end:
+            return self
+        kept: list[Segment] = []
+        for s in self.segments:
+            if s.start_pts < start:
+                kept.append(replace(s, end_pts=min(s.end_pts, start)))
+            if s.end_pts > end:
+                kept.append(replace(s, start_pts=max(s.start_pts, end)))
+        if phase is not None:
+            kept.append(Segment(start_pts=start, end_pts=end, phase=phase))
+        return self._with(sorted(kept, key=lambda s: s.start_pts))
+
+    def started(self, pts: int, phase: str) -> Timeline:
+        """``phase`` begins at ``pts`` and replaces the rest of what was there.
+
+        In a segment it takes the remainder of that segment; in a gap it runs to the next segment
+        or to the end (labelling by digit while playing).
+        """
+        i = self.index_at(pts)
+        if i is not None:
+            return self.painted(pts, self.segments[i].end_pts, phase)
+        later = [s.start_pts for s in self.segments if s.start_pts > pts]
+        return self.painted(pts, later[0] if later else self.end_pts, phase)
+
+    def split(self, pts: int) -> Timeline:
+        """Cut the segment at ``pts`` in two; unchanged in a gap or on a boundary."""
+        i = self.index_at(pts)
+        if i is None or self.segments[i].start_pts == pts:
+            return self
+        s = self.segments[i]
+        parts = [replace(s, end_pts=pts), replace(s, start_pts=pts)]
+        return self._with([*self.segments[:i], *parts, *self.segments[i + 1 :]])
+
+    def merged(self, i: int) -> Timeline:
+        """Segment ``i`` swallows the next one, with any gap between them."""
+        if not 0 <= i < len(self.segments) - 1:
+            return self
+        one = replace(self.segments[i], end_pts=self.segments[i + 1].end_pts)
+        return self._with([*self.segments[:i], one, *self.segments[i + 2 :]])
+
+    def relabelled(self, i: int, phase: str) -> Timeline:
+        """Segment ``i`` with another phase."""
+        return self._with(
+            [replace(s, phase=phase) if k == i else s for k, s in enumerate(self.segments)]
+        )
+
+    def removed(self, i: int) -> Timeline:
+        """Without segment ``i``: a gap stays."""
+        return self._with([s for k, s in enumerate(self.segments) if k != i])
+
+    def with_start(self, i: int, pts: int, min_length_pts: int = 1) -> Timeline:
+        """Move the start of segment ``i``; a neighbour that touched it follows.
+
+        The move stops ``min_length_pts`` short of swallowing either segment.
+        """
+        s = self.segments[i]
+        before = self.segments[i - 1] if i else None
+        touches = before is not None and before.end_pts == s.start_pts
+        if before is None:
+            low = self.start_pts
+        else:
+            low = before.start_pts + min_length_pts if touches else before.end_pts
+        pts = max(low, min(pts, s.end_pts - min_length_pts))
+        out = list(self.segments)
+        out[i] = replace(s, start_pts=pts)
+        if before is not None and touches:
+            out[i - 1] = replace(before, end_pts=pts)
+        return self._with(out)
+
+    def with_end(self, i: int, pts: int, min_length_pts: int = 1) -> Timeline:
+        """Move the end of segment ``i``; a neighbour that touched it follows."""
+        s = self.segments[i]
+        after = self.segments[i + 1] if i + 1 < len(self.segments) else None
+        if after is not None and after.start_pts == s.end_pts:
+            return self.with_start(i + 1, pts, min_length_pts)
+        high = self.end_pts if after is None else after.start_pts
+        pts = max(s.start_pts + min_length_pts, min(pts, high))
+        out = list(self.segments)
+        out[i] = replace(s, end_pts=pts)
+        return self._with(out)
+
+    def boundaries(self) -> tuple[int, ...]:
+        """Starts and ends of all segments, sorted, each once."""
+        return tuple(sorted({p for s in self.segments for p in (s.start_pts, s.end_pts)}))
+
+    def _with(self, segments: Sequence[Segment]) -> Timeline:
+        return replace(self, segments=tuple(segments))
+
+
+def disagreements(a: Timeline, b: Timeline) -> tuple[tuple[int, int], ...]:
+    """Stretches [start, end) where both timelines name a phase and not the same one."""
+    cuts = sorted({*a.boundaries(), *b.boundaries()})
+    out: list[tuple[int, int]] = []
+    for start, end in pairwise(cuts):
+        one, two = a.phase_at(start), b.phase_at(start)
+        if one is None or two is None or one == two:
+            continue
+        if out and out[-1][1] == start:
+            out[-1] = (out[-1][0], end)
+        else:
+            out.append((start, end))
+    return tuple(out)
