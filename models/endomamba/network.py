@@ -1,0 +1,320 @@
+"""EndoMamba: a video backbone that labels surgical phases frame by frame with a constant state.
+
+After Tian et al., "EndoMamba: An Efficient Foundation Model for Endoscopic Videos via Hierarchical
+Pre-training" (2025), and the released code, whose parameter names it keeps. The first half of the
+blocks reads each frame's tokens in both directions; the second half scans all tokens of all frames
+as one causal sequence, frame after frame, so that one state per layer is all a stream needs.
+
+Runs on the inference thread or in a training process; a network is used by one thread at a time.
+With one CPU core, set `torch.set_num_threads(1)`: the scan is serial, more threads only collide.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.endomamba.mixer import EXPAND, KERNEL_SIZE, STATE_SIZE, MambaMixer, full_precision
+from models.endomamba.state import State
+from models.errors import ModelError, OptionError
+
+IMAGE_MEAN_RGB = (0.485, 0.456, 0.406)
+"""Subtracted from RGB in [0, 1] before `forward` and `step` (ImageNet's mean)."""
+
+IMAGE_STD_RGB = (0.229, 0.224, 0.225)
+"""Divided by after the mean is subtracted (ImageNet's standard deviation)."""
+
+SIZES = {"tiny": (192, 24), "small": (384, 24), "middle": (576, 32)}
+"""Width and depth of the published sizes."""
+
+RESET_WINDOW_FRAMES = 32
+"""Length of the clips the released phase model was trained on."""
+
+Head = Literal["phase", "classification"]
+StateReset = Literal["none", "staggered"]
+TemporalPosition = Literal["running", "frozen"]
+
+
+class Advance(NamedTuple):
+    """What T frames gave: logits (B, T, classes), frame features (B, T, width), the new state."""
+
+    logits: Tensor
+    features: Tensor
+    state: State
+
+
+class Block(nn.Module):
+    """RMSNorm, then a mixer; the residual is added one block later, in full precision."""
+
+    def __init__(self, width: int, depth: int, drop: float, *, bidirectional: bool) -> None:
+        super().__init__()
+        self.norm = nn.RMSNorm(width, eps=1e-5)
+        self.mixer = MambaMixer(width, depth, bidirectional=bidirectional)
+        self.drop = drop
+
+    def forward(
+        self, residual: Tensor, conv_state: Tensor | None = None, ssm_state: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns the residual stream (S, L, width) with this block's output added, and states."""
+        hidden, conv_state, ssm_state = self.mixer(self.norm(residual), conv_state, ssm_state)
+        if self.training and self.drop > 0:
+            keep = hidden.new_empty(len(hidden), 1, 1).bernoulli_(1 - self.drop) / (1 - self.drop)
+            hidden = hidden * keep
+        return residual + hidden, conv_state, ssm_state
+
+
+class PatchEmbed(nn.Module):
+    """Non-overlapping patches of every frame as tokens; a Conv3d in name, a product in fact."""
+
+    def __init__(self, width: int, patch_px: int) -> None:
+        super().__init__()
+        size = (1, patch_px, patch_px)
+        self.proj = nn.Conv3d(3, width, kernel_size=size, stride=size)
+        self.patch_px = patch_px
+
+    def forward(self, clip: Tensor) -> Tensor:
+        """Maps (B, 3, T, H, W) to (B, T, H/p * W/p, width), patches in row order."""
+        batch, channels, frames, height, width = clip.shape
+        p = self.patch_px
+        patches = clip.reshape(batch, channels, frames, height // p, p, width // p, p)
+        patches = patches.permute(0, 2, 3, 5, 1, 4, 6).flatten(4).flatten(2, 3)
+        return functional.linear(patches, self.proj.weight.flatten(1), self.proj.bias)
+
+
+class EndoMamba(nn.Module):
+    """The network of the released code, with its phase head.
+
+    Args:
+        size: "tiny", "small" or "middle"; `width` and `depth` override it.
+        num_classes: labels of the head, at least 1.
+        width: channels of a token, an even number.
+        depth: blocks, at least 2; the first half is spatial.
+        image_size: side of the square input in pixels, a multiple of `patch_size`.
+        patch_size: side of a patch in pixels.
+        head: "phase" gives each frame's logits from the mean of its tokens, "classification" from
+            its class token; a clip's logits are then the mean over its frames.
+        state_reset: "none" carries one state for ever. "staggered" runs two streams that start
+            afresh every 32 frames, 16 frames apart, and reports the one with 16 to 31 earlier
+            frames, as the released test does.
+        temporal_position: "running" numbers frames from the stream's start; "frozen" gives every
+            frame the code of frame 0, as the released streaming test does. May be set later.
+        drop_path: rate of the last block in training; it grows linearly from 0 over the blocks.
+
+    Raises:
+        OptionError: where an option is unknown or out of range.
+    """
+
+    def __init__(
+        self,
+        size: str = "small",
+        num_classes: int = 7,
+        *,
+        width: int | None = None,
+        depth: int | None = None,
+        image_size: int = 224,
+        patch_size: int = 16,
+        head: Head = "phase",
+        state_reset: StateReset = "none",
+        temporal_position: TemporalPosition = "running",
+        drop_path: float = 0.1,
+    ) -> None:
+        super().__init__()
+        _require_known("size", size, tuple(SIZES))
+        _require_known("head", head, ("phase", "classification"))
+        _require_known("state_reset", state_reset, ("none", "staggered"))
+        _require_known("temporal_position", temporal_position, ("running", "frozen"))
+        self.width, self.depth = width or SIZES[size][0], depth or SIZES[size][1]
+        if self.width < 2 or self.width % 2 or self.depth < 2 or num_classes < 1:
+            raise OptionError(
+                "EndoMamba needs an even width, at least 2 blocks and at least 1 class, "
+                f"not {self.width}, {self.depth} and {num_classes}"
+            )
+        if patch_size < 1 or image_size < patch_size or image_size % patch_size:
+            raise OptionError(
+                f"EndoMamba's image size ({image_size}) must be a multiple of its patch size "
+                f"({patch_size})"
+            )
+        self.image_size, self.num_classes = image_size, num_classes
+        self.head_kind, self.state_reset = head, state_reset
+        self.temporal_position = temporal_position
+        self.spatial_depth = self.depth // 2
+        tokens = (image_size // patch_size) ** 2 + 1
+        self.patch_embed = PatchEmbed(self.width, patch_size)
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, self.width))
+        self.pos_embed = nn.Parameter(torch.empty(1, tokens, self.width))
+        drops = torch.linspace(0, drop_path, self.depth, device="cpu").tolist()
+        self.layers = nn.ModuleList(
+            Block(self.width, self.depth, drop, bidirectional=index < self.spatial_depth)
+            for index, drop in enumerate(drops)
+        )
+        self.norm_f = nn.RMSNorm(self.width, eps=1e-5)
+        self.head = nn.Linear(self.width, num_classes)
+        for weight in (self.pos_embed, self.head.weight, self.patch_embed.proj.weight):
+            nn.init.trunc_normal_(weight, std=0.02)
+        nn.init.zeros_(self.head.bias)
+        nn.init.zeros_(self.patch_embed.proj.bias)
+
+    def forward(self, clip: Tensor) -> Tensor:
+        """Labels every frame of a clip that starts a stream.
+
+        Args:
+            clip: float (B, 3, T, image_size, image_size), RGB in [0, 1] normalised with
+                `IMAGE_MEAN_RGB` and `IMAGE_STD_RGB`.
+
+        Returns:
+            Logits (B, T, num_classes); a frame's logits depend on no later frame.
+        """
+        return self.advance(clip).logits
+
+    def step(self, frame: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Labels one frame with all earlier ones in mind, at a cost that never grows.
+
+        Args:
+            frame: float (B, 3, image_size, image_size), normalised as in `forward`.
+            state: what the previous step returned; None starts a stream. It is not changed.
+
+        Returns:
+            Logits (B, num_classes) and the state to hand to the next step.
+        """
+        result = self.advance(frame.unsqueeze(2), state)
+        return result.logits[:, 0], result.state
+
+    def features(self, clip: Tensor) -> Tensor:
+        """Returns the mean of each frame's tokens (B, T, width): the head's input, and a key to
+        find similar moments by."""
+        return self.advance(clip).features
+
+    def advance(self, clip: Tensor, state: State | None = None) -> Advance:
+        """Consumes T further frames of a stream; any split of a stream gives the same numbers.
+
+        Args:
+            clip: as in `forward`.
+            state: what the previous call returned, or None at the start. It is not changed.
+
+        Raises:
+            ModelError: where the clip's size or the state does not fit this network.
+        """
+        if clip.ndim != 5 or clip.shape[1] != 3 or clip.shape[3:] != (self.image_size,) * 2:
+            raise ModelError(
+                f"EndoMamba takes RGB clips of {self.image_size} x {self.image_size} pixels as "
+                f"(B, 3, T, H, W), not {tuple(clip.shape)}"
+            )
+        batch, _, frames, _, _ = clip.shape
+        streams = 2 if self.state_reset == "staggered" else 1
+        state = (
+            self._start(batch * streams) if state is None else self._checked(state, batch, streams)
+        )
+        residual = self._embed(clip, state.frames).flatten(0, 1)
+        for block in self.layers[: self.spatial_depth]:
+            residual, _, _ = block(residual)
+        residual = residual.unflatten(0, (batch, frames))
+        mean, token = [], []
+        for first, last in _segments(state.frames, frames, streams):
+            part = residual[:, first:last].repeat(streams, 1, 1, 1)
+            tokens, state = self._consume(part, state)
+            shown = self.norm_f(
+                tokens.unflatten(0, (streams, batch))[_shown_stream(state, streams)]
+            )
+            mean.append(shown.mean(2))
+            token.append(shown[:, :, 0])
+        features = torch.cat(mean, 1)
+        pooled = features if self.head_kind == "phase" else torch.cat(token, 1)
+        return Advance(logits=self.head(pooled), features=features, state=state)
+
+    def _embed(self, clip: Tensor, first_frame: int) -> Tensor:
+        """Tokens (B, T, N, width) of a clip, with both position codes, in full precision."""
+        patches = full_precision(self.patch_embed(clip))
+        batch, frames = patches.shape[:2]
+        if self.temporal_position == "frozen":
+            code = temporal_code(0, 1, self.width)
+        else:
+            code = temporal_code(first_frame, frames, self.width)
+        patches = patches + code.to(patches).unsqueeze(1) + self.pos_embed[:, 1:]
+        first = (self.cls_token + self.pos_embed[:, :1]).expand(batch, frames, 1, self.width)
+        return torch.cat((full_precision(first), patches), 2)
+
+    def _consume(self, residual: Tensor, state: State) -> tuple[Tensor, State]:
+        """Runs the temporal blocks over frames (S, T, N, width) within one reset interval."""
+        if self.state_reset == "staggered":
+            state = _reset_due_stream(state)
+        frames, tokens = residual.shape[1:3]
+        residual = residual.flatten(1, 2)
+        conv, ssm = [], []
+        for block, conv_state, ssm_state in zip(
+            self.layers[self.spatial_depth :], state.conv, state.ssm, strict=True
+        ):
+            residual, conv_state, ssm_state = block(residual, conv_state, ssm_state)
+            conv.append(conv_state)
+            ssm.append(ssm_state)
+        residual = residual.unflatten(1, (frames, tokens))
+        new = State(conv=torch.stack(conv), ssm=torch.stack(ssm), frames=state.frames + frames)
+        return residual, new
+
+    def _start(self, sequences: int) -> State:
+        layers, inner = self.depth - self.spatial_depth, EXPAND * self.width
+        like = full_precision(self.cls_token.detach())
+        return State(
+            conv=like.new_zeros(layers, sequences, KERNEL_SIZE - 1, inner),
+            ssm=like.new_zeros(layers, sequences, STATE_SIZE, inner),
+            frames=0,
+        )
+
+    def _checked(self, state: State, batch: int, streams: int) -> State:
+        layers, inner = self.depth - self.spatial_depth, EXPAND * self.width
+        expected = (layers, batch * streams, STATE_SIZE, inner)
+        if tuple(state.ssm.shape) != expected:
+            raise ModelError(
+                "a model state belongs to another network, batch size or reset mode: "
+                f"{tuple(state.ssm.shape)} in place of {expected}"
+            )
+        return state
+
+
+def temporal_code(first_frame: int, frames: int, width: int) -> Tensor:
+    """Sinusoidal codes of frame numbers, for any length of stream: float64 (frames, width).
+
+    Even channels sin(t / 10000^(2i/width)), odd ones cos (Vaswani et al. 2017, section 3.5). The
+    released code reads the same values from a table that ends at frame 8,192.
+    """
+    time = torch.arange(first_frame, first_frame + frames, dtype=torch.float64).unsqueeze(1)
+    rate = torch.exp(torch.arange(0, width, 2, dtype=torch.float64) * (-math.log(10_000) / width))
+    return torch.stack((torch.sin(time * rate), torch.cos(time * rate)), -1).flatten(1)
+
+
+def _segments(first_frame: int, frames: int, streams: int) -> Iterator[tuple[int, int]]:
+    """Cuts a clip where a stream may start afresh; one piece where there are no resets."""
+    if streams == 1:
+        yield 0, frames
+        return
+    half = RESET_WINDOW_FRAMES // 2
+    start = 0
+    while start < frames:
+        stop = min(frames, start + half - (first_frame + start) % half)
+        yield start, stop
+        start = stop
+
+
+def _reset_due_stream(state: State) -> State:
+    """Zeroes stream 1 before frames 48, 80, 112, ... and stream 0 before frames 64, 96, ..."""
+    half = RESET_WINDOW_FRAMES // 2
+    turn, into = divmod(state.frames, half)
+    if into or turn < 3:
+        return state
+    keep = torch.ones(2, device=state.ssm.device, dtype=state.ssm.dtype)
+    keep[turn % 2] = 0
+    keep = keep.repeat_interleave(state.ssm.shape[1] // 2).view(-1, 1, 1)
+    return State(conv=state.conv * keep, ssm=state.ssm * keep, frames=state.frames)
+
+
+def _shown_stream(after: State, streams: int) -> int:
+    """The stream that is reported for the segment that ended with this state."""
+    turn = (after.frames - 1) // (RESET_WINDOW_FRAMES // 2)
+    return 0 if streams == 1 or turn < 4 else (turn + 1) % 2
+
+
+def _require_known(option: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise OptionError(f"EndoMamba has no {option} {value!r}; it knows {', '.join(known)}")
