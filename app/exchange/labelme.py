@@ -1,0 +1,97 @@
+"""LabelMe: a JSON file beside each picture, polygons in float pixels, origin top left.
+
+The label ``ignore`` marks pixels about which nothing is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from app.core.errors import BadInput
+from app.core.mask import Mask
+from app.core.picture import LabelledPicture
+from app.core.prediction import Instance
+from app.exchange.images import read_rgb
+from app.exchange.jsonfile import read_json
+
+IGNORE = "ignore"
+MAX_POINTS = 100_000
+
+
+def read_folder(images: Path, labels: Path | None = None) -> Iterator[LabelledPicture]:
+    """All pictures of a folder that have a LabelMe file, sorted by name.
+
+    Args:
+        images: folder of pictures.
+        labels: folder of the JSON files; default ``images/labels`` if it exists, else ``images``.
+
+    Raises:
+        BadInput: no LabelMe file is there, or one cannot be read.
+    """
+    where = labels or (images / "labels" if (images / "labels").is_dir() else images)
+    files = sorted(where.glob("*.json"))
+    if not files:
+        raise BadInput(f"The folder {where.name} holds no LabelMe files (*.json).")
+    for file in files:
+        yield read_picture(file, images)
+
+
+def read_picture(file: Path, images: Path) -> LabelledPicture:
+    """One LabelMe file with its picture.
+
+    Shapes of one ``group_id`` and label are one instance. The group is the file name up to
+    ``-frame-``, else the whole name.
+    """
+    data = read_json(file)
+    try:
+        picture = images / Path(str(data["imagePath"]).replace("\\", "/")).name
+        shapes = [_shape(s) for s in data["shapes"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadInput(f"{file.name} is not a LabelMe file: {error}.", str(error)) from error
+    rgb = read_rgb(picture)
+    height, width = rgb.shape[:2]
+    planes: dict[tuple[str, object], NDArray[np.uint8]] = {}
+    for number, (label, group, polygon) in enumerate(shapes):
+        if polygon is None:
+            continue
+        key = (label, ("group", group) if group is not None else ("shape", number))
+        plane = planes.setdefault(key, np.zeros((height, width), np.uint8))
+        cv2.fillPoly(plane, [np.round(polygon).astype(np.int32)], 1)
+    ignore = np.zeros((height, width), bool)
+    instances = []
+    for (label, _), plane in planes.items():
+        if label == IGNORE:
+            ignore |= plane.astype(bool)
+        elif plane.any():
+            instances.append(Instance(label=label, mask=Mask.from_full(plane)))
+    return LabelledPicture(
+        name=picture.stem,
+        group=picture.stem.split("-frame-")[0],
+        rgb=rgb,
+        instances=tuple(instances),
+        ignore=Mask.from_full(ignore) if ignore.any() else None,
+    )
+
+
+def _shape(shape: dict[str, Any]) -> tuple[str, object, NDArray[np.float64] | None]:
+    label = str(shape["label"]).strip().lower().replace(" ", "_")
+    points = np.asarray(shape["points"], np.float64).reshape(-1, 2)
+    if len(points) > MAX_POINTS or not np.isfinite(points).all():
+        raise ValueError(f"a shape {label!r} has impossible points")
+    kind = shape.get("shape_type", "polygon")
+    if kind == "rectangle" and len(points) == 2:
+        (x0, y0), (x1, y1) = points
+        points = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
+    elif kind == "circle" and len(points) == 2:
+        radius = float(np.hypot(*(points[1] - points[0])))
+        angles = np.linspace(0, 2 * np.pi, 64, endpoint=False)
+        points = points[0] + radius * np.stack((np.cos(angles), np.sin(angles)), -1)
+    elif kind != "polygon" or len(points) < 3:
+        return label, shape.get("group_id"), None
+    return label, shape.get("group_id"), points

@@ -1,0 +1,68 @@
+"""Views -> the tensors a network and its loss take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from app.learning.views import MASK_STRIDE, View
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from models.types import InstanceTargets
+
+
+def collate(views: Sequence[View], classes: Sequence[str]) -> tuple[Tensor, InstanceTargets]:
+    """Images float32 (B, 3, H, W) in [0, 1] and targets, padded to the most instances.
+
+    A label that is not in ``classes`` counts as ``instrument`` where that is a class; otherwise
+    its pixels are ignored.
+    """
+    import torch
+
+    from models.types import InstanceTargets
+
+    height, width = views[0].rgb.shape[:2]
+    small = (width // MASK_STRIDE, height // MASK_STRIDE)
+    count = max((len(v.masks) for v in views), default=0)
+    boxes = np.zeros((len(views), count, 4), np.float32)
+    kinds = np.zeros((len(views), count), np.int64)
+    valid = np.zeros((len(views), count), bool)
+    masks = np.zeros((len(views), count, small[1], small[0]), bool)
+    ignore = np.zeros((len(views), small[1], small[0]), bool)
+    for b, view in enumerate(views):
+        if view.ignore.any():
+            ignore[b] = _shrunk(view.ignore, small) > 60
+        for m, (mask, label) in enumerate(zip(view.masks, view.labels, strict=True)):
+            at_quarter = _shrunk(mask, small) > 127
+            kind = _class_of(label, classes)
+            if kind is None or not at_quarter.any():
+                ignore[b] |= _shrunk(mask, small) > 60
+                continue
+            rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+            boxes[b, m] = cols[0], rows[0], cols[-1] + 1, rows[-1] + 1
+            kinds[b, m], valid[b, m], masks[b, m] = kind, True, at_quarter
+    stacked = np.stack([v.rgb for v in views]).transpose(0, 3, 1, 2)
+    images = torch.from_numpy(np.ascontiguousarray(stacked)).float().div_(255)
+    targets = InstanceTargets(
+        boxes=torch.from_numpy(boxes),
+        classes=torch.from_numpy(kinds),
+        valid=torch.from_numpy(valid),
+        masks=torch.from_numpy(masks),
+        ignore=torch.from_numpy(ignore),
+    )
+    return images, targets
+
+
+def _shrunk(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    return cv2.resize(mask.astype(np.uint8) * 255, size, interpolation=cv2.INTER_AREA)
+
+
+def _class_of(label: str, classes: Sequence[str]) -> int | None:
+    if label in classes:
+        return classes.index(label)
+    return classes.index("instrument") if "instrument" in classes else None
