@@ -1,0 +1,1 @@
+"""Losses, with the assignment of predictions to ground truth."""

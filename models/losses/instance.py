@@ -1,0 +1,120 @@
+"""The loss of LMSF-A and YOLOv8-seg: boxes, bins, classes and masks (specification 1.7)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from models.losses.assignment import Assignment, assign
+from models.losses.boxes import complete_iou
+from models.types import MASK_STRIDE, InstanceOutput, InstanceTargets, encode_boxes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceLoss:
+    """Sum of CIoU, class, bin and mask losses times the batch size; a callable.
+
+    Attributes:
+        box: weight of 1 - CIoU.
+        classify: weight of the class cross entropy.
+        bins: weight of the distribution focal loss.
+        mask: weight of the mask cross entropy.
+        top_k: anchors per instance.
+    """
+
+    box: float = 7.5
+    classify: float = 0.5
+    bins: float = 1.5
+    mask: float = 7.5
+    top_k: int = 10
+
+    def __call__(
+        self, output: InstanceOutput, targets: InstanceTargets
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Computes the loss in float32, whatever precision the output has.
+
+        Args:
+            output: the network's raw output for B pictures.
+            targets: their ground truth; M = 0 is allowed.
+
+        Returns:
+            The scalar to minimise (times B), and its weighted parts per picture, detached:
+            "box", "classify", "bins", "mask".
+        """
+        logits = output.class_logits.float().transpose(1, 2)
+        boxes = output.boxes_xyxy()
+        ignored = ignored_anchors(targets, output.centres_px)
+        given = assign(
+            logits.sigmoid(), boxes, output.centres_px, targets, ignored, top_k=self.top_k
+        )
+        total = given.scores.sum().clamp(min=1)
+        entropy = F.binary_cross_entropy_with_logits(logits, given.scores, reduction="none")
+        if ignored is not None:
+            entropy = entropy * ~ignored[..., None]
+        zero = logits.sum() * 0
+        parts = {"box": zero, "classify": entropy.sum() / total, "bins": zero, "mask": zero}
+        if given.positive.any():
+            parts["box"], parts["bins"] = _box_losses(output, boxes, targets, given, total)
+            parts["mask"] = _mask_loss(output, targets, given)
+        parts = {name: value * getattr(self, name) for name, value in parts.items()}
+        loss = torch.stack(list(parts.values())).sum() * len(logits)
+        return loss, {name: value.detach() for name, value in parts.items()}
+
+
+def ignored_anchors(targets: InstanceTargets, centres_px: Tensor) -> Tensor | None:
+    """bool (B, A): anchors whose centre lies where nothing is known; None without a zone."""
+    if targets.ignore is None:
+        return None
+    cell = (centres_px / MASK_STRIDE).long()
+    return targets.ignore[:, cell[:, 1], cell[:, 0]]
+
+
+def _box_losses(
+    output: InstanceOutput,
+    boxes: Tensor,
+    targets: InstanceTargets,
+    given: Assignment,
+    total: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """1 - CIoU and the cross entropy of the two bins beside each side, weighted by score."""
+    image, anchor = given.positive.nonzero(as_tuple=True)
+    weight = given.scores[image, anchor].sum(-1)
+    truth = targets.boxes[image, given.instance[image, anchor]]
+    box = ((1 - complete_iou(boxes[image, anchor], truth)) * weight).sum() / total
+    bins = output.boxes.float().transpose(1, 2)[image, anchor]
+    bins = bins.reshape(len(image), 4, -1).log_softmax(-1)
+    sides = encode_boxes(
+        truth, output.centres_px[anchor], output.strides_px[anchor], bins.shape[-1]
+    )
+    low = sides.long()
+    share = sides - low
+    near = bins.gather(2, low[..., None]).squeeze(2) * (1 - share)
+    far = bins.gather(2, low[..., None] + 1).squeeze(2) * share
+    return box, -((near + far).mean(-1) * weight).sum() / total
+
+
+def _mask_loss(output: InstanceOutput, targets: InstanceTargets, given: Assignment) -> Tensor:
+    """Cross entropy of each positive's mask inside its box, over the box's share of the frame."""
+    image, anchor = given.positive.nonzero(as_tuple=True)
+    instance = given.instance[image, anchor]
+    prototypes = output.prototypes.float()
+    height, width = prototypes.shape[2:]
+    coefficients = output.mask_coefficients.float().transpose(1, 2)[image, anchor]
+    per_image = coefficients.split(given.positive.sum(1).tolist())
+    logits = torch.cat([c @ p.flatten(1) for c, p in zip(per_image, prototypes, strict=True)])
+    logits = logits.reshape(-1, height, width)
+    truth = targets.masks[image, instance].float()
+    boxes = targets.boxes[image, instance] / MASK_STRIDE
+    x = torch.arange(width, device=logits.device)
+    y = torch.arange(height, device=logits.device)
+    in_x = (x >= boxes[:, :1]) & (x < boxes[:, 2:3])
+    in_y = (y >= boxes[:, 1:2]) & (y < boxes[:, 3:])
+    window = (in_y[:, :, None] & in_x[:, None]).float()
+    if targets.ignore is not None:
+        window = window * ~targets.ignore[image]
+    entropy = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+    share = (boxes[:, 2:] - boxes[:, :2]).prod(-1) / (height * width)
+    return ((entropy * window).mean((1, 2)) / share.clamp(min=1e-6)).mean()

@@ -1,0 +1,200 @@
+"""The instance loss, its assignment and its targets."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from models.lmsf_a import LMSFA
+from models.losses.assignment import assign
+from models.losses.boxes import complete_iou
+from models.losses.instance import InstanceLoss
+from models.losses.targets import boxes_of_masks, targets_of_masks
+from models.types import InstanceOutput, InstanceTargets, anchor_grid, decode_boxes, encode_boxes
+
+
+def random_targets(batch: int, count: int, size_px: int, classes: int) -> InstanceTargets:
+    corner = torch.rand(batch, count, 2) * size_px * 0.6
+    boxes = torch.cat((corner, corner + 4 + torch.rand(batch, count, 2) * size_px * 0.4), -1)
+    masks = torch.rand(batch, count, size_px // 4, size_px // 4) > 0.5
+    return InstanceTargets(
+        boxes=boxes,
+        classes=torch.randint(classes, (batch, count)),
+        valid=torch.rand(batch, count) > 0.2,
+        masks=masks,
+    )
+
+
+def raw_output(size_px: int, classes: int = 3, batch: int = 2) -> InstanceOutput:
+    centres, strides = anchor_grid(size_px, size_px, (8, 16, 32))
+    a = len(centres)
+    return InstanceOutput(
+        torch.randn(batch, 64, a, requires_grad=True),
+        torch.randn(batch, classes, a, requires_grad=True),
+        torch.randn(batch, 32, a, requires_grad=True),
+        torch.randn(batch, 32, size_px // 4, size_px // 4, requires_grad=True),
+        centres,
+        strides,
+    )
+
+
+def brute_force(
+    scores: torch.Tensor,
+    boxes: torch.Tensor,
+    centres: torch.Tensor,
+    targets: InstanceTargets,
+    k: int,
+) -> tuple[list[list[int]], torch.Tensor]:
+    """Owner of every anchor (-1: none) and target scores, one anchor at a time."""
+    batch, anchors, classes = scores.shape
+    owners = [[-1] * anchors for _ in range(batch)]
+    wanted = torch.zeros(batch, anchors, classes)
+    for b in range(batch):
+        claims: dict[int, dict[int, tuple[float, float]]] = {}
+        for m in range(targets.classes.shape[1]):
+            if not targets.valid[b, m]:
+                continue
+            x0, y0, x1, y1 = targets.boxes[b, m].tolist()
+            inside = []
+            for a in range(anchors):
+                x, y = centres[a].tolist()
+                if x0 < x < x1 and y0 < y < y1:
+                    iou = max(float(complete_iou(targets.boxes[b, m], boxes[b, a])), 0.0)
+                    s = float(scores[b, a, targets.classes[b, m]])
+                    inside.append((s**0.5 * iou**6, iou, a))
+            for metric, iou, a in sorted(inside, reverse=True)[:k]:
+                claims.setdefault(a, {})[m] = (metric, iou)
+        for a, by in claims.items():
+            owners[b][a] = max(by, key=lambda m: by[m][1])
+        for m in range(targets.classes.shape[1]):
+            mine = {a: claims[a][m] for a in claims if owners[b][a] == m}
+            if mine:
+                peak = max(v[0] for v in mine.values())
+                top = max(v[1] for v in mine.values())
+                for a, (metric, _) in mine.items():
+                    wanted[b, a, targets.classes[b, m]] = metric * top / (peak + 1e-9)
+    return owners, wanted
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_assignment_equals_brute_force(seed: int) -> None:
+    torch.manual_seed(seed)
+    targets = random_targets(2, 5, 64, 3)
+    centres, _ = anchor_grid(64, 64, (8, 16, 32))
+    scores = torch.rand(2, len(centres), 3)
+    size = 8 + 40 * torch.rand(2, len(centres), 2)
+    boxes = torch.cat((centres - size / 2, centres + size / 2), -1)
+    given = assign(scores, boxes, centres, targets, top_k=4)
+    owners, wanted = brute_force(scores, boxes, centres, targets, 4)
+    got = torch.where(given.positive, given.instance, -1).tolist()
+    assert got == owners
+    assert torch.allclose(given.scores, wanted, atol=1e-5)
+
+
+def test_an_instance_without_an_anchor_inside_gets_none() -> None:
+    centres, _ = anchor_grid(64, 64, (8, 16, 32))
+    targets = InstanceTargets(
+        boxes=torch.tensor([[[5.0, 5.0, 7.0, 7.0], [8.0, 8.0, 40.0, 40.0]]]),
+        classes=torch.zeros(1, 2, dtype=torch.long),
+        valid=torch.ones(1, 2, dtype=torch.bool),
+        masks=torch.ones(1, 2, 16, 16, dtype=torch.bool),
+    )
+    boxes = torch.cat((centres - 8, centres + 8), -1)[None]
+    given = assign(torch.rand(1, len(centres), 1), boxes, centres, targets)
+    assert given.positive.sum() == 10
+    assert (given.instance[given.positive] == 1).all()
+
+
+def test_bins_and_boxes_are_each_others_inverse() -> None:
+    torch.manual_seed(0)
+    centres, strides = anchor_grid(96, 160, (8, 16, 32))
+    sides = torch.rand(1, len(centres), 4) * 14.9
+    bins = torch.full((1, len(centres), 4, 16), -40.0)
+    low = sides.long()
+    share = sides - low
+    bins.scatter_(3, low[..., None], torch.log(1 - share)[..., None])
+    bins.scatter_(3, low[..., None] + 1, torch.log(share)[..., None])
+    boxes = decode_boxes(bins.flatten(2).transpose(1, 2), centres, strides)
+    assert torch.allclose(encode_boxes(boxes, centres, strides), sides, atol=1e-4)
+    double = decode_boxes(
+        bins.double().flatten(2).transpose(1, 2), centres.double(), strides.double()
+    )
+    assert torch.allclose(
+        encode_boxes(double, centres.double(), strides.double()), sides.double(), atol=1e-6
+    )
+
+
+def test_complete_iou_by_hand() -> None:
+    a = torch.tensor([0.0, 0.0, 4.0, 4.0])
+    assert complete_iou(a, a).item() == pytest.approx(1, abs=1e-5)
+    b = torch.tensor([2.0, 0.0, 6.0, 4.0])
+    assert complete_iou(a, b).item() == pytest.approx(8 / 24 - 4 / (36 + 16), abs=1e-5)
+
+
+def test_no_instances_is_a_loss_of_classes_alone() -> None:
+    torch.manual_seed(1)
+    output = raw_output(64)
+    nothing = random_targets(2, 0, 64, 3)
+    loss, parts = InstanceLoss()(output, nothing)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert parts["classify"] > 0
+    assert parts["box"] == parts["mask"] == parts["bins"] == 0
+    assert output.class_logits.grad.abs().max() > 0
+
+
+def test_the_ignored_zone_changes_nothing() -> None:
+    torch.manual_seed(2)
+    output = raw_output(64)
+    targets = random_targets(2, 3, 64, 3)
+    zone = torch.zeros(2, 16, 16, dtype=torch.bool)
+    zone[:, :, 8:] = True
+    targets = InstanceTargets(
+        boxes=targets.boxes, classes=targets.classes, valid=targets.valid,
+        masks=targets.masks, ignore=zone,
+    )  # fmt: skip
+    first, _ = InstanceLoss()(output, targets)
+    right = output.centres_px[:, 0] >= 32
+    other = output._replace(
+        class_logits=torch.where(right, torch.randn_like(output.class_logits), output.class_logits),
+        boxes=torch.where(right, torch.randn_like(output.boxes), output.boxes),
+        prototypes=torch.where(zone[:, None], torch.randn(2, 32, 16, 16), output.prototypes),
+    )
+    second, _ = InstanceLoss()(other, targets)
+    assert first.item() == pytest.approx(second.item(), rel=1e-5)
+    everything = InstanceTargets(
+        boxes=targets.boxes, classes=targets.classes, valid=targets.valid,
+        masks=targets.masks, ignore=torch.ones_like(zone),
+    )  # fmt: skip
+    assert InstanceLoss()(output, everything)[0].item() == 0
+
+
+def test_targets_of_masks() -> None:
+    mask = np.zeros((2, 32, 48), np.bool_)
+    mask[0, 4:12, 8:20] = True
+    mask[1, 30:32, 40:43] = True
+    assert boxes_of_masks(mask).tolist() == [[8, 4, 20, 12], [40, 30, 43, 32]]
+    targets = targets_of_masks([mask, mask[:0]], [np.array([1, 0]), np.zeros(0, np.int64)])
+    assert targets.valid.tolist() == [[True], [False]]
+    assert targets.classes[0].tolist() == [1]
+    assert targets.masks.shape == (2, 1, 8, 12)
+    assert targets.masks[0, 0].sum() == 6
+    assert targets.masks[0, 0, 1:3, 2:5].all()
+
+
+def test_twenty_steps_with_one_picture_stay_finite_and_fall() -> None:
+    torch.manual_seed(3)
+    network, loss_of = LMSFA(num_classes=3).train(), InstanceLoss()
+    optimiser = torch.optim.SGD(network.parameters(), lr=0.002, momentum=0.9, nesterov=True)
+    images = torch.rand(1, 3, 96, 96)
+    targets = random_targets(1, 3, 96, 3)
+    history = []
+    for _ in range(20):
+        loss, _ = loss_of(network(images), targets)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        history.append(loss.item())
+    assert np.isfinite(history).all()
+    assert np.mean(history[-5:]) < 0.7 * np.mean(history[:5])
