@@ -1,0 +1,234 @@
+"""The open case: what the window shows and what a human changes in it. GUI thread.
+
+Panels read from here and are told by signals; a ``Correction`` goes through ``commit``. Nothing
+here reads a file: the overlay worker and the store thread answer by signals.
+"""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Signal
+
+from app.core.case import Asset, Case
+from app.core.correction import Annotation, Correction
+from app.core.errors import TrocarError
+from app.core.frame import Frame, FrameIdentity
+from app.core.prediction import FramePrediction, PhasePrediction, Run
+from app.core.taxonomy import Taxonomy, find_taxonomy
+from app.core.timeline import Timeline
+from app.ui.human_work import HumanWork
+from app.ui.messages import Message, Tone, from_error
+
+if TYPE_CHECKING:
+    from app.overlay import ShownInstance
+    from app.store import Library
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelTier:
+    """What the phase model says about the asset so far.
+
+    Attributes:
+        timeline: its segments up to ``analysed_to_pts``.
+        confidence: (pts, highest probability 0 to 1) per sampled frame, by pts.
+        analysed_to_pts: end of the stretch that was looked at.
+        run: which run said it, None before the first.
+    """
+
+    timeline: Timeline
+    confidence: tuple[tuple[int, float], ...] = ()
+    analysed_to_pts: int
+    run: Run | None = None
+
+
+class Session(QObject):
+    """The open case.
+
+    Signals:
+        case_opened: another case, or none, is open; read everything again.
+        frame_shown: (Frame) the frame on screen changed.
+        instances_changed: instances of the frame on screen changed (overlay came, correction).
+        human_changed: human masks or the human timeline changed.
+        model_changed: the model's tier grew or another run is shown.
+        saving: a correction was handed to the store and is not durable yet.
+        saved: (utc ms) everything handed over is durable.
+        said: (Message) something to tell the user.
+    """
+
+    case_opened = Signal()
+    frame_shown = Signal(object)
+    instances_changed = Signal()
+    human_changed = Signal()
+    model_changed = Signal()
+    saving = Signal()
+    saved = Signal(object)
+    said = Signal(object)
+    frames_touched = Signal(object)
+    _stored = Signal(object, object)
+    _undone = Signal(object)
+
+    def __init__(self, library: Library) -> None:
+        super().__init__()
+        self._library = library
+        self.case: Case | None = None
+        self.asset: Asset | None = None
+        self.taxonomy: Taxonomy = find_taxonomy("unknown")
+        self.work: HumanWork | None = None
+        self.frame: Frame | None = None
+        self.instances: tuple[ShownInstance, ...] = ()
+        self.prediction: FramePrediction | None = None
+        self.segment_run: Run | None = None
+        self.model: ModelTier | None = None
+        self.unsaved = 0
+        self.saved_utc_ms: int | None = None
+        self._stored.connect(self._on_stored)
+        self._undone.connect(self._on_undone)
+
+    @property
+    def identity(self) -> FrameIdentity | None:
+        """Identity of the frame on screen."""
+        if self.asset is None or self.frame is None:
+            return None
+        return FrameIdentity(
+            asset_id=self.asset.asset_id, stream=self.asset.stream, pts=self.frame.pts
+        )
+
+    @property
+    def annotations(self) -> tuple[Annotation, ...]:
+        """Human decisions on the masks of the frame on screen."""
+        if self.work is None or self.frame is None:
+            return ()
+        return self.work.annotations(self.frame.pts)
+
+    @property
+    def human_timeline(self) -> Timeline | None:
+        """The human tier, None while it is empty."""
+        return self.work.timeline if self.work else None
+
+    def empty_timeline(self) -> Timeline:
+        """A timeline over the whole asset without segments."""
+        assert self.asset is not None  # noqa: S101 - asked for an open case only
+        return Timeline(start_pts=self.asset.start_pts, end_pts=self.asset.end_pts)
+
+    def open(self, case: Case, work: HumanWork) -> None:
+        """Make ``case`` the open one."""
+        self.close()
+        self.case, self.asset, self.work = case, case.assets[0], work
+        self.taxonomy = find_taxonomy(case.procedure)
+        self.case_opened.emit()
+
+    def close(self) -> None:
+        """No case is open any more."""
+        if self.case is None:
+            return
+        self.case = self.asset = self.work = self.frame = None
+        self.prediction = self.segment_run = self.model = None
+        self.instances = ()
+        self.case_opened.emit()
+
+    def replace_case(self, case: Case) -> None:
+        """The case's own fields changed."""
+        self.case = case
+        self.taxonomy = find_taxonomy(case.procedure)
+        self.case_opened.emit()
+
+    def show_frame(self, frame: Frame) -> None:
+        """A frame is on screen now."""
+        self.frame = frame
+        self.frame_shown.emit(frame)
+
+    def show_instances(
+        self, shown: tuple[ShownInstance, ...], prediction: FramePrediction | None, run: Run | None
+    ) -> None:
+        """What is known about the frame on screen."""
+        self.instances, self.prediction, self.segment_run = shown, prediction, run
+        self.instances_changed.emit()
+
+    def show_model(self, model: ModelTier | None) -> None:
+        """The model's tier grew."""
+        self.model = model
+        self.model_changed.emit()
+
+    def commit(self, correction: Correction | None) -> None:
+        """Show a correction at once and make it durable; None (nothing to do) is ignored."""
+        if correction is None or self.work is None:
+            return
+        self._take_over(correction)
+        self._begin_saving()
+        future = self._library.writer.commit(correction)
+        future.add_done_callback(lambda done: self._stored.emit(correction, done))
+
+    def undo(self) -> None:
+        """Take back the last correction of the case."""
+        if self.case is not None:
+            self._begin_saving()
+            future = self._library.writer.undo(self.case.case_id)
+            future.add_done_callback(self._undone.emit)
+
+    def redo(self) -> None:
+        """Bring back the correction undone last."""
+        if self.case is not None:
+            self._begin_saving()
+            future = self._library.writer.redo(self.case.case_id)
+            future.add_done_callback(self._undone.emit)
+
+    def _begin_saving(self) -> None:
+        self.unsaved += 1
+        self.saving.emit()
+
+    def _take_over(self, correction: Correction) -> None:
+        if self.work is None or self.case is None or correction.case_id != self.case.case_id:
+            return
+        touched = self.work.apply(correction)
+        self.frames_touched.emit(touched)
+        self.human_changed.emit()
+
+    def _settle(self, utc_ms: int | None) -> None:
+        self.unsaved -= 1
+        if utc_ms is not None:
+            self.saved_utc_ms = utc_ms
+        if self.unsaved == 0 and self.saved_utc_ms is not None:
+            self.saved.emit(self.saved_utc_ms)
+
+    def _on_stored(self, correction: Correction, done: Future[object]) -> None:
+        error = done.exception()
+        if error is None:
+            self._settle(done.result().utc_ms)  # type: ignore[attr-defined]
+            return
+        reverse = Correction(
+            case_id=correction.case_id,
+            title=correction.title,
+            changes=tuple(c.reversed() for c in reversed(correction.changes)),
+        )
+        self._take_over(reverse)
+        self._failed(error)
+
+    def _on_undone(self, done: Future[Correction | None]) -> None:
+        error = done.exception()
+        if error is not None:
+            self._failed(error)
+            return
+        correction = done.result()
+        self._settle(None)
+        if correction is None:
+            self.said.emit(Message(text="There is nothing more to take back.", lasting_s=3))
+        else:
+            self._take_over(correction)
+
+    def _failed(self, error: BaseException) -> None:
+        self._settle(None)
+        if isinstance(error, TrocarError):
+            self.said.emit(from_error(error, key="save"))
+            return
+        log.error("a correction was not stored: %s", type(error).__name__, exc_info=error)
+        text = "The change was not saved; it was taken back."
+        self.said.emit(Message(text=text, tone=Tone.ERROR, detail=repr(error), key="save"))
+
+
+__all__ = ["ModelTier", "PhasePrediction", "Session"]
