@@ -18,15 +18,16 @@ everywhere, so A is scaled by log2(e) once. Product 0.1 ns, outer product 0.06 n
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 _LOG2_E = 1.0 / math.log(2.0)
-_STEP_ELEMENTS = 16_384
-_BUFFER_ELEMENTS = 131_072
+_STEP_ELEMENTS = 24_576
+_BUFFER_ELEMENTS = 196_608
 
 
 def selective_scan(
@@ -102,42 +103,59 @@ def scan_stepped(
 
 
 class _Plan:
-    """How many sequences and tokens are worked on at a time, so that buffers stay in the cache."""
+    """How many sequences and tokens are worked on at a time, so that buffers stay in the cache.
+
+    Within one block, R rows are the G parameter sets times the block's sequences, and everything
+    lies tokens first: (L, R, ...).
+    """
 
     def __init__(self, u: Tensor, states: int) -> None:
-        groups, sequences, tokens, channels = u.shape
-        row = groups * states * channels
-        self.rows = min(sequences, max(1, _STEP_ELEMENTS // row))
-        self.tokens = min(tokens, max(4, _BUFFER_ELEMENTS // (row * self.rows)))
-        self.row_starts = range(0, sequences, self.rows)
-        self.token_starts = range(0, tokens, self.tokens)
-        self.shape = (groups, states, channels)
+        self.groups, sequences, tokens, channels = u.shape
+        per_sequence = self.groups * states * channels
+        count = min(sequences, max(1, _STEP_ELEMENTS // per_sequence))
+        self.chunk = min(tokens, max(4, _BUFFER_ELEMENTS // (per_sequence * count)))
+        self.row_slices = [slice(i, i + count) for i in range(0, sequences, count)]
+        self.token_slices = [slice(i, i + self.chunk) for i in range(0, tokens, self.chunk)]
+        self._size = per_sequence * count
 
     def buffer(self, like: Tensor, extra_tokens: int = 0) -> Tensor:
-        groups, states, channels = self.shape
-        return like.new_empty(self.tokens + extra_tokens, groups, self.rows, states, channels)
+        return like.new_empty((self.chunk + extra_tokens) * self._size)
+
+    def store(self, target: Tensor, rows: slice, block: Tensor) -> None:
+        """Writes (L, R, K) into its place in `target` (G, S, L, K)."""
+        target[:, rows] = block.unflatten(1, (self.groups, -1)).permute(1, 2, 0, 3)
 
 
-def _time_major(x: Tensor) -> Tensor:
-    return x.permute(2, 0, 1, 3)
+def _block(x: Tensor, rows: slice) -> Tensor:
+    return x[:, rows].permute(2, 0, 1, 3).flatten(1, 2).contiguous()
+
+
+def _spread(a: Tensor, start: Tensor, rows: slice) -> tuple[Tensor, Tensor]:
+    """A and the first state of one block of rows, both (R, N, D)."""
+    first = start[:, rows]
+    return a.unsqueeze(1).expand(first.shape).flatten(0, 1), first.flatten(0, 1)
 
 
 def _fill(
-    decay: Tensor, states: Tensor, dt: Tensor, du: Tensor, a2: Tensor, b: Tensor
+    decay: Tensor, states: Tensor, dt: Tensor, du: Tensor, a2: Tensor, b: Tensor, before: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Computes decays and states of one block; `states[0]` holds the state before its first token.
+    """Computes decays and states of some tokens in the given flat buffers.
 
-    Args: `dt`, `du` (Q, G, s, D), `b` (Q, G, s, N), `a2` (G, 1, N, D) = A log2(e); buffers of at
-        least Q tokens (`states` one more) and s rows.
+    Args: `dt`, `du` (Q, R, D), `b` (Q, R, N), `a2` = A log2(e) and `before`, the state before the
+        first token (R, N, D).
 
     Returns:
-        The parts of the buffers in use: decays (Q, G, s, N, D), states (Q + 1, G, s, N, D).
+        Views of the buffers: decays (Q, R, N, D), states (Q + 1, R, N, D), of which the first is
+        `before`.
     """
-    tokens = dt.shape[0]
-    decay, states = decay[:tokens], states[: tokens + 1]
-    torch.mul(dt.unsqueeze(3), a2, out=decay)
+    tokens, size = len(dt), before.numel()
+    decay = decay[: tokens * size].view(tokens, *before.shape)
+    states = states[: (tokens + 1) * size].view(tokens + 1, *before.shape)
+    # first of all: `before` may lie at the end of the same buffer
+    states[0].copy_(before)
+    torch.mul(dt.unsqueeze(2), a2, out=decay)
     torch.exp2(decay, out=decay)
-    torch.mul(du.unsqueeze(3), b.unsqueeze(4), out=states[1:])
+    torch.mul(du.unsqueeze(2), b.unsqueeze(3), out=states[1:])
     rows = states.unbind(0)
     for step, factor in enumerate(decay.unbind(0)):
         rows[step + 1].addcmul_(factor, rows[step])
@@ -148,80 +166,110 @@ def _run_stepped(
     u: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, start: Tensor, *, keep: bool
 ) -> tuple[Tensor, Tensor, list[list[Tensor]]]:
     plan = _Plan(u, a.shape[1])
-    a2 = (a * _LOG2_E).unsqueeze(1)
-    du, dt, b, c = (_time_major(x) for x in (dt * u, dt, b, c))
-    y = torch.empty_like(du, memory_format=torch.contiguous_format)
-    last = torch.empty_like(start, memory_format=torch.contiguous_format)
+    a2, du = a * _LOG2_E, dt * u
+    y, last = torch.empty_like(du), torch.empty_like(start)
+    decay_buffer, states_buffer = plan.buffer(u), plan.buffer(u, 1)
     kept: list[list[Tensor]] = []
-    decay, states = plan.buffer(u), plan.buffer(u, 1)
-    for row in plan.row_starts:
-        rows = slice(row, row + plan.rows)
-        before = start[:, rows]
-        wide = before.shape[1]
+    for rows in plan.row_slices:
+        dt_r, du_r, b_r, c_r = (_block(x, rows) for x in (dt, du, b, c))
+        a_r, before = _spread(a2, start, rows)
+        y_r = torch.empty_like(du_r)
         starts = []
-        for token in plan.token_starts:
-            at = (slice(token, token + plan.tokens), slice(None), rows)
-            states[0, :, :wide] = before
+        for at in plan.token_slices:
             if keep:
                 starts.append(before.clone())
-            _, full = _fill(decay[:, :, :wide], states[:, :, :wide], dt[at], du[at], a2, b[at])
-            y[at] = torch.matmul(c[at].unsqueeze(3), full[1:]).squeeze(3)
-            before = full[-1]
-        last[:, rows] = before
+            _, states = _fill(decay_buffer, states_buffer, dt_r[at], du_r[at], a_r, b_r[at], before)
+            _row_products(c_r[at], states[1:], y_r[at])
+            before = states[-1]
+        plan.store(y, rows, y_r)
+        last[:, rows] = before.view_as(last[:, rows])
         kept.append(starts)
-    return y.permute(1, 2, 0, 3), last, kept
+    return y, last, kept
+
+
+def _row_products(rows: Tensor, matrices: Tensor, out: Tensor) -> None:
+    """out[q, r] = rows[q, r] @ matrices[q, r], for (Q, R, I), (Q, R, I, J) and (Q, R, J).
+
+    A row times a transposed matrix is 7 times faster here than that matrix times a column.
+    """
+    torch.bmm(
+        rows.flatten(0, 1).unsqueeze(1), matrices.flatten(0, 1), out=out.flatten(0, 1).unsqueeze(1)
+    )
 
 
 class _SteppedScan(torch.autograd.Function):
     """`_run_stepped` with a backward pass that stays in the cache."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         y, last, ctx.starts = _run_stepped(*inputs, keep=True)
         ctx.save_for_backward(*inputs)
         return y, last
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, grad_y: Tensor, grad_last: Tensor) -> tuple[Tensor, ...]:
-        u, dt_in, a, b_in, c_in, start = ctx.saved_tensors
+    def backward(ctx: Any, grad_y: Tensor, grad_last: Tensor) -> tuple[Tensor, ...]:
+        u, dt, a, b, c, start = ctx.saved_tensors
         plan = _Plan(u, a.shape[1])
-        a_row = a.unsqueeze(1)
-        a2 = a_row * _LOG2_E
-        du, dt, b, c, gy = (_time_major(x) for x in (dt_in * u, dt_in, b_in, c_in, grad_y))
-        grad_du, grad_dt, grad_b, grad_c = (torch.empty_like(x) for x in (du, dt, b, c))
+        du = dt * u
+        grads = [torch.empty_like(x) for x in (du, dt, b, c)]
         grad_a, grad_start = torch.zeros_like(a), torch.empty_like(start)
-        decay, states, grad = plan.buffer(u), plan.buffer(u, 1), plan.buffer(u)
-        for row, starts in zip(plan.row_starts, ctx.starts, strict=True):
-            rows = slice(row, row + plan.rows)
-            carry = grad_last[:, rows].clone()
-            wide = carry.shape[1]
-            for token, before in zip(reversed(plan.token_starts), reversed(starts), strict=True):
-                at = (slice(token, token + plan.tokens), slice(None), rows)
-                states[0, :, :wide] = before
-                factor, full = _fill(
-                    decay[:, :, :wide], states[:, :, :wide], dt[at], du[at], a2, b[at]
+        buffers = plan.buffer(u), plan.buffer(u, 1), plan.buffer(u)
+        for rows, starts in zip(plan.row_slices, ctx.starts, strict=True):
+            inputs = [_block(x, rows) for x in (dt, du, b, c, grad_y)]
+            block_grads = [torch.empty_like(x) for x in (inputs[1], *inputs[:1], *inputs[2:4])]
+            a_r, carry = _spread(a, grad_last, rows)
+            a2_r, block_grad_a = a_r * _LOG2_E, torch.zeros_like(a_r)
+            for at, before in zip(reversed(plan.token_slices), reversed(starts), strict=True):
+                carry = _back(
+                    buffers,
+                    [x[at] for x in inputs],
+                    (a_r, a2_r, before, carry),
+                    [x[at] for x in block_grads],
+                    block_grad_a,
                 )
-                grad_h = grad[: len(factor), :, :wide]
-                torch.mul(c[at].unsqueeze(4), gy[at].unsqueeze(3), out=grad_h)
-                carry = _carry_back(grad_h, factor, carry)
-                grad_b[at] = torch.matmul(grad_h, du[at].unsqueeze(4)).squeeze(4)
-                grad_c[at] = torch.matmul(full[1:], gy[at].unsqueeze(4)).squeeze(4)
-                grad_du[at] = torch.matmul(b[at].unsqueeze(3), grad_h).squeeze(3)
-                exponent = factor.mul_(full[:-1]).mul_(grad_h)
-                grad_dt[at] = torch.mul(exponent, a_row, out=grad_h).sum(3)
-                grad_a += exponent.mul_(dt[at].unsqueeze(3)).sum((0, 2))
-            grad_start[:, rows] = carry
-        grad_dt, grad_du, grad_b, grad_c = (
-            x.permute(1, 2, 0, 3) for x in (grad_dt, grad_du, grad_b, grad_c)
-        )
-        grad_dt = torch.addcmul(grad_dt, grad_du, u)
-        return grad_du * dt_in, grad_dt, grad_a, grad_b, grad_c, grad_start
+            for target, block in zip(grads, block_grads, strict=True):
+                plan.store(target, rows, block)
+            grad_a += block_grad_a.unflatten(0, (plan.groups, -1)).sum(1)
+            grad_start[:, rows] = carry.view_as(grad_start[:, rows])
+        grad_du, grad_dt, grad_b, grad_c = grads
+        return grad_du * dt, grad_dt.addcmul_(grad_du, u), grad_a, grad_b, grad_c, grad_start
 
 
-def _carry_back(grad_h: Tensor, decay: Tensor, carry: Tensor) -> Tensor:
-    """Adds to each state's gradient what later tokens send back; returns what leaves the block."""
-    for grad_row, factor in zip(reversed(grad_h.unbind(0)), reversed(decay.unbind(0)), strict=True):
-        grad_row.add_(carry)
-        carry = grad_row * factor
+def _back(
+    buffers: tuple[Tensor, Tensor, Tensor],
+    inputs: list[Tensor],
+    fixed: tuple[Tensor, Tensor, Tensor, Tensor],
+    grads: list[Tensor],
+    grad_a: Tensor,
+) -> Tensor:
+    """Sends gradients through some tokens; returns what goes on to the tokens before them.
+
+    Args:
+        buffers: flat room for decays, states and the states' gradients.
+        inputs: dt, du, b, c and the result's gradient, each (Q, R, ...).
+        fixed: A, A log2(e), the state before the first token and the gradient that comes back
+            from the tokens after the last, each (R, N, D).
+        grads: written: gradients of du, dt (through the decay alone), b, c.
+        grad_a: added to.
+    """
+    dt, du, b, c, grad_y = inputs
+    a, a2, before, carry = fixed
+    grad_du, grad_dt, grad_b, grad_c = grads
+    decay, states = _fill(buffers[0], buffers[1], dt, du, a2, b, before)
+    grad_h = buffers[2][: decay.numel()].view_as(decay)
+    torch.mul(c.unsqueeze(3), grad_y.unsqueeze(2), out=grad_h)
+    rows, factors = grad_h.unbind(0), decay.unbind(0)
+    rows[-1].add_(carry)
+    for step in range(len(rows) - 2, -1, -1):
+        rows[step].addcmul_(factors[step + 1], rows[step + 1])
+    carry = rows[0] * factors[0]
+    _row_products(du, grad_h.transpose(2, 3), grad_b)
+    _row_products(grad_y, states[1:].transpose(2, 3), grad_c)
+    _row_products(b, grad_h, grad_du)
+    exponent = decay.mul_(states[:-1]).mul_(grad_h)
+    torch.sum(torch.mul(exponent, a, out=grad_h), 2, out=grad_dt)
+    exponent.mul_(dt.unsqueeze(2))
+    # a sum over tokens as a product: `sum` is up to 50 times slower
+    grad_a += (grad_a.new_ones(1, len(dt)) @ exponent.flatten(1)).view_as(grad_a)
     return carry
