@@ -111,7 +111,13 @@ class Mask:
         return 0 <= x < w and 0 <= y < h and bool(self.bits[y, x])
 
     def intersection_px(self, other: Mask) -> int:
-        """Number of pixels in both masks; the rasters must have the same size."""
+        """Number of pixels in both masks.
+
+        Raises:
+            ValueError: the masks belong to rasters of different size.
+        """
+        if (self.width_px, self.height_px) != (other.width_px, other.height_px):
+            raise ValueError("Mask: expected two masks of one raster size")
         ax0, ay0, ax1, ay1 = self.box
         bx0, by0, bx1, by1 = other.box
         x0, y0, x1, y1 = max(ax0, bx0), max(ay0, by0), min(ax1, bx1), min(ay1, by1)

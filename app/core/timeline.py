@@ -7,7 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+import numpy as np
+from numpy.typing import NDArray
+
 from app.core import validate
+from app.core.prediction import PhasePrediction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +53,7 @@ class Timeline:
 
     def index_at(self, pts: int) -> int | None:
         """Index of the segment that contains ``pts``, None in a gap."""
-        i = bisect_right([s.start_pts for s in self.segments], pts) - 1
+        i = bisect_right(self.segments, pts, key=lambda s: s.start_pts) - 1
         return i if i >= 0 and pts < self.segments[i].end_pts else None
 
     def phase_at(self, pts: int) -> str | None:
@@ -113,7 +117,8 @@ class Timeline:
     def with_start(self, i: int, pts: int, min_length_pts: int = 1) -> Timeline:
         """Move the start of segment ``i``; a neighbour that touched it follows.
 
-        The move stops ``min_length_pts`` short of swallowing either segment.
+        The move stops ``min_length_pts`` short of swallowing either segment; one that is shorter
+        already is not shortened further.
         """
         s = self.segments[i]
         before = self.segments[i - 1] if i else None
@@ -122,7 +127,9 @@ class Timeline:
             low = self.start_pts
         else:
             low = before.start_pts + min_length_pts if touches else before.end_pts
-        pts = max(low, min(pts, s.end_pts - min_length_pts))
+        low = min(low, s.start_pts)
+        high = max(s.end_pts - min_length_pts, s.start_pts)
+        pts = max(low, min(pts, high))
         out = list(self.segments)
         out[i] = replace(s, start_pts=pts)
         if before is not None and touches:
@@ -135,8 +142,9 @@ class Timeline:
         after = self.segments[i + 1] if i + 1 < len(self.segments) else None
         if after is not None and after.start_pts == s.end_pts:
             return self.with_start(i + 1, pts, min_length_pts)
+        low = min(s.start_pts + min_length_pts, s.end_pts)
         high = self.end_pts if after is None else after.start_pts
-        pts = max(s.start_pts + min_length_pts, min(pts, high))
+        pts = max(low, min(pts, high))
         out = list(self.segments)
         out[i] = replace(s, end_pts=pts)
         return self._with(out)
@@ -162,3 +170,59 @@ def disagreements(a: Timeline, b: Timeline) -> tuple[tuple[int, int], ...]:
         else:
             out.append((start, end))
     return tuple(out)
+
+
+def timeline_from_phases(
+    phases: Sequence[PhasePrediction],
+    classes: Sequence[str],
+    start_pts: int,
+    end_pts: int,
+    min_samples: int = 5,
+) -> Timeline:
+    """The model's timeline: the likeliest phase of each sample, debounced.
+
+    A phase counts once it holds for ``min_samples`` samples in a row, and then from its first
+    one; shorter runs belong to the phase before them. Where samples are missing for more than
+    twice the usual step there is a gap; a single sample says nothing about its length.
+
+    Args:
+        phases: in order of pts; as many probabilities as there are classes.
+        classes: phase keys in the order of the probabilities.
+        start_pts, end_pts: the asset's extent.
+        min_samples: shortest run that counts.
+    """
+    empty = Timeline(start_pts=start_pts, end_pts=end_pts)
+    if len(phases) < 2:
+        return empty
+    pts = np.array([p.pts for p in phases], np.int64)
+    probabilities = np.array([p.probabilities for p in phases])
+    step = int(np.median(np.diff(pts)))
+    cuts = np.flatnonzero(np.diff(pts) > 2 * step) + 1
+    segments: list[Segment] = []
+    for part in np.split(np.arange(pts.size), cuts):
+        winners = _debounced(probabilities[part], min_samples)
+        changes = [0, *(np.flatnonzero(np.diff(winners)) + 1).tolist(), part.size]
+        after = end_pts if part[-1] == pts.size - 1 and pts[-1] + 2 * step > end_pts else None
+        last = after if after is not None else min(int(pts[part[-1]]) + step, end_pts)
+        starts = [int(pts[part[i]]) for i in changes[:-1]]
+        # Nobody looks at the time before the first sample: it is shorter than a step.
+        if part[0] == 0 and starts[0] - start_pts < 2 * step:
+            starts[0] = start_pts
+        for i, (start, end) in enumerate(pairwise([*starts, last])):
+            segments.append(
+                Segment(start_pts=start, end_pts=end, phase=classes[winners[changes[i]]])
+            )
+    return replace(empty, segments=tuple(segments))
+
+
+def _debounced(probabilities: NDArray[np.float64], min_samples: int) -> NDArray[np.int64]:
+    """Class of each sample after runs shorter than ``min_samples`` went to what precedes them."""
+    best = probabilities.argmax(axis=1)
+    starts = np.concatenate(([0], np.flatnonzero(np.diff(best)) + 1))
+    lengths = np.diff(np.append(starts, best.size))
+    held = np.flatnonzero(lengths >= min_samples)
+    if held.size == 0:
+        return np.full(best.size, probabilities.mean(axis=0).argmax())
+    place = np.searchsorted(held, np.arange(starts.size), side="right") - 1
+    owner = held[np.maximum(place, 0)]
+    return np.repeat(best[starts[owner]], lengths)
