@@ -1,0 +1,93 @@
+"""What a model is worth on pictures: masks against masks, coverage of boxes, false alarms.
+
+``predict`` maps uint8 (H, W, 3) RGB to instances in that picture's pixels, such as
+``app.inference.Segmenter.predict``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.core.picture import LabelledPicture
+from app.core.prediction import Instance
+
+Predict = Callable[[NDArray[np.uint8]], tuple[Instance, ...]]
+
+
+def union(instances: Sequence[Instance], height_px: int, width_px: int) -> NDArray[np.bool_]:
+    """Pixels of any instance, bool (H, W)."""
+    plane = np.zeros((height_px, width_px), bool)
+    for instance in instances:
+        x0, y0, x1, y1 = instance.mask.box
+        plane[y0:y1, x0:x1] |= instance.mask.bits
+    return plane
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """Recall of boxes next to the predicted share, without which it means nothing.
+
+    Attributes:
+        boxes: number of boxes.
+        covered: share of boxes of which at least 20 % of the area is predicted.
+        area: mean predicted share of the picture.
+        per_kind: label -> share covered.
+    """
+
+    boxes: int
+    covered: float
+    area: float
+    per_kind: dict[str, float]
+
+
+def box_coverage(
+    predict: Predict, pictures: Iterable[LabelledPicture], at_least: float = 0.2
+) -> Coverage:
+    """Coverage of the pictures' boxes (specs: phantom findings, experiment)."""
+    hits: dict[str, list[bool]] = {}
+    areas = []
+    for picture in pictures:
+        height, width = picture.rgb.shape[:2]
+        plane = union(predict(picture.rgb), height, width)
+        areas.append(float(plane.mean()))
+        for label, (x0, y0, x1, y1) in picture.boxes:
+            box = plane[int(y0) : int(np.ceil(y1)), int(x0) : int(np.ceil(x1))]
+            hits.setdefault(label, []).append(bool(box.size and box.mean() >= at_least))
+    flat = [h for kind in hits.values() for h in kind]
+    return Coverage(
+        boxes=len(flat),
+        covered=float(np.mean(flat)) if flat else float("nan"),
+        area=float(np.mean(areas)) if areas else float("nan"),
+        per_kind={kind: float(np.mean(found)) for kind, found in sorted(hits.items())},
+    )
+
+
+def false_area(predict: Predict, pictures: Iterable[LabelledPicture]) -> tuple[float, ...]:
+    """Predicted share of each picture that shows no instrument."""
+    shares = []
+    for picture in pictures:
+        height, width = picture.rgb.shape[:2]
+        shares.append(float(union(predict(picture.rgb), height, width).mean()))
+    return tuple(shares)
+
+
+def union_iou(predict: Predict, pictures: Iterable[LabelledPicture]) -> tuple[float, ...]:
+    """Per picture: intersection over union of all instruments together, ignored pixels left out.
+
+    A picture without any instrument, seen and predicted, counts 1.
+    """
+    out = []
+    for picture in pictures:
+        height, width = picture.rgb.shape[:2]
+        known = np.ones((height, width), bool)
+        if picture.ignore is not None:
+            known = ~picture.ignore.full()
+        found = union(predict(picture.rgb), height, width) & known
+        truth = union(picture.instances, height, width) & known
+        together = np.count_nonzero(found | truth)
+        out.append(np.count_nonzero(found & truth) / together if together else 1.0)
+    return tuple(out)
