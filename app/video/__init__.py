@@ -1,0 +1,22 @@
+"""Frames from files, exact by packet index; playback. The only room that knows av."""
+
+from app.video.cache import FrameCache
+from app.video.fingerprint import describe_asset, full_hash, quick_hash
+from app.video.index import IndexCancelled, PacketIndex
+from app.video.probe import open_video, probe
+from app.video.source import SeekCancelled, UndecodableFrame, VideoInfo, VideoSource
+
+__all__ = [
+    "FrameCache",
+    "IndexCancelled",
+    "PacketIndex",
+    "SeekCancelled",
+    "UndecodableFrame",
+    "VideoInfo",
+    "VideoSource",
+    "describe_asset",
+    "full_hash",
+    "open_video",
+    "probe",
+    "quick_hash",
+]

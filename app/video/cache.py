@@ -1,0 +1,57 @@
+"""Decoded frames kept by display index, bounded by bytes. Used by one thread."""
+
+from __future__ import annotations
+
+import av
+
+
+class FrameCache:
+    """Keeps what lies nearest to the frame that is being looked at.
+
+    Frames are kept as the decoder made them (4:2:0 takes half the room of RGB).
+
+    Args:
+        limit_bytes: upper bound of the pictures' memory; at least one frame is always kept.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.limit_bytes = limit_bytes
+        self.bytes = 0
+        self.focus = 0
+        self._frames: dict[int, av.VideoFrame] = {}
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def __contains__(self, index: int) -> bool:
+        return index in self._frames
+
+    def get(self, index: int) -> av.VideoFrame | None:
+        """The frame, or None."""
+        return self._frames.get(index)
+
+    def put(self, index: int, frame: av.VideoFrame) -> None:
+        """Keep a frame; drops those farthest from ``focus`` when over the limit."""
+        if index in self._frames:
+            return
+        self._frames[index] = frame
+        self.bytes += _bytes(frame)
+        while self.bytes > self.limit_bytes and len(self._frames) > 1:
+            self._drop(self._farthest())
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._frames.clear()
+        self.bytes = 0
+
+    def _farthest(self) -> int:
+        # Frames arrive in runs, so the farthest is at one end of the kept range.
+        low, high = min(self._frames), max(self._frames)
+        return low if self.focus - low >= high - self.focus else high
+
+    def _drop(self, index: int) -> None:
+        self.bytes -= _bytes(self._frames.pop(index))
+
+
+def _bytes(frame: av.VideoFrame) -> int:
+    return sum(plane.buffer_size for plane in frame.planes)

@@ -1,0 +1,193 @@
+"""Opens a media file under limits: allowed containers and codecs, no references, no network.
+
+Runs on whatever thread owns the file. Every refusal is one sentence.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from app.core.errors import BadInput, EnvironmentProblem
+
+MAX_SIDE_PX = 8192
+MAX_PIXELS = 40_000_000
+MAX_STREAMS = 32
+
+# FFmpeg's demuxers; playlists (hls, concat, dash) and devices are not among them.
+CONTAINERS = (
+    "mov", "matroska", "webm", "avi", "mpegts", "mpeg", "mxf", "asf", "flv", "ogg", "dv",
+    "mpegvideo", "h264", "hevc",
+)  # fmt: skip
+CODECS = (
+    "h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "mjpeg", "vp8", "vp9", "av1", "prores",
+    "dvvideo", "ffv1", "vc1", "wmv1", "wmv2", "wmv3", "h263", "h263p", "flv1", "msmpeg4v1",
+    "msmpeg4v2", "msmpeg4v3", "theora", "cinepak",
+)  # fmt: skip
+_DECODERS = (
+    *CODECS, "libdav1d", "flv", "msmpeg4", "mpegvideo",
+    # Sound is not decoded, but a stream whose codec may not be opened slows the opening down.
+    "aac", "ac3", "eac3", "mp2float", "mp2", "mp3float", "mp3", "opus", "vorbis", "flac",
+    "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_u8", "pcm_alaw", "pcm_mulaw",
+)  # fmt: skip
+
+_READ_FAILURES = 8
+
+log = logging.getLogger(__name__)
+
+
+def open_container(path: Path) -> InputContainer:
+    """Open ``path`` for reading, in place, under the limits of this module.
+
+    Raises:
+        BadInput: missing, empty, truncated, encrypted, not a video.
+        EnvironmentProblem: no permission or a failing disk.
+    """
+    check_readable(path)
+    options = {
+        "protocol_whitelist": "file",
+        "format_whitelist": ",".join(CONTAINERS),
+        "codec_whitelist": ",".join(_DECODERS),
+        "max_pixels": str(MAX_PIXELS),
+        "max_streams": str(MAX_STREAMS),
+    }
+    try:
+        return av.open(str(path.absolute()), options=options, metadata_errors="replace")
+    except (av.FFmpegError, UnicodeDecodeError) as error:
+        raise _cannot_open(path, error) from error
+
+
+def check_readable(path: Path) -> None:
+    """Raise the sentence of a file that is missing, a folder, empty or not permitted."""
+    try:
+        if path.is_dir():
+            raise BadInput(f"{path.name} is a folder; choose a video file in it.")
+        size = path.stat().st_size
+        with path.open("rb"):
+            pass
+    except FileNotFoundError as error:
+        raise BadInput(f"{path.name}: there is no such file; choose one that exists.") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise EnvironmentProblem(
+            f"{path.name} cannot be read ({reason}); check the file's permissions and its drive."
+        ) from error
+    if size == 0:
+        raise BadInput(f"{path.name} is empty (0 bytes); copy it again from the recorder.")
+
+
+def video_stream(container: InputContainer, path: Path) -> VideoStream:
+    """The stream to show: the best video stream that is not a cover picture.
+
+    Raises:
+        BadInput: no video stream, a codec that is not supported, too large a picture.
+    """
+    streams = [
+        s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic
+    ]
+    if not streams:
+        raise BadInput(f"{path.name} has no video stream; it holds sound or data alone.")
+    best = container.streams.best("video")
+    stream = best if best in streams else streams[0]
+    context = stream.codec_context
+    codec = None if context is None else context.codec.canonical_name
+    if codec not in CODECS:
+        raise BadInput(
+            f"{path.name}: this codec is not supported ({codec or 'unknown'}); "
+            "convert the file to H.264 MP4."
+        )
+    check_size(context.width, context.height, path)
+    return stream
+
+
+def check_size(width_px: int, height_px: int, path: Path) -> None:
+    """Raise BadInput for a picture over 8192 pixels a side or 40 megapixels."""
+    if max(width_px, height_px) > MAX_SIDE_PX or width_px * height_px > MAX_PIXELS:
+        raise BadInput(
+            f"{path.name}: the picture is too large ({width_px} x {height_px}); Trocar takes up "
+            f"to {MAX_SIDE_PX} pixels a side and {MAX_PIXELS // 1_000_000} megapixels."
+        )
+
+
+def prepare_decoder(stream: VideoStream, threads: int = 0) -> None:
+    """Set threads and the pixel limit, which a decoder does not take over from the container."""
+    stream.thread_type = "AUTO"
+    stream.codec_context.thread_count = threads
+    stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+
+
+def read_packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet]:
+    """Packets with content from where the container stands; reads on after damaged stretches."""
+    failures = 0
+    while failures < _READ_FAILURES:
+        try:
+            for packet in container.demux(stream):
+                if packet.size:
+                    failures = 0
+                    yield packet
+        except av.FFmpegError as error:
+            failures += 1
+            log.debug("reading failed: %s", type(error).__name__)
+        else:
+            return
+
+
+def _cannot_open(path: Path, error: Exception) -> BadInput | EnvironmentProblem:
+    detail = f"{type(error).__name__}: {getattr(error, 'strerror', '')}"
+    if isinstance(error, av.error.MemoryError):
+        return BadInput(
+            f"{path.name} asks for more memory than a video may; it is damaged.", detail
+        )
+    if isinstance(error, av.error.PermissionError):
+        return EnvironmentProblem(f"{path.name} may not be read; check its permissions.", detail)
+    head = _head(path)
+    if head[4:8] in {b"ftyp", b"mdat", b"moov", b"wide", b"free"}:
+        if not _has_box(path, b"moov"):
+            return BadInput(
+                f"{path.name} is cut off: its index (the moov box) is missing, so the recording "
+                "was not finished or not fully copied; copy it again.",
+                detail,
+            )
+        return BadInput(f"{path.name} is damaged: its index cannot be read; copy it again.", detail)
+    if head[:4] == b"\x1a\x45\xdf\xa3" or head[:4] == b"OggS":
+        return BadInput(f"{path.name} is damaged or cut off; copy it again.", detail)
+    if head.lstrip()[:7] == b"#EXTM3U" or head[:9] == b"ffconcat ":
+        return BadInput(f"{path.name} is a playlist, not a video; open the files it names.", detail)
+    return BadInput(f"{path.name} is not a video that Trocar can read.", detail)
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(64)
+
+
+def _has_box(path: Path, name: bytes) -> bool:
+    return top_level_box(path, name) is not None
+
+
+def top_level_box(path: Path, name: bytes) -> tuple[int, int] | None:
+    """Where a box of an ISO file's top level lies: (first byte of its content, bytes), or None."""
+    size = path.stat().st_size
+    offset = 0
+    with path.open("rb") as file:
+        for _ in range(100_000):
+            file.seek(offset)
+            header = file.read(16)
+            if len(header) < 8:
+                return None
+            length, head = int.from_bytes(header[:4], "big"), 8
+            if length == 1:
+                length, head = int.from_bytes(header[8:16], "big"), 16
+            elif length == 0:
+                length = size - offset
+            if length < head:
+                return None
+            if header[4:8] == name:
+                return (offset + head, length - head) if offset + length <= size else None
+            offset += length
+    return None

@@ -1,0 +1,95 @@
+"""Fingerprints by which a moved or renamed recording is known again. Runs on any thread."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+from app.core.case import Asset
+from app.core.errors import EnvironmentProblem
+from app.video.container import check_readable
+from app.video.source import VideoSource
+
+_EDGE_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 22
+
+
+def quick_hash(path: Path | str) -> str:
+    """SHA-256 over a file's size, first and last MiB: known at once for a file of any size."""
+    path = Path(path)
+    check_readable(path)
+    size = path.stat().st_size
+    digest = hashlib.sha256(size.to_bytes(8, "big"))
+    with path.open("rb") as file:
+        digest.update(file.read(_EDGE_BYTES))
+        file.seek(max(0, size - _EDGE_BYTES))
+        digest.update(file.read(_EDGE_BYTES))
+    return digest.hexdigest()
+
+
+def full_hash(
+    path: Path | str,
+    progress: Callable[[float], None] = lambda _share: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> str:
+    """SHA-256 of a whole file, or "" when cancelled.
+
+    Args:
+        path: the file.
+        progress: called with the share done, 0 to 1.
+        cancelled: asked after each 4 MiB.
+
+    Raises:
+        EnvironmentProblem: the file cannot be read to its end.
+    """
+    path = Path(path)
+    check_readable(path)
+    size, done = path.stat().st_size, 0
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                if cancelled():
+                    return ""
+                digest.update(chunk)
+                done += len(chunk)
+                progress(min(1.0, done / size))
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"{path.name} could not be read to its end ({error.strerror}); check its drive."
+        ) from error
+    return digest.hexdigest()
+
+
+def describe_asset(path: Path | str, asset_id: str, source: VideoSource | None = None) -> Asset:
+    """The recording at ``path`` as an asset, without its full hash.
+
+    Args:
+        path: the video file.
+        asset_id: its id for life.
+        source: the file where it is open already.
+
+    Raises:
+        BadInput, EnvironmentProblem: as ``open_video``.
+    """
+    from app.video.probe import open_video
+
+    path = Path(path)
+    if source is None:
+        with open_video(path) as opened:
+            return describe_asset(path, asset_id, opened)
+    info = source.info
+    return Asset(
+        asset_id=asset_id,
+        path=str(path.absolute()),
+        quick_hash=quick_hash(path),
+        stream=info.stream,
+        time_base=info.time_base,
+        start_pts=info.start_pts,
+        end_pts=info.end_pts,
+        frames=info.frames,
+        width_px=info.width_px,
+        height_px=info.height_px,
+        codec=info.codec,
+    )

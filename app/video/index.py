@@ -1,0 +1,200 @@
+"""The packet index: which frames a file presents, in display order. Built on the owning thread.
+
+Identity and order come from the packets' timestamps, never from time times frame rate.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from app.core.errors import BadInput
+from app.video.container import read_packets, top_level_box
+
+_NO_TIME = np.iinfo(np.int64).min
+_CHECK_EVERY = 512
+_FORMAT = 1
+
+
+class IndexCancelled(Exception):
+    """The caller's ``cancelled`` answered true while the index was being built."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PacketIndex:
+    """Presentable packets sorted by presentation time.
+
+    Attributes:
+        pts: int64 (N,), strictly ascending, in the stream's time base.
+        dts: int64 (N,), decode times; equal to pts where the container has none.
+        key: bool (N,), keyframes.
+        last_duration: of the last frame, in the time base.
+        first_packet_pts: pts of the first packet in decode order.
+        doubled: packets left out because another has their pts.
+        timeless: packets left out because they have no pts.
+    """
+
+    pts: NDArray[np.int64]
+    dts: NDArray[np.int64]
+    key: NDArray[np.bool_]
+    last_duration: int
+    first_packet_pts: int
+    doubled: int = 0
+    timeless: int = 0
+
+    def __len__(self) -> int:
+        return len(self.pts)
+
+    def key_at(self, index: int) -> int:
+        """Index of the keyframe from which ``index`` decodes; -1 when none comes before it."""
+        position = int(np.searchsorted(self.keys, index, side="right")) - 1
+        return int(self.keys[position]) if position >= 0 else -1
+
+    @property
+    def keys(self) -> NDArray[np.int64]:
+        """Indices of the keyframes, ascending."""
+        return np.flatnonzero(self.key)
+
+    @property
+    def end_pts(self) -> int:
+        """Pts just after the last frame."""
+        return int(self.pts[-1]) + self.last_duration
+
+    def to_bytes(self) -> bytes:
+        """The index as a compressed block, to be kept beside the library."""
+        buffer = io.BytesIO()
+        numbers = [self.last_duration, self.first_packet_pts, self.doubled, self.timeless]
+        np.savez_compressed(
+            buffer,
+            version=np.int64(_FORMAT),
+            pts_steps=np.diff(self.pts, prepend=0),
+            dts_lag=self.pts - self.dts,
+            key=np.packbits(self.key),
+            numbers=np.array(numbers, dtype=np.int64),
+        )
+        return buffer.getvalue()
+
+    @staticmethod
+    def from_bytes(block: bytes) -> PacketIndex:
+        """Read what ``to_bytes`` wrote.
+
+        Raises:
+            BadInput: the block is damaged or of another version.
+        """
+        try:
+            with np.load(io.BytesIO(block), allow_pickle=False) as stored:
+                if int(stored["version"]) != _FORMAT:
+                    raise BadInput("The kept index of this video is of another version.")
+                pts = np.cumsum(stored["pts_steps"])
+                numbers = [int(n) for n in stored["numbers"]]
+                return PacketIndex(
+                    pts=pts,
+                    dts=pts - stored["dts_lag"],
+                    key=np.unpackbits(stored["key"], count=len(pts)).astype(bool),
+                    last_duration=numbers[0],
+                    first_packet_pts=numbers[1],
+                    doubled=numbers[2],
+                    timeless=numbers[3],
+                )
+        except (ValueError, KeyError, OSError, EOFError, IndexError) as error:
+            raise BadInput("The kept index of this video is damaged.", str(error)) from error
+
+
+def build_index(
+    container: InputContainer,
+    stream: VideoStream,
+    path: Path,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> PacketIndex:
+    """Index a freshly opened file; leaves the container somewhere else than at its start.
+
+    Raises:
+        IndexCancelled: ``cancelled()`` answered true.
+        BadInput: no packet can be shown.
+    """
+    rows = _from_sample_table(container, stream, path) or _by_demuxing(container, stream, cancelled)
+    table = np.array(rows, dtype=np.int64).reshape(-1, 4)
+    timed = table[table[:, 0] != _NO_TIME]
+    if not len(timed):
+        raise BadInput(f"{path.name} holds no picture that can be shown; it is damaged or cut off.")
+    order = np.argsort(timed[:, 0], kind="stable")
+    ordered = timed[order]
+    first_of_pts = np.concatenate([[True], np.diff(ordered[:, 0]) > 0])
+    kept = ordered[first_of_pts]
+    pts, dts = kept[:, 0].copy(), kept[:, 1].copy()
+    dts[dts == _NO_TIME] = pts[dts == _NO_TIME]
+    step = int(np.median(np.diff(pts))) if len(pts) > 1 else 1
+    return PacketIndex(
+        pts=pts,
+        dts=dts,
+        key=kept[:, 2].astype(bool),
+        last_duration=int(kept[-1, 3]) if 0 < kept[-1, 3] < 100 * step else max(step, 1),
+        first_packet_pts=int(timed[0, 0]),
+        doubled=len(ordered) - len(kept),
+        timeless=len(table) - len(timed),
+    )
+
+
+def _from_sample_table(
+    container: InputContainer, stream: VideoStream, path: Path
+) -> list[tuple[int, int, int, int]] | None:
+    """Times from an MP4's own table, without reading pictures, or None.
+
+    FFmpeg's table holds decode times; they are presentation times only where the file has
+    neither composition offsets (ctts), nor edits (elst), nor fragments (mvex).
+    """
+    if not container.format.name.startswith("mov"):
+        return None
+    place = top_level_box(path, b"moov")
+    entries = stream.index_entries
+    if place is None or place[1] > 1 << 28 or not len(entries):
+        return None
+    with path.open("rb") as file:
+        file.seek(place[0])
+        moov = file.read(place[1])
+    if any(name in moov for name in (b"ctts", b"elst", b"mvex", b"cmov")):
+        return None
+    if len(entries) != stream.frames:
+        return None
+    return [(e.timestamp, e.timestamp, int(e.is_keyframe), 0) for e in entries if not e.is_discard]
+
+
+def _by_demuxing(
+    container: InputContainer, stream: VideoStream, cancelled: Callable[[], bool]
+) -> list[tuple[int, int, int, int]]:
+    rows = []
+    codec = stream.codec_context.codec.canonical_name
+    for packet in read_packets(container, stream):
+        if len(rows) % _CHECK_EVERY == 0 and cancelled():
+            raise IndexCancelled
+        if packet.is_discard or not _is_shown(codec, packet):
+            continue
+        pts = _NO_TIME if packet.pts is None else packet.pts
+        dts = _NO_TIME if packet.dts is None else packet.dts
+        rows.append((pts, dts, int(packet.is_keyframe), packet.duration or 0))
+    return rows
+
+
+def _is_shown(codec: str, packet: av.Packet) -> bool:
+    """Whether a VP8 or VP9 packet is shown at all (RFC 6386 §9.1; VP9 bitstream §7.2)."""
+    if codec == "vp8":
+        return bool(bytes(packet)[0] & 0x10)
+    if codec != "vp9":
+        return True
+    data = bytes(packet)
+    if data[-1] & 0xE0 == 0xC0:
+        # A superframe: hidden frames and the shown one in one packet.
+        return True
+    first = data[0]
+    # Marker (2 bits), profile (2, and a reserved bit in profile 3), show_existing_frame, frame
+    # type, show_frame.
+    shift = 2 if first & 0x30 == 0x30 else 3
+    return bool(first >> shift & 1 or first >> (shift - 2) & 1)

@@ -1,0 +1,85 @@
+"""The child process of the first look: opens an untrusted file under limits. Writes nothing.
+
+Prints one JSON object: ``{"problem": sentence or null, "kind", "detail"}``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import av
+
+from app.core.errors import TrocarError
+from app.video import container as media
+from app.video.encryption import check_not_encrypted
+from app.video.first_look import TIME_LIMIT_S
+
+MEMORY_LIMIT_BYTES = 1 << 30
+_PACKETS = 64
+
+
+def main(argument: str) -> int:
+    """Limit this process, look at the file, print what was found."""
+    limit_this_process()
+    answer: dict[str, str | None] = {"problem": None, "kind": None}
+    try:
+        look(Path(argument))
+    except TrocarError as error:
+        answer = {
+            "problem": error.user_message,
+            "kind": type(error).__name__,
+            "detail": error.detail,
+        }
+    except MemoryError:
+        sentence = "asks for more memory than a video may; it is damaged."
+        answer = {"problem": f"{Path(argument).name} {sentence}", "kind": "BadInput"}
+    sys.stdout.write(json.dumps(answer) + "\n")
+    return 0
+
+
+def limit_this_process() -> None:
+    """Bound memory and processor time, and forbid writing, where the system can (POSIX)."""
+    try:
+        import resource
+    except ImportError:
+        return
+    seconds = int(TIME_LIMIT_S)
+    for what, limit in (
+        (resource.RLIMIT_AS, MEMORY_LIMIT_BYTES),
+        (resource.RLIMIT_CPU, seconds),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        hard = resource.getrlimit(what)[1]
+        bounded = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+        try:
+            resource.setrlimit(what, (bounded, hard))
+        except (ValueError, OSError):
+            continue
+
+
+def look(path: Path) -> None:
+    """Open the file and decode until the first picture comes, or 64 packets have passed.
+
+    Raises:
+        BadInput: why the file will not be taken.
+    """
+    with media.open_container(path) as opened:
+        check_not_encrypted(path)
+        stream = media.video_stream(opened, path)
+        media.prepare_decoder(stream, threads=1)
+        for number, packet in enumerate(media.read_packets(opened, stream)):
+            try:
+                pictures = packet.decode()
+            except av.FFmpegError:
+                pictures = []
+            if pictures:
+                media.check_size(pictures[0].width, pictures[0].height, path)
+            if pictures or number >= _PACKETS:
+                return
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1]))
