@@ -1,0 +1,1 @@
+"""The timeline: whole case, your tier, the model's tier, confidence, instruments. GUI thread."""

@@ -1,0 +1,284 @@
+"""How phases are painted everywhere: human solid, model toned with a bright top edge, else striped.
+
+Used by Annotate's timeline and by Review's ribbon. GUI thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPen
+
+from app.core.taxonomy import Taxonomy
+from app.core.timeline import Timeline
+from app.ui import theme
+
+RADIUS_PX = 3.0
+MIN_BLOCK_PX = 2.0
+MIN_LETTER_PX = 16.0
+_PAD_PX = 8.0
+_GAP_PX = 7.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockLook:
+    """How one phase's blocks look in one tier; ``edge`` is the bright top edge, if any."""
+
+    code: str
+    name: str
+    fill: QColor
+    text: QColor
+    edge: QColor | None = None
+
+
+class PhaseLooks:
+    """Looks of a taxonomy's phases in the current theme; make a new one when it changes."""
+
+    def __init__(self, taxonomy: Taxonomy) -> None:
+        self._taxonomy = taxonomy
+        self._made: dict[tuple[str, str], BlockLook] = {}
+
+    def look(self, phase: str, tier: Literal["you", "model"]) -> BlockLook:
+        """How blocks of ``phase`` look in a human's or the model's tier."""
+        key = (phase, tier)
+        if key not in self._made:
+            self._made[key] = self._make(phase, tier)
+        return self._made[key]
+
+    def _make(self, phase: str, tier: Literal["you", "model"]) -> BlockLook:
+        known = self._taxonomy.phase(phase)
+        colour = known.colour if known else theme.color("control_edge").name()
+        paint = theme.human_paint(colour) if tier == "you" else theme.model_paint(colour)
+        return BlockLook(
+            code=known.code if known else "?",
+            name=self._taxonomy.phase_name(phase),
+            fill=paint.fill,
+            text=paint.text,
+            edge=QColor(colour) if tier == "model" else None,
+        )
+
+
+def draw_block(
+    painter: QPainter,
+    rect: QRectF,
+    look: BlockLook,
+    *,
+    words: bool = True,
+    unsure: bool = False,
+) -> None:
+    """One block: fill, edges, letter and, where it fits, the name.
+
+    Args:
+        rect: logical pixels; a hairline of gap at its right is left to the neighbour.
+        words: write the letter and name.
+        unsure: the model's mean probability is below a half: a dashed edge.
+    """
+    body = rect.adjusted(0, 0, -1, 0) if rect.width() > 4 else rect
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(look.fill)
+    if body.width() <= 2 * RADIUS_PX:
+        painter.fillRect(body, look.fill)
+    else:
+        painter.drawRoundedRect(body, RADIUS_PX, RADIUS_PX)
+    if look.edge is not None:
+        inset = min(RADIUS_PX - 1, body.width() / 2)
+        painter.fillRect(QRectF(body.x() + inset, body.y(), body.width() - 2 * inset, 1), look.edge)
+    _draw_edge(painter, body, look, unsure=unsure)
+    if words and rect.width() >= MIN_LETTER_PX:
+        draw_words(painter, body, look)
+
+
+def _draw_edge(painter: QPainter, body: QRectF, look: BlockLook, *, unsure: bool) -> None:
+    if unsure and body.width() > 8:
+        pen = QPen(look.edge or look.text, 1, Qt.PenStyle.DashLine)
+    elif theme.theme_name() == "light":
+        pen = QPen(theme.color("line_strong"), 1)
+    else:
+        return
+    painter.setPen(pen)
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    painter.drawRoundedRect(body.adjusted(0.5, 0.5, -0.5, -0.5), RADIUS_PX, RADIUS_PX)
+    painter.setPen(Qt.PenStyle.NoPen)
+
+
+def draw_words(painter: QPainter, body: QRectF, look: BlockLook) -> None:
+    """Letter, and the name where it fits, centred by cap height."""
+    letters, names = theme.font("letter"), theme.font("small")
+    letter_metrics, name_metrics = QFontMetricsF(letters), QFontMetricsF(names)
+    letter_width = letter_metrics.horizontalAdvance(look.code)
+    name_width = name_metrics.horizontalAdvance(look.name)
+    both = letter_width + _GAP_PX + name_width
+    painter.setPen(look.text)
+    painter.setFont(letters)
+    if body.width() < both + 2 * _PAD_PX:
+        if body.width() >= letter_width + 4:
+            x = body.center().x() - letter_width / 2
+            painter.drawText(QPointF(x, _baseline(body, letter_metrics)), look.code)
+        painter.setPen(Qt.PenStyle.NoPen)
+        return
+    painter.drawText(QPointF(body.x() + _PAD_PX, _baseline(body, letter_metrics)), look.code)
+    painter.setFont(names)
+    x = body.x() + _PAD_PX + letter_width + _GAP_PX
+    painter.drawText(QPointF(x, _baseline(body, name_metrics)), look.name)
+    painter.setPen(Qt.PenStyle.NoPen)
+
+
+def _baseline(rect: QRectF, metrics: QFontMetricsF) -> float:
+    return rect.center().y() + metrics.capHeight() / 2
+
+
+def draw_tier(
+    painter: QPainter,
+    timeline: Timeline,
+    looks: PhaseLooks,
+    tier: Literal["you", "model"],
+    to_x: Callable[[float], float],
+    area: QRectF,
+    *,
+    words: bool = True,
+    unsure: frozenset[int] = frozenset(),
+) -> None:
+    """All blocks of one tier that lie in ``area``; blocks under 2 px share one column.
+
+    Args:
+        to_x: pts to logical x.
+        area: the row; blocks are clipped to it.
+        unsure: indices of segments with a dashed edge.
+    """
+    last_column = area.left() - 1
+    for i, segment in enumerate(timeline.segments):
+        x0, x1 = to_x(segment.start_pts), to_x(segment.end_pts)
+        if x1 <= area.left():
+            continue
+        if x0 >= area.right():
+            break
+        x0, x1 = max(x0, area.left()), min(x1, area.right())
+        look = looks.look(segment.phase, tier)
+        if x1 - x0 < MIN_BLOCK_PX:
+            if x1 > last_column:
+                column = QRectF(int(x0), area.top(), 2, area.height())
+                painter.fillRect(column, look.fill)
+                last_column = int(x0) + 2
+            continue
+        block = QRectF(x0, area.top(), x1 - x0, area.height())
+        draw_block(painter, block, look, words=words, unsure=i in unsure)
+
+
+def draw_confidence(
+    painter: QPainter,
+    confidence: Sequence[tuple[int, float]],
+    step_pts: float,
+    to_x: Callable[[float], float],
+    area: QRectF,
+) -> None:
+    """The strip under the model: grey 26 to 176, brighter is surer, one column per pixel.
+
+    Args:
+        confidence: (pts, highest probability 0 to 1) by pts.
+        step_pts: how far one sample reaches.
+    """
+    columns: dict[int, tuple[float, int]] = {}
+    for pts, value in confidence:
+        x0, x1 = to_x(pts), to_x(pts + step_pts)
+        if x1 < area.left() or x0 > area.right():
+            continue
+        first, last = max(int(x0), int(area.left())), min(int(x1), int(area.right()) - 1)
+        for x in range(first, max(last, first) + 1):
+            total, count = columns.get(x, (0.0, 0))
+            columns[x] = (total + value, count + 1)
+    for x, (total, count) in columns.items():
+        grey = round(26 + 150 * min(max(total / count, 0.0), 1.0))
+        painter.fillRect(QRectF(x, area.top(), 1, area.height()), QColor(grey, grey, grey))
+
+
+def draw_stripes(painter: QPainter, area: QRectF, colour: QColor) -> None:
+    """45 degree stripes: not analysed yet, forecast."""
+    painter.save()
+    painter.setBrushOrigin(area.topLeft())
+    painter.fillRect(area, theme.stripes(colour))
+    painter.restore()
+
+
+def draw_disagreement(painter: QPainter, area: QRectF) -> None:
+    """A white 45 degree hatch with a notch at both ends."""
+    white = QColor(theme.color("text"))
+    painter.save()
+    painter.setClipRect(area)
+    painter.setBrushOrigin(area.topLeft())
+    if area.width() >= 4:
+        painter.fillRect(area.adjusted(0, 2, 0, -2), theme.stripes(white, 5, 1.2))
+    painter.fillRect(QRectF(area.left(), area.top(), 1, area.height()), white)
+    painter.fillRect(
+        QRectF(max(area.right() - 1, area.left()), area.top(), 1, area.height()), white
+    )
+    painter.restore()
+
+
+def draw_playhead(painter: QPainter, x: float, top: float, bottom: float, *, head: bool) -> None:
+    """The playhead: a white line with dark sides, and a head where the ruler is."""
+    edge, line = theme.color("playhead_edge"), theme.color("playhead")
+    painter.fillRect(QRectF(x - 2, top, 1, bottom - top), edge)
+    painter.fillRect(QRectF(x + 1, top, 1, bottom - top), edge)
+    painter.fillRect(QRectF(x - 1, top, 2, bottom - top), line)
+    if not head:
+        return
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setPen(QPen(edge, 1))
+    painter.setBrush(line)
+    painter.drawPolygon(
+        [
+            QPointF(x - 5, top),
+            QPointF(x + 5, top),
+            QPointF(x + 5, top + 6),
+            QPointF(x, top + 11),
+            QPointF(x - 5, top + 6),
+        ]
+    )
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+
+
+def clock(time_ms: float, *, hours: bool | None = None) -> str:
+    """A moment as ``18:00`` or ``1:08:00``; ``hours`` forces or forbids the hour."""
+    seconds = max(0, int(time_ms // 1000))
+    h, m, s = seconds // 3600, seconds // 60 % 60, seconds % 60
+    if hours or (hours is None and h):
+        return f"{h}:{m:02}:{s:02}"
+    return f"{h * 60 + m}:{s:02}"
+
+
+def duration(length_ms: float) -> str:
+    """A length as ``3.4 s``, ``32 s``, ``3:53`` or ``1 h 09``."""
+    seconds = length_ms / 1000
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
+    return f"{int(seconds) // 3600} h {int(seconds) // 60 % 60:02}"
+
+
+_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
+
+
+def ticks(first_ms: float, last_ms: float, px_per_ms: float, min_px: float = 96) -> list[float]:
+    """Moments to write on a ruler, at least ``min_px`` apart, in whole steps people use."""
+    step_s = next((s for s in _STEPS_S if s * 1000 * px_per_ms >= min_px), _STEPS_S[-1])
+    step = step_s * 1000.0
+    at = (first_ms // step) * step
+    out = []
+    while at <= last_ms:
+        if at >= first_ms:
+            out.append(at)
+        at += step
+    return out
+
+
+def minor_step_ms(first_ms: float, last_ms: float, px_per_ms: float) -> float:
+    """Distance of the small marks between the written ones."""
+    written = ticks(first_ms, last_ms, px_per_ms)
+    step = written[1] - written[0] if len(written) > 1 else 1000.0
+    return step / next((n for n in (10, 5, 4, 2) if step / n * px_per_ms >= 6), 1)
