@@ -1,0 +1,1 @@
+"""The field's metrics: masks and phases. numpy and pycocotools; no torch."""
