@@ -1,0 +1,106 @@
+"""Making, changing and erasing cases. Runs on the store thread in its transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+
+from app.core import validate
+from app.core.case import Asset, Case, CaseState
+from app.core.correction import CaseFields
+from app.core.errors import BadInput
+from app.store import audit, rows
+from app.store.states import digest
+
+
+def create(
+    conn: sqlite3.Connection,
+    clock: audit.Clock,
+    title: str,
+    procedure: str,
+    assets: tuple[Asset, ...],
+) -> Case:
+    """Store a new case."""
+    validate.not_empty("Case.title", title)
+    case = Case(
+        case_id=rows.next_case_id(conn),
+        title=title,
+        procedure=procedure,
+        created_utc_ms=clock(),
+        assets=assets,
+    )
+    uid = uuid.uuid4().hex
+    rows.insert_case(conn, case, uid)
+    audit.append(
+        conn, clock, "create case", f"case {case.case_id} {uid}", after=digest(title, procedure)
+    )
+    return case
+
+
+def update_asset(conn: sqlite3.Connection, clock: audit.Clock, asset: Asset) -> None:
+    """Store what is new about a known recording."""
+    row = conn.execute(
+        "SELECT case_id, position, fields FROM assets WHERE asset_id = ?", (asset.asset_id,)
+    ).fetchone()
+    if row is None:
+        raise BadInput("That recording is no longer in this library; nothing was changed.")
+    case_id, position, before = row
+    rows.insert_asset(conn, case_id, position, asset)
+    (after,) = conn.execute(
+        "SELECT fields FROM assets WHERE asset_id = ?", (asset.asset_id,)
+    ).fetchone()
+    audit.append(
+        conn,
+        clock,
+        "update asset",
+        f"case {case_id} asset {asset.asset_id}",
+        before=digest(before),
+        after=digest(after),
+    )
+
+
+def set_state(conn: sqlite3.Connection, clock: audit.Clock, case_id: str, state: CaseState) -> None:
+    """Store where the work on a case stands."""
+    case = rows.read_case(conn, case_id)
+    if case.state == state:
+        return
+    fields = CaseFields(title=case.title, procedure=case.procedure, state=state.value)
+    rows.write_case_fields(conn, case_id, fields)
+    audit.append(
+        conn,
+        clock,
+        "set state",
+        f"case {case_id}",
+        before=digest(case.state.value),
+        after=digest(state.value),
+    )
+
+
+def erase(conn: sqlite3.Connection, clock: audit.Clock, case_id: str) -> str:
+    """Delete every row of a case and leave a tombstone in the audit log. Returns the case's uid.
+
+    The row in ``erasing`` stays until its files are gone too.
+    """
+    row = conn.execute("SELECT uid FROM cases WHERE case_id = ?", (case_id,)).fetchone()
+    if row is None:
+        raise BadInput(f"There is no case {case_id} in this library; “trocar cases” lists them.")
+    conn.execute("INSERT INTO erasing VALUES (?)", (case_id,))
+    for statement in (
+        "DELETE FROM segments WHERE asset_id IN (SELECT asset_id FROM assets WHERE case_id = ?)",
+        "DELETE FROM timelines WHERE case_id = ?",
+        "DELETE FROM reviews WHERE case_id = ?",
+        "DELETE FROM annotations WHERE case_id = ?",
+        "DELETE FROM steps WHERE case_id = ?",
+        "DELETE FROM corrections WHERE case_id = ?",
+        "DELETE FROM assets WHERE case_id = ?",
+        "DELETE FROM cases WHERE case_id = ?",
+    ):
+        conn.execute(statement, (case_id,))
+    audit.append(conn, clock, "delete case", f"case {case_id} {row[0]}")
+    return str(row[0])
+
+
+def erased_uids(conn: sqlite3.Connection) -> tuple[str, ...]:
+    """The uids of all cases that were ever deleted, by their tombstones."""
+    found = conn.execute("SELECT object FROM audit WHERE action = 'delete case'")
+    return tuple(str(r[0]).rsplit(" ", 1)[-1] for r in found)

@@ -1,0 +1,164 @@
+"""Connections to SQLite files, and what its errors mean in words. Used by every thread.
+
+Exactly one connection writes a file; readers are read-only and never checkpoint, because two
+connections that checkpoint at the same instant can corrupt a file before SQLite 3.51.3.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from pathlib import Path
+
+from app.core.errors import BadInput, EnvironmentProblem, TrocarError
+
+BUSY_TIMEOUT_MS = 5000
+_SAFETY = (
+    f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}",
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA trusted_schema=OFF",
+    "PRAGMA cell_size_check=ON",
+)
+_PROBLEMS: dict[int, tuple[type[TrocarError], str]] = {
+    sqlite3.SQLITE_FULL: (
+        EnvironmentProblem,
+        "The disk that holds the library is full; free some space. "
+        "Changes that are not saved yet are kept and saved as soon as there is room.",
+    ),
+    sqlite3.SQLITE_IOERR: (
+        EnvironmentProblem,
+        "The disk that holds the library does not answer as it should; check the disk and its "
+        "free space. Changes that are not saved yet are kept and tried again.",
+    ),
+    sqlite3.SQLITE_BUSY: (
+        EnvironmentProblem,
+        "Another program is using the library's file; close it there. Trocar tries again.",
+    ),
+    sqlite3.SQLITE_LOCKED: (
+        EnvironmentProblem,
+        "Another program is using the library's file; close it there. Trocar tries again.",
+    ),
+    sqlite3.SQLITE_READONLY: (
+        EnvironmentProblem,
+        "The library can be read but not written here; check the permissions of its folder.",
+    ),
+    sqlite3.SQLITE_PERM: (
+        EnvironmentProblem,
+        "The library may not be opened; check the permissions of its folder.",
+    ),
+    sqlite3.SQLITE_CANTOPEN: (
+        EnvironmentProblem,
+        "The library cannot be opened; check that its folder is there and may be read.",
+    ),
+    sqlite3.SQLITE_NOMEM: (
+        EnvironmentProblem,
+        "There is not enough memory for this; close other programs and try again.",
+    ),
+    sqlite3.SQLITE_CORRUPT: (
+        BadInput,
+        "The library's file is damaged; run “trocar verify”, then restore a backup with "
+        "“trocar restore”.",
+    ),
+    sqlite3.SQLITE_NOTADB: (
+        BadInput,
+        "The library's file is not a Trocar library or is damaged; restore a backup with "
+        "“trocar restore”, or name another folder.",
+    ),
+    sqlite3.SQLITE_TOOBIG: (BadInput, "This is too large to be stored; split it."),
+}
+_PASSING = {
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+}
+
+
+def _primary(error: sqlite3.Error) -> int:
+    return int(getattr(error, "sqlite_errorcode", -1)) & 0xFF
+
+
+def is_passing(error: sqlite3.Error) -> bool:
+    """Whether the same request may succeed later: a full or failing disk, a lock."""
+    return _primary(error) in _PASSING
+
+
+def as_trocar_error(error: sqlite3.Error) -> Exception:
+    """The condition in words, or the error itself where it is a bug."""
+    kind, sentence = _PROBLEMS.get(_primary(error), (None, ""))
+    if kind is None:
+        return error
+    return kind(sentence, f"{getattr(error, 'sqlite_errorname', '')}: {error}")
+
+
+def connect_writer(path: Path, *, synchronous: str = "FULL") -> sqlite3.Connection:
+    """The one connection that writes ``path``. Transactions are begun by hand."""
+    conn = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        for pragma in (
+            *_SAFETY,
+            "PRAGMA journal_mode=WAL",
+            f"PRAGMA synchronous={synchronous}",
+            "PRAGMA secure_delete=ON",
+            "PRAGMA wal_autocheckpoint=0",
+        ):
+            conn.execute(pragma).fetchall()
+    except sqlite3.Error:
+        conn.close()
+        raise
+    return conn
+
+
+def connect_reader(path: Path, *, immutable: bool = False) -> sqlite3.Connection:
+    """A connection that can only read. ``immutable``: on media nobody can write."""
+    options = "mode=ro&immutable=1" if immutable else "mode=ro"
+    conn = sqlite3.connect(
+        f"{path.absolute().as_uri()}?{options}",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    try:
+        for pragma in (*_SAFETY, "PRAGMA query_only=ON", "PRAGMA wal_autocheckpoint=0"):
+            conn.execute(pragma).fetchall()
+        conn.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+    except sqlite3.Error:
+        conn.close()
+        raise
+    return conn
+
+
+class Readers:
+    """One read-only connection per thread, all closed together."""
+
+    def __init__(self, path: Path, *, immutable: bool = False) -> None:
+        self._path = path
+        self._immutable = immutable
+        self._local = threading.local()
+        self._all: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+
+    def get(self) -> sqlite3.Connection:
+        """This thread's connection.
+
+        Raises:
+            TrocarError: the file cannot be read.
+        """
+        conn: sqlite3.Connection | None = getattr(self._local, "conn", None)
+        if conn is None:
+            try:
+                conn = connect_reader(self._path, immutable=self._immutable)
+            except sqlite3.Error as error:
+                raise as_trocar_error(error) from error
+            self._local.conn = conn
+            with self._lock:
+                self._all.append(conn)
+        return conn
+
+    def close(self) -> None:
+        """Close every thread's connection; ``get`` opens new ones."""
+        with self._lock:
+            for conn in self._all:
+                conn.close()
+            self._all.clear()
+            self._local = threading.local()

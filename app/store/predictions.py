@@ -1,0 +1,495 @@
+"""What models said about one case, in a file of its own: recomputable, therefore not in backups.
+
+One row per frame holds all its instances with a SHA-256; a row that does not match counts as
+missing, so that it is computed again. Written by one thread at a time of the process that holds the
+library's lock; read from any thread.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+import struct
+import threading
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil, isnan, nan
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.core.case import Asset
+from app.core.errors import BadInput, Refused
+from app.core.mask import Mask
+from app.core.prediction import FramePrediction, Instance, PhasePrediction, Run
+from app.store import db, schema
+from app.store.states import digest
+
+log = logging.getLogger(__name__)
+
+APPLICATION_ID = 0x54524F50
+VERSION = 1
+_INSTANCE = struct.Struct("<HdiI")
+_NO_TRACK = -1
+CHECKPOINT_EVERY = 16
+_TABLES = """
+CREATE TABLE about (uid TEXT NOT NULL) STRICT;
+CREATE TABLE runs (
+    run_id INTEGER PRIMARY KEY AUTOINCREMENT,
+    asset_id TEXT NOT NULL,
+    start_pts INTEGER NOT NULL,
+    time_base TEXT NOT NULL,
+    model TEXT NOT NULL,
+    task TEXT NOT NULL,
+    weights_sha256 TEXT NOT NULL,
+    classes TEXT NOT NULL,
+    settings TEXT NOT NULL,
+    sample_every INTEGER NOT NULL,
+    frames_expected INTEGER NOT NULL,
+    finished INTEGER NOT NULL
+) STRICT;
+CREATE TABLE frames (
+    run_id INTEGER NOT NULL REFERENCES runs (run_id) ON DELETE CASCADE,
+    pts INTEGER NOT NULL,
+    frame_index INTEGER NOT NULL,
+    computed_ms REAL NOT NULL,
+    labels BLOB NOT NULL,
+    payload BLOB NOT NULL,
+    row_sha BLOB NOT NULL,
+    UNIQUE (run_id, pts)
+) STRICT;
+CREATE TABLE phases (
+    run_id INTEGER NOT NULL REFERENCES runs (run_id) ON DELETE CASCADE,
+    pts INTEGER NOT NULL,
+    frame_index INTEGER NOT NULL,
+    probabilities BLOB NOT NULL,
+    row_sha BLOB NOT NULL,
+    UNIQUE (run_id, pts)
+) STRICT;
+CREATE TABLE states (
+    run_id INTEGER NOT NULL REFERENCES runs (run_id) ON DELETE CASCADE,
+    pts INTEGER NOT NULL,
+    snapshot BLOB NOT NULL,
+    row_sha BLOB NOT NULL,
+    UNIQUE (run_id, pts)
+) STRICT;
+CREATE TABLE presence (
+    run_id INTEGER NOT NULL REFERENCES runs (run_id) ON DELETE CASCADE,
+    second INTEGER NOT NULL,
+    looked_at INTEGER NOT NULL,
+    present BLOB NOT NULL,
+    UNIQUE (run_id, second)
+) STRICT;
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Presence:
+    """In how many frames of each second a run saw each class.
+
+    Attributes:
+        classes: the run's class keys.
+        looked_at: int32 (S,), frames of that second that were computed.
+        present: int32 (S, C), those of them that hold at least one instance of the class.
+    """
+
+    classes: tuple[str, ...]
+    looked_at: NDArray[np.int32]
+    present: NDArray[np.int32]
+
+
+class PredictionStore:
+    """Predictions of one case.
+
+    Args:
+        path: the case's file; made where missing when ``writable``.
+        uid: the case's own id for life; a file of another case of the same number is replaced.
+        writable: this process holds the library's lock.
+    """
+
+    def __init__(self, path: Path, uid: str, *, writable: bool, immutable: bool = False) -> None:
+        self._path = path
+        self._lock = threading.RLock()
+        self._writer: sqlite3.Connection | None = None
+        self._damaged: dict[int, set[int]] = {}
+        self._runs: dict[int, tuple[Run, int, Fraction]] = {}
+        if writable:
+            self._writer = _open_for_writing(path, uid)
+        self._commits = 0
+        self._present = path.exists()
+        self._readers = db.Readers(path, immutable=immutable)
+
+    def close(self) -> None:
+        """Close all connections; the log is folded into the file."""
+        with self._lock:
+            self._readers.close()
+            if self._writer is not None:
+                self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                self._writer.close()
+                self._writer = None
+
+    # Runs
+
+    def start_run(
+        self,
+        *,
+        asset: Asset,
+        model: str,
+        task: str,
+        weights_sha256: str,
+        classes: Sequence[str],
+        settings: dict[str, str | int | float | bool],
+        sample_every: int,
+        frames_expected: int,
+    ) -> Run:
+        """Make a new run. See ``app.core.prediction.Run`` for the fields."""
+        with self._transaction() as conn:
+            cursor = conn.execute(
+                "INSERT INTO runs (asset_id, start_pts, time_base, model, task, weights_sha256, "
+                "classes, settings, sample_every, frames_expected, finished) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
+                (
+                    asset.asset_id,
+                    asset.start_pts,
+                    str(asset.time_base),
+                    model,
+                    task,
+                    weights_sha256,
+                    json.dumps(list(classes)),
+                    json.dumps(settings),
+                    sample_every,
+                    frames_expected,
+                ),
+            )
+            run_id = cursor.lastrowid
+        return next(r for r in self.runs() if r.run_id == run_id)
+
+    def runs(self, asset_id: str | None = None) -> tuple[Run, ...]:
+        """All runs, oldest first; of one asset where named."""
+        return tuple(
+            Run(
+                run_id=r[0],
+                asset_id=r[1],
+                model=r[2],
+                task=r[3],
+                weights_sha256=r[4],
+                classes=tuple(json.loads(r[5])),
+                settings=json.loads(r[6]),
+                sample_every=r[7],
+                frames_expected=r[8],
+                finished=bool(r[9]),
+            )
+            for r in self._read(
+                "SELECT run_id, asset_id, model, task, weights_sha256, classes, settings, "
+                "sample_every, frames_expected, finished FROM runs "
+                "WHERE asset_id = ?1 OR ?1 IS NULL ORDER BY run_id",
+                (asset_id,),
+            )
+        )
+
+    def finish(self, run_id: int) -> None:
+        """Mark that the whole asset has been looked at."""
+        with self._transaction() as conn:
+            conn.execute("UPDATE runs SET finished = 1 WHERE run_id = ?", (run_id,))
+
+    def delete_run(self, run_id: int) -> None:
+        """Remove a run with all it holds."""
+        with self._transaction() as conn:
+            conn.execute("DELETE FROM runs WHERE run_id = ?", (run_id,))
+        self._runs.pop(run_id, None)
+
+    # Frames
+
+    def put_frames(self, run_id: int, frames: Sequence[FramePrediction]) -> None:
+        """Store a batch in one transaction; a frame that is there already is replaced."""
+        if not frames:
+            return
+        run, start_pts, time_base = self._about(run_id)
+        place = {name: i for i, name in enumerate(run.classes)}
+        rows = []
+        for f in frames:
+            labels, payload = _encode_instances(f.instances, place)
+            sha = digest(run_id, f.pts, f.index, labels, payload)
+            rows.append((run_id, f.pts, f.index, f.computed_ms, labels, payload, sha))
+        seconds = {int((f.pts - start_pts) * time_base) for f in frames}
+        with self._transaction() as conn:
+            conn.executemany("INSERT OR REPLACE INTO frames VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+            for second in seconds:
+                first = start_pts + ceil(second / time_base)
+                last = start_pts + ceil((second + 1) / time_base) - 1
+                _count_second(conn, run_id, second, first, last, len(run.classes))
+        self._damaged.get(run_id, set()).difference_update(f.pts for f in frames)
+
+    def frames(self, run_id: int, first_pts: int, last_pts: int) -> tuple[FramePrediction, ...]:
+        """Stored frames with first_pts <= pts <= last_pts, in order; damaged rows are left out."""
+        run, _, _ = self._about(run_id)
+        return tuple(self._decoded(run, first_pts, last_pts))
+
+    def frame(self, run_id: int, pts: int) -> FramePrediction | None:
+        """One frame, None where it is not stored or its row is damaged."""
+        return next(iter(self.frames(run_id, pts, pts)), None)
+
+    def stored_pts(self, run_id: int, *, verify: bool = False) -> NDArray[np.int64]:
+        """pts (int64, sorted) of the frames or phases that need not be computed again.
+
+        ``verify`` reads every row and checks its hash, as a resumed analysis should; else rows that
+        were found damaged before are left out.
+        """
+        run, _, _ = self._about(run_id)
+        if verify:
+            for _ in self._intact_rows(run, -(2**63), 2**63 - 1):
+                pass
+        found = self._read(
+            "SELECT pts FROM frames WHERE run_id = ? UNION "
+            "SELECT pts FROM phases WHERE run_id = ? ORDER BY pts",
+            (run_id, run_id),
+        )
+        bad = self._damaged.get(run_id, set())
+        return np.array([p for (p,) in found if p not in bad], np.int64)
+
+    def presence(self, run_id: int) -> Presence:
+        """Per second, how many frames hold each class."""
+        run, _, _ = self._about(run_id)
+        found = list(
+            self._read(
+                "SELECT second, looked_at, present FROM presence WHERE run_id = ? ORDER BY second",
+                (run_id,),
+            )
+        )
+        seconds = found[-1][0] + 1 if found else 0
+        looked_at = np.zeros(seconds, np.int32)
+        present = np.zeros((seconds, len(run.classes)), np.int32)
+        for second, count, blob in found:
+            looked_at[second] = count
+            present[second] = np.frombuffer(blob, "<i4")
+        return Presence(classes=run.classes, looked_at=looked_at, present=present)
+
+    # Phases and carried states
+
+    def put_phases(self, run_id: int, phases: Sequence[PhasePrediction]) -> None:
+        """Store phase probabilities in one transaction; what is there already is replaced."""
+        rows = []
+        for p in phases:
+            blob = np.asarray(p.probabilities, "<f8").tobytes()
+            rows.append((run_id, p.pts, p.index, blob, digest(run_id, p.pts, p.index, blob)))
+        with self._transaction() as conn:
+            conn.executemany("INSERT OR REPLACE INTO phases VALUES (?, ?, ?, ?, ?)", rows)
+        self._damaged.get(run_id, set()).difference_update(p.pts for p in phases)
+
+    def phases(self, run_id: int) -> tuple[PhasePrediction, ...]:
+        """All phase probabilities of a run in order of time; damaged rows are left out."""
+        out = []
+        for pts, index, blob, sha in self._read(
+            "SELECT pts, frame_index, probabilities, row_sha FROM phases WHERE run_id = ? "
+            "ORDER BY pts",
+            (run_id,),
+        ):
+            if digest(run_id, pts, index, blob) != sha:
+                self._note_damage(run_id, pts)
+                continue
+            values = tuple(np.frombuffer(blob, "<f8").tolist())
+            out.append(PhasePrediction(pts=pts, index=index, probabilities=values))
+        return tuple(out)
+
+    def put_state(self, run_id: int, pts: int, snapshot: bytes) -> None:
+        """Keep a network's carried state after the frame at ``pts``."""
+        blob = zlib.compress(snapshot, 1)
+        row = (run_id, pts, blob, digest(run_id, pts, blob))
+        with self._transaction() as conn:
+            conn.execute("INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?)", row)
+
+    def state_before(self, run_id: int, pts: int) -> tuple[int, bytes] | None:
+        """The newest intact state at or before ``pts`` with its own pts, None without one."""
+        for at, blob, sha in self._read(
+            "SELECT pts, snapshot, row_sha FROM states WHERE run_id = ? AND pts <= ? "
+            "ORDER BY pts DESC",
+            (run_id, pts),
+        ):
+            if digest(run_id, at, blob) == sha:
+                return at, zlib.decompress(blob)
+            log.info("a carried state of run %d is damaged and is not used", run_id)
+        return None
+
+    # Health
+
+    def verify(self) -> tuple[int, list[str]]:
+        """Rows checked, and problems as sentences."""
+        checked, problems = 0, []
+        for run in self.runs():
+            for _ in self._intact_rows(run, -(2**63), 2**63 - 1):
+                checked += 1
+            checked += len(self.phases(run.run_id))
+            if bad := len(self._damaged.get(run.run_id, ())):
+                problems.append(
+                    f"{bad} stored predictions of run {run.run_id} ({run.model}) are damaged; "
+                    "analyse the case again and they are computed anew."
+                )
+        return checked, problems
+
+    # Inside
+
+    def _read(self, sql: str, values: tuple[object, ...] = ()) -> Iterator[tuple[Any, ...]]:
+        if not self._present:
+            return
+        try:
+            yield from self._readers.get().execute(sql, values)
+        except sqlite3.Error as error:
+            raise db.as_trocar_error(error) from error
+
+    def _about(self, run_id: int) -> tuple[Run, int, Fraction]:
+        if run_id not in self._runs:
+            run = next((r for r in self.runs() if r.run_id == run_id), None)
+            if run is None:
+                raise BadInput(f"There is no run {run_id} in this case; it may have been removed.")
+            sql = "SELECT start_pts, time_base FROM runs WHERE run_id = ?"
+            start_pts, time_base = next(self._read(sql, (run_id,)))
+            self._runs[run_id] = (run, start_pts, Fraction(time_base))
+        return self._runs[run_id]
+
+    def _intact_rows(
+        self, run: Run, first_pts: int, last_pts: int
+    ) -> Iterator[tuple[int, int, float, bytes]]:
+        for pts, index, computed_ms, labels, payload, sha in self._read(
+            "SELECT pts, frame_index, computed_ms, labels, payload, row_sha FROM frames "
+            "WHERE run_id = ? AND pts BETWEEN ? AND ? ORDER BY pts",
+            (run.run_id, first_pts, last_pts),
+        ):
+            if digest(run.run_id, pts, index, labels, payload) == sha:
+                yield pts, index, computed_ms, payload
+            else:
+                self._note_damage(run.run_id, pts)
+
+    def _decoded(self, run: Run, first_pts: int, last_pts: int) -> Iterator[FramePrediction]:
+        for pts, index, computed_ms, payload in self._intact_rows(run, first_pts, last_pts):
+            yield FramePrediction(
+                pts=pts,
+                index=index,
+                instances=_decode_instances(payload, run.classes),
+                computed_ms=computed_ms,
+            )
+
+    def _note_damage(self, run_id: int, pts: int) -> None:
+        known = self._damaged.setdefault(run_id, set())
+        if pts not in known:
+            known.add(pts)
+            log.info("a stored prediction of run %d at pts %d is damaged", run_id, pts)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            conn = self._writer
+            if conn is None:
+                raise Refused("This library is open for reading; predictions cannot be stored.")
+            try:
+                conn.execute("BEGIN IMMEDIATE")
+                yield conn
+                conn.execute("COMMIT")
+                self._checkpoint_when_long(conn)
+            except sqlite3.Error as error:
+                raise db.as_trocar_error(error) from error
+            finally:
+                if conn.in_transaction:
+                    conn.execute("ROLLBACK")
+
+    def _checkpoint_when_long(self, conn: sqlite3.Connection) -> None:
+        self._commits += 1
+        if self._commits % CHECKPOINT_EVERY == 0:
+            conn.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+
+def _open_for_writing(path: Path, uid: str) -> sqlite3.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return _connect(path, uid)
+    except BadInput as error:
+        log.info("stored predictions cannot be read and are computed anew: %s", error.detail)
+        for suffix in ("", "-wal", "-shm"):
+            part = path.with_name(path.name + suffix)
+            if part.exists():
+                part.replace(path.with_name(f"{path.name}.damaged{suffix}"))
+        return _connect(path, uid)
+
+
+def _connect(path: Path, uid: str) -> sqlite3.Connection:
+    conn = None
+    try:
+        conn = db.connect_writer(path, synchronous="NORMAL")
+        if conn.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0:
+            _make_tables(conn, uid)
+        schema.check_identity(conn, path, application_id=APPLICATION_ID, newest=VERSION)
+        if conn.execute("SELECT uid FROM about").fetchone() != (uid,):
+            raise BadInput("The stored predictions belong to another case.", "another case's file")
+    except sqlite3.Error as error:
+        if conn is not None:
+            conn.close()
+        raise db.as_trocar_error(error) from error
+    except (BadInput, Refused):
+        if conn is not None:
+            conn.close()
+        raise
+    return conn
+
+
+def _make_tables(conn: sqlite3.Connection, uid: str) -> None:
+    conn.execute("BEGIN IMMEDIATE")
+    for statement in _TABLES.split(";\n"):
+        if statement.strip():
+            conn.execute(statement)
+    conn.execute("INSERT INTO about VALUES (?)", (uid,))
+    conn.execute(f"PRAGMA application_id={APPLICATION_ID}")
+    conn.execute(f"PRAGMA user_version={VERSION}")
+    conn.execute("COMMIT")
+
+
+def _count_second(
+    conn: sqlite3.Connection, run_id: int, second: int, first: int, last: int, classes: int
+) -> None:
+    present = np.zeros(classes, "<i4")
+    looked_at = 0
+    for (labels,) in conn.execute(
+        "SELECT labels FROM frames WHERE run_id = ? AND pts BETWEEN ? AND ?", (run_id, first, last)
+    ):
+        looked_at += 1
+        present[np.frombuffer(labels, "<u2")] += 1
+    conn.execute(
+        "INSERT OR REPLACE INTO presence VALUES (?, ?, ?, ?)",
+        (run_id, second, looked_at, present.tobytes()),
+    )
+
+
+def _encode_instances(instances: Sequence[Instance], place: dict[str, int]) -> tuple[bytes, bytes]:
+    """The classes of a frame (uint16 each, once), and all its instances."""
+    parts, labels = [], set()
+    for instance in instances:
+        if instance.label not in place:
+            raise ValueError(f"put_frames: {instance.label} is not a class of the run")
+        label = place[instance.label]
+        labels.add(label)
+        mask = instance.mask.to_bytes()
+        score = nan if instance.score is None else instance.score
+        track = _NO_TRACK if instance.track is None else instance.track
+        parts.append(_INSTANCE.pack(label, score, track, len(mask)) + mask)
+    return np.array(sorted(labels), "<u2").tobytes(), b"".join(parts)
+
+
+def _decode_instances(payload: bytes, classes: Sequence[str]) -> tuple[Instance, ...]:
+    out, at = [], 0
+    while at < len(payload):
+        label, score, track, size = _INSTANCE.unpack_from(payload, at)
+        at += _INSTANCE.size
+        out.append(
+            Instance(
+                label=classes[label],
+                mask=Mask.from_bytes(payload[at : at + size]),
+                score=None if isnan(score) else score,
+                track=None if track == _NO_TRACK else track,
+            )
+        )
+        at += size
+    return tuple(out)
