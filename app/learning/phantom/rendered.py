@@ -106,7 +106,7 @@ def swept(
         u = (np.arange(length) / max(length - 1, 1) - hole[0]) / (hole[1] - hole[0]) * 2 - 1
         slot = np.sqrt(np.clip(1 - u**6, 0, 1)) * (np.abs(u) < 1) * half * hole[2]
         alpha = alpha * np.clip(np.abs(apart) - slot + 0.5 + (slot <= 0), 0, 1)
-    light = _lit(rng, across, half, finish)
+    light = _lit(rng, across, finish)
     colour = np.float32(finish.colour) * light[..., None]
     rim = (np.abs(across) ** 4 * 0.12)[..., None]
     colour = colour * (1 - rim) + np.float32([0.45, 0.2, 0.17]) * rim
@@ -115,7 +115,7 @@ def swept(
     return np.round(np.dstack([colour, alpha]) * 255).astype(np.uint8)
 
 
-def _lit(rng, across, half, finish: Finish) -> np.ndarray:
+def _lit(rng, across, finish: Finish) -> np.ndarray:
     height = np.sqrt(np.clip(1 - across**2, 0, 1))
     side = finish.side
     facing = np.clip(height * np.sqrt(1 - side * side) + across * side, 0, 1)

@@ -31,19 +31,30 @@ SMALLEST_SHARE = 0.0008
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PhantomInstance:
+    """What shows of one instrument: class key, bool (H, W) mask, and its track in a video.
+
+    Keys are those of `TOOLS`, and "instrument" for real ones whose kind nobody could tell.
+    """
+
+    key: str
+    mask: np.ndarray
+    track: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PhantomSample:
     """One picture and its truth.
 
     Attributes:
         rgb: uint8 (H, W, 3).
-        instances: class key and bool (H, W) mask of what shows of each instrument. Keys are those
-            of `TOOLS`, and "instrument" for real ones whose kind nobody could tell for certain.
+        instances: one for each instrument and bag that shows.
         ignore: bool (H, W), pixels whose truth is unknown; leave them out of the loss.
         presence: bool (7,), which of `TOOLS` show.
     """
 
     rgb: np.ndarray
-    instances: list[tuple[str, np.ndarray]]
+    instances: tuple[PhantomInstance, ...]
     ignore: np.ndarray
     presence: np.ndarray
 
@@ -58,7 +69,7 @@ class PhantomStills:
 
     Args:
         seed: chooses the set.
-        size: height and width of the pictures, in pixels.
+        size_px: width and height of the pictures, in pixels.
         real_share: share of real labelled frames, turned and scaled, among the pictures.
         cutout_share: share of real cut-outs among the pasted instruments.
     """
@@ -66,13 +77,13 @@ class PhantomStills:
     def __init__(
         self,
         seed: int,
-        size: tuple[int, int] = (192, 320),
+        size_px: tuple[int, int] = (320, 192),
         *,
         real_share: float = 0.27,
         cutout_share: float = 0.6,
     ) -> None:
         self._seed = seed
-        self._size = size
+        self._size = (size_px[1], size_px[0])
         self._real_share = real_share
         self._cutout_share = cutout_share
 
@@ -237,11 +248,14 @@ class PhantomStills:
         for key, mask in instances:
             ignore &= ~mask
             if mask.mean() >= SMALLEST_SHARE:
-                kept.append((key, mask))
+                kept.append(PhantomInstance(key=key, mask=mask))
             else:
                 ignore |= mask
         return PhantomSample(
-            rgb=rgb, instances=kept, ignore=ignore, presence=presence_of([k for k, _ in kept])
+            rgb=rgb,
+            instances=tuple(kept),
+            ignore=ignore,
+            presence=presence_of([k.key for k in kept]),
         )
 
 
