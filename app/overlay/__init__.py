@@ -1,0 +1,21 @@
+"""Instances drawn into a raster, merged from model and human, and read ahead of the playhead."""
+
+from app.overlay.compose import colour_of, compose
+from app.overlay.contours import contours, mask_from_polygon
+from app.overlay.export import blended, picture_with_overlay, with_research_mark
+from app.overlay.shown import ShownInstance, shown_instances
+from app.overlay.style import Dial, OverlayStyle
+
+__all__ = [
+    "Dial",
+    "OverlayStyle",
+    "ShownInstance",
+    "blended",
+    "colour_of",
+    "compose",
+    "contours",
+    "mask_from_polygon",
+    "picture_with_overlay",
+    "shown_instances",
+    "with_research_mark",
+]

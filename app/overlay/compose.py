@@ -1,0 +1,142 @@
+"""Instances drawn into a premultiplied raster that the window lays over the frame.
+
+Runs on the overlay thread and in exports. Only the region of an instance is touched, and of an
+outline only its pixels: a box filter over the mask tells how far each pixel is from the edge, and
+one look-up table turns that into halo, line and fill with soft edges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from math import ceil
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from app.core.mask import Mask
+from app.overlay.labels import draw_labels
+from app.overlay.shown import ShownInstance
+from app.overlay.style import RGB, Dial, OverlayStyle
+
+_DASH_PX = 7
+_BLUE, _GREEN, _RED, _ALPHA = range(4)
+
+
+def compose(
+    instances: Sequence[ShownInstance], size_px: tuple[int, int], style: OverlayStyle
+) -> NDArray[np.uint8]:
+    """Draw instances.
+
+    Args:
+        instances: what to draw; the first lies on top.
+        size_px: width and height of the result; masks are scaled to it from their raster, so an
+            overlay for a small window costs what the window shows.
+        style: colours and how much to draw.
+
+    Returns:
+        uint8 (height, width, 4), premultiplied, blue first (QImage's ARGB32_Premultiplied).
+    """
+    width, height = size_px
+    words = np.zeros((height, width), "<u4")
+    drawn = [i for i in instances if i.mask.bits.size]
+    if style.dial > Dial.NOTHING:
+        fill = style.fill if style.dial >= Dial.FILL else 0.0
+        for place in reversed(range(len(drawn))):
+            _draw(words, drawn[place], place, style, fill)
+    bgra = words.view(np.uint8).reshape(height, width, 4)
+    if style.dial >= Dial.LABELS:
+        draw_labels(bgra, drawn, style)
+    return bgra
+
+
+def number_of(instance: ShownInstance, place: int) -> int:
+    """The number that decides an instance's colour: its track, else its place in the frame."""
+    return place if instance.track is None else instance.track
+
+
+def colour_of(instance: ShownInstance, place: int, style: OverlayStyle) -> RGB:
+    """The outline colour of an instance, kept for the whole track."""
+    return style.outlines[number_of(instance, place) % len(style.outlines)]
+
+
+def _draw(
+    words: NDArray[np.uint32],
+    instance: ShownInstance,
+    place: int,
+    style: OverlayStyle,
+    fill: float,
+) -> None:
+    height, width = words.shape
+    inside, x, y = scaled_bits(instance.mask, (width, height))
+    if not inside.size:
+        return
+    reach = ceil(style.outline_px / 2 + style.halo_px)
+    h, w = inside.shape
+    left, top = max(0, x - reach), max(0, y - reach)
+    right, bottom = min(width, x + w + reach), min(height, y + h + reach)
+    padded = cv2.copyMakeBorder(
+        inside, y - top, bottom - y - h, x - left, right - x - w, cv2.BORDER_CONSTANT, value=0
+    )
+    # Replicating the rim draws no line where an instrument leaves the picture.
+    near = cv2.blur(padded, (2 * reach + 1,) * 2, borderType=cv2.BORDER_REPLICATE)
+    region = words[top:bottom, left:right]
+    table = _table(colour_of(instance, place, style), style, fill)
+    if fill:
+        np.copyto(region, table[255], where=near == 255)
+    edge = (near - np.uint8(1)) < 254
+    if (number_of(instance, place) // len(style.outlines)) % 2:
+        edge &= _dashes(left, top, edge.shape)
+    region[edge] = table[near[edge]]
+
+
+def scaled_bits(mask: Mask, size_px: tuple[int, int]) -> tuple[NDArray[np.uint8], int, int]:
+    """A mask's region in another raster.
+
+    Returns:
+        uint8 (h, w), 0 to 255 coverage, and its left and top edge in the new raster.
+    """
+    inside = np.multiply(mask.bits, 255, dtype=np.uint8)
+    width, height = size_px
+    if (mask.width_px, mask.height_px) == (width, height):
+        return inside, mask.x_px, mask.y_px
+    fx, fy = width / mask.width_px, height / mask.height_px
+    x0, y0, x1, y1 = mask.box
+    left, top = min(round(x0 * fx), width - 1), min(round(y0 * fy), height - 1)
+    w = max(1, min(round(x1 * fx), width) - left)
+    h = max(1, min(round(y1 * fy), height) - top)
+    # Averaging by an odd factor costs five times a bilinear look-up (measured).
+    method = cv2.INTER_AREA if fx <= 0.5 else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(inside, (w, h), interpolation=method), np.uint8), left, top
+
+
+def _dashes(left: int, top: int, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    rows = (np.arange(top, top + shape[0]) // _DASH_PX) & 1
+    columns = (np.arange(left, left + shape[1]) // _DASH_PX) & 1
+    return rows[:, None] != columns
+
+
+@lru_cache(maxsize=64)
+def _table(colour: RGB, style: OverlayStyle, fill: float) -> NDArray[np.uint32]:
+    """Premultiplied words for the 256 values of the box filter.
+
+    The share of the filter's window that is inside falls linearly with the distance from a
+    straight edge: 0.5 on the edge, 1 at ``reach + 0.5`` pixels inside.
+    """
+    half_line = style.outline_px / 2
+    reach = half_line + style.halo_px
+    share = np.arange(256) / 255
+    distance_px = np.abs(share - 0.5) * (2 * ceil(reach) + 1)
+    line = np.clip(half_line + 0.5 - distance_px, 0, 1)
+    halo = np.clip(reach + 0.5 - distance_px, 0, 1) * style.halo_alpha
+    inner = np.where(share > 0.5, fill, 0.0)
+    premultiplied = np.zeros((256, 4))
+    for rgb, alpha in ((colour, inner), (style.halo, halo), (colour, line)):
+        premultiplied *= 1 - alpha[:, None]
+        premultiplied[:, _ALPHA] += 255 * alpha
+        for channel, value in zip((_RED, _GREEN, _BLUE), rgb, strict=True):
+            premultiplied[:, channel] += value * alpha
+    table = np.rint(premultiplied).astype(np.uint8).view("<u4").ravel()
+    table.setflags(write=False)
+    return table
