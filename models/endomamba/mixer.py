@@ -47,9 +47,10 @@ class MambaMixer(nn.Module):
         self.in_proj = nn.Linear(width, 2 * inner, bias=False)
         self.out_proj = nn.Linear(inner, width, bias=False)
         for suffix in self.suffixes:
-            log_name = "A_b_log" if suffix else "A_log"
             rates = torch.arange(1, STATE_SIZE + 1, dtype=torch.float32).log()
-            self.register_parameter(log_name, nn.Parameter(rates.repeat(inner, 1)))
+            rates_log = nn.Parameter(rates.repeat(inner, 1))
+            rates_log._no_weight_decay = True  # type: ignore[attr-defined]
+            self.register_parameter("A_b_log" if suffix else "A_log", rates_log)
             self.register_parameter("D" + suffix, nn.Parameter(torch.ones(inner)))
             conv = nn.Conv1d(inner, inner, KERNEL_SIZE, groups=inner, padding=KERNEL_SIZE - 1)
             self.add_module("conv1d" + suffix, conv)
@@ -76,14 +77,14 @@ class MambaMixer(nn.Module):
 
     def forward(
         self, hidden: Tensor, conv_state: Tensor | None = None, ssm_state: Tensor | None = None
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor | None, Tensor]:
         """Mixes tokens, going on from a carried state where one is given.
 
         Args:
             hidden: (S, L, width), already normalised.
-            conv_state: (S, 3, 2 * width), the convolution's last inputs, or None at the start.
-                Only for a causal layer.
-            ssm_state: (S, 16, 2 * width), or None at the start. Only for a causal layer.
+            conv_state: (S, 3, 2 * width), the convolution's last inputs; None is zeros, and stays
+                None. Only for a causal layer.
+            ssm_state: (S, 16, 2 * width); None is zeros. Only for a causal layer.
 
         Returns:
             (S, L, width), and the two states after the last token (of no use in a bidirectional
@@ -97,7 +98,7 @@ class MambaMixer(nn.Module):
 
     def _scan(
         self, x: Tensor, conv_state: Tensor | None, ssm_state: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor | None, Tensor]:
         inputs = x, x.flip(1)
         prepared = [
             self._prepare(direction, suffix, conv_state)
@@ -109,9 +110,9 @@ class MambaMixer(nn.Module):
         skip = torch.stack([full_precision(self.get_parameter("D" + s)) for s in self.suffixes])
         y = torch.addcmul(y, u, skip[:, None, None])
         total = y[0] if len(self.suffixes) == 1 else y[0] + y[1].flip(1)
-        history = x if conv_state is None else torch.cat((conv_state, x), 1)
-        history = functional.pad(history, (0, 0, max(0, KERNEL_SIZE - 1 - history.shape[1]), 0))
-        return total, history[:, 1 - KERNEL_SIZE :], last[0]
+        if conv_state is not None:
+            conv_state = torch.cat((conv_state, x[:, 1 - KERNEL_SIZE :]), 1)[:, 1 - KERNEL_SIZE :]
+        return total, conv_state, last[0]
 
     def _prepare(
         self, x: Tensor, suffix: str, conv_state: Tensor | None

@@ -57,7 +57,7 @@ class Block(nn.Module):
 
     def forward(
         self, residual: Tensor, conv_state: Tensor | None = None, ssm_state: Tensor | None = None
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor | None, Tensor]:
         """Returns the residual stream (S, L, width) with this block's output added, and states."""
         hidden, conv_state, ssm_state = self.mixer(self.norm(residual), conv_state, ssm_state)
         if self.training and self.drop > 0:
@@ -154,6 +154,8 @@ class EndoMamba(nn.Module):
         self.head = nn.Linear(self.width, num_classes)
         for weight in (self.pos_embed, self.head.weight, self.patch_embed.proj.weight):
             nn.init.trunc_normal_(weight, std=0.02)
+        for code in (self.pos_embed, self.cls_token):
+            code._no_weight_decay = True  # type: ignore[attr-defined]
         nn.init.zeros_(self.head.bias)
         nn.init.zeros_(self.patch_embed.proj.bias)
 
@@ -197,7 +199,8 @@ class EndoMamba(nn.Module):
         Raises:
             ModelError: where the clip's size or the state does not fit this network.
         """
-        if clip.ndim != 5 or clip.shape[1] != 3 or clip.shape[3:] != (self.image_size,) * 2:
+        fits = clip.ndim == 5 and clip.shape[1] == 3 and clip.shape[3:] == (self.image_size,) * 2
+        if not fits or clip.shape[2] < 1:
             raise ModelError(
                 f"EndoMamba takes RGB clips of {self.image_size} x {self.image_size} pixels as "
                 f"(B, 3, T, H, W), not {tuple(clip.shape)}"
