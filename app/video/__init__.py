@@ -2,15 +2,19 @@
 
 from app.video.cache import FrameCache
 from app.video.fingerprint import describe_asset, full_hash, quick_hash
-from app.video.index import IndexCancelled, PacketIndex
+from app.video.index import OpenCancelled, PacketIndex
+from app.video.player import Player, PlayerState, ShownFrame
 from app.video.probe import open_video, probe
 from app.video.source import SeekCancelled, UndecodableFrame, VideoInfo, VideoSource
 
 __all__ = [
     "FrameCache",
-    "IndexCancelled",
+    "OpenCancelled",
     "PacketIndex",
+    "Player",
+    "PlayerState",
     "SeekCancelled",
+    "ShownFrame",
     "UndecodableFrame",
     "VideoInfo",
     "VideoSource",

@@ -8,7 +8,7 @@ from app.core.errors import BadInput
 from app.video.container import top_level_box
 
 _EBML = b"\x1a\x45\xdf\xa3"
-_CLUSTER = b"\x1f\x43\xb6\x75"
+_TRACKS, _CLUSTER = b"\x16\x54\xae\x6b", b"\x1f\x43\xb6\x75"
 _CONTENT_ENCODINGS, _CONTENT_ENCRYPTION = b"\x6d\x80", b"\x50\x35"
 _TS_PACKET, _TS_SYNC = 188, 0x47
 _HEADER_BYTES = 1 << 26
@@ -39,7 +39,8 @@ def _is_protected_matroska(path: Path) -> bool:
         head = file.read(1 << 20)
     if not head.startswith(_EBML):
         return False
-    tracks = head.split(_CLUSTER, 1)[0]
+    # The seek head names the other elements too; the last place is the element itself.
+    tracks = head[head.rfind(_TRACKS) :].split(_CLUSTER, 1)[0]
     start = tracks.find(_CONTENT_ENCODINGS)
     return start >= 0 and _CONTENT_ENCRYPTION in tracks[start : start + 256]
 

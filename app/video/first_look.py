@@ -10,53 +10,77 @@ import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from app.core.errors import BadInput, EnvironmentProblem
 from app.video.container import check_readable
+from app.video.index import OpenCancelled
 
 TIME_LIMIT_S = 10.0
+_POLL_S = 0.1
 
 
-def first_look(path: Path, time_limit_s: float = TIME_LIMIT_S) -> None:
+def first_look(
+    path: Path,
+    cancelled: Callable[[], bool] = lambda: False,
+    time_limit_s: float = TIME_LIMIT_S,
+) -> None:
     """Let a child process open the file and decode its first picture.
 
     Raises:
         BadInput: what the child found, or that it died or did not finish.
         EnvironmentProblem: the file cannot be read, or no child can be started.
+        OpenCancelled: ``cancelled()`` answered true.
     """
     check_readable(path)
     try:
-        child = subprocess.run(
+        child = subprocess.Popen(
             [*_child_command(), str(path.absolute())],
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=time_limit_s,
-            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
-            cwd=_code_folder(),
+            cwd=Path(__file__).resolve().parents[2],
         )
-    except subprocess.TimeoutExpired as error:
-        raise BadInput(
-            f"{path.name} took longer than {time_limit_s:.0f} seconds to open; it is damaged, "
-            "or its drive is too slow: copy it to this machine."
-        ) from error
     except OSError as error:
         raise EnvironmentProblem(
             "The program that looks at new files could not be started; restart Trocar.", str(error)
         ) from error
-    _raise_finding(path, child)
+    with child:
+        try:
+            output = _output(child, path, cancelled, time_limit_s)
+        finally:
+            child.kill()
+    _raise_finding(path, child.returncode, *output)
 
 
-def _raise_finding(path: Path, child: subprocess.CompletedProcess[bytes]) -> None:
+def _output(
+    child: subprocess.Popen[bytes], path: Path, cancelled: Callable[[], bool], limit_s: float
+) -> tuple[bytes, bytes]:
+    until_s = time.monotonic() + limit_s
+    while time.monotonic() < until_s:
+        try:
+            return child.communicate(timeout=_POLL_S)
+        except subprocess.TimeoutExpired:
+            if cancelled():
+                raise OpenCancelled from None
+    raise BadInput(
+        f"{path.name} took longer than {limit_s:.0f} seconds to open; it is damaged, or its "
+        "drive is too slow: copy it to this machine."
+    )
+
+
+def _raise_finding(path: Path, code: int, stdout: bytes, stderr: bytes) -> None:
     try:
-        answer = json.loads(child.stdout.decode().splitlines()[-1])
+        answer = json.loads(stdout.decode().splitlines()[-1])
         sentence, kind = answer["problem"], answer["kind"]
     except (ValueError, IndexError, KeyError, TypeError) as error:
-        tail = child.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        tail = stderr.decode(errors="replace").strip().splitlines()[-1:]
         raise BadInput(
             f"{path.name} cannot be opened safely: looking at it failed; it is damaged.",
-            f"exit {child.returncode}: {' '.join(tail)}",
+            f"exit {code}: {' '.join(tail)}",
         ) from error
     if sentence is None:
         return
@@ -68,7 +92,3 @@ def _child_command() -> list[str]:
     if getattr(sys, "frozen", False):
         return [sys.executable, "probe", "--child"]
     return [sys.executable, "-m", "app.video.probe_child"]
-
-
-def _code_folder() -> str:
-    return str(Path(__file__).resolve().parents[2])

@@ -24,8 +24,8 @@ _CHECK_EVERY = 512
 _FORMAT = 1
 
 
-class IndexCancelled(Exception):
-    """The caller's ``cancelled`` answered true while the index was being built."""
+class OpenCancelled(Exception):
+    """The caller's ``cancelled`` answered true while the file was being opened."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +117,7 @@ def build_index(
     """Index a freshly opened file; leaves the container somewhere else than at its start.
 
     Raises:
-        IndexCancelled: ``cancelled()`` answered true.
+        OpenCancelled: ``cancelled()`` answered true.
         BadInput: no packet can be shown.
     """
     rows = _from_sample_table(container, stream, path) or _by_demuxing(container, stream, cancelled)
@@ -157,6 +157,9 @@ def _from_sample_table(
     entries = stream.index_entries
     if place is None or place[1] > 1 << 28 or not len(entries):
         return None
+    size = path.stat().st_size
+    if any(e.pos + e.size > size for e in entries):
+        return None
     with path.open("rb") as file:
         file.seek(place[0])
         moov = file.read(place[1])
@@ -174,7 +177,7 @@ def _by_demuxing(
     codec = stream.codec_context.codec.canonical_name
     for packet in read_packets(container, stream):
         if len(rows) % _CHECK_EVERY == 0 and cancelled():
-            raise IndexCancelled
+            raise OpenCancelled
         if packet.is_discard or not _is_shown(codec, packet):
             continue
         pts = _NO_TIME if packet.pts is None else packet.pts

@@ -38,13 +38,13 @@ def open_video(
     Raises:
         BadInput: missing, empty, truncated, encrypted, not a video, not supported, too large.
         EnvironmentProblem: no permission, a failing disk.
-        IndexCancelled: ``cancelled()`` answered true.
+        OpenCancelled: ``cancelled()`` answered true.
     """
     path = Path(path)
     if not trusted:
         fingerprint = quick_hash(path)
         if fingerprint not in _looked_at:
-            first_look(path)
+            first_look(path, cancelled)
             _looked_at.add(fingerprint)
     return VideoSource(path, index=index, cache_bytes=cache_bytes, cancelled=cancelled)
 

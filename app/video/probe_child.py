@@ -11,13 +11,13 @@ from pathlib import Path
 
 import av
 
-from app.core.errors import TrocarError
+from app.core.errors import BadInput, TrocarError
 from app.video import container as media
 from app.video.encryption import check_not_encrypted
 from app.video.first_look import TIME_LIMIT_S
 
 MEMORY_LIMIT_BYTES = 1 << 30
-_PACKETS = 64
+_PACKETS = 600
 
 
 def main(argument: str) -> int:
@@ -61,7 +61,7 @@ def limit_this_process() -> None:
 
 
 def look(path: Path) -> None:
-    """Open the file and decode until the first picture comes, or 64 packets have passed.
+    """Open the file and decode until the first picture comes, or 600 packets have passed.
 
     Raises:
         BadInput: why the file will not be taken.
@@ -70,15 +70,18 @@ def look(path: Path) -> None:
         check_not_encrypted(path)
         stream = media.video_stream(opened, path)
         media.prepare_decoder(stream, threads=1)
-        for number, packet in enumerate(media.read_packets(opened, stream)):
+        for _, packet in zip(range(_PACKETS), media.read_packets(opened, stream), strict=False):
             try:
                 pictures = packet.decode()
             except av.FFmpegError:
-                pictures = []
-            if pictures:
-                media.check_size(pictures[0].width, pictures[0].height, path)
-            if pictures or number >= _PACKETS:
+                continue
+            for picture in pictures:
+                media.check_size(picture.width, picture.height, path)
                 return
+        if not stream.decode(None):
+            raise BadInput(
+                f"{path.name}: none of its pictures can be decoded; it is damaged or encrypted."
+            )
 
 
 if __name__ == "__main__":

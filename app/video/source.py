@@ -14,7 +14,7 @@ import av
 import numpy as np
 
 from app.core.errors import BadInput
-from app.core.frame import Frame, ms_to_pts, pts_to_ms
+from app.core.frame import Frame, pts_to_ms
 from app.video.cache import FrameCache
 from app.video.container import (
     check_size,
@@ -153,8 +153,9 @@ class VideoSource:
 
     def index_at_ms(self, time_ms: float) -> int:
         """Index of the frame that is on screen at ``time_ms``, clamped to the video."""
-        # Half a unit of the time base forgives times that were rounded on their way.
-        pts = ms_to_pts(time_ms, self.info.start_pts, self.info.time_base)
+        unit_ms = float(self.info.time_base * 1000)
+        # Forgives times that were rounded on their way: half a unit, at most a millisecond.
+        pts = self.info.start_pts + int((time_ms + min(unit_ms / 2, 1.0)) // unit_ms)
         found = int(np.searchsorted(self.index.pts, pts, side="right")) - 1
         return min(max(found, 0), len(self) - 1)
 

@@ -1,0 +1,391 @@
+"""Plays a file: one thread, ``trocar-decode``, which owns the source, the clock and the cache.
+
+Qt-free. The newest seek wins; late frames are dropped while playing, never while stepping.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from app.core.errors import TrocarError
+from app.core.frame import Frame
+from app.video.clock import PlaybackClock, bounded_speed
+from app.video.index import OpenCancelled
+from app.video.probe import open_video
+from app.video.source import SeekCancelled, UndecodableFrame, VideoInfo, VideoSource
+
+CACHE_BYTES = 512 << 20
+_JOIN_S = 2.0
+# A seek whose keyframe is at most this far away goes to the exact frame at once.
+_NEAR_FRAMES = 4
+# While nothing is asked for, this many frames around the playhead are decoded for stepping.
+_AROUND_FRAMES = 12
+# This many frames late, playing goes by keyframes.
+_LAGGING_FRAMES = 8
+# Backward play waits for a group of pictures to decode rather than skipping what it shows.
+_STALL_S = 0.25
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownFrame:
+    """What the picture on screen is.
+
+    Attributes:
+        frame: the picture.
+        index: the frame that was asked for.
+        exact: the picture is that frame; else a keyframe on the way to it, or, where the frame
+            does not decode, the last good picture.
+    """
+
+    frame: Frame
+    index: int
+    exact: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlayerState:
+    """Where the player stands.
+
+    Attributes:
+        info: of the open file, None without one.
+        playing: whether the clock runs.
+        speed: 0.1 to 16, negative backwards.
+        index: the frame on screen, or asked for.
+        shown: frames shown since the file was opened.
+        dropped: late frames left out while playing.
+        undecodable: frames that did not decode.
+        at_end: playing forwards reached the last frame.
+    """
+
+    info: VideoInfo | None = None
+    playing: bool = False
+    speed: float = 1.0
+    index: int = 0
+    shown: int = 0
+    dropped: int = 0
+    undecodable: int = 0
+    at_end: bool = False
+
+
+class Player:
+    """Plays one file at a time. All methods return at once; callbacks run on the decode thread.
+
+    Args:
+        on_frame: a picture to show.
+        on_state: opened, playing, speed, end: something other than the position changed.
+        on_error: the file cannot be opened, or a frame that was asked for does not decode.
+        cache_bytes: room for decoded frames.
+        clock: the playback clock.
+        open_source: how a file is opened.
+    """
+
+    def __init__(
+        self,
+        *,
+        on_frame: Callable[[ShownFrame], None],
+        on_state: Callable[[PlayerState], None] = lambda _state: None,
+        on_error: Callable[[TrocarError], None] = lambda _error: None,
+        cache_bytes: int = CACHE_BYTES,
+        clock: PlaybackClock | None = None,
+        open_source: Callable[..., VideoSource] = open_video,
+    ) -> None:
+        self._on_frame, self._on_state, self._on_error = on_frame, on_state, on_error
+        self._cache_bytes = cache_bytes
+        self._open_source = open_source
+        self._clock = clock or PlaybackClock()
+        self._changed = threading.Condition()
+        self._state = self._announced = PlayerState()
+        self._closing = False
+        self._path: Path | None = None
+        self._seek: int | None = None
+        self._steps: deque[int] = deque()
+        self._source: VideoSource | None = None
+        self._last: Frame | None = None
+        self._settled = False
+        self._thread = threading.Thread(target=self._run, name="trocar-decode", daemon=True)
+        self._thread.start()
+
+    @property
+    def state(self) -> PlayerState:
+        """Where it stands now; from any thread."""
+        with self._changed:
+            return self._state
+
+    def open(self, path: Path | str) -> None:
+        """Open a file and show its first frame; ``on_state`` tells when it is there."""
+        with self._changed:
+            self._path, self._seek = Path(path), None
+            self._steps.clear()
+            self._changed.notify()
+
+    def play(self) -> None:
+        """Play from here; from the start when it stands at the end."""
+        with self._changed:
+            state = self._state
+            if state.info is None or state.playing:
+                return
+            if state.speed > 0 and state.index >= state.info.frames - 1:
+                self._seek = 0
+            self._state = replace(state, playing=True, at_end=False)
+            self._steps.clear()
+            self._changed.notify()
+
+    def pause(self) -> None:
+        """Stop at the frame on screen."""
+        with self._changed:
+            self._state = replace(self._state, playing=False)
+            self._changed.notify()
+
+    def seek_index(self, index: int) -> None:
+        """Go to a frame (clamped); replaces a seek that is still under way."""
+        with self._changed:
+            self._seek = index
+            self._steps.clear()
+            self._changed.notify()
+
+    def step(self, frames: int = 1) -> None:
+        """Pause and move by ``frames``; every step is shown."""
+        with self._changed:
+            self._state = replace(self._state, playing=False)
+            self._steps.append(frames)
+            self._changed.notify()
+
+    def set_speed(self, speed: float) -> None:
+        """0.1 to 16 times, clamped; negative plays backwards."""
+        with self._changed:
+            speed = bounded_speed(speed)
+            self._clock.set_speed(speed)
+            self._state = replace(self._state, speed=speed, at_end=False)
+            self._changed.notify()
+
+    def shuttle(self, direction: int) -> None:
+        """Editors' J (-1), K (0) and L (1): again doubles the speed, the other way turns round."""
+        state = self.state
+        if direction == 0:
+            self.pause()
+            self.set_speed(1.0)
+            return
+        same_way = state.playing and (state.speed > 0) == (direction > 0)
+        self.set_speed(state.speed * 2 if same_way else float(direction))
+        self.play()
+
+    def close(self) -> None:
+        """End the thread and release the file; waits at most 2 seconds."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        if threading.current_thread() is not self._thread:
+            self._thread.join(_JOIN_S)
+
+    # What follows runs on the decode thread.
+
+    def _run(self) -> None:
+        try:
+            while not self._closing:
+                self._turn()
+        finally:
+            if self._source is not None:
+                self._source.close()
+
+    def _turn(self) -> None:
+        self._announce()
+        with self._changed:
+            path, self._path = self._path, None
+            seek, step = self._seek, None
+            if path is None and self._source is not None:
+                self._seek = None
+                if seek is None and self._steps:
+                    step = self._steps.popleft()
+            state = self._state
+        if path is not None:
+            self._open(path)
+        elif self._source is None:
+            self._wait(None)
+        elif seek is not None:
+            self._go_to(self._source, seek, scrubbing=True)
+        elif step is not None:
+            self._go_to(self._source, state.index + step, scrubbing=False)
+        elif state.playing:
+            self._play_on(self._source, state)
+        elif not self._settled:
+            self._settle(self._source, state.index)
+        else:
+            self._clock.stop()
+            self._wait(None)
+
+    def _announce(self) -> None:
+        state = self.state
+        still = replace(state, index=0, shown=0, dropped=0)
+        if still != self._announced:
+            self._announced = still
+            self._on_state(state)
+
+    def _wait(self, seconds: float | None) -> None:
+        with self._changed:
+            idle = self._source is None or not self._state.playing
+            if self._has_request() or (seconds is None and not idle):
+                return
+            self._clock.wait(self._changed, seconds)
+
+    def _has_request(self) -> bool:
+        return self._is_stale() or (self._source is not None and bool(self._steps))
+
+    def _is_stale(self) -> bool:
+        """Whether what is being decoded towards is no longer wanted."""
+        seek = self._source is not None and self._seek is not None
+        return self._closing or self._path is not None or seek
+
+    def _open(self, path: Path) -> None:
+        if self._source is not None:
+            self._source.close()
+        self._source = self._last = None
+        self._clock.stop()
+        with self._changed:
+            self._state = PlayerState(speed=self._state.speed)
+        try:
+            self._source = self._open_source(
+                path,
+                cache_bytes=self._cache_bytes,
+                cancelled=lambda: self._closing or self._path is not None,
+            )
+        except OpenCancelled:
+            return
+        except TrocarError as error:
+            self._on_error(error)
+            return
+        with self._changed:
+            self._state = replace(self._state, info=self._source.info)
+        self._announce()
+        if not self._is_stale():
+            self._go_to(self._source, 0, scrubbing=False)
+
+    def _go_to(self, source: VideoSource, index: int, *, scrubbing: bool) -> None:
+        index = min(max(index, 0), len(source) - 1)
+        with self._changed:
+            self._state = replace(self._state, index=index, at_end=False)
+        self._settled = False
+        try:
+            if scrubbing:
+                self._show_on_the_way(source, index)
+            self._show(source, index)
+        except SeekCancelled:
+            return
+        except UndecodableFrame as error:
+            self._on_error(error)
+        if self.state.playing:
+            self._clock.start(source.time_ms(index))
+
+    def _show_on_the_way(self, source: VideoSource, index: int) -> None:
+        """Show the keyframe before a frame that takes long to reach."""
+        key = source.index.key_at(index)
+        if index in source.cache or key < 0 or index - key <= _NEAR_FRAMES:
+            return
+        try:
+            frame = source.frame(key, self._is_stale)
+        except UndecodableFrame:
+            return
+        self._on_frame(ShownFrame(frame=frame, index=index, exact=False))
+
+    def _show(self, source: VideoSource, index: int, dropped: int = 0) -> None:
+        """Show the exact frame, or the last good one in its place.
+
+        Raises:
+            UndecodableFrame: after the last good picture was shown.
+            SeekCancelled: another file or frame is wanted.
+        """
+        failure = None
+        try:
+            self._last = source.frame(index, self._is_stale)
+        except UndecodableFrame as error:
+            failure = error
+        with self._changed:
+            state = self._state
+            self._state = replace(
+                state,
+                index=index,
+                shown=state.shown + (failure is None),
+                dropped=state.dropped + dropped,
+                undecodable=state.undecodable + (failure is not None),
+            )
+        if self._last is not None:
+            self._on_frame(ShownFrame(frame=self._last, index=index, exact=failure is None))
+        if failure is not None:
+            raise failure
+
+    def _play_on(self, source: VideoSource, state: PlayerState) -> None:
+        if not self._clock.running:
+            self._clock.start(source.time_ms(state.index))
+        self._settled = False
+        direction = 1 if state.speed > 0 else -1
+        target = self._due(source, direction)
+        late = (target - state.index) * direction
+        try:
+            if late > 0:
+                self._show_due(source, state, target, late)
+            elif 0 <= state.index + direction < len(source):
+                self._prepare(source, state.index + direction)
+            else:
+                self._finish(at_end=direction > 0)
+        except SeekCancelled:
+            return
+
+    def _due(self, source: VideoSource, direction: int) -> int:
+        position_ms = self._clock.position_ms()
+        index = source.index_at_ms(position_ms)
+        # Backwards, a frame is due once its own time has come.
+        ahead = direction < 0 and index + 1 < len(source)
+        return index + 1 if ahead and source.time_ms(index) < position_ms - 1e-3 else index
+
+    def _show_due(self, source: VideoSource, state: PlayerState, target: int, late: int) -> None:
+        if late > _LAGGING_FRAMES and target not in source.cache:
+            key = source.index.key_at(target)
+            if key >= 0 and (key - state.index) * state.speed > 0:
+                target = key
+        began_s = self._clock.now_s()
+        try:
+            self._show(source, target, dropped=abs(target - state.index) - 1)
+        except UndecodableFrame as error:
+            log.info("frame %d does not decode", error.index)
+        if state.speed < 0 and self._clock.now_s() - began_s > _STALL_S:
+            self._clock.start(source.time_ms(target))
+
+    def _prepare(self, source: VideoSource, index: int) -> None:
+        """Decode the next frame before it is due, then wait for its time."""
+        began_s = self._clock.now_s()
+        try:
+            source.skip_to(index, self._is_stale)
+        except UndecodableFrame:
+            log.debug("frame %d does not decode", index)
+        if self._clock.speed < 0 and self._clock.now_s() - began_s > _STALL_S:
+            self._clock.start(source.time_ms(index))
+        self._wait(self._clock.seconds_until(source.time_ms(index)))
+
+    def _finish(self, *, at_end: bool) -> None:
+        self._clock.stop()
+        with self._changed:
+            self._state = replace(self._state, playing=False, at_end=at_end)
+
+    def _settle(self, source: VideoSource, index: int) -> None:
+        """Decode what lies around the playhead, so that steps both ways are at hand."""
+        around = range(max(0, index - _AROUND_FRAMES), min(len(source), index + _AROUND_FRAMES))
+        try:
+            for near in around:
+                if near not in source.cache:
+                    self._fetch_quietly(source, near)
+        except SeekCancelled:
+            return
+        source.cache.focus = index
+        self._settled = True
+
+    def _fetch_quietly(self, source: VideoSource, index: int) -> None:
+        try:
+            source.skip_to(index, lambda: self._has_request() or self._state.playing)
+        except UndecodableFrame:
+            log.debug("frame %d does not decode", index)
