@@ -38,7 +38,10 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
     Returns:
         SHA-256 of the file, in hexadecimal.
     """
-    data = save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, metadata)
+    whole = torch.contiguous_format
+    data = save(
+        {k: v.detach().cpu().clone(memory_format=whole) for k, v in tensors.items()}, metadata
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:

@@ -1,1 +1,13 @@
 """Training: one loop for every network, its settings, and the precision a machine is good at."""
+
+from models.training.config import TrainConfig, native_bf16, published_recipe
+from models.training.loop import Progress, Trainer, TrainResult
+
+__all__ = [
+    "Progress",
+    "TrainConfig",
+    "TrainResult",
+    "Trainer",
+    "native_bf16",
+    "published_recipe",
+]
