@@ -84,7 +84,7 @@ def erase(conn: sqlite3.Connection, clock: audit.Clock, case_id: str) -> str:
     row = conn.execute("SELECT uid FROM cases WHERE case_id = ?", (case_id,)).fetchone()
     if row is None:
         raise BadInput(f"There is no case {case_id} in this library; “trocar cases” lists them.")
-    conn.execute("INSERT INTO erasing VALUES (?)", (case_id,))
+    conn.execute("INSERT INTO erasing VALUES (?, ?)", (case_id, row[0]))
     for statement in (
         "DELETE FROM segments WHERE asset_id IN (SELECT asset_id FROM assets WHERE case_id = ?)",
         "DELETE FROM timelines WHERE case_id = ?",

@@ -17,9 +17,10 @@ from typing import Literal, Self
 
 from app.core.case import Case
 from app.core.correction import Annotation, Correction, HumanTimeline
-from app.core.errors import BadInput, EnvironmentProblem, Refused
+from app.core.errors import BadInput, EnvironmentProblem, Refused, TrocarError
 from app.core.frame import FrameIdentity
-from app.store import audit, corrections, db, files, rows, schema
+from app.store import audit, corrections, db, files, rows, schema, verify
+from app.store.backups import Backup, Backups
 from app.store.corrections import HistoryEntry
 from app.store.lock import WriterLock
 from app.store.predictions import PredictionStore
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 DATABASE = "library.sqlite"
 HEAD = "audit-head.json"
 BALLAST_BYTES = 64 * 2**20
+BACKUP_EVERY_S = 30 * 60
 
 
 class Library:
@@ -41,21 +43,17 @@ class Library:
     """
 
     def __init__(
-        self,
-        folder: Path,
-        *,
-        lock: WriterLock | None,
-        writer: Writer | None,
-        readers: db.Readers,
-        immutable: bool = False,
-        problems: tuple[str, ...] = (),
+        self, folder: Path, readers: db.Readers, clock: audit.Clock, *, immutable: bool = False
     ) -> None:
         self.folder = folder
-        self.problems = problems
-        self._lock = lock
-        self._writer = writer
+        self.problems: tuple[str, ...] = ()
         self._readers = readers
         self._immutable = immutable
+        self._lock: WriterLock | None = None
+        self._writer: Writer | None = None
+        self._backups = Backups(folder / DATABASE, folder / "backups", clock)
+        self._closing = threading.Event()
+        self._backup_thread: threading.Thread | None = None
         self._predictions: dict[str, PredictionStore] = {}
         self._guard = threading.Lock()
 
@@ -66,9 +64,19 @@ class Library:
         mode: Literal["write", "read"] = "write",
         *,
         ballast_bytes: int = BALLAST_BYTES,
+        backup_every_s: float = BACKUP_EVERY_S,
+        retry_s: float = 1.0,
         clock: audit.Clock = audit.utc_now_ms,
     ) -> Library:
         """Open the library in ``folder``; ``write`` makes it where there is none.
+
+        Args:
+            folder: of the library.
+            mode: ``write`` takes the library's lock.
+            ballast_bytes: disk space kept back for the moment the disk is full.
+            backup_every_s: seconds between two looks whether a backup is due.
+            retry_s: seconds between two tries to save while the disk is full.
+            clock: wall clock in milliseconds since 1970.
 
         Raises:
             Refused: on a network drive, written by a newer Trocar, or another process writes it.
@@ -82,11 +90,11 @@ class Library:
                 "keep it on a disk of this computer and name that folder with --library."
             )
         if mode == "read":
-            return cls._open_for_reading(folder)
-        return cls._open_for_writing(folder, ballast_bytes, clock)
+            return cls._open_for_reading(folder, clock)
+        return cls._open_for_writing(folder, ballast_bytes, backup_every_s, retry_s, clock)
 
     @classmethod
-    def _open_for_reading(cls, folder: Path) -> Library:
+    def _open_for_reading(cls, folder: Path, clock: audit.Clock) -> Library:
         database = folder / DATABASE
         if not database.is_file():
             raise BadInput(
@@ -111,10 +119,17 @@ class Library:
         except BaseException:
             readers.close()
             raise
-        return cls(folder, lock=None, writer=None, readers=readers, immutable=immutable)
+        return cls(folder, readers, clock, immutable=immutable)
 
     @classmethod
-    def _open_for_writing(cls, folder: Path, ballast_bytes: int, clock: audit.Clock) -> Library:
+    def _open_for_writing(
+        cls,
+        folder: Path,
+        ballast_bytes: int,
+        backup_every_s: float,
+        retry_s: float,
+        clock: audit.Clock,
+    ) -> Library:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -125,25 +140,38 @@ class Library:
             ) from error
         lock = WriterLock(folder)
         lock.acquire()
-        writer = None
         try:
-            problems = _prepare(folder, clock)
-            writer = Writer(
+            problems, unfinished = _prepare(folder, clock)
+            library = cls(folder, db.Readers(folder / DATABASE), clock)
+            library._writer = Writer(
                 folder / DATABASE,
                 head_file=folder / HEAD,
                 ballast=files.Ballast(folder / "ballast.bin", ballast_bytes),
+                erase_files=library._erase_files,
                 clock=clock,
+                retry_s=retry_s,
             )
-            readers = db.Readers(folder / DATABASE)
-            return cls(folder, lock=lock, writer=writer, readers=readers, problems=problems)
         except BaseException:
-            if writer is not None:
-                writer.close()
             lock.release()
             raise
+        library._lock = lock
+        library.problems = tuple(problems)
+        if problems:
+            library._writer.note("found loss", "audit log")
+        if unfinished:
+            library._writer.finish_deletions()
+        library._backup_thread = threading.Thread(
+            target=library._keep_backups, args=(backup_every_s,), name="trocar-backup"
+        )
+        library._backup_thread.start()
+        return library
 
     def close(self) -> None:
-        """Save what waits, close every connection, give the lock back."""
+        """Save what waits, make a backup if anything changed, give the lock back."""
+        self._closing.set()
+        if self._backup_thread is not None:
+            self._backup_thread.join()
+            self._backup_thread = None
         with self._guard:
             for store in self._predictions.values():
                 store.close()
@@ -152,6 +180,7 @@ class Library:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+            self._back_up_if_changed()
         if self._lock is not None:
             self._lock.release()
             self._lock = None
@@ -261,6 +290,48 @@ class Library:
                 )
             return self._predictions[case_id]
 
+    # Health
+
+    def verify(self) -> verify.Report:
+        """Check pages, audit chain, every row's hash, the predictions and the newest backup."""
+        with self._reading() as conn:
+            report = verify.check_database(conn, self.folder / HEAD)
+        problems = [*report.problems, *verify.check_backup(self.last_backup())]
+        checked = report.rows_checked
+        for case_id in self._case_ids():
+            try:
+                count, found = self.predictions(case_id).verify()
+            except TrocarError as error:
+                count, found = 0, [f"Predictions of case {case_id}: {error.user_message}"]
+            checked += count
+            problems += found
+        return verify.Report(cases=report.cases, rows_checked=checked, problems=tuple(problems))
+
+    def back_up(self, folder: Path | None = None) -> Backup | None:
+        """Copy the human work now, among the library's own backups or into another folder.
+
+        Predictions are not copied. A case that is deleted later stays in copies made elsewhere.
+
+        Returns:
+            The new backup; None where nothing changed since the newest one.
+
+        Raises:
+            EnvironmentProblem: the disk is full or may not be written.
+        """
+        if folder is None:
+            return self._backups.make()
+        clock = self._writer.clock if self._writer else audit.utc_now_ms
+        elsewhere = Backups(self.folder / DATABASE, folder.expanduser().absolute(), clock)
+        return elsewhere.make(thin=False)
+
+    def backups(self) -> tuple[Backup, ...]:
+        """The library's own backups, oldest first."""
+        return self._backups.all()
+
+    def last_backup(self) -> Backup | None:
+        """The newest of the library's own backups."""
+        return next(reversed(self.backups()), None)
+
     # Thumbnails
 
     def thumbnail_path(self, case_id: str) -> Path:
@@ -283,6 +354,36 @@ class Library:
                 str(error),
             ) from error
         return path
+
+    def _case_ids(self) -> tuple[str, ...]:
+        try:
+            with self._reading() as conn:
+                return rows.case_ids(conn)
+        except TrocarError:
+            return ()
+
+    def _keep_backups(self, every_s: float) -> None:
+        while True:
+            self._back_up_if_changed()
+            if self._closing.wait(every_s):
+                return
+
+    def _back_up_if_changed(self) -> None:
+        try:
+            self._backups.make()
+        except TrocarError as error:
+            log.info("no backup was made: %s", error.detail)
+
+    def _erase_files(self, case_id: str, uid: str) -> None:
+        """On the store thread: what a deleted case has outside the database."""
+        with self._guard:
+            store = self._predictions.pop(case_id, None)
+            if store is not None:
+                store.close()
+        for folder, name in (("predictions", f"{case_id}.sqlite"), ("thumbnails", case_id)):
+            for path in (self.folder / folder).glob(name + "*"):
+                path.unlink()
+        self._backups.erase_case(uid)
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
@@ -319,10 +420,14 @@ def _identity(conn: sqlite3.Connection, database: Path) -> int:
         raise db.as_trocar_error(error) from error
 
 
-def _prepare(folder: Path, clock: audit.Clock) -> tuple[str, ...]:
-    """Make or migrate the database under the lock. Returns what is wrong with it."""
+def _prepare(folder: Path, clock: audit.Clock) -> tuple[list[str], bool]:
+    """Make or migrate the database under the lock.
+
+    Returns:
+        What is wrong with it, as sentences, and whether a deletion was interrupted.
+    """
     database = folder / DATABASE
-    for leftover in folder.glob("*.tmp"):
+    for leftover in (*folder.glob("*.tmp*"), *(folder / "backups").glob("*.tmp*")):
         leftover.unlink(missing_ok=True)
     if not database.exists():
         _make(database, clock)
@@ -331,9 +436,18 @@ def _prepare(folder: Path, clock: audit.Clock) -> tuple[str, ...]:
         with closing(db.connect_reader(database)) as conn:
             version = _identity(conn, database)
         with closing(db.connect_writer(database)) as conn:
+            pages = conn.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if pages != "ok":
+                raise BadInput(
+                    f"The library in {folder} is damaged; restore a backup with “trocar restore”. "
+                    "It can still be opened for reading.",
+                    str(pages),
+                )
             if version < schema.VERSION:
                 schema.migrate(conn)
-            return tuple(audit.check_head(conn, folder / HEAD))
+            problems = audit.check_head(conn, folder / HEAD)
+            unfinished = conn.execute("SELECT count(*) FROM erasing").fetchone()[0] > 0
+            return problems, unfinished
     except sqlite3.Error as error:
         raise db.as_trocar_error(error) from error
 

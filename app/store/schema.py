@@ -114,7 +114,7 @@ CREATE TABLE audit (
     prev TEXT NOT NULL,
     hash TEXT NOT NULL
 ) STRICT;
-CREATE TABLE erasing (case_id TEXT NOT NULL) STRICT;
+CREATE TABLE erasing (case_id TEXT NOT NULL, uid TEXT NOT NULL) STRICT;
 """
 _TRIGGERS = (
     """CREATE TRIGGER audit_is_never_changed BEFORE UPDATE ON audit

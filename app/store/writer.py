@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 GROUP_MS = 50
 CHECKPOINT_EVERY = 64
 IDLE_S = 5.0
+HEAD_S = 0.2
 
 T = TypeVar("T")
 
@@ -65,6 +66,7 @@ class Writer:
         database: the library's file, already at the newest schema.
         head_file: where the head of the audit chain is copied.
         ballast: disk space to give up when the disk is full.
+        erase_files: removes what a deleted case (id, uid) has outside the database.
         clock: wall clock in milliseconds.
         retry_s: seconds between two tries while the disk is full.
     """
@@ -75,12 +77,14 @@ class Writer:
         *,
         head_file: Path,
         ballast: Ballast,
+        erase_files: Callable[[str, str], None],
         clock: audit.Clock = audit.utc_now_ms,
         retry_s: float = 1.0,
     ) -> None:
         self._database = database
         self._head_file = head_file
         self._ballast = ballast
+        self._erase_files = erase_files
         self.clock = clock
         self._retry_s = retry_s
         self._queue: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
@@ -92,6 +96,8 @@ class Writer:
         self._saved: list[Callable[[Saved], None]] = []
         self._problem: list[Callable[[TrocarError | None], None]] = []
         self._since_checkpoint = 0
+        self._head_is_old = False
+        self._head_written_at = 0.0
         started: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, args=(started,), name="trocar-store")
         self._thread.start()
@@ -144,6 +150,37 @@ class Writer:
 
         def work(conn: sqlite3.Connection) -> Outcome[None]:
             cases.set_state(conn, self.clock, case_id, state)
+            return Outcome(None)
+
+        return self.submit(work)
+
+    def delete_case(self, case_id: str) -> Future[None]:
+        """Remove a case everywhere: rows, predictions, picture, every backup.
+
+        Only the tombstone in the audit log stays. Resolves when all of it is gone; what a crash or
+        a full disk left over is removed at the next opening.
+        """
+
+        def work(conn: sqlite3.Connection) -> Outcome[None]:
+            uid = cases.erase(conn, self.clock, case_id)
+            return Outcome(None, then=lambda conn: self._erase_rest(conn, case_id, uid))
+
+        return self.submit(work)
+
+    def finish_deletions(self) -> Future[None]:
+        """Remove what earlier deletions could not."""
+
+        def rest(conn: sqlite3.Connection) -> None:
+            for case_id, uid in conn.execute("SELECT case_id, uid FROM erasing").fetchall():
+                self._erase_rest(conn, case_id, uid)
+
+        return self.submit(lambda _: Outcome(None, then=rest))
+
+    def note(self, action: str, object_: str) -> Future[None]:
+        """Add a row to the audit log. ``object_`` carries ids only, never a title or a path."""
+
+        def work(conn: sqlite3.Connection) -> Outcome[None]:
+            audit.append(conn, self.clock, action, object_)
             return Outcome(None)
 
         return self.submit(work)
@@ -217,6 +254,7 @@ class Writer:
         try:
             while self._serve(conn):
                 pass
+            self._copy_head(conn)
             self._checkpoint(conn, "TRUNCATE")
         finally:
             conn.close()
@@ -225,9 +263,12 @@ class Writer:
     def _serve(self, conn: sqlite3.Connection) -> bool:
         """Commit the next group. Returns False at the end."""
         try:
-            first = self._queue.get(timeout=IDLE_S if self._since_checkpoint else None)
+            first = self._queue.get(timeout=self._idle_s())
         except queue.Empty:
-            self._checkpoint(conn, "PASSIVE")
+            if self._head_is_old:
+                self._copy_head(conn)
+            else:
+                self._checkpoint(conn, "PASSIVE")
             return True
         group: list[_Request] = []
         ends = self._take(first, group)
@@ -240,6 +281,11 @@ class Writer:
         if group:
             self._save(conn, group)
         return not ends
+
+    def _idle_s(self) -> float | None:
+        if self._head_is_old:
+            return HEAD_S
+        return IDLE_S if self._since_checkpoint else None
 
     def _take(self, request: _Request | None, group: list[_Request]) -> bool:
         if request is None:
@@ -329,14 +375,28 @@ class Writer:
         except (TrocarError, OSError) as error:
             request.error, request.outcome = error, None
 
+    def _erase_rest(self, conn: sqlite3.Connection, case_id: str, uid: str) -> None:
+        self._erase_files(case_id, uid)
+        conn.execute("VACUUM")
+        conn.execute("DELETE FROM erasing WHERE uid = ?", (uid,))
+        self._checkpoint(conn, "TRUNCATE")
+
     def _afterwards(self, conn: sqlite3.Connection) -> None:
+        self._head_is_old = True
+        if time.monotonic() - self._head_written_at > 5 * HEAD_S:
+            self._copy_head(conn)
+        self._since_checkpoint += 1
+        if self._since_checkpoint >= CHECKPOINT_EVERY:
+            self._checkpoint(conn, "PASSIVE")
+
+    def _copy_head(self, conn: sqlite3.Connection) -> None:
+        """Copy the head of the audit chain, a little after the commits: it costs two syncs."""
+        self._head_is_old = False
+        self._head_written_at = time.monotonic()
         try:
             audit.write_head(self._head_file, audit.head(conn))
         except OSError as error:
             log.info("the audit head was not copied: %s", error.strerror)
-        self._since_checkpoint += 1
-        if self._since_checkpoint >= CHECKPOINT_EVERY:
-            self._checkpoint(conn, "PASSIVE")
 
     def _checkpoint(self, conn: sqlite3.Connection, mode: str) -> None:
         self._since_checkpoint = 0
