@@ -100,7 +100,7 @@ class Backups:
         return tuple(sorted(found, key=lambda b: b.number))
 
     def make(self, *, thin: bool = True) -> Backup | None:
-        """Copy the library unless nothing changed since the newest copy.
+        """Copy the library unless it is new or unchanged since the newest copy.
 
         Raises:
             EnvironmentProblem: the disk is full or may not be written.
@@ -110,7 +110,9 @@ class Backups:
             with closing(db.connect_reader(self._database)) as source:
                 newest = self.all()[-1:]
                 head = audit.head(source)
-                if newest and (newest[0].seq, newest[0].head) == (head.seq, head.hash[:8]):
+                if head.seq <= 1 or (
+                    newest and (newest[0].seq, newest[0].head) == (head.seq, head.hash[:8])
+                ):
                     return None
                 self._folder.mkdir(parents=True, exist_ok=True)
                 temporary = self._folder / "backup.tmp"

@@ -10,7 +10,7 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -19,17 +19,16 @@ from app.core.case import Case
 from app.core.correction import Annotation, Correction, HumanTimeline
 from app.core.errors import BadInput, EnvironmentProblem, Refused, TrocarError
 from app.core.frame import FrameIdentity
-from app.store import audit, corrections, db, files, rows, schema, verify
+from app.store import audit, corrections, db, files, opening, rows, schema, verify
 from app.store.backups import Backup, Backups
 from app.store.corrections import HistoryEntry
 from app.store.lock import WriterLock
+from app.store.opening import DATABASE, HEAD
 from app.store.predictions import PredictionStore
 from app.store.writer import Writer
 
 log = logging.getLogger(__name__)
 
-DATABASE = "library.sqlite"
-HEAD = "audit-head.json"
 BALLAST_BYTES = 64 * 2**20
 BACKUP_EVERY_S = 30 * 60
 
@@ -101,16 +100,16 @@ class Library:
                 f"There is no library in {folder}; name its folder with --library, or make one by "
                 "analysing a video."
             )
-        _refuse_empty_file(database)
+        opening.refuse_empty_file(database)
         immutable = files.is_read_only(folder)
-        if immutable and _size(folder / (DATABASE + "-wal")):
+        if immutable and opening.size(folder / (DATABASE + "-wal")):
             raise EnvironmentProblem(
                 f"The library in {folder} was not closed and lies on read-only media; copy the "
                 "whole folder to a disk and open it there."
             )
         readers = db.Readers(database, immutable=immutable)
         try:
-            version = _identity(readers.get(), database)
+            version = opening.identity(readers.get(), database)
             if version < schema.VERSION:
                 raise Refused(
                     f"The library in {folder} was written by an older Trocar; open it once for "
@@ -141,12 +140,13 @@ class Library:
         lock = WriterLock(folder)
         lock.acquire()
         try:
-            problems, unfinished = _prepare(folder, clock)
+            problems, unfinished = opening.prepare(folder, clock)
             library = cls(folder, db.Readers(folder / DATABASE), clock)
             library._writer = Writer(
                 folder / DATABASE,
                 head_file=folder / HEAD,
                 ballast=files.Ballast(folder / "ballast.bin", ballast_bytes),
+                before_close=library._back_up_if_changed,
                 erase_files=library._erase_files,
                 clock=clock,
                 retry_s=retry_s,
@@ -180,7 +180,6 @@ class Library:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
-            self._back_up_if_changed()
         if self._lock is not None:
             self._lock.release()
             self._lock = None
@@ -397,76 +396,3 @@ class Library:
         finally:
             if conn.in_transaction:
                 conn.execute("ROLLBACK")
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
-
-
-def _refuse_empty_file(database: Path) -> None:
-    if _size(database) == 0:
-        raise BadInput(
-            f"{database.name} in {database.parent} is empty, so it is not a library any more; "
-            "restore a backup with “trocar restore”. It was left as it is."
-        )
-
-
-def _identity(conn: sqlite3.Connection, database: Path) -> int:
-    try:
-        return schema.check_identity(
-            conn, database, application_id=schema.APPLICATION_ID, newest=schema.VERSION
-        )
-    except sqlite3.Error as error:
-        raise db.as_trocar_error(error) from error
-
-
-def _prepare(folder: Path, clock: audit.Clock) -> tuple[list[str], bool]:
-    """Make or migrate the database under the lock.
-
-    Returns:
-        What is wrong with it, as sentences, and whether a deletion was interrupted.
-    """
-    database = folder / DATABASE
-    for leftover in (*folder.glob("*.tmp*"), *(folder / "backups").glob("*.tmp*")):
-        leftover.unlink(missing_ok=True)
-    if not database.exists():
-        _make(database, clock)
-    _refuse_empty_file(database)
-    try:
-        with closing(db.connect_reader(database)) as conn:
-            version = _identity(conn, database)
-        with closing(db.connect_writer(database)) as conn:
-            pages = conn.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if pages != "ok":
-                raise BadInput(
-                    f"The library in {folder} is damaged; restore a backup with “trocar restore”. "
-                    "It can still be opened for reading.",
-                    str(pages),
-                )
-            if version < schema.VERSION:
-                schema.migrate(conn)
-            problems = audit.check_head(conn, folder / HEAD)
-            unfinished = conn.execute("SELECT count(*) FROM erasing").fetchone()[0] > 0
-            return problems, unfinished
-    except sqlite3.Error as error:
-        raise db.as_trocar_error(error) from error
-
-
-def _make(database: Path, clock: audit.Clock) -> None:
-    """A new library comes into being whole, or not at all."""
-    temporary = database.with_name(database.name + ".tmp")
-    try:
-        with closing(db.connect_writer(temporary)) as conn:
-            schema.migrate(conn)
-            conn.execute("BEGIN IMMEDIATE")
-            audit.append(conn, clock, "create library", "library")
-            conn.execute("COMMIT")
-            conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        files.replace_file(temporary, database)
-    except sqlite3.Error as error:
-        raise db.as_trocar_error(error) from error
-    except OSError as error:
-        raise EnvironmentProblem(
-            f"The library in {database.parent} cannot be made ({error.strerror}); check the disk.",
-            str(error),
-        ) from error

@@ -12,13 +12,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.core.errors import BadInput, EnvironmentProblem, Refused
+from app.core.errors import BadInput, EnvironmentProblem
 from app.store import audit, backups, cases, db, files, schema
 from app.store.lock import WriterLock
+from app.store.opening import DATABASE, HEAD
 from app.store.states import digest
-
-DATABASE = "library.sqlite"
-HEAD = "audit-head.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +165,3 @@ def find_backup(folder: Path, named: str) -> Path:
         if path.is_file():
             return path
     raise BadInput(f"There is no backup {named}; “trocar backup --list” names those that exist.")
-
-
-__all__ = ["Refused", "Restored", "find_backup", "restore"]
