@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 
     from models.types import InstanceTargets
 
+NOT_INSTRUMENTS = ("specimen_bag", "tissue")
+
 
 def collate(views: Sequence[View], classes: Sequence[str]) -> tuple[Tensor, InstanceTargets]:
     """Images float32 (B, 3, H, W) in [0, 1] and targets, padded to the most instances.
 
-    A label that is not in ``classes`` counts as ``instrument`` where that is a class; otherwise
-    its pixels are ignored.
+    Any kind of instrument that is not in ``classes`` counts as ``instrument`` where that is a
+    class, and is ignored where it is not. What is no instrument is background.
     """
     import torch
 
@@ -38,6 +40,8 @@ def collate(views: Sequence[View], classes: Sequence[str]) -> tuple[Tensor, Inst
         if view.ignore.any():
             ignore[b] = _shrunk(view.ignore, small) > 60
         for m, (mask, label) in enumerate(zip(view.masks, view.labels, strict=True)):
+            if label in NOT_INSTRUMENTS and label not in classes:
+                continue
             at_quarter = _shrunk(mask, small) > 127
             kind = _class_of(label, classes)
             if kind is None or not at_quarter.any():

@@ -1,0 +1,75 @@
+"""A recipe: which network, on what, how long. TOML data in ``resources/recipes``."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from app.core.errors import BadInput
+from app.core.resources import resources_dir
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """One training run as data.
+
+    Attributes:
+        name: of the model that comes out.
+        title: as people read it.
+        system: the registry's name, such as ``lmsf_a``.
+        options: the network's options.
+        task: the card's task.
+        classes: class keys in output order.
+        procedures: what the model is made for.
+        input_size_px: (width, height) that the network sees.
+        batch: pictures, or streams, per step.
+        train: fields of ``models.training.TrainConfig``.
+        data: what the task's data reader takes.
+        card: texts for the model card: picture, trained_on, limits and thresholds.
+    """
+
+    name: str
+    title: str
+    system: str
+    options: dict[str, Any]
+    task: str
+    classes: tuple[str, ...]
+    procedures: tuple[str, ...]
+    input_size_px: tuple[int, int]
+    batch: int
+    train: dict[str, Any]
+    data: dict[str, Any] = field(default_factory=dict)
+    card: dict[str, Any] = field(default_factory=dict)
+
+
+def recipes_dir() -> Path:
+    """Where the recipes that ship with Trocar lie."""
+    return resources_dir() / "recipes"
+
+
+def list_recipes() -> tuple[str, ...]:
+    """Names of the recipes that ship with Trocar."""
+    return tuple(sorted(p.stem for p in recipes_dir().glob("*.toml")))
+
+
+def read_recipe(name_or_path: str) -> Recipe:
+    """Read a recipe by its name or from a file of the user's.
+
+    Raises:
+        BadInput: there is no such recipe, or the file is not one.
+    """
+    path = Path(name_or_path)
+    if path.suffix != ".toml":
+        path = recipes_dir() / f"{name_or_path}.toml"
+    if not path.is_file():
+        known = ", ".join(list_recipes())
+        raise BadInput(f"There is no recipe {name_or_path}; there are {known}.")
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        for key in ("classes", "procedures", "input_size_px"):
+            data[key] = tuple(data[key])
+        return Recipe(**data)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{path.name} is not a recipe: {error}.", str(error)) from error
