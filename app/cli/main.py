@@ -13,7 +13,14 @@ from typer.main import get_command
 from app.core.errors import TrocarError
 
 # One file per command; explicit, so that a frozen bundle finds them too.
-COMMANDS: tuple[str, ...] = ()
+COMMANDS: tuple[str, ...] = (
+    "cases",
+    "show",
+    "delete",
+    "verify",
+    "backup",
+    "restore",
+)
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,66 @@
+"""``trocar train``: a model from a recipe."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.cli.common import JsonOption, emit, progress
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("train")(train)
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="Name of a recipe, or a TOML file.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the run; a run there goes on.")],
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help="LabelMe folder to learn from besides the phantom."),
+    ] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option("--seconds", help="End after this long."),
+    ] = None,
+    as_json: JsonOption = False,
+    lines: Annotated[
+        bool, typer.Option("--lines", hidden=True, help="Progress as JSON lines on stdout.")
+    ] = False,
+) -> None:
+    """Train a network. What comes out lies in OUT as a model folder with its card."""
+    from app.exchange import labelme
+    from app.learning import publish, recipes, runs
+
+    plan = recipes.read_recipe(recipe)
+    if seconds is not None:
+        plan.train["max_seconds"] = seconds
+    pictures = list(labelme.read_folder(data)) if data else []
+    with progress(f"Training {plan.title}", quiet=as_json or lines) as bar:
+
+        def report(now: object) -> None:
+            if lines:
+                sys.stdout.write(json.dumps(asdict(now)) + "\n")  # type: ignore[call-overload]
+                sys.stdout.flush()
+            else:
+                bar.update(bar.task_ids[0], completed=now.step, total=now.steps)  # type: ignore[attr-defined]
+
+        end = runs.train(plan, pictures, out, on_progress=report)
+    command = f"trocar train {Path(recipe).stem} --out {out.name}"
+    card = publish.publish(out, publish.card_of(plan, end, command=command, figures=end.best), out)
+    result = {
+        "model": card.name,
+        "card": str(out / card.name / "card.toml"),
+        "epochs": end.steps,
+        "best": end.best,
+        "base": {},
+        "device": card.trained.device,
+        "seconds": round(end.seconds, 1),
+    }
+    emit(result, as_json=as_json or lines, text=f"{card.title}: {out / card.name}")

@@ -1,0 +1,80 @@
+"""From a finished run to a model with a card that the window can choose."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.core.taxonomy import find_taxonomy
+from app.learning.recipes import Recipe
+from app.learning.runs import RESULT, RunEnd
+
+if TYPE_CHECKING:
+    from models import ModelCard
+
+
+def card_of(
+    recipe: Recipe,
+    end: RunEnd,
+    *,
+    command: str,
+    figures: Mapping[str, float],
+    parent: str = "",
+) -> ModelCard:
+    """The card of what a run produced; hash and parameter count are filled in on saving."""
+    from models.card import ModelCard, ModelClass, Training
+
+    taxonomy = find_taxonomy(recipe.procedures[0] if recipe.procedures else "unknown")
+    said = recipe.card
+    is_phases = recipe.task == "phase-recognition"
+    name_of = taxonomy.phase_name if is_phases else taxonomy.instrument_name
+    return ModelCard(
+        name=recipe.name,
+        title=recipe.title,
+        system=recipe.system,
+        options=dict(recipe.options),
+        task=recipe.task,
+        classes=tuple(ModelClass(key=k, name=name_of(k)) for k in recipe.classes),
+        procedures=recipe.procedures,
+        picture=said.get("picture", ""),
+        licence=said.get("licence", "Apache-2.0"),
+        demo=bool(said.get("demo", True)),
+        causal=bool(said.get("causal", True)),
+        input_size_px=recipe.input_size_px,
+        mean_rgb=tuple(said.get("mean_rgb", (0.0, 0.0, 0.0))),
+        std_rgb=tuple(said.get("std_rgb", (1.0, 1.0, 1.0))),
+        frames_per_second=float(said.get("frames_per_second", 0.0)),
+        thresholds=dict(said.get("thresholds", {})),
+        trained=Training(
+            command=command,
+            seconds=round(end.seconds, 1),
+            device=device_words(),
+            data=said.get("trained_on", ""),
+        ),
+        figures={k: round(v, 4) for k, v in figures.items()},
+        limits=said.get("limits", ""),
+        parent=parent,
+        created=datetime.now(UTC).date().isoformat(),
+    )
+
+
+def device_words() -> str:
+    """What the run computed on."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"processor ({platform.machine()}), {torch.get_num_threads()} thread(s)"
+
+
+def publish(run_folder: Path, card: ModelCard, root: Path) -> ModelCard:
+    """Write the run's weights and the card as a model folder under ``root``."""
+    from models import create_model, save_model
+    from models.checkpoint import load_weights
+
+    network = create_model(card.system, **card.options)
+    load_weights(network, run_folder / RESULT)
+    return save_model(network.eval(), card, root, half=True)
