@@ -40,7 +40,7 @@ UNFIT = {
 def cutouts() -> tuple[Instrument, ...]:
     """All instruments cut out of the labelled stills, in pixels of the 960x540 stills."""
     found = []
-    for still in material.labelled_stills():
+    for still in material.stills_for("labelled"):
         for number, polygon in enumerate(still.polygons):
             if polygon.key != "ignore" and (still.name, number) not in UNFIT:
                 cut = cut_out(still, polygon)

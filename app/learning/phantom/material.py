@@ -76,10 +76,14 @@ def _polygons(path: Path) -> tuple[Polygon, ...]:
     )
 
 
-@functools.cache
+def still_named(name: str) -> Still:
+    """The still of this name."""
+    return next(s for s in stills() if s.name == name)
+
+
 def picture(name: str) -> np.ndarray:
     """The still as RGB uint8 (540, 960, 3)."""
-    still = next(s for s in stills() if s.name == name)
+    still = still_named(name)
     rgb = cv2.imdecode(np.fromfile(still.path, np.uint8), cv2.IMREAD_COLOR_RGB)
     # The recorder left the outermost lines black; mirrored, they would draw a line over tissue.
     return cv2.copyMakeBorder(rgb[3:-3, 3:-3], 3, 3, 3, 3, cv2.BORDER_REPLICATE)
@@ -104,19 +108,20 @@ def view_mask(view: tuple[float, float, float], size: tuple[int, int]) -> np.nda
 class Plate:
     """Tissue to draw on: filled beyond the round view, so that a camera may move over it.
 
-    `levels` holds the tissue at full, half and quarter size; `zone` (same sizes, uint8) is 255
-    where an instrument stands in the still or was painted over.
+    `tissue` (uint8 RGB) and `zone` (uint8) are `scale` times 960x540; `zone` is 255 where an
+    instrument stands in the still or was painted over.
     """
 
     still: Still
-    levels: tuple[np.ndarray, ...]
-    zone: tuple[np.ndarray, ...] | None
+    scale: float
+    tissue: np.ndarray
+    zone: np.ndarray | None
 
 
-@functools.lru_cache(maxsize=160)
-def plate(name: str, repaired: bool = False) -> Plate:
+@functools.lru_cache(maxsize=320)
+def plate(name: str, scale: float = 1.0, repaired: bool = False) -> Plate:
     """Prepare a still as a plate; `repaired` paints its instruments over with tissue."""
-    still = next(s for s in stills() if s.name == name)
+    still = still_named(name)
     rgb = picture(name)
     back = _mirror_map(lit_area(rgb, still.view))
     tissue = cv2.remap(rgb, *back, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
@@ -130,19 +135,29 @@ def plate(name: str, repaired: bool = False) -> Plate:
         zone = cv2.remap(zone, *back, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT_101)
         if repaired:
             tissue = fill_from_elsewhere(tissue, zone > 127)
-    return Plate(still=still, levels=_levels(tissue), zone=None if zone is None else _levels(zone))
+    return Plate(
+        still=still,
+        scale=scale,
+        tissue=shrink(tissue, scale),
+        zone=None if zone is None else shrink(zone, scale),
+    )
 
 
-def _levels(image: np.ndarray, count: int = 3) -> tuple[np.ndarray, ...]:
-    out = [image]
-    for _ in range(count - 1):
-        height, width = out[-1].shape[:2]
-        out.append(
-            cv2.resize(
-                out[-1], (max(width // 2, 1), max(height // 2, 1)), interpolation=cv2.INTER_AREA
-            )
-        )
-    return tuple(out)
+def shrink(image: np.ndarray, scale: float) -> np.ndarray:
+    """The picture at a smaller size."""
+    if scale == 1.0:
+        return image
+    return cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+
+
+@functools.lru_cache(maxsize=320)
+def labelled(name: str, scale: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """A still and its labels (number of the polygon plus one, uint8), as they are."""
+    labels = np.zeros(MATERIAL_SIZE, np.uint8)
+    for number, polygon in enumerate(still_named(name).polygons):
+        labels[polygon_mask(polygon.points) > 127] = number + 1
+    small = cv2.resize(labels, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
+    return shrink(picture(name), scale), small
 
 
 def _mirror_map(lit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -175,13 +190,7 @@ def lit_area(rgb: np.ndarray, view: tuple[float, float, float]) -> np.ndarray:
     return (lit > 0) & (inside > 127)
 
 
-def clean_plates() -> tuple[Still, ...]:
-    return tuple(s for s in stills() if s.use == "clean")
-
-
-def labelled_stills() -> tuple[Still, ...]:
-    return tuple(s for s in stills() if s.use == "labelled")
-
-
-def hard_negatives() -> tuple[Still, ...]:
-    return tuple(s for s in stills() if s.use == "hard")
+@functools.cache
+def stills_for(use: str) -> tuple[Still, ...]:
+    """The stills of one use: "clean", "labelled", "zoned" or "hard"."""
+    return tuple(s for s in stills() if s.use == use)

@@ -84,6 +84,8 @@ class PhantomStills:
     ) -> None:
         self._seed = seed
         self._size = (size_px[1], size_px[0])
+        # Plates a good deal larger than the pictures only cost memory and alias.
+        self._grain = next((g for g in (0.25, 0.5) if 960 * g >= 1.4 * size_px[0]), 1.0)
         self._real_share = real_share
         self._cutout_share = cutout_share
 
@@ -101,17 +103,17 @@ class PhantomStills:
         height, width = self._size
         if rng.random() < 0.12:
             return np.full((height, width, 3), rng.uniform(0, 0.06), np.float32), [], None, None
-        still = _pick(rng, material.hard_negatives())
+        still = _pick(rng, material.stills_for("hard"))
         frame, _ = self._camera(
-            rng, (material.picture(still.name),), None, still.view, zoom=(1, 1.5)
+            rng, still, *material.labelled(still.name, self._grain), zoom=(1, 1.5)
         )
         return frame, [], None, None
 
     def _real(self, rng):
-        still = _pick(rng, material.labelled_stills())
-        rgb, masks = _labelled_levels(still.name)
+        still = _pick(rng, material.stills_for("labelled"))
+        pixels = material.labelled(still.name, self._grain)
         picture, labels = self._camera(
-            rng, rgb, masks, still.view, zoom=(1.0, 1.7), turn_deg=30, about_view=True
+            rng, still, *pixels, zoom=(1.0, 1.7), turn_deg=30, about_view=True
         )
         instances, ignore = [], None
         for number, polygon in enumerate(still.polygons):
@@ -124,17 +126,18 @@ class PhantomStills:
 
     def _composite(self, rng):
         ground = rng.random()
-        pool = material.clean_plates() if ground < 0.55 else material.labelled_stills()
         if ground > 0.95:
-            still = _pick(rng, material.hard_negatives())
-            frame, zone = self._camera(
-                rng, (material.picture(still.name),), None, still.view, zoom=(1, 1.5)
-            )
+            still = _pick(rng, material.stills_for("hard"))
+            pixels = material.labelled(still.name, self._grain)
+            frame, zone = self._camera(rng, still, *pixels, zoom=(1, 1.5))
         else:
-            plate = material.plate(_pick(rng, pool).name)
-            still = plate.still
+            plates = material.stills_for("clean")
+            if ground > 0.55:
+                plates = material.stills_for("labelled") + material.stills_for("zoned")
+            still = _pick(rng, plates)
+            plate = material.plate(still.name, self._grain)
             frame, zone = self._camera(
-                rng, plate.levels, plate.zone, still.view, zoom=(1.0, 1.9), turn_deg=40
+                rng, still, plate.tissue, plate.zone, zoom=(1.0, 1.9), turn_deg=40
             )
         view = self._view(rng)
         on_tissue = still.use != "hard"
@@ -151,7 +154,7 @@ class PhantomStills:
         ignore = None if zone is None else zone > 127
         return frame, instances, ignore, view
 
-    def _camera(self, rng, levels, labels, view, *, zoom, turn_deg=0.0, about_view=False):
+    def _camera(self, rng, still, pixels, labels, *, zoom, turn_deg=0.0, about_view=False):
         """Look at a picture with a random turn, mirror, zoom and shift."""
         height, width = self._size
         cover = max(height / 540, width / 960)
@@ -162,21 +165,19 @@ class PhantomStills:
         )
         c, s = np.cos(angle), np.sin(angle)
         turn = scale * np.array([[c, -s], [s, c]]) * mirror
-        middle = np.array(view[:2]) if about_view else np.array([480.0, 270.0])
+        middle = np.array(still.view[:2]) if about_view else np.array([480.0, 270.0])
         slack = np.maximum(np.array([960, 540]) * scale - [width, height], 0) * 0.35
         shift = np.array([width, height]) / 2 + rng.uniform(-1, 1, 2) * slack
         shift = shift - turn @ middle
         matrix = np.column_stack([turn, shift])
-        level = min(0 if scale > 0.7 else 1 if scale > 0.36 else 2, len(levels) - 1)
-        at_level = matrix.copy()
-        at_level[:, :2] *= 2**level
+        matrix[:, :2] /= self._grain
         border = cv2.BORDER_REFLECT_101
-        frame = cv2.warpAffine(levels[level], at_level, (width, height), borderMode=border)
+        frame = cv2.warpAffine(pixels, matrix, (width, height), borderMode=border)
         frame = frame.astype(np.float32) * (1 / 255)
         warped = None
         if labels is not None:
             warped = cv2.warpAffine(
-                labels[0], matrix, (width, height), flags=cv2.INTER_NEAREST, borderMode=border
+                labels, matrix, (width, height), flags=cv2.INTER_NEAREST, borderMode=border
             )
         return frame, warped
 
@@ -267,23 +268,6 @@ def _coded(rng, rgb):
         small = cv2.resize(rgb, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
         return cv2.resize(effects.compress(small, quality), (width, height))
     return effects.compress(rgb, quality)
-
-
-_LABELLED: dict[str, tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]] = {}
-
-
-def _labelled_levels(name: str):
-    """A labelled still at three sizes and its label picture (number of the polygon plus one)."""
-    if name not in _LABELLED:
-        still = next(s for s in material.labelled_stills() if s.name == name)
-        labels = np.zeros(material.MATERIAL_SIZE, np.uint8)
-        for number, polygon in enumerate(still.polygons):
-            labels[material.polygon_mask(polygon.points) > 127] = number + 1
-        rgb = material.picture(name)
-        half = cv2.resize(rgb, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-        quarter = cv2.resize(half, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-        _LABELLED[name] = ((rgb, half, quarter), (labels,))
-    return _LABELLED[name]
 
 
 def entry_pose(
