@@ -172,18 +172,22 @@ class Trainer:
     def _learn(self, inputs: Tensor, targets: Any, loss_of: Loss) -> dict[str, float] | None:
         """One batch; None, with the weights as they were, when it is not finite."""
         self.network.train()
+        kept = [] if self.average is not None else [b.clone() for b in self.network.buffers()]
         if self.config.freeze_norms:
             for module in self.network.modules():
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
         self._set_rates()
         inputs = inputs.to(self.device)
+        targets = targets.to(self.device) if hasattr(targets, "to") else targets
         if inputs.ndim == 4:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         with self.autocast:
             output = self.network(inputs)
         loss, parts = loss_of(output, targets)
         if not torch.isfinite(loss):
+            for buffer, before in zip(self.network.buffers(), kept, strict=False):
+                buffer.copy_(before)
             return None
         loss.backward()
         self.step += 1
