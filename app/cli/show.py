@@ -1,0 +1,110 @@
+"""``trocar show CASE``: what the library knows about one case."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from app.cli.common import JsonOption, LibraryOption, emit, open_library
+
+if TYPE_CHECKING:
+    from app.core.case import Asset
+    from app.store import Library
+
+HISTORY_ROWS = 20
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command("show")
+    def show(
+        case: Annotated[str, typer.Argument(help="Its number in “trocar cases”.")],
+        library: LibraryOption = None,
+        as_json: JsonOption = False,
+    ) -> None:
+        """Show one case: recordings, analyses, corrections."""
+        with open_library(library, "read") as opened:
+            data = _describe(opened, case)
+        emit(data, as_json=as_json, text=_text(data))
+
+
+def _describe(library: Library, case_id: str) -> dict[str, Any]:
+    case = library.case(case_id)
+    store = library.predictions(case_id)
+    history = library.corrections(case_id)
+    runs = [
+        {
+            "run": run.run_id,
+            "asset": run.asset_id,
+            "model": run.model,
+            "task": run.task,
+            "frames": len(store.stored_pts(run.run_id)),
+            "frames_expected": run.frames_expected,
+            "finished": run.finished,
+            "weights_sha256": run.weights_sha256,
+            "settings": run.settings,
+        }
+        for run in store.runs()
+    ]
+    return {
+        "case": case.case_id,
+        "title": case.title,
+        "procedure": case.procedure,
+        "state": case.state.value,
+        "created_utc_ms": case.created_utc_ms,
+        "assets": [_describe_asset(library, asset) for asset in case.assets],
+        "duration_s": round(sum(a.duration_ms for a in case.assets) / 1000, 3),
+        "models": sorted({str(run["model"]) for run in runs}),
+        "runs": runs,
+        "corrections": case.corrections,
+        "undo": library.undo_title(case_id),
+        "redo": library.redo_title(case_id),
+        "history": [
+            {
+                "seq": entry.seq,
+                "utc_ms": entry.utc_ms,
+                "user": entry.user,
+                "kind": entry.kind,
+                "title": entry.title,
+                "in_force": entry.in_force,
+            }
+            for entry in history[-HISTORY_ROWS:]
+        ],
+    }
+
+
+def _describe_asset(library: Library, asset: Asset) -> dict[str, Any]:
+    human = library.human_timeline(asset.asset_id)
+    return {
+        "asset": asset.asset_id,
+        "path": asset.path,
+        "sha256": asset.sha256,
+        "frames": asset.frames,
+        "duration_s": round(asset.duration_ms / 1000, 3),
+        "width": asset.width_px,
+        "height": asset.height_px,
+        "codec": asset.codec,
+        "annotations": len(library.annotations(asset.asset_id)),
+        "reviewed_frames": len(library.reviewed_frames(asset.asset_id)),
+        "phase_segments": len(human.timeline.segments) if human else 0,
+    }
+
+
+def _text(data: dict[str, Any]) -> str:
+    lines = [
+        f"Case {data['case']}: {data['title']} ({data['procedure']}, {data['state']})",
+        *(
+            f"  recording  {a['path']}  {a['frames']} frames, {a['width']} x {a['height']}, "
+            f"{a['annotations']} annotations, {a['phase_segments']} phase segments"
+            for a in data["assets"]
+        ),
+        *(
+            f"  analysis   {r['model']}: {r['frames']} of {r['frames_expected']} frames"
+            for r in data["runs"]
+        ),
+        f"  {data['corrections']} corrections in force",
+        *(f"  {h['seq']:>6}  {h['kind']:<4}  {h['title']}  ({h['user']})" for h in data["history"]),
+    ]
+    return "\n".join(lines)
