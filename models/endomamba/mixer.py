@@ -99,10 +99,10 @@ class MambaMixer(nn.Module):
     def _scan(
         self, x: Tensor, conv_state: Tensor | None, ssm_state: Tensor | None
     ) -> tuple[Tensor, Tensor | None, Tensor]:
-        inputs = x, x.flip(1)
+        inputs = (x,) if len(self.suffixes) == 1 else (x, x.flip(1))
         prepared = [
             self._prepare(direction, suffix, conv_state)
-            for direction, suffix in zip(inputs, self.suffixes, strict=False)
+            for direction, suffix in zip(inputs, self.suffixes, strict=True)
         ]
         u, dt, b, c, a = (torch.stack(parts) for parts in zip(*prepared, strict=True))
         start = None if ssm_state is None else ssm_state.unsqueeze(0)
