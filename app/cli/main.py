@@ -14,6 +14,8 @@ from app.core.errors import TrocarError
 
 # One file per command; explicit, so that a frozen bundle finds them too.
 COMMANDS: tuple[str, ...] = (
+    "probe",
+    "frame",
     "cases",
     "show",
     "delete",

@@ -5,7 +5,7 @@ from app.video.fingerprint import describe_asset, full_hash, quick_hash
 from app.video.index import OpenCancelled, PacketIndex
 from app.video.player import Player, PlayerState, ShownFrame
 from app.video.probe import open_video, probe
-from app.video.source import SeekCancelled, UndecodableFrame, VideoInfo, VideoSource
+from app.video.source import SeekCancelled, StreamInfo, UndecodableFrame, VideoInfo, VideoSource
 
 __all__ = [
     "FrameCache",
@@ -15,6 +15,7 @@ __all__ = [
     "PlayerState",
     "SeekCancelled",
     "ShownFrame",
+    "StreamInfo",
     "UndecodableFrame",
     "VideoInfo",
     "VideoSource",

@@ -20,10 +20,7 @@ MAX_PIXELS = 40_000_000
 MAX_STREAMS = 32
 
 # FFmpeg's demuxers; playlists (hls, concat, dash) and devices are not among them.
-CONTAINERS = (
-    "mov", "matroska", "webm", "avi", "mpegts", "mpeg", "mxf", "asf", "flv", "ogg", "dv",
-    "mpegvideo", "h264", "hevc",
-)  # fmt: skip
+CONTAINERS = ("mov", "matroska", "webm", "avi", "mpegts", "mpeg", "mxf", "asf", "flv", "ogg", "dv")
 CODECS = (
     "h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "mjpeg", "vp8", "vp9", "av1", "prores",
     "dvvideo", "ffv1", "vc1", "wmv1", "wmv2", "wmv3", "h263", "h263p", "flv1", "msmpeg4v1",

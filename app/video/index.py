@@ -6,6 +6,7 @@ Identity and order come from the packets' timestamps, never from time times fram
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,12 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from app.core.errors import BadInput
-from app.video.container import read_packets, top_level_box
+from app.video.container import (
+    check_size,
+    prepare_decoder,
+    read_packets,
+    top_level_box,
+)
 
 _NO_TIME = np.iinfo(np.int64).min
 _CHECK_EVERY = 512
@@ -34,19 +40,20 @@ class PacketIndex:
 
     Attributes:
         pts: int64 (N,), strictly ascending, in the stream's time base.
+        label: int64 (N,), the pts that the decoder gives the frame; differs from ``pts`` only in
+            AVI files with B-frames, whose packets are timed in decode order.
         dts: int64 (N,), decode times; equal to pts where the container has none.
         key: bool (N,), keyframes.
         last_duration: of the last frame, in the time base.
-        first_packet_pts: pts of the first packet in decode order.
         doubled: packets left out because another has their pts.
         timeless: packets left out because they have no pts.
     """
 
     pts: NDArray[np.int64]
+    label: NDArray[np.int64]
     dts: NDArray[np.int64]
     key: NDArray[np.bool_]
     last_duration: int
-    first_packet_pts: int
     doubled: int = 0
     timeless: int = 0
 
@@ -71,11 +78,12 @@ class PacketIndex:
     def to_bytes(self) -> bytes:
         """The index as a compressed block, to be kept beside the library."""
         buffer = io.BytesIO()
-        numbers = [self.last_duration, self.first_packet_pts, self.doubled, self.timeless]
+        numbers = [self.last_duration, self.doubled, self.timeless]
         np.savez_compressed(
             buffer,
             version=np.int64(_FORMAT),
             pts_steps=np.diff(self.pts, prepend=0),
+            label_shift=self.pts - self.label,
             dts_lag=self.pts - self.dts,
             key=np.packbits(self.key),
             numbers=np.array(numbers, dtype=np.int64),
@@ -97,12 +105,12 @@ class PacketIndex:
                 numbers = [int(n) for n in stored["numbers"]]
                 return PacketIndex(
                     pts=pts,
+                    label=pts - stored["label_shift"],
                     dts=pts - stored["dts_lag"],
                     key=np.unpackbits(stored["key"], count=len(pts)).astype(bool),
                     last_duration=numbers[0],
-                    first_packet_pts=numbers[1],
-                    doubled=numbers[2],
-                    timeless=numbers[3],
+                    doubled=numbers[1],
+                    timeless=numbers[2],
                 )
         except (ValueError, KeyError, OSError, EOFError, IndexError) as error:
             raise BadInput("The kept index of this video is damaged.", str(error)) from error
@@ -131,13 +139,15 @@ def build_index(
     kept = ordered[first_of_pts]
     pts, dts = kept[:, 0].copy(), kept[:, 1].copy()
     dts[dts == _NO_TIME] = pts[dts == _NO_TIME]
-    step = int(np.median(np.diff(pts))) if len(pts) > 1 else 1
+    shown = np.arange(len(pts))
+    if _is_timed_in_decode_order(container, stream):
+        shown = _display_order(pts, container, stream, path, cancelled)
     return PacketIndex(
         pts=pts,
-        dts=dts,
-        key=kept[:, 2].astype(bool),
-        last_duration=int(kept[-1, 3]) if 0 < kept[-1, 3] < 100 * step else max(step, 1),
-        first_packet_pts=int(timed[0, 0]),
+        label=pts[shown],
+        dts=dts[shown],
+        key=kept[shown, 2].astype(bool),
+        last_duration=_last_duration(pts, int(kept[-1, 3]), stream),
         doubled=len(ordered) - len(kept),
         timeless=len(table) - len(timed),
     )
@@ -184,6 +194,50 @@ def _by_demuxing(
         dts = _NO_TIME if packet.dts is None else packet.dts
         rows.append((pts, dts, int(packet.is_keyframe), packet.duration or 0))
     return rows
+
+
+def _last_duration(pts: NDArray[np.int64], declared: int, stream: VideoStream) -> int:
+    if len(pts) > 1:
+        step = int(np.median(np.diff(pts)))
+    else:
+        step = round(1 / (stream.average_rate or 25) / stream.time_base)
+    return declared if 0 < declared < 100 * step else max(step, 1)
+
+
+def _is_timed_in_decode_order(container: InputContainer, stream: VideoStream) -> bool:
+    context = stream.codec_context
+    reorders = context.codec.canonical_name in {"h264", "hevc"} and context.reorder_depth > 0
+    return container.format.name == "avi" and reorders
+
+
+def _display_order(
+    labels: NDArray[np.int64],
+    container: InputContainer,
+    stream: VideoStream,
+    path: Path,
+    cancelled: Callable[[], bool],
+) -> NDArray[np.intp]:
+    """Positions in ``labels`` in the order in which the decoder shows them; decodes the file."""
+    container.seek(int(labels[0]), stream=stream)
+    prepare_decoder(stream)
+    rank = np.full(len(labels), -1.0)
+    shown = 0
+    for packet in itertools.chain(read_packets(container, stream), [None]):
+        if cancelled():
+            raise OpenCancelled
+        try:
+            pictures = stream.decode(packet)
+        except av.FFmpegError:
+            continue
+        for picture in pictures:
+            check_size(picture.width, picture.height, path)
+            at = int(np.searchsorted(labels, picture.pts or 0))
+            if at < len(labels) and labels[at] == picture.pts:
+                rank[at], shown = shown, shown + 1
+    # What does not decode keeps its place behind its predecessor in the file.
+    for lost in np.flatnonzero(rank < 0):
+        rank[lost] = rank[lost - 1] + 0.5 if lost else -0.5
+    return np.argsort(rank, kind="stable")
 
 
 def _is_shown(codec: str, packet: av.Packet) -> bool:

@@ -31,7 +31,7 @@ CACHE_BYTES = 256 << 20
 _STEP_FRAMES = 12
 # A decoder may hand out a few frames late; after that many later ones, a frame will not come.
 _LATE_FRAMES = 16
-_SEEK_BY_DTS = ("mpegts", "mpeg", "mpegvideo")
+_SEEK_BY_DTS = ("mpegts", "mpeg")
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +46,21 @@ class UndecodableFrame(BadInput):
 
 class SeekCancelled(Exception):
     """The caller's ``cancelled`` answered true before the frame was reached."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamInfo:
+    """One stream of a container.
+
+    Attributes:
+        index: in the container.
+        kind: ``video``, ``audio``, ``subtitle``, ``data``, ``attachment``.
+        codec: FFmpeg's name, "" when unknown.
+    """
+
+    index: int
+    kind: str
+    codec: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +79,7 @@ class VideoInfo:
         time_base: seconds per pts unit.
         start_pts, end_pts: of the first frame; just after the last one.
         stream: index of the stream in the container.
+        streams: all of the container's streams.
         problems: sentences about what is wrong with the file.
     """
 
@@ -81,6 +97,7 @@ class VideoInfo:
     start_pts: int
     end_pts: int
     stream: int
+    streams: tuple[StreamInfo, ...] = ()
     problems: tuple[str, ...] = ()
 
 
@@ -108,7 +125,7 @@ class VideoSource:
         try:
             self._stream = video_stream(self._container, path)
             self.index = index or build_index(self._container, self._stream, path, cancelled)
-            self._index_of = {int(pts): i for i, pts in enumerate(self.index.pts)}
+            self._index_of = {int(label): i for i, label in enumerate(self.index.label)}
             self._reopen()
             self.info = self._describe()
         except BaseException:
@@ -145,7 +162,10 @@ class VideoSource:
         Raises:
             KeyError: no frame has that pts.
         """
-        return self._index_of[pts]
+        found = int(np.searchsorted(self.index.pts, pts))
+        if found == len(self) or self.index.pts[found] != pts:
+            raise KeyError(pts)
+        return found
 
     def time_ms(self, index: int) -> float:
         """Milliseconds of a frame from the first one."""
@@ -193,6 +213,25 @@ class VideoSource:
             except UndecodableFrame as error:
                 log.info("frame %d does not decode", error.index)
 
+    def undecodable(
+        self,
+        progress: Callable[[int], None] = lambda _index: None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> tuple[int, ...]:
+        """Decode the whole file; returns the indices of frames that do not decode.
+
+        Raises:
+            SeekCancelled: ``cancelled()`` answered true.
+        """
+        lost = []
+        for index in range(len(self)):
+            try:
+                self._picture(index, cancelled)
+            except UndecodableFrame:
+                lost.append(index)
+            progress(index)
+        return tuple(lost)
+
     def skip_to(self, index: int, cancelled: Callable[[], bool] | None = None) -> None:
         """Decode up to ``index`` into the cache without converting it."""
         self._picture(self._checked(index), cancelled)
@@ -215,7 +254,7 @@ class VideoSource:
             for keyframes_back in (0, 1):
                 self._go_before(index, keyframes_back)
                 found = self._decode_to(index, cancelled)
-                if found is not None or self._floor_pts is None:
+                if found is not None or self._floor == 0:
                     break
         if found is None:
             self._undecodable.add(index)
@@ -245,10 +284,9 @@ class VideoSource:
         """Cache a decoded frame; returns its index, or -1 for one that is not presentable."""
         check_size(picture.width, picture.height, self.path)
         pts = picture.pts if picture.pts is not None else picture.dts
-        if pts is None or (self._floor_pts is not None and pts < self._floor_pts):
-            return -1
-        index = self._index_of.get(pts, -1)
-        if index >= 0:
+        index = -1 if pts is None else self._index_of.get(pts, -1)
+        # What comes before the keyframe stood on may lean on pictures that were not decoded.
+        if index >= self._floor:
             self.cache.put(index, picture)
             self._position = max(self._position, index)
         return index
@@ -274,9 +312,10 @@ class VideoSource:
         back = 1
         while position >= 0:
             key = int(keys[position])
-            times = [int(self.index.pts[key]), int(self.index.dts[key])]
+            label = int(self.index.label[key])
+            times = [label, int(self.index.dts[key])]
             for time in reversed(times) if by_dts else times:
-                if self._land(time, latest_pts=int(self.index.pts[key])):
+                if self._land(time, latest_pts=label):
                     return
             position -= back
             back *= 2
@@ -292,11 +331,16 @@ class VideoSource:
         self._packets, self._emptied = read_packets(self._container, self._stream), False
         for packet in self._packets:
             if packet.is_keyframe and packet.pts is not None:
-                self._pending, self._floor_pts = packet, packet.pts
+                self._pending = packet
+                self._floor = self._index_from(packet.pts)
                 return packet.pts <= latest_pts
             if packet.dts is not None and packet.dts > latest_pts:
                 return False
         return False
+
+    def _index_from(self, label: int) -> int:
+        known = self._index_of.get(label)
+        return int(np.searchsorted(self.index.pts, label)) if known is None else known
 
     def _reopen(self) -> None:
         """Stand at the very start, with a decoder that carries nothing over."""
@@ -307,7 +351,7 @@ class VideoSource:
         prepare_decoder(self._stream, self._threads)
         self._packets, self._emptied = read_packets(self._container, self._stream), False
         self._pending: av.Packet | None = None
-        self._floor_pts: int | None = None
+        self._floor = 0
         self._position = -1
 
     def _describe(self) -> VideoInfo:
@@ -341,6 +385,7 @@ class VideoSource:
             start_pts=int(pts[0]),
             end_pts=self.index.end_pts,
             stream=self._stream.index,
+            streams=tuple(_stream_info(s) for s in self._container.streams),
             problems=tuple(problems),
         )
 
@@ -351,6 +396,12 @@ class VideoSource:
             except UndecodableFrame:
                 continue
         return None
+
+
+def _stream_info(stream: av.stream.Stream) -> StreamInfo:
+    context = stream.codec_context
+    codec = "" if context is None else context.codec.canonical_name
+    return StreamInfo(index=stream.index, kind=stream.type, codec=codec)
 
 
 def _index_problems(index: PacketIndex) -> Iterator[str]:
