@@ -9,12 +9,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPen
+from PySide6.QtGui import QColor, QFontMetricsF, QImage, QPainter, QPen
 
 from app.core.taxonomy import Taxonomy
 from app.core.timeline import Timeline
 from app.ui import theme
+
+ToX = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 RADIUS_PX = 3.0
 MIN_BLOCK_PX = 2.0
@@ -135,7 +139,7 @@ def draw_tier(
     timeline: Timeline,
     looks: PhaseLooks,
     tier: Literal["you", "model"],
-    to_x: Callable[[float], float],
+    to_x: ToX,
     area: QRectF,
     *,
     words: bool = True,
@@ -144,34 +148,41 @@ def draw_tier(
     """All blocks of one tier that lie in ``area``; blocks under 2 px share one column.
 
     Args:
-        to_x: pts to logical x.
+        to_x: pts to logical x, of a number or an array.
         area: the row; blocks are clipped to it.
         unsure: indices of segments with a dashed edge.
     """
-    last_column = area.left() - 1
-    for i, segment in enumerate(timeline.segments):
-        x0, x1 = to_x(segment.start_pts), to_x(segment.end_pts)
-        if x1 <= area.left():
-            continue
-        if x0 >= area.right():
-            break
-        x0, x1 = max(x0, area.left()), min(x1, area.right())
-        look = looks.look(segment.phase, tier)
-        if x1 - x0 < MIN_BLOCK_PX:
-            if x1 > last_column:
-                column = QRectF(int(x0), area.top(), 2, area.height())
-                painter.fillRect(column, look.fill)
-                last_column = int(x0) + 2
-            continue
-        block = QRectF(x0, area.top(), x1 - x0, area.height())
-        draw_block(painter, block, look, words=words, unsure=i in unsure)
+    bounds = np.array([(s.start_pts, s.end_pts) for s in timeline.segments], np.float64)
+    if not bounds.size:
+        return
+    edges = to_x(bounds).clip(area.left(), area.right())
+    widths = edges[:, 1] - edges[:, 0]
+    columns = np.zeros(max(1, round(area.width())), np.uint32)
+    for i in np.flatnonzero(widths > 0).tolist():
+        x0, width = float(edges[i, 0]), float(widths[i])
+        look = looks.look(timeline.segments[i].phase, tier)
+        if width >= MIN_BLOCK_PX:
+            block = QRectF(x0, area.top(), width, area.height())
+            draw_block(painter, block, look, words=words, unsure=i in unsure)
+        else:
+            first = min(int(x0 - area.left()), columns.size - 1)
+            columns[first : first + 2] = look.fill.rgba()
+    _draw_columns(painter, area, columns)
+
+
+def _draw_columns(painter: QPainter, area: QRectF, columns: NDArray[np.uint32]) -> None:
+    """One colour (ARGB) per logical pixel of a row, over its whole height; 0 leaves it as it is."""
+    image = QImage(
+        columns.data, columns.size, 1, 4 * columns.size, QImage.Format.Format_ARGB32_Premultiplied
+    )
+    painter.drawImage(QRectF(area.left(), area.top(), columns.size, area.height()), image)
 
 
 def draw_confidence(
     painter: QPainter,
     confidence: Sequence[tuple[int, float]],
     step_pts: float,
-    to_x: Callable[[float], float],
+    to_x: ToX,
     area: QRectF,
 ) -> None:
     """The strip under the model: grey 26 to 176, brighter is surer, one column per pixel.
@@ -180,18 +191,26 @@ def draw_confidence(
         confidence: (pts, highest probability 0 to 1) by pts.
         step_pts: how far one sample reaches.
     """
-    columns: dict[int, tuple[float, int]] = {}
-    for pts, value in confidence:
-        x0, x1 = to_x(pts), to_x(pts + step_pts)
-        if x1 < area.left() or x0 > area.right():
-            continue
-        first, last = max(int(x0), int(area.left())), min(int(x1), int(area.right()) - 1)
-        for x in range(first, max(last, first) + 1):
-            total, count = columns.get(x, (0.0, 0))
-            columns[x] = (total + value, count + 1)
-    for x, (total, count) in columns.items():
-        grey = round(26 + 150 * min(max(total / count, 0.0), 1.0))
-        painter.fillRect(QRectF(x, area.top(), 1, area.height()), QColor(grey, grey, grey))
+    if not confidence:
+        return
+    width = max(1, round(area.width()))
+    samples = np.array(confidence, np.float64)
+    first = to_x(samples[:, 0]) - area.left()
+    last = to_x(samples[:, 0] + step_pts) - area.left()
+    seen = (last > 0) & (first < width)
+    first = first[seen].clip(0, width - 1).astype(int)
+    last = np.maximum(last[seen].clip(0, width).astype(int), first + 1)
+    # Each sample adds its value to the columns it reaches: differences, summed up once.
+    total, count = np.zeros((2, width + 1))
+    for sums, value in ((total, samples[seen, 1]), (count, 1.0)):
+        np.add.at(sums, first, value)
+        np.subtract.at(sums, last, value)
+        np.cumsum(sums, out=sums)
+    known = count[:width] > 0.5
+    mean = total[:width] / np.maximum(count[:width], 1)
+    grey = (26 + 150 * mean.clip(0, 1)).round().astype(np.uint32)
+    columns = np.where(known, np.uint32(0xFF000000) | (grey << 16) | (grey << 8) | grey, 0)
+    _draw_columns(painter, area, columns.astype(np.uint32))
 
 
 def draw_stripes(painter: QPainter, area: QRectF, colour: QColor) -> None:
@@ -237,7 +256,7 @@ def draw_playhead(painter: QPainter, x: float, top: float, bottom: float, *, hea
             QPointF(x - 5, top + 6),
         ]
     )
-    painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing, on=False)
 
 
 def clock(time_ms: float, *, hours: bool | None = None) -> str:

@@ -1,0 +1,135 @@
+"""What the timeline shows, as plain values: both tiers, confidence, instruments, marks. No Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+
+from app.annotate.phases import Tiers
+from app.core.case import Asset
+from app.core.taxonomy import Taxonomy
+from app.core.timeline import Timeline, disagreements
+from app.store.predictions import Presence
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimelineData:
+    """One asset's timeline.
+
+    Attributes:
+        tiers: the human's and the model's segments.
+        time_ms: pts to milliseconds from the first frame.
+        confidence: (pts, highest probability 0 to 1) per sample, by pts.
+        analysed_to_pts: end of the stretch the phase model has looked at.
+        instruments: (name, stretches [start, end) in pts) per class that was seen.
+        marks: pts of frames with human outlines, sorted.
+    """
+
+    tiers: Tiers
+    time_ms: Callable[[int], float]
+    confidence: tuple[tuple[int, float], ...] = ()
+    analysed_to_pts: int
+    instruments: tuple[tuple[str, tuple[tuple[int, int], ...]], ...] = ()
+    marks: tuple[int, ...] = field(default=())
+
+    @property
+    def start_pts(self) -> int:
+        """First pts of the asset."""
+        return self.tiers.start_pts
+
+    @property
+    def end_pts(self) -> int:
+        """Just after the last pts."""
+        return self.tiers.end_pts
+
+    @cached_property
+    def disagreement(self) -> tuple[tuple[int, int], ...]:
+        """Stretches where human and model name different phases."""
+        if self.tiers.you is None or self.tiers.model is None:
+            return ()
+        return disagreements(self.tiers.you, self.tiers.model)
+
+    @cached_property
+    def unsure(self) -> frozenset[int]:
+        """Model segments whose mean probability is below a half."""
+        if self.tiers.model is None or not self.confidence:
+            return frozenset()
+        pts = np.array([p for p, _ in self.confidence])
+        values = np.cumsum([0.0, *(v for _, v in self.confidence)])
+        out = set()
+        for i, s in enumerate(self.tiers.model.segments):
+            a, b = np.searchsorted(pts, (s.start_pts, s.end_pts))
+            if b > a and (values[b] - values[a]) / (b - a) < 0.5:
+                out.add(i)
+        return frozenset(out)
+
+    def with_you(self, you: Timeline | None) -> TimelineData:
+        """The same with another human tier."""
+        return replace(self, tiers=replace(self.tiers, you=you))
+
+    def nearest_frame(self, pts: float) -> int:
+        """The frame boundary nearest to ``pts``, within the asset."""
+        step = max(1, self.tiers.frame_pts)
+        at = self.start_pts + round((pts - self.start_pts) / step) * step
+        return min(max(at, self.start_pts), self.end_pts)
+
+
+def timeline_data(
+    case_id: str,
+    asset: Asset,
+    taxonomy: Taxonomy,
+    *,
+    you: Timeline | None,
+    model: Timeline | None = None,
+    confidence: tuple[tuple[int, float], ...] = (),
+    analysed_to_pts: int | None = None,
+    presence: Presence | None = None,
+    marks: tuple[int, ...] = (),
+) -> TimelineData:
+    """Gather what is known about an asset; see ``TimelineData``."""
+    frame_pts = max(1, round((asset.end_pts - asset.start_pts) / asset.frames))
+    return TimelineData(
+        tiers=Tiers(
+            case_id=case_id,
+            asset_id=asset.asset_id,
+            taxonomy=taxonomy,
+            you=you,
+            model=model,
+            start_pts=asset.start_pts,
+            end_pts=asset.end_pts,
+            frame_pts=frame_pts,
+        ),
+        time_ms=asset.time_ms,
+        confidence=confidence,
+        analysed_to_pts=asset.start_pts if analysed_to_pts is None else analysed_to_pts,
+        instruments=instrument_rows(presence, asset, taxonomy) if presence else (),
+        marks=marks,
+    )
+
+
+def instrument_rows(
+    presence: Presence, asset: Asset, taxonomy: Taxonomy, share: float = 0.5
+) -> tuple[tuple[str, tuple[tuple[int, int], ...]], ...]:
+    """Per class that was seen, the stretches in whole seconds.
+
+    Args:
+        presence: what a run counted per second.
+        share: of the frames looked at in a second, how many must hold the class.
+    """
+    rows = []
+    seen = presence.present >= np.maximum(1, share * presence.looked_at)[:, None]
+    for column, key in enumerate(presence.classes):
+        on = np.flatnonzero(np.diff(np.concatenate(([0], seen[:, column], [0]))))
+        spans = tuple(
+            (
+                max(asset.pts(a * 1000.0), asset.start_pts),
+                min(asset.pts(b * 1000.0), asset.end_pts),
+            )
+            for a, b in on.reshape(-1, 2).tolist()
+        )
+        if spans:
+            rows.append((taxonomy.instrument_name(key), spans))
+    return tuple(rows)

@@ -1,0 +1,216 @@
+"""Where things lie on the timeline: the visible stretch, the rows, and what a point hits. No Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.annotate.phases import Block, Edge
+from app.core.timeline import Timeline
+
+Pts = TypeVar("Pts", float, NDArray[np.float64])
+
+LABELS_PX = 132
+GRAB_PX = 7.0
+SNAP_PX = 8.0
+MIN_VISIBLE_FRAMES = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """The visible stretch [start_pts, end_pts) laid over [left_px, left_px + width_px)."""
+
+    start_pts: float
+    end_pts: float
+    left_px: float
+    width_px: float
+
+    def x(self, pts: Pts) -> Pts:
+        """Logical x of a pts, or of an array of them."""
+        return self.left_px + (pts - self.start_pts) * self.px_per_pts
+
+    def pts(self, x: float) -> float:
+        """pts under a logical x."""
+        return self.start_pts + (x - self.left_px) / self.px_per_pts
+
+    @property
+    def px_per_pts(self) -> float:
+        """Logical pixels per pts unit."""
+        return max(self.width_px, 1.0) / (self.end_pts - self.start_pts)
+
+    def fitted(self, low: float, high: float, shortest: float) -> View:
+        """The same length moved into [low, high], at least ``shortest`` and at most all of it."""
+        length = min(max(self.end_pts - self.start_pts, shortest), high - low)
+        start = min(max(self.start_pts, low), high - length)
+        return replace(self, start_pts=start, end_pts=start + length)
+
+    def zoomed(self, factor: float, x: float) -> View:
+        """``factor`` times closer; what lies under ``x`` stays there."""
+        at = self.pts(x)
+        return replace(
+            self,
+            start_pts=at - (at - self.start_pts) / factor,
+            end_pts=at + (self.end_pts - at) / factor,
+        )
+
+    def panned(self, dx_px: float) -> View:
+        """Moved so that the content goes ``dx_px`` to the right."""
+        by = dx_px / self.px_per_pts
+        return replace(self, start_pts=self.start_pts - by, end_pts=self.end_pts - by)
+
+
+class Kind(StrEnum):
+    """Rows of the timeline, from top to bottom."""
+
+    WHOLE = "whole"
+    RULER = "ruler"
+    YOU = "you"
+    DISAGREEMENT = "disagreement"
+    MODEL = "model"
+    INSTRUMENT = "instrument"
+    INSTRUMENTS = "instruments"
+    OUTLINES = "outlines"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One row.
+
+    Attributes:
+        kind: what it shows.
+        label: words at its left.
+        top_px, height_px: its band.
+        bar_px: height of what is drawn in its middle.
+        index: which instrument.
+        folded: shown as a thin bar.
+    """
+
+    kind: Kind
+    label: str
+    top_px: float
+    height_px: float
+    bar_px: float
+    index: int = 0
+    folded: bool = False
+
+
+_LABEL = {
+    Kind.WHOLE: "Whole case",
+    Kind.RULER: "",
+    Kind.YOU: "You",
+    Kind.DISAGREEMENT: "Disagreement",
+    Kind.MODEL: "Model",
+    Kind.OUTLINES: "Your outlines",
+}
+_BAND = {
+    Kind.WHOLE: (36, 14),
+    Kind.RULER: (26, 26),
+    Kind.YOU: (30, 28),
+    Kind.DISAGREEMENT: (16, 10),
+    Kind.MODEL: (36, 24),
+    Kind.OUTLINES: (18, 10),
+}
+_FOLDED = (16, 6)
+_TOOL = (15, 8)
+CONFIDENCE_PX = 4
+
+
+def lay_out(
+    instruments: tuple[str, ...],
+    folded: Iterable[Kind],
+    scale: float,
+    height_px: float,
+    *,
+    outlines: bool,
+) -> tuple[Row, ...]:
+    """Rows for a timeline; instruments share one row where the height does not suffice.
+
+    Args:
+        instruments: names of the classes seen.
+        folded: rows folded by the user; ``INSTRUMENTS`` folds them all into one.
+        scale: of texts and heights.
+        height_px: room there is.
+        outlines: whether a row for frames with human outlines is wanted.
+    """
+    folded = frozenset(folded)
+    fixed = [Kind.WHOLE, Kind.RULER, Kind.YOU, Kind.DISAGREEMENT, Kind.MODEL]
+    parts: list[tuple[Kind, str, int]] = [(k, _LABEL[k], 0) for k in fixed]
+    marks = [(Kind.OUTLINES, _LABEL[Kind.OUTLINES], 0)] if outlines else []
+    tools = [(Kind.INSTRUMENT, name, i) for i, name in enumerate(instruments)]
+    need = sum(_band(k, folded)[0] for k, _, _ in parts + marks + tools) * scale
+    if tools and (Kind.INSTRUMENTS in folded or need > height_px):
+        tools = [(Kind.INSTRUMENTS, "Instruments", 0)]
+    rows, top = [], 0.0
+    for kind, label, index in parts + tools + marks:
+        height, bar = _band(kind, folded)
+        rows.append(
+            Row(
+                kind=kind,
+                label=label,
+                top_px=top,
+                height_px=round(height * scale),
+                bar_px=round(bar * scale),
+                index=index,
+                folded=kind in folded,
+            )
+        )
+        top += round(height * scale)
+    return tuple(rows)
+
+
+def _band(kind: Kind, folded: frozenset[Kind]) -> tuple[int, int]:
+    if kind in (Kind.INSTRUMENT, Kind.INSTRUMENTS):
+        return _TOOL
+    if kind in folded and kind in (Kind.YOU, Kind.MODEL, Kind.DISAGREEMENT, Kind.OUTLINES):
+        return _FOLDED
+    return _BAND[kind]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """A block under a point, and its edge where the point is close to one."""
+
+    block: Block
+    edge: Edge | None = None
+
+
+def hit_block(
+    timeline: Timeline | None,
+    row: str,
+    view: View,
+    x: float,
+    selected: Block | None = None,
+) -> Hit | None:
+    """The block or edge under ``x`` in a tier; the selected block's edges win."""
+    if timeline is None or not timeline.segments:
+        return None
+    best: tuple[float, Hit] | None = None
+    reach_pts = GRAB_PX / view.px_per_pts
+    for i, s in enumerate(timeline.segments):
+        if s.end_pts < view.pts(x) - reach_pts or s.start_pts > view.pts(x) + reach_pts:
+            continue
+        block = Block(row="you" if row == "you" else "model", index=i)
+        for edge, pts in (("start", s.start_pts), ("end", s.end_pts)):
+            distance = abs(view.x(pts) - x)
+            # Of two edges on one spot the selected block's counts, else the one that is a start.
+            weight = distance - (4 if block == selected else 1 if edge == "start" else 0)
+            if distance <= GRAB_PX and (best is None or weight < best[0]):
+                best = weight, Hit(block=block, edge="start" if edge == "start" else "end")
+    if best is not None:
+        return best[1]
+    i = timeline.index_at(int(view.pts(x)))
+    if i is None:
+        return None
+    return Hit(block=Block(row="you" if row == "you" else "model", index=i))
+
+
+def snapped(pts: float, targets: Iterable[int], view: View) -> int | None:
+    """The target within 8 px of ``pts``, the nearest one; None where there is none."""
+    reach = SNAP_PX / view.px_per_pts
+    near = [(abs(t - pts), t) for t in targets if abs(t - pts) <= reach]
+    return min(near)[1] if near else None

@@ -1,0 +1,41 @@
+"""What the timeline's parts are called when they are spoken or shown on hover. No Qt."""
+
+from __future__ import annotations
+
+from app.annotate.phases import Block
+from app.ui.timeline.data import TimelineData
+from app.ui.timeline.paint import clock, duration
+
+
+def block_name(data: TimelineData, block: Block, *, selected: bool = False) -> str:
+    """``Clip and cut, from 21:24 to 24:57, yours, selected``, or what the model says."""
+    segment = data.tiers.segment(block)
+    if segment is None:
+        return ""
+    name = data.tiers.taxonomy.phase_name(segment.phase)
+    start, end = clock(data.time_ms(segment.start_pts)), clock(data.time_ms(segment.end_pts))
+    if block.row == "model":
+        said = f"Model says {name} from {start} to {end}"
+    else:
+        said = f"{name}, from {start} to {end}, yours"
+    return f"{said}, selected" if selected else said
+
+
+def hover_lines(data: TimelineData, block: Block) -> tuple[str, str]:
+    """Two lines for the hover card: the phase, then from, to, length and whose it is."""
+    segment = data.tiers.segment(block)
+    if segment is None:
+        return "", ""
+    start_ms, end_ms = data.time_ms(segment.start_pts), data.time_ms(segment.end_pts)
+    whose = "you" if block.row == "you" else "the model"
+    return (
+        data.tiers.taxonomy.phase_name(segment.phase),
+        f"{clock(start_ms)} to {clock(end_ms)}, {duration(end_ms - start_ms)}, by {whose}",
+    )
+
+
+def summary(data: TimelineData) -> str:
+    """One sentence about the whole timeline."""
+    you = len(data.tiers.you.segments) if data.tiers.you else 0
+    model = len(data.tiers.model.segments) if data.tiers.model else 0
+    return f"{you} phases by you, {model} by the model, {len(data.disagreement)} disagreements"
