@@ -1,0 +1,95 @@
+"""``trocar finetune``: a new model from the corrections of cases."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.cli.common import JsonOption, LibraryOption, emit, open_library, progress
+from app.core.errors import BadInput
+
+if TYPE_CHECKING:
+    from models.training import Progress
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("finetune")(finetune)
+
+
+def finetune(
+    cases: Annotated[list[str], typer.Option("--from", help="A case; repeat for more.")],
+    base: Annotated[str, typer.Option("--base", help="The model to start from.")],
+    name: Annotated[str, typer.Option("--name", help="Name of the new model.")],
+    held_out_every: Annotated[
+        int,
+        typer.Option(min=2, help="Each N-th corrected frame is not learnt from, but measured on."),
+    ] = 4,
+    steps: Annotated[int, typer.Option(min=1, help="Batches to learn from.")] = 300,
+    library: LibraryOption = None,
+    as_json: JsonOption = False,
+    lines: Annotated[
+        bool, typer.Option("--lines", hidden=True, help="Progress as JSON lines on stdout.")
+    ] = False,
+) -> None:
+    """Fine-tune a model on the corrections of cases; compare it with its base.
+
+    The new model is there to choose in the window. It is measured on held-out frames.
+    """
+    from app.learning.finetune import finetune as run
+    from models import ModelError, find_card
+
+    with (
+        open_library(library, "read") as lib,
+        progress(f"Teaching {name}", quiet=as_json or lines) as bar,
+    ):
+
+        def report(now: Progress) -> None:
+            if lines:
+                sys.stdout.write(json.dumps(asdict(now)) + "\n")
+                sys.stdout.flush()
+            else:
+                bar.update(bar.task_ids[0], completed=now.step, total=now.steps)
+
+        try:
+            card = find_card(base, lib.folder / "models")
+            made = run(
+                lib,
+                cases,
+                card,
+                name,
+                lib.folder / "runs" / name,
+                held_out_every=held_out_every,
+                steps=steps,
+                on_progress=report,
+            )
+        except ModelError as error:
+            raise BadInput(str(error)) from error
+    if made is None:
+        raise typer.Abort
+    result = {
+        "model": made.card.name,
+        "card": str(Path(lib.folder) / "models" / made.card.name / "card.toml"),
+        "epochs": made.steps,
+        "best": {k: round(100 * v, 2) for k, v in made.best.items()},
+        "base": {k: round(100 * v, 2) for k, v in made.base.items()},
+        "learnt": made.learnt,
+        "held_out": made.held_out,
+        "device": made.card.trained.device,
+        "seconds": round(made.seconds, 1),
+    }
+    rows = "\n".join(
+        f"  {k}: {100 * made.base[k]:.1f} % before, {100 * made.best[k]:.1f} % after"
+        for k in made.best
+    )
+    emit(
+        result,
+        as_json=as_json or lines,
+        text=f"{made.card.name}: learnt from {made.learnt} frames, measured on {made.held_out}\n"
+        + rows,
+    )

@@ -1,0 +1,171 @@
+"""Fine-tuning: from the corrections of named cases to a new model, measured beside its base.
+
+Runs in a training process: reads the library, writes only its run folder and the new model's
+folder under the library's ``models``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.core.errors import BadInput
+from app.core.picture import LabelledPicture
+from app.learning import publish, runs, sets
+from app.learning.evaluate import mask_figures
+from app.learning.recipes import Recipe
+from app.store import Library
+
+if TYPE_CHECKING:
+    from models import ModelCard
+    from models.training import Progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FineTuned:
+    """What a fine-tune gave.
+
+    Attributes:
+        card: of the new model, in the library's ``models``.
+        base, best: figures of the base and of the new model on the held-out frames (0 to 1);
+            on the frames learnt from where none were held out.
+        learnt, held_out: numbers of frames.
+        steps: batches.
+        seconds: of training.
+    """
+
+    card: ModelCard
+    base: dict[str, float]
+    best: dict[str, float]
+    learnt: int
+    held_out: int
+    steps: int
+    seconds: float
+
+
+def finetune(
+    library: Library,
+    case_ids: Sequence[str],
+    base: ModelCard,
+    name: str,
+    run_folder: Path,
+    *,
+    held_out_every: int = 4,
+    steps: int = 300,
+    on_progress: Callable[[Progress], None],
+    should_stop: Callable[[], bool] = lambda: False,
+) -> FineTuned | None:
+    """Fine-tune ``base`` on the corrections of cases. None when it was stopped.
+
+    Args:
+        library: open for reading is enough.
+        case_ids: whose corrections.
+        base: card of an instance segmentation model with weights.
+        name: of the new model.
+        run_folder: of this run; a run found there goes on.
+        held_out_every: see ``sets.freeze``.
+        steps: batches of eight views, three in ten of them from the phantom.
+        on_progress, should_stop: see ``models.training.Trainer.run``.
+
+    Raises:
+        BadInput: the base cannot be fine-tuned, the name is taken, or nothing was corrected.
+    """
+    if base.task != "instance-segmentation":
+        raise BadInput(f"{base.title} cannot be fine-tuned on outlines; choose another base.")
+    models_folder = library.folder / "models"
+    if (models_folder / name).exists():
+        raise BadInput(f"There is a model {name} already; choose another name.")
+    set_folder = run_folder / "set"
+    frozen = (
+        sets.read(set_folder)
+        if (set_folder / sets.INDEX).exists()
+        else sets.freeze(library, case_ids, set_folder, held_out_every=held_out_every)
+    )
+    if not frozen.learn:
+        raise BadInput("All corrected frames are held out; correct more frames first.")
+    from models import load_model
+
+    recipe = _recipe(base, name, steps)
+    end = runs.train(
+        recipe,
+        frozen.learn,
+        run_folder,
+        network=load_model(base),
+        on_progress=on_progress,
+        should_stop=should_stop,
+    )
+    if end.ended == "cancelled":
+        return None
+    card = publish.publish(
+        run_folder,
+        publish.card_of(
+            recipe,
+            end,
+            command=f"trocar finetune --from {' '.join(case_ids)} --base {base.name} --name {name}",
+            figures={},
+            parent=base.name,
+        ),
+        run_folder / "model",
+    )
+    measured: Sequence[LabelledPicture] = frozen.held_out or frozen.learn
+    before = mask_figures(base, measured)
+    after = mask_figures(card, measured)
+    from dataclasses import replace
+
+    from models import install_model
+    from models.card import write_card
+
+    figures = {f"held_out_{k}": v for k, v in after.items()}
+    figures |= {f"base_held_out_{k}": v for k, v in before.items()}
+    card = replace(card, figures={k: round(v, 4) for k, v in figures.items()})
+    write_card(card, run_folder / "model" / name)
+    card = install_model(run_folder / "model" / name, models_folder)
+    return FineTuned(
+        card=card,
+        base=before,
+        best=after,
+        learnt=len(frozen.learn),
+        held_out=len(frozen.held_out),
+        steps=end.steps,
+        seconds=end.seconds,
+    )
+
+
+def _recipe(base: ModelCard, name: str, steps: int) -> Recipe:
+    """A short, gentle run from the base's weights; its norms stay as they are."""
+    return Recipe(
+        name=name,
+        title=name,
+        system=base.system,
+        options=dict(base.options),
+        task=base.task,
+        classes=base.class_keys,
+        procedures=base.procedures,
+        input_size_px=base.input_size_px,
+        batch=8,
+        train={
+            "steps": steps,
+            "optimiser": "adamw",
+            "learning_rate": 3e-4,
+            "weight_decay": 0.02,
+            "warmup_steps": min(30, steps),
+            "average_decay": 0.98,
+            "average_tau": 20,
+            "freeze_norms": True,
+            "save_every": 100,
+            "report_every": 5,
+        },
+        data={"phantom_share": 0.3, "workers": 1},
+        card={
+            "picture": base.picture,
+            "licence": "as the recordings it was corrected on",
+            "demo": base.demo,
+            "thresholds": dict(base.thresholds),
+            "mean_rgb": base.mean_rgb,
+            "std_rgb": base.std_rgb,
+            "trained_on": f"{base.trained.data} Then corrections made in this library.",
+            "limits": base.limits,
+        },
+    )
