@@ -93,7 +93,7 @@ class PhantomVideo:
         masks: list[np.ndarray] = []
         actors: list[Actor] = []
         if away is None:
-            frame, actors, masks = self._inside(seconds, rng)
+            frame, actors, masks = self._inside(seconds)
         else:
             frame = self._outside(seconds, away)
         instances = tuple(
@@ -112,7 +112,7 @@ class PhantomVideo:
             away=away is not None,
         )
 
-    def _inside(self, seconds: float, rng: np.random.Generator):
+    def _inside(self, seconds: float):
         shot = self._case.shot_at(seconds)
         if shot is not self._shot:
             self._shot, self._tissue = shot, self._case.tissue(shot, self._scale)
