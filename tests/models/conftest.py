@@ -1,15 +1,11 @@
-"""Networks are tested on one thread, as the program runs the serial ones: two only collide."""
+"""The networks' tests run on one thread: the machine is shared, and two threads only wait."""
 
-from collections.abc import Iterator
+from __future__ import annotations
 
 import pytest
 import torch
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Sets torch to one thread for the test."""
-    before = torch.get_num_threads()
+@pytest.fixture(autouse=True, scope="session")
+def one_torch_thread() -> None:
     torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
