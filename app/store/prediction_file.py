@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import isnan, nan
 from pathlib import Path
 
@@ -157,3 +157,16 @@ def decode_instances(payload: bytes, classes: Sequence[str]) -> tuple[Instance, 
         )
         at += size
     return tuple(out)
+
+
+def decode_track(
+    payload: bytes, classes: Sequence[str], track: int
+) -> Iterator[tuple[int, Instance]]:
+    """(place in the frame, instance) of one object; masks of others are not unpacked."""
+    at = place = 0
+    while at < len(payload):
+        _, _, found, size = _INSTANCE.unpack_from(payload, at)
+        end = at + _INSTANCE.size + size
+        if found == track:
+            yield place, decode_instances(payload[at:end], classes)[0]
+        at, place = end, place + 1

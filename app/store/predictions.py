@@ -25,9 +25,14 @@ from numpy.typing import NDArray
 
 from app.core.case import Asset
 from app.core.errors import BadInput, Refused
-from app.core.prediction import FramePrediction, PhasePrediction, Run
+from app.core.prediction import FramePrediction, Instance, PhasePrediction, Run
 from app.store import db
-from app.store.prediction_file import decode_instances, encode_instances, open_for_writing
+from app.store.prediction_file import (
+    decode_instances,
+    decode_track,
+    encode_instances,
+    open_for_writing,
+)
 from app.store.states import digest
 
 log = logging.getLogger(__name__)
@@ -180,6 +185,17 @@ class PredictionStore:
     def frame(self, run_id: int, pts: int) -> FramePrediction | None:
         """One frame, None where it is not stored or its row is damaged."""
         return next(iter(self.frames(run_id, pts, pts)), None)
+
+    def track(
+        self, run_id: int, track: int, first_pts: int, last_pts: int
+    ) -> tuple[tuple[int, int, Instance], ...]:
+        """(pts, place in the frame, instance) of one object over a stretch, in order of time."""
+        run, _, _ = self._about(run_id)
+        return tuple(
+            (pts, place, instance)
+            for pts, _, _, payload in self._intact_rows(run, first_pts, last_pts)
+            for place, instance in decode_track(payload, run.classes, track)
+        )
 
     def stored_pts(self, run_id: int, *, verify: bool = False) -> NDArray[np.int64]:
         """pts (int64, sorted) of the frames or phases that need not be computed again.
