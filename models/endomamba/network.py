@@ -130,12 +130,12 @@ class EndoMamba(nn.Module):
         if self.width < 2 or self.width % 2 or self.depth < 2 or num_classes < 1:
             raise OptionError(
                 "EndoMamba needs an even width, at least 2 blocks and at least 1 class, "
-                f"not {self.width}, {self.depth} and {num_classes}"
+                f"not {self.width}, {self.depth} and {num_classes}."
             )
         if patch_size < 1 or image_size < patch_size or image_size % patch_size:
             raise OptionError(
                 f"EndoMamba's image size ({image_size}) must be a multiple of its patch size "
-                f"({patch_size})"
+                f"({patch_size})."
             )
         self.image_size, self.num_classes = image_size, num_classes
         self.head_kind, self.state_reset = head, state_reset
@@ -203,7 +203,7 @@ class EndoMamba(nn.Module):
         if not fits or clip.shape[2] < 1:
             raise ModelError(
                 f"EndoMamba takes RGB clips of {self.image_size} x {self.image_size} pixels as "
-                f"(B, 3, T, H, W), not {tuple(clip.shape)}"
+                f"(B, 3, T, H, W), not {tuple(clip.shape)}."
             )
         batch, _, frames, _, _ = clip.shape
         streams = 2 if self.state_reset == "staggered" else 1
@@ -270,8 +270,8 @@ class EndoMamba(nn.Module):
         expected = (layers, batch * streams, STATE_SIZE, inner)
         if tuple(state.ssm.shape) != expected:
             raise ModelError(
-                "a model state belongs to another network, batch size or reset mode: "
-                f"{tuple(state.ssm.shape)} in place of {expected}"
+                "The model state belongs to another network, batch size or reset mode: "
+                f"{tuple(state.ssm.shape)} in place of {expected}."
             )
         return state
 
@@ -320,4 +320,4 @@ def _shown_stream(after: State, streams: int) -> int:
 
 def _require_known(option: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
-        raise OptionError(f"EndoMamba has no {option} {value!r}; it knows {', '.join(known)}")
+        raise OptionError(f"EndoMamba has no {option} {value!r}; it knows {', '.join(known)}.")

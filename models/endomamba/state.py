@@ -35,7 +35,7 @@ class State:
 
     def __post_init__(self) -> None:
         if self.conv.dtype not in (torch.float32, torch.float64):
-            raise ModelError(f"a state is kept in float32, not {self.conv.dtype}")
+            raise ModelError(f"A model state is kept in float32, not in {self.conv.dtype}.")
         same = self.conv.shape[:2] == self.ssm.shape[:2] and self.conv.shape[3] == self.ssm.shape[3]
         if (
             self.conv.ndim != 4
@@ -43,9 +43,9 @@ class State:
             or not same
             or self.conv.dtype != self.ssm.dtype
         ):
-            raise ModelError("the two parts of a stored model state do not belong together")
+            raise ModelError("The two parts of a stored model state do not belong together.")
         if self.frames < 0:
-            raise ModelError(f"a state cannot have consumed {self.frames} frames")
+            raise ModelError(f"A model state cannot have consumed {self.frames} frames.")
 
     @property
     def nbytes(self) -> int:
@@ -78,6 +78,6 @@ class State:
             ModelError: where an array is missing or the arrays do not belong together.
         """
         if missing := {"conv", "ssm", "frames"} - set(arrays):
-            raise ModelError(f"a stored model state lacks {', '.join(sorted(missing))}")
+            raise ModelError(f"A stored model state lacks {', '.join(sorted(missing))}.")
         conv, ssm = (torch.tensor(arrays[name], device=device) for name in ("conv", "ssm"))
         return cls(conv=conv, ssm=ssm, frames=int(arrays["frames"]))

@@ -87,7 +87,9 @@ class Trainer:
     ) -> None:
         torch.manual_seed(config.seed)
         self.config, self.run_folder = config, run_folder
-        self.network = network.to(memory_format=torch.channels_last)
+        self.network = network
+        if all(parameter.ndim != 5 for parameter in network.parameters()):
+            network.to(memory_format=torch.channels_last)
         self.average = deepcopy(network).eval() if config.average_decay else None
         self.optimiser = _optimiser(network, config)
         self.device = next(network.parameters()).device
