@@ -25,6 +25,7 @@ QLabel[tone="error"] { color: $error; }
 QFrame[kind="panel"], QWidget[kind="panel"] { background: $panel; }
 QFrame[kind="bar"], QWidget[kind="bar"] { background: $window; }
 QFrame[kind="line"] { background: $line; border: none; }
+QFrame[kind="osdline"] { background: $osd_pressed; border: none; }
 QFrame[kind="card"] { background: $raised; border: 1px solid $line; border-radius: 8px; }
 QFrame[kind="sheet"] { background: $panel; border: 1px solid $line_strong; border-radius: 14px; }
 QFrame[kind="banner"] { background: $banner_bg; border: 1px solid $banner_line;

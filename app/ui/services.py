@@ -10,8 +10,14 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
+from app.ui.cases import Cases
+from app.ui.overlay_worker import OverlayWorker
+from app.ui.playback import Playback
+from app.ui.player_bridge import PlayerBridge
 from app.ui.session import Session
 from app.ui.settings import Settings
+from app.ui.thumbnails import Thumbnails
+from app.ui.transport import DIAL_WORDS
 
 if TYPE_CHECKING:
     from app.store import Library
@@ -21,9 +27,14 @@ class Services(QObject):
     """Everything a window works with.
 
     Attributes:
-        library: the open library (this process is its writer).
+        library: the open library (this process is its writer); closed with the services.
         settings: of this user.
         session: the open case.
+        player: the decode thread's bridge.
+        overlay: the overlay thread.
+        playback: keeps frame, overlay and stage in step.
+        thumbnails: small pictures of moments.
+        cases: opening, adding, listing and deleting cases.
 
     Signals:
         said: (Message) something to tell the user.
@@ -36,4 +47,31 @@ class Services(QObject):
         self.library = library
         self.settings = settings
         self.session = Session(library)
-        self.session.said.connect(self.said)
+        self.player = PlayerBridge()
+        self.overlay = OverlayWorker(library)
+        values = settings.values
+        self.playback = Playback(
+            self.session, self.player, self.overlay, _dial(values.overlay), values.fill
+        )
+        self.thumbnails = Thumbnails()
+        self.cases = Cases(library, settings, self.session, self.player)
+        for source in (self.session, self.cases):
+            source.said.connect(self.said)
+        self._closed = False
+
+    def close(self) -> None:
+        """End every thread and close the library."""
+        if self._closed:
+            return
+        self._closed = True
+        self.playback.stop()
+        self.overlay.close()
+        self.player.close()
+        self.thumbnails.close()
+        self.cases.close()
+        self.library.close()
+
+
+def _dial(word: str) -> int:
+    words = [w.lower() for w in DIAL_WORDS]
+    return words.index(word) if word in words else 1

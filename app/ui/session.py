@@ -17,7 +17,7 @@ from app.core.case import Asset, Case
 from app.core.correction import Annotation, Correction
 from app.core.errors import TrocarError
 from app.core.frame import Frame, FrameIdentity
-from app.core.prediction import FramePrediction, PhasePrediction, Run
+from app.core.prediction import FramePrediction, Run
 from app.core.taxonomy import Taxonomy, find_taxonomy
 from app.core.timeline import Timeline
 from app.ui.human_work import HumanWork
@@ -25,7 +25,7 @@ from app.ui.messages import Message, Tone, from_error
 
 if TYPE_CHECKING:
     from app.overlay import ShownInstance
-    from app.store import Library
+    from app.store import Library, Presence
 
 log = logging.getLogger(__name__)
 
@@ -39,12 +39,14 @@ class ModelTier:
         confidence: (pts, highest probability 0 to 1) per sampled frame, by pts.
         analysed_to_pts: end of the stretch that was looked at.
         run: which run said it, None before the first.
+        presence: per second, what the segmentation run saw; None before its first frame.
     """
 
     timeline: Timeline
     confidence: tuple[tuple[int, float], ...] = ()
     analysed_to_pts: int
     run: Run | None = None
+    presence: Presence | None = None
 
 
 class Session(QObject):
@@ -229,6 +231,3 @@ class Session(QObject):
         log.error("a correction was not stored: %s", type(error).__name__, exc_info=error)
         text = "The change was not saved; it was taken back."
         self.said.emit(Message(text=text, tone=Tone.ERROR, detail=repr(error), key="save"))
-
-
-__all__ = ["ModelTier", "PhasePrediction", "Session"]

@@ -1,0 +1,293 @@
+"""The library's cases as a model with a delegate that paints cards. GUI thread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from PySide6.QtCore import (
+    QAbstractListModel,
+    QModelIndex,
+    QObject,
+    QPersistentModelIndex,
+    QPointF,
+    QRectF,
+    QSize,
+    QSortFilterProxyModel,
+    Qt,
+)
+from PySide6.QtGui import QFontMetricsF, QImage, QPainter, QPainterPath, QPen
+from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
+
+from app.core.case import Case, CaseState
+from app.core.taxonomy import find_taxonomy
+from app.core.timeline import Timeline
+from app.ui import theme
+from app.ui.style import ring_shown
+from app.ui.timeline import paint
+from app.ui.words import date, moment
+
+CARD = (256, 222)
+PICTURE_HEIGHT = 144
+GAP = 12
+STATE_WORDS = {
+    CaseState.NEW: ("New", "text_3"),
+    CaseState.WORKING: ("Working", "accent"),
+    CaseState.QUESTIONS: ("Questions", "warn"),
+    CaseState.DONE: ("Done", "ok"),
+    CaseState.FAILED: ("Failed", "error"),
+}
+CARD_ROLE = Qt.ItemDataRole.UserRole + 1
+Index = QModelIndex | QPersistentModelIndex
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Card:
+    """What a card shows.
+
+    Attributes:
+        case: the case.
+        picture: its thumbnail, null while there is none.
+        human: the human tier.
+        model: the model's timeline.
+        missing: its recording is not where it was.
+    """
+
+    case: Case
+    picture: QImage
+    human: Timeline | None = None
+    model: Timeline | None = None
+    missing: bool = False
+
+    @property
+    def procedure_name(self) -> str:
+        """The procedure in words."""
+        return find_taxonomy(self.case.procedure).name
+
+    @property
+    def duration_ms(self) -> float:
+        """Length of all recordings."""
+        return sum(a.duration_ms for a in self.case.assets)
+
+    def spoken(self) -> str:
+        """The card in words, for screen readers and search."""
+        state = "Part missing" if self.missing else STATE_WORDS[self.case.state][0]
+        return (
+            f"{self.case.case_id} {self.case.title}, {date(self.case.created_utc_ms)}, "
+            f"{self.procedure_name}, {state}, {moment(self.duration_ms)}"
+        )
+
+
+class CaseModel(QAbstractListModel):
+    """All cases, newest first."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._cards: list[Card] = []
+
+    @property
+    def cards(self) -> tuple[Card, ...]:
+        """All cards."""
+        return tuple(self._cards)
+
+    def set_cards(self, cards: Sequence[Card]) -> None:
+        """Show other cases; the same ones are changed in place, so that selections stay."""
+        new = sorted(cards, key=lambda c: c.case.created_utc_ms, reverse=True)
+        if [c.case.case_id for c in new] == [c.case.case_id for c in self._cards]:
+            self._cards = new
+            if new:
+                self.dataChanged.emit(self.index(0), self.index(len(new) - 1))
+            return
+        self.beginResetModel()
+        self._cards = new
+        self.endResetModel()
+
+    def set_picture(self, case_id: str, picture: QImage) -> None:
+        """A case's thumbnail was made."""
+        for i, card in enumerate(self._cards):
+            if card.case.case_id == case_id:
+                self._cards[i] = replace(card, picture=picture)
+                self.dataChanged.emit(self.index(i), self.index(i))
+
+    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008 - Qt's signature
+        """How many cases there are."""
+        return 0 if parent.isValid() else len(self._cards)
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
+        """The card, or its words."""
+        if not index.isValid():
+            return None
+        card = self._cards[index.row()]
+        if role == CARD_ROLE:
+            return card
+        if role == Qt.ItemDataRole.DisplayRole:
+            return card.case.case_id
+        if role in (Qt.ItemDataRole.AccessibleTextRole, Qt.ItemDataRole.ToolTipRole):
+            return card.spoken()
+        return None
+
+
+class CaseFilter(QSortFilterProxyModel):
+    """Cases that match the search field and the ticked filters."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._words: tuple[str, ...] = ()
+        self._procedures: frozenset[str] = frozenset()
+        self._states: frozenset[str] = frozenset()
+
+    def set_words(self, text: str) -> None:
+        """Words that number, title, date, procedure, state or phases must contain."""
+        self._words = tuple(text.lower().split())
+        self._again()
+
+    def set_ticked(self, procedures: frozenset[str], states: frozenset[str]) -> None:
+        """Only these; an empty set lets all through."""
+        self._procedures, self._states = procedures, states
+        self._again()
+
+    def _again(self) -> None:
+        self.beginFilterChange()
+        self.endFilterChange(QSortFilterProxyModel.Direction.Rows)
+
+    def filterAcceptsRow(self, row: int, parent: Index) -> bool:
+        """Whether a case is shown."""
+        card = self.sourceModel().index(row, 0, parent).data(CARD_ROLE)
+        if self._procedures and card.case.procedure not in self._procedures:
+            return False
+        if self._states and str(card.case.state) not in self._states:
+            return False
+        text = card.spoken().lower()
+        if self._words:
+            taxonomy = find_taxonomy(card.case.procedure)
+            for tier in (card.human, card.model):
+                for segment in tier.segments if tier else ():
+                    text += " " + taxonomy.phase_name(segment.phase).lower()
+        return all(w in text for w in self._words)
+
+
+class CardDelegate(QStyledItemDelegate):
+    """Paints cards."""
+
+    def __init__(self, view: QWidget) -> None:
+        super().__init__(view)
+        self._view = view
+        self.card_width = theme.px(CARD[0])
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
+        """A card and the gap beside it."""
+        return QSize(self.card_width + GAP, self.height() + GAP)
+
+    def height(self) -> int:
+        """Picture in proportion to the width, and three lines of text."""
+        return round(self.card_width * PICTURE_HEIGHT / CARD[0]) + theme.px(78)
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+        """One card."""
+        card: Card = index.data(CARD_ROLE)
+        rect = QRectF(option.rect).adjusted(0, 0, -GAP, -GAP).adjusted(2, 2, -2, -2)
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        selected = bool(option.state & QStyle.StateFlag.State_Selected)
+        hover = bool(option.state & QStyle.StateFlag.State_MouseOver)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(theme.color("raised" if hover or selected else "panel"))
+        painter.drawRoundedRect(rect, 8, 8)
+        high = rect.width() * PICTURE_HEIGHT / CARD[0]
+        self._picture(painter, card, QRectF(rect.x(), rect.y(), rect.width(), high))
+        self._words(painter, card, rect.adjusted(12, high + theme.px(9), -12, -theme.px(10)))
+        if selected:
+            strong = ring_shown(self._view) or self._view.hasFocus()
+            painter.setPen(QPen(theme.color("accent" if strong else "control_edge"), 2))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawRoundedRect(rect.adjusted(-1, -1, 1, 1), 9, 9)
+        painter.restore()
+
+    def _picture(self, painter: QPainter, card: Card, place: QRectF) -> None:
+        painter.save()
+        path = QPainterPath()
+        path.addRoundedRect(place.adjusted(0, 0, 0, 8), 8, 8)
+        painter.setClipPath(path)
+        painter.setClipRect(place, Qt.ClipOperation.IntersectClip)
+        painter.fillRect(place, theme.color("stage"))
+        if not card.picture.isNull():
+            size = (
+                card.picture.size()
+                .toSizeF()
+                .scaled(place.size(), Qt.AspectRatioMode.KeepAspectRatioByExpanding)
+            )
+            x = place.center().x() - size.width() / 2
+            y = place.center().y() - size.height() / 2
+            painter.drawImage(QRectF(x, y, size.width(), size.height()), card.picture)
+        painter.restore()
+        text = moment(card.duration_ms)
+        painter.setFont(theme.font("caption"))
+        wide = QFontMetricsF(painter.font()).horizontalAdvance(text) + 12
+        high = theme.px(18)
+        tag = QRectF(place.right() - wide - 6, place.bottom() - high - 6, wide, high)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(theme.color("osd_bg"))
+        painter.drawRoundedRect(tag, 4, 4)
+        painter.setPen(theme.color("osd_text"))
+        painter.drawText(tag, Qt.AlignmentFlag.AlignCenter, text)
+
+    def _words(self, painter: QPainter, card: Card, place: QRectF) -> None:
+        line = theme.px(18)
+        first = QRectF(place.x(), place.y(), place.width(), line)
+        middle = Qt.AlignmentFlag.AlignVCenter
+        word, token = ("Part missing", "error") if card.missing else STATE_WORDS[card.case.state]
+        painter.setFont(theme.font("small"))
+        metrics = QFontMetricsF(painter.font())
+        wide = metrics.horizontalAdvance(word)
+        painter.setPen(theme.color(token))
+        painter.drawText(first, Qt.AlignmentFlag.AlignRight | middle, word)
+        self._dot(painter, QPointF(first.right() - wide - 10, first.center().y()), card, token)
+        painter.setFont(theme.font("heading"))
+        painter.setPen(theme.color("text"))
+        painter.drawText(first, middle, card.case.case_id)
+        x = QFontMetricsF(painter.font()).horizontalAdvance(card.case.case_id) + 8
+        painter.setFont(theme.font("small"))
+        painter.setPen(theme.color("text_2"))
+        room = QRectF(first.x() + x, first.y(), first.width() - x - wide - 20, line)
+        day = metrics.elidedText(
+            date(card.case.created_utc_ms), Qt.TextElideMode.ElideRight, room.width()
+        )
+        painter.drawText(room, middle, day)
+        second = first.translated(0, line)
+        title = card.case.title or card.procedure_name
+        painter.drawText(
+            second, middle, metrics.elidedText(title, Qt.TextElideMode.ElideRight, second.width())
+        )
+        bar = QRectF(place.x(), place.bottom() - theme.px(8), place.width(), theme.px(6))
+        self._bar(painter, card, bar)
+
+    def _dot(self, painter: QPainter, at: QPointF, card: Card, token: str) -> None:
+        painter.save()
+        if card.case.state is CaseState.NEW and not card.missing:
+            painter.setPen(QPen(theme.color(token), 1.2))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+        else:
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(theme.color(token))
+        painter.drawEllipse(at, 3, 3)
+        painter.restore()
+
+    def _bar(self, painter: QPainter, card: Card, place: QRectF) -> None:
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(theme.color("control"))
+        painter.drawRoundedRect(place, 2, 2)
+        timeline = card.human or card.model
+        if timeline is None:
+            return
+        looks = paint.PhaseLooks(find_taxonomy(card.case.procedure))
+        span = timeline.end_pts - timeline.start_pts
+        tier = "you" if card.human else "model"
+        for segment in timeline.segments:
+            x0 = place.x() + (segment.start_pts - timeline.start_pts) / span * place.width()
+            x1 = place.x() + (segment.end_pts - timeline.start_pts) / span * place.width()
+            look = looks.look(segment.phase, tier)
+            rect = QRectF(x0, place.y(), max(1.0, x1 - x0 - 1), place.height())
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(look.fill)
+            painter.drawRoundedRect(rect, 2, 2)

@@ -1,0 +1,266 @@
+"""Opening, adding, listing and deleting cases. GUI thread; the reading is done on ``trocar-io``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtGui import QImage
+
+from app.core.case import Asset, Case, CaseState
+from app.core.correction import CaseFields, Change, Correction
+from app.core.errors import BadInput, TrocarError
+from app.core.taxonomy import UNKNOWN_PROCEDURE
+from app.core.timeline import Timeline, timeline_from_phases
+from app.ui.background import Background
+from app.ui.case_cards import Card
+from app.ui.load_case import PHASES, Loaded, load_case, load_predictions, make_case, newest_run
+from app.ui.messages import Message, Tone, from_error
+from app.ui.player_bridge import PlayerBridge
+from app.ui.session import Session
+from app.ui.settings import Settings
+from app.ui.thumbnails import jpeg_of
+
+if TYPE_CHECKING:
+    from app.store import Library
+
+THUMBNAIL_PX = 288
+log = logging.getLogger(__name__)
+
+
+class Cases(QObject):
+    """The library in the window.
+
+    Signals:
+        opening: a case is being opened; the workspace changes at once.
+        opened: (Loaded) it is open.
+        listed: (list of Card) the library was read.
+        pictured: (case id, QImage) a thumbnail was made.
+        find_asked: (Asset) the user wants to show where a recording lies.
+        said: (Message)
+    """
+
+    find_asked = Signal(object)
+    opening = Signal()
+    opened = Signal(object)
+    listed = Signal(object)
+    pictured = Signal(str, QImage)
+    said = Signal(object)
+
+    def __init__(
+        self, library: Library, settings: Settings, session: Session, player: PlayerBridge
+    ) -> None:
+        super().__init__()
+        self._library = library
+        self._settings = settings
+        self._session = session
+        self._player = player
+        self._io = Background("trocar-io")
+        self._slow = Background("trocar-slow")
+        self._closing = False
+        self._hashing: str = ""
+
+    def close(self) -> None:
+        """End both threads."""
+        self._closing = True
+        self._io.close()
+        self._slow.close()
+
+    def open_files(self, paths: Sequence[Path], procedure: str = UNKNOWN_PROCEDURE) -> None:
+        """Make a case of every recording and open the first one."""
+        if not paths:
+            return
+        self.opening.emit()
+        models = self._settings.values.models
+        first, *others = paths
+
+        def work() -> Loaded:
+            case = make_case(self._library, first, procedure)
+            return load_case(self._library, case.case_id, models)
+
+        self._io.run(work, self._show, self._failed)
+        for path in others:
+            self._io.run(
+                lambda p=path: make_case(self._library, p, procedure),
+                lambda _case: self.refresh(),
+                self._failed,
+            )
+
+    def open_case(self, case_id: str) -> None:
+        """Open a case of the library."""
+        self.opening.emit()
+        models = self._settings.values.models
+        self._io.run(lambda: load_case(self._library, case_id, models), self._show, self._failed)
+
+    def _show(self, loaded: Loaded) -> None:
+        session = self._session
+        session.open(loaded.case, loaded.work)
+        session.segment_run = loaded.run
+        session.show_model(loaded.model)
+        self.opened.emit(loaded)
+        self.refresh()
+        if loaded.missing:
+            asset = loaded.case.assets[0]
+            self.said.emit(
+                Message(
+                    text="The recording is not where it was. Show Trocar the file.",
+                    tone=Tone.ERROR,
+                    button="Find it",
+                    action=lambda: self.find_asked.emit(asset),
+                    key="missing",
+                )
+            )
+            return
+        self._player.player.open(loaded.case.assets[0].path)
+        self._look_after(loaded.case)
+
+    def relink(self, asset: Asset, path: Path) -> None:
+        """The user showed where a recording lies now."""
+
+        def work() -> None:
+            from app.video import quick_hash
+
+            if quick_hash(path) != asset.quick_hash:
+                raise BadInput(f"{path.name} is another recording; choose the one of this case.")
+            self._library.writer.update_asset(replace(asset, path=str(path.absolute()))).result()
+
+        case = self._session.case
+        if case is not None:
+            self._io.run(work, lambda _: self.open_case(case.case_id), self._failed)
+
+    def refresh_predictions(self) -> None:
+        """Read again what the models said about the open case."""
+        case, asset = self._session.case, self._session.asset
+        if case is None or asset is None:
+            return
+        models = self._settings.values.models
+
+        def show(found: tuple[object, object]) -> None:
+            if self._session.case is not None and self._session.case.case_id == case.case_id:
+                self._session.segment_run = found[0]  # type: ignore[assignment]
+                self._session.show_model(found[1])  # type: ignore[arg-type]
+
+        self._io.run(
+            lambda: load_predictions(self._library, case.case_id, asset, models),
+            show,
+            self._failed,
+            newest="predictions",
+        )
+
+    def set_procedure(self, procedure: str) -> None:
+        """The user said which operation the open case is; remembered for the next one."""
+        case = self._session.case
+        if case is None or case.procedure == procedure:
+            return
+        self._settings.set(procedure=procedure)
+        before = CaseFields(title=case.title, procedure=case.procedure, state=str(case.state))
+        after = replace(before, procedure=procedure)
+        self._session.commit(
+            Correction(
+                case_id=case.case_id,
+                title="Change the procedure",
+                changes=(Change(object_id="case", before=before, after=after),),
+            )
+        )
+        self._session.replace_case(replace(case, procedure=procedure))
+
+    def reread_case(self) -> None:
+        """The open case's own fields changed, by undo for one."""
+        case = self._session.case
+        if case is None:
+            return
+        self._io.run(
+            lambda: self._library.case(case.case_id),
+            self._session.replace_case,
+            self._failed,
+        )
+
+    def set_state(self, state: CaseState) -> None:
+        """Where the work on the open case stands."""
+        case = self._session.case
+        if case is None or case.state is state:
+            return
+        self._library.writer.set_state(case.case_id, state)
+        self._session.case = replace(case, state=state)
+
+    def delete(self, case_id: str) -> None:
+        """Delete a case everywhere; the caller has asked the user."""
+        if self._session.case is not None and self._session.case.case_id == case_id:
+            self._session.close()
+        self._io.run(
+            lambda: self._library.writer.delete_case(case_id).result(),
+            lambda _: self.refresh(),
+            self._failed,
+        )
+
+    def refresh(self) -> None:
+        """List the library again."""
+        self._io.run(self._list, self.listed.emit, self._failed, newest="list")
+
+    def _list(self) -> list[Card]:
+        return [self._card(case) for case in self._library.cases()]
+
+    def _card(self, case: Case) -> Card:
+        asset = case.assets[0] if case.assets else None
+        human: Timeline | None = None
+        model: Timeline | None = None
+        if asset is not None:
+            said = self._library.human_timeline(asset.asset_id)
+            human = said.timeline if said else None
+            model = self._model_timeline(case, asset)
+        path = self._library.thumbnail_path(case.case_id)
+        return Card(
+            case=case,
+            picture=QImage(str(path)) if path.exists() else QImage(),
+            human=human,
+            model=model,
+            missing=asset is not None and not Path(asset.path).is_file(),
+        )
+
+    def _model_timeline(self, case: Case, asset: Asset) -> Timeline | None:
+        store = self._library.predictions(case.case_id)
+        run = newest_run(
+            store, asset.asset_id, PHASES, self._settings.values.models.get(PHASES, "")
+        )
+        if run is None:
+            return None
+        phases = store.phases(run.run_id)
+        return timeline_from_phases(phases, run.classes, asset.start_pts, asset.end_pts)
+
+    def _look_after(self, case: Case) -> None:
+        """Thumbnail and full hash of a case that was just opened, in the background."""
+        asset = case.assets[0]
+        if not self._library.thumbnail_path(case.case_id).exists():
+            self._slow.run(
+                lambda: self._make_picture(case, asset),
+                lambda image: self.pictured.emit(case.case_id, image),
+                lambda error: log.info("no thumbnail: %s", error.detail),
+            )
+        if not asset.sha256:
+            self._slow.run(
+                lambda: self._hash(asset),
+                failed=lambda error: log.info("no hash: %s", error.detail),
+            )
+
+    def _make_picture(self, case: Case, asset: Asset) -> QImage:
+        from app.video import open_video
+
+        with open_video(asset.path, cache_bytes=16 << 20) as source:
+            frame = source.frame_at(asset.duration_ms / 3000)
+        jpeg = jpeg_of(frame.rgb, THUMBNAIL_PX)
+        self._library.save_thumbnail(case.case_id, jpeg)
+        return QImage.fromData(jpeg)
+
+    def _hash(self, asset: Asset) -> None:
+        from app.video import full_hash
+
+        found = full_hash(asset.path, cancelled=lambda: self._closing)
+        if found:
+            self._library.writer.update_asset(replace(asset, sha256=found)).result()
+
+    def _failed(self, error: TrocarError) -> None:
+        self.said.emit(from_error(error, key="open"))

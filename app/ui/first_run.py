@@ -1,0 +1,141 @@
+"""What an empty library shows: the ways in, what Trocar promises, and nothing else. GUI thread."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QFontMetricsF, QPainter, QPaintEvent
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.ui import theme
+from app.ui.keys import KeyMap
+from app.ui.style import draw_ring, ring_shown
+from app.ui.widgets import Label, column, draw_key_cap, line, row
+
+PROMISES = (
+    ("wifi-off", "text_2", "Nothing leaves this PC", "Trocar never uses the network."),
+    ("save", "text_2", "Every change is saved", "Undo works even after you close the window."),
+    ("cpu", "text_2", "It runs on this PC", "On the graphics card where there is one."),
+    (
+        "triangle-alert",
+        "warn",
+        "For research and teaching",
+        "Not a medical device. Do not use it to decide about a patient.",
+    ),
+)
+
+
+class WayIn(QAbstractButton):
+    """A big button: icon, title, second line, key."""
+
+    def __init__(self, icon: str, title: str, second: str, key: str, *, main: bool) -> None:
+        super().__init__()
+        self._parts = (icon, title, second, key)
+        self._main = main
+        self.setText(title)
+        self.setAccessibleName(f"{title}, {second}")
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setMinimumWidth(theme.px(320))
+
+    def sizeHint(self) -> QSize:
+        """A row of 68 pixels."""
+        return QSize(theme.px(560), theme.px(68))
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """The button."""
+        icon, title, second, key = self._parts
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        rect = QRectF(self.rect()).adjusted(2, 2, -2, -2)
+        base = "accent" if self._main else "raised"
+        if self.isDown():
+            base = "accent_pressed" if self._main else "pressed"
+        elif self.underMouse():
+            base = "accent_hover" if self._main else "hover"
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(theme.color(base))
+        painter.drawRoundedRect(rect, 10, 10)
+        ink = "on_accent" if self._main else "text"
+        side = theme.px(24)
+        picture = theme.pixmap(icon, side, ink, self.devicePixelRatioF())
+        painter.drawPixmap(QPointF(rect.x() + 16, rect.center().y() - side / 2), picture)
+        x = rect.x() + 16 + side + 14
+        painter.setFont(theme.font("heading"))
+        painter.setPen(theme.color(ink))
+        painter.drawText(QPointF(x, rect.center().y() - theme.px(4)), title)
+        painter.setFont(theme.font("small"))
+        painter.setPen(theme.color("on_accent" if self._main else "text_2"))
+        painter.drawText(QPointF(x, rect.center().y() + theme.px(15)), second)
+        if key:
+            wide = QFontMetricsF(theme.font("caption")).horizontalAdvance(key) + 12
+            high = theme.px(18)
+            cap = QRectF(rect.right() - wide - 16, rect.center().y() - high / 2, wide, high)
+            draw_key_cap(painter, cap, key)
+        if ring_shown(self):
+            draw_ring(painter, QRectF(self.rect()), 12)
+
+
+class FirstRun(QWidget):
+    """The empty library.
+
+    Signals:
+        open_asked, demo_asked: a way in was chosen.
+    """
+
+    open_asked = Signal()
+    demo_asked = Signal()
+
+    def __init__(self, keys: KeyMap, *, demo: bool) -> None:
+        super().__init__()
+        ways: list[QWidget | int] = [
+            Label("Open your first case", "hero"),
+            Label("Drop a recording anywhere in this window.", "lead", "2"),
+            8,
+        ]
+        if demo:
+            look = WayIn(
+                "play", "Look at the demo case", "Two minutes, made of synthetic pictures",
+                keys.hint("demo"), main=True,
+            )  # fmt: skip
+            look.clicked.connect(self.demo_asked)
+            ways.append(look)
+        open_ = WayIn(
+            "film", "Open a recording", "MP4, MKV, MOV, AVI, MPEG or TS video",
+            keys.hint("open"), main=not demo,
+        )  # fmt: skip
+        open_.clicked.connect(self.open_asked)
+        ways.append(open_)
+        left = column(*ways, spacing=8)
+        left.setMaximumWidth(theme.px(620))
+        promises = QWidget()
+        grid = QGridLayout(promises)
+        grid.setContentsMargins(0, 24, 0, 0)
+        grid.setHorizontalSpacing(32)
+        for i, promise in enumerate(PROMISES):
+            grid.addWidget(_promise(*promise), 0, i, Qt.AlignmentFlag.AlignTop)
+            grid.setColumnStretch(i, 1)
+        foot = QLabel()
+        foot = Label(f"Press {keys.hint('keys')} at any time to see the keys", "small", "3")
+        body = column(left, 40, line(), promises, 24, foot, spacing=0)
+        body.setMaximumWidth(theme.px(1320))
+        layout = QVBoxLayout(self)
+        layout.addStretch(2)
+        side = QHBoxLayout()
+        side.setContentsMargins(48, 0, 48, 0)
+        side.addWidget(body)
+        layout.addLayout(side)
+        layout.addStretch(3)
+
+
+def _promise(icon: str, tint: str, title: str, text: str) -> QWidget:
+    picture = QLabel()
+    picture.setPixmap(theme.pixmap(icon, 16, tint, 2.0))
+    second = Label(text, "small", "3")
+    second.setWordWrap(True)
+    return column(row(picture, Label(title, "heading"), 0), second, spacing=4)

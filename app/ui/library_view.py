@@ -1,0 +1,227 @@
+"""The Library workspace: filters, search, cards of cases, and the ways in when it is empty."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QItemSelectionModel, QSize, Qt, Signal
+from PySide6.QtGui import QImage, QResizeEvent
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QListView,
+    QStackedLayout,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.core.case import Case
+from app.core.taxonomy import find_taxonomy, list_taxonomies
+from app.ui import theme
+from app.ui.case_cards import (
+    CARD,
+    CARD_ROLE,
+    GAP,
+    STATE_WORDS,
+    Card,
+    CardDelegate,
+    CaseFilter,
+    CaseModel,
+)
+from app.ui.first_run import FirstRun
+from app.ui.keys import KeyMap, Scope, set_widget_scope
+from app.ui.widgets import Button, Label, column, line, mark, row
+
+
+class LibraryWorkspace(QWidget):
+    """All cases of the library.
+
+    Signals:
+        opened: (case id)
+        delete_asked: (Case)
+        add_asked, demo_asked: a button for it was pressed.
+    """
+
+    opened = Signal(str)
+    delete_asked = Signal(object)
+    add_asked = Signal()
+    demo_asked = Signal()
+
+    def __init__(self, keys: KeyMap, *, demo: bool) -> None:
+        super().__init__()
+        set_widget_scope(self, Scope.LIBRARY)
+        self.model = CaseModel(self)
+        self.filter = CaseFilter(self)
+        self.filter.setSourceModel(self.model)
+        self.first_run = FirstRun(keys, demo=demo)
+        self.first_run.open_asked.connect(self.add_asked)
+        self.first_run.demo_asked.connect(self.demo_asked)
+        self._boxes: dict[str, tuple[str, QCheckBox, QLabel]] = {}
+        self.filters = self._make_filters()
+        self.search = QLineEdit()
+        self.search.setPlaceholderText("Find a case by number, words, procedure or phase")
+        self.search.setAccessibleName("Find a case")
+        self.search.setClearButtonEnabled(True)
+        self.search.setMinimumHeight(theme.px(36))
+        self.search.textChanged.connect(self._filter_again)
+        self.count = Label("", "small", "3")
+        self.view = self._make_view()
+        self._nothing = Label("No case matches.", tone="3")
+        self._stack = QStackedLayout(self)
+        self._stack.addWidget(self._make_page(demo=demo))
+        self._stack.addWidget(self.first_run)
+        self.filter.layoutChanged.connect(self._counted)
+
+    def regions(self) -> tuple[QWidget, ...]:
+        """What F6 visits, in order."""
+        if self._stack.currentIndex() == 1:
+            return (self.first_run,)
+        return self.filters, self.search, self.view
+
+    def set_cards(self, cards: list[Card]) -> None:
+        """Show these cases."""
+        chosen = self.chosen()
+        self.model.set_cards(cards)
+        self._stack.setCurrentIndex(0 if cards else 1)
+        for key, (kind, box, number) in self._boxes.items():
+            fits = [
+                c for c in cards if key in (c.case.procedure if kind == "p" else str(c.case.state),)
+            ]
+            number.setText(str(len(fits)))
+            box.parentWidget().setVisible(bool(fits) or box.isChecked() or kind == "s")
+        self._counted()
+        if chosen is not None:
+            self.choose(chosen.case_id)
+
+    def chosen(self) -> Case | None:
+        """The selected case."""
+        indexes = self.view.selectionModel().selectedIndexes()
+        return indexes[0].data(CARD_ROLE).case if indexes else None
+
+    def choose(self, case_id: str) -> None:
+        """Select a case."""
+        for i in range(self.filter.rowCount()):
+            index = self.filter.index(i, 0)
+            if index.data(CARD_ROLE).case.case_id == case_id:
+                self.view.selectionModel().setCurrentIndex(
+                    index, QItemSelectionModel.SelectionFlag.ClearAndSelect
+                )
+
+    def set_picture(self, case_id: str, picture: QImage) -> None:
+        """A case's thumbnail was made."""
+        self.model.set_picture(case_id, picture)
+
+    def open_chosen(self) -> None:
+        """Open the selected case."""
+        case = self.chosen()
+        if case is not None:
+            self.opened.emit(case.case_id)
+
+    def delete_chosen(self) -> None:
+        """Ask to delete the selected case."""
+        case = self.chosen()
+        if case is not None:
+            self.delete_asked.emit(case)
+
+    def find(self) -> None:
+        """Go to the search field."""
+        self.search.setFocus(Qt.FocusReason.ShortcutFocusReason)
+        self.search.selectAll()
+
+    def _make_page(self, *, demo: bool) -> QWidget:
+        add = Button("Add a case", "main", "plus")
+        add.clicked.connect(self.add_asked)
+        show_demo = Button("Demo case", "", "play")
+        show_demo.clicked.connect(self.demo_asked)
+        show_demo.setVisible(demo)
+        delete = Button("Delete", "plain", "trash-2", "Delete the selected case  (Del)")
+        delete.clicked.connect(self.delete_chosen)
+        heading = row(Label("Cases", "heading"), self.count, 0, delete, show_demo, add)
+        middle = column(
+            self.search, heading, self._nothing, self.view, spacing=12, margins=(24, 16, 12, 0)
+        )
+        middle.layout().setStretchFactor(self.view, 1)
+        page = QWidget()
+        layout = QHBoxLayout(page)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self.filters)
+        layout.addWidget(line(vertical=True))
+        layout.addWidget(middle, 1)
+        return page
+
+    def _make_filters(self) -> QWidget:
+        box = mark(QWidget(), "panel")
+        box.setAccessibleName("Filters")
+        box.setFixedWidth(theme.px(232))
+        layout = QVBoxLayout(box)
+        layout.setContentsMargins(16, 16, 16, 16)
+        layout.setSpacing(4)
+        layout.addWidget(Label("Procedure", "caption", "2"))
+        for taxonomy in list_taxonomies():
+            layout.addWidget(self._tick("p", taxonomy.procedure, taxonomy.name))
+        layout.addSpacing(16)
+        layout.addWidget(Label("State", "caption", "2"))
+        for state, (word, _) in STATE_WORDS.items():
+            layout.addWidget(self._tick("s", str(state), word))
+        layout.addStretch(1)
+        return box
+
+    def _tick(self, kind: str, key: str, word: str) -> QWidget:
+        box = QCheckBox(word)
+        box.setAccessibleName(word)
+        box.setMinimumHeight(theme.px(28))
+        box.toggled.connect(self._filter_again)
+        number = Label("0", "small", "3")
+        self._boxes[key] = (kind, box, number)
+        return row(box, 0, number)
+
+    def _make_view(self) -> QListView:
+        view = QListView()
+        view.setAccessibleName("Cases")
+        view.setModel(self.filter)
+        view.setViewMode(QListView.ViewMode.IconMode)
+        view.setResizeMode(QListView.ResizeMode.Adjust)
+        view.setMovement(QListView.Movement.Static)
+        view.setUniformItemSizes(True)
+        view.setMouseTracking(True)
+        view.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
+        view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        view.setItemDelegate(CardDelegate(view))
+        view.activated.connect(lambda index: self.opened.emit(index.data(CARD_ROLE).case.case_id))
+        view.doubleClicked.connect(
+            lambda index: self.opened.emit(index.data(CARD_ROLE).case.case_id)
+        )
+        return view
+
+    def _filter_again(self) -> None:
+        ticked = {
+            kind: frozenset(
+                k for k, (of, box, _) in self._boxes.items() if of == kind and box.isChecked()
+            )
+            for kind in ("p", "s")
+        }
+        self.filter.set_ticked(ticked["p"], ticked["s"])
+        self.filter.set_words(self.search.text())
+        self._counted()
+
+    def _counted(self) -> None:
+        shown, all_ = self.filter.rowCount(), self.model.rowCount()
+        self.count.setText(str(all_) if shown == all_ else f"{shown} of {all_}")
+        self._nothing.setVisible(all_ > 0 and shown == 0)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """As many cards side by side as fit, filling the width; filters fold on small screens."""
+        super().resizeEvent(event)
+        self.filters.setVisible(self.width() >= theme.px(1100))
+        room = self.view.viewport().width() - 4
+        number = max(1, room // (theme.px(CARD[0]) + GAP))
+        delegate = self.view.itemDelegate()
+        assert isinstance(delegate, CardDelegate)  # noqa: S101 - set above
+        delegate.card_width = room // number - GAP
+        self.view.setGridSize(QSize(delegate.card_width + GAP, delegate.height() + GAP))
+
+
+def procedure_names() -> dict[str, str]:
+    """Procedure key to its name, for choosers."""
+    return {t.procedure: find_taxonomy(t.procedure).name for t in list_taxonomies()}

@@ -1,0 +1,131 @@
+"""What is read from the library when a case is opened. Runs on the thread ``trocar-io``; no Qt."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.core.case import Asset, Case
+from app.core.errors import BadInput
+from app.core.prediction import Run
+from app.core.timeline import Timeline, timeline_from_phases
+from app.ui.human_work import HumanWork
+from app.ui.session import ModelTier
+
+if TYPE_CHECKING:
+    from app.store import Library, PredictionStore
+
+SEGMENTATION = "instance-segmentation"
+PHASES = "phase-recognition"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A case with everything that the window shows of it.
+
+    Attributes:
+        case: the case.
+        work: the human work on its first recording.
+        run: the segmentation run to show, None before the first.
+        model: the model's tier, None before the first phase run.
+        missing: the recording is not where it was.
+    """
+
+    case: Case
+    work: HumanWork
+    run: Run | None
+    model: ModelTier | None
+    missing: bool
+
+
+def make_case(library: Library, path: Path, procedure: str, title: str = "Recording") -> Case:
+    """The case of a recording: the one that has it already, else a new one.
+
+    Raises:
+        BadInput, EnvironmentProblem: the file cannot be opened.
+    """
+    from app.video import describe_asset, quick_hash
+
+    fingerprint = quick_hash(path)
+    for case in library.cases():
+        for asset in case.assets:
+            if asset.quick_hash == fingerprint:
+                return _found_again(library, case, asset, path)
+    asset = describe_asset(path, uuid.uuid4().hex)
+    return library.writer.create_case(title, procedure, (asset,)).result()
+
+
+def _found_again(library: Library, case: Case, asset: Asset, path: Path) -> Case:
+    if Path(asset.path).exists():
+        return case
+    from dataclasses import replace
+
+    library.writer.update_asset(replace(asset, path=str(path.absolute()))).result()
+    return library.case(case.case_id)
+
+
+def load_case(library: Library, case_id: str, models: Mapping[str, str]) -> Loaded:
+    """Read a case.
+
+    Args:
+        library: the open library.
+        case_id: which case.
+        models: task to the name of the model whose run is preferred.
+
+    Raises:
+        BadInput: there is no such case, or it has no recording.
+    """
+    case = library.case(case_id)
+    if not case.assets:
+        raise BadInput(f"Case {case_id} has no recording; add one by dropping its video here.")
+    asset = case.assets[0]
+    said = library.human_timeline(asset.asset_id)
+    work = HumanWork(
+        asset,
+        library.annotations(asset.asset_id),
+        (f.pts for f in library.reviewed_frames(asset.asset_id)),
+        said.timeline if said else None,
+    )
+    run, model = load_predictions(library, case_id, asset, models)
+    return Loaded(
+        case=case, work=work, run=run, model=model, missing=not Path(asset.path).is_file()
+    )
+
+
+def load_predictions(
+    library: Library, case_id: str, asset: Asset, models: Mapping[str, str]
+) -> tuple[Run | None, ModelTier | None]:
+    """The segmentation run to show and the model's tier."""
+    store = library.predictions(case_id)
+    run = newest_run(store, asset.asset_id, SEGMENTATION, models.get(SEGMENTATION, ""))
+    phase_run = newest_run(store, asset.asset_id, PHASES, models.get(PHASES, ""))
+    presence = store.presence(run.run_id) if run else None
+    if phase_run is None:
+        if presence is None:
+            return run, None
+        empty = Timeline(start_pts=asset.start_pts, end_pts=asset.end_pts)
+        return run, ModelTier(timeline=empty, analysed_to_pts=asset.start_pts, presence=presence)
+    phases = store.phases(phase_run.run_id)
+    timeline = timeline_from_phases(phases, phase_run.classes, asset.start_pts, asset.end_pts)
+    end = timeline.segments[-1].end_pts if timeline.segments else asset.start_pts
+    if phase_run.finished:
+        end = asset.end_pts
+    tier = ModelTier(
+        timeline=timeline,
+        confidence=tuple((p.pts, max(p.probabilities)) for p in phases),
+        analysed_to_pts=end,
+        run=phase_run,
+        presence=presence,
+    )
+    return run, tier
+
+
+def newest_run(store: PredictionStore, asset_id: str, task: str, preferred: str) -> Run | None:
+    """The newest run of the preferred model, else of any."""
+    runs = [r for r in store.runs(asset_id) if r.task == task]
+    wanted = [r for r in runs if r.model == preferred]
+    found = wanted or runs
+    return found[-1] if found else None

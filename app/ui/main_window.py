@@ -1,0 +1,486 @@
+"""The window: top bar, workspaces, message slot, status bar, keys. GUI thread."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import QByteArray, QEvent, Qt, QTimer
+from PySide6.QtGui import (
+    QCloseEvent,
+    QDragEnterEvent,
+    QDropEvent,
+    QGuiApplication,
+    QKeyEvent,
+    QResizeEvent,
+)
+from PySide6.QtWidgets import (
+    QFileDialog,
+    QMainWindow,
+    QMessageBox,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.core.case import Asset, Case
+from app.core.resources import resources_dir
+from app.core.taxonomy import UNKNOWN_PROCEDURE
+from app.ui import style
+from app.ui.actions import ACTIONS
+from app.ui.ask import GoToLine, ProcedureLine
+from app.ui.bars import StatusBar, TopBar
+from app.ui.key_sheet import KeySheet
+from app.ui.keys import KeyMap, Scope
+from app.ui.library_view import LibraryWorkspace
+from app.ui.load_case import Loaded
+from app.ui.message_slot import MessageSlot
+from app.ui.messages import Message, Tone
+from app.ui.review import ReviewWorkspace
+from app.ui.services import Services
+from app.ui.transport import DIAL_WORDS
+from app.ui.words import count, date
+
+DEMO = "demo"
+VIDEO_FILTER = "Video (*.mp4 *.mkv *.mov *.avi *.mpg *.mpeg *.ts *.m2ts *.mts *.m4v *.wmv *.webm)"
+SCOPES = {
+    "library": (Scope.LIBRARY,),
+    "review": (Scope.PLAYER,),
+    "annotate": (Scope.PLAYER, Scope.ANNOTATE),
+}
+
+
+def demo_file() -> Path | None:
+    """The demo case that ships with Trocar."""
+    found = sorted((resources_dir() / DEMO).glob("*.mp4"))
+    return found[0] if found else None
+
+
+class MainWindow(QMainWindow):
+    """Trocar's window."""
+
+    def __init__(self, services: Services) -> None:
+        super().__init__()
+        self.setWindowTitle("Trocar")
+        self.setMinimumSize(1180, 680)
+        self.setAcceptDrops(True)
+        self.services = services
+        self.keys = KeyMap(self, ACTIONS)
+        self._workspace = ""
+        self._counts = (0, 0)
+        self.top = TopBar(self.keys)
+        self.status = StatusBar()
+        self.library = LibraryWorkspace(self.keys, demo=demo_file() is not None)
+        self.review = ReviewWorkspace(
+            services.session, services.player, services.thumbnails, self.keys
+        )
+        self.pages: dict[str, QWidget] = {"library": self.library, "review": self.review}
+        self.stack = QStackedWidget()
+        for page in self.pages.values():
+            self.stack.addWidget(page)
+        self._lay_out()
+        self.slot = MessageSlot(self)
+        self.key_sheet = KeySheet(self, self.keys)
+        self._bind_keys()
+        self._connect()
+        self._restore()
+        self._tick = QTimer(self)
+        self._tick.setInterval(1000)
+        self._tick.timeout.connect(self._each_second)
+        self._tick.start()
+        style.watch(self)
+        self.show_workspace("library")
+        services.cases.refresh()
+
+    # Layout and connections
+
+    def _lay_out(self) -> None:
+        body = QWidget()
+        body.setObjectName("window")
+        body.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        layout = QVBoxLayout(body)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self.top)
+        layout.addWidget(self.stack, 1)
+        layout.addWidget(self.status)
+        self.setCentralWidget(body)
+
+    def _connect(self) -> None:
+        s = self.services
+        s.said.connect(self.slot.say)
+        self.top.chosen.connect(self.show_workspace)
+        self.library.opened.connect(s.cases.open_case)
+        self.library.add_asked.connect(self.ask_for_file)
+        self.library.demo_asked.connect(self.open_demo)
+        self.library.delete_asked.connect(self.ask_to_delete)
+        s.cases.opening.connect(lambda: self.show_workspace("review"))
+        s.cases.opened.connect(self._case_opened)
+        s.cases.listed.connect(self.library.set_cards)
+        s.cases.pictured.connect(self.library.set_picture)
+        s.cases.find_asked.connect(self._find_recording)
+        s.session.case_opened.connect(self._name_case)
+        s.session.human_changed.connect(self._phases_changed)
+        s.session.model_changed.connect(self._phases_changed)
+        s.session.saving.connect(self._saving)
+        s.session.saved.connect(self._saved)
+        s.session.frames_touched.connect(self._fields_changed)
+        s.player.changed.connect(self._player_changed)
+        s.player.failed.connect(self._player_failed)
+        s.playback.time_changed.connect(lambda ms, exact: self.review.show_frame(ms, exact=exact))
+        s.playback.key_changed.connect(self.review.show_key)
+        s.playback.dial_changed.connect(self._dial_changed)
+        self.review.transport.dial_moved.connect(lambda i: s.playback.set_dial(i))
+        self.review.transport.speed_chosen.connect(lambda x: s.player.player.set_speed(x))
+        self.review.transport.set_dial(s.playback.dial)
+        self.keys.held.connect(lambda i: i == "hold_tissue" and s.playback.hold(held=True))
+        self.keys.released.connect(lambda i: i == "hold_tissue" and s.playback.hold(held=False))
+
+    def _bind_keys(self) -> None:
+        player, bind = self.services.player, self.keys.bind
+        bind("play", player.toggle)
+        for name, frames in (
+            ("frame_back", -1), ("frame_on", 1), ("ten_back", -10), ("ten_on", 10),
+        ):  # fmt: skip
+            bind(name, lambda n=frames: player.player.step(n))
+        bind("second_back", lambda: self._jump(-1000.0))
+        bind("second_on", lambda: self._jump(1000.0))
+        bind("boundary_back", lambda: self._to_boundary(-1))
+        bind("boundary_on", lambda: self._to_boundary(1))
+        bind("to_start", lambda: player.player.seek_index(0))
+        bind("to_end", self._to_end)
+        bind("slower", lambda: player.player.shuttle(-1))
+        bind("stop", lambda: player.player.shuttle(0))
+        bind("faster", lambda: player.player.shuttle(1))
+        bind("speed_down", lambda: player.player.set_speed(player.state.speed / 1.1))
+        bind("speed_up", lambda: player.player.set_speed(player.state.speed * 1.1))
+        bind("speed_normal", lambda: player.player.set_speed(1.0))
+        bind("go_to", self.ask_where)
+        bind("overlay", self._next_dial)
+        bind("zoom_in", lambda: self.current_stage().zoom_by(1.25))
+        bind("zoom_out", lambda: self.current_stage().zoom_by(0.8))
+        bind("fit", lambda: self.current_stage().fit())
+        bind("full_screen", self.toggle_full_screen)
+        bind("snapshot", self.save_snapshot)
+        bind("copy_picture", self.copy_picture)
+        bind("undo", self.services.session.undo)
+        bind("redo", self.services.session.redo)
+        bind("workspace_library", lambda: self.show_workspace("library"))
+        bind("workspace_review", lambda: self.show_workspace("review"))
+        bind("next_region", lambda: self._next_region(1))
+        bind("previous_region", lambda: self._next_region(-1))
+        bind("keys", self.key_sheet.open_sheet)
+        bind("escape", self._escape)
+        bind("quit", self.close)
+        bind("open", self.ask_for_file)
+        bind("demo", self.open_demo)
+        bind("find_case", self.library.find)
+        bind("open_case", self.library.open_chosen)
+        bind("delete_case", self.library.delete_chosen)
+
+    # Workspaces
+
+    @property
+    def workspace(self) -> str:
+        """The workspace on screen."""
+        return self._workspace
+
+    def current_stage(self) -> object:
+        """The stage of the workspace on screen."""
+        return self.review.stage
+
+    def show_workspace(self, name: str) -> None:
+        """Go to a workspace; Review and Annotate need an open case or one being opened."""
+        if name not in self.pages or name == self._workspace:
+            return
+        self._workspace = name
+        self.stack.setCurrentWidget(self.pages[name])
+        self.top.show_workspace(name)
+        self.keys.set_workspace(SCOPES[name])
+        if name == "library":
+            self.services.player.pause()
+            self.library.view.setFocus(Qt.FocusReason.OtherFocusReason)
+            self.services.cases.refresh()
+        else:
+            stage = self.current_stage()
+            self.services.playback.set_stage(stage)
+            stage.setFocus(Qt.FocusReason.OtherFocusReason)
+        self.services.settings.set(workspace=name)
+
+    def _next_region(self, direction: int) -> None:
+        page = self.pages[self._workspace]
+        regions = [self.top, *page.regions(), self.status]
+        focus = self.focusWidget()
+        at = next(
+            (i for i, r in enumerate(regions) if focus and (r is focus or r.isAncestorOf(focus))), 0
+        )
+        for step in range(1, len(regions) + 1):
+            region = regions[(at + direction * step) % len(regions)]
+            target = _first_stop(region)
+            if target is not None and region.isVisible():
+                target.setFocus(Qt.FocusReason.ShortcutFocusReason)
+                return
+
+    def _escape(self) -> None:
+        if self.key_sheet.isVisible():
+            self.key_sheet.close_sheet()
+        elif self.slot.close_newest():
+            pass
+        elif self.isFullScreen():
+            self.toggle_full_screen()
+        elif self._workspace != "library":
+            self.current_stage().setFocus(Qt.FocusReason.ShortcutFocusReason)
+
+    def toggle_full_screen(self) -> None:
+        """Picture and ribbon alone, or the window again."""
+        full = not self.isFullScreen()
+        self.top.setVisible(not full)
+        self.status.setVisible(not full)
+        (self.showFullScreen if full else self.showNormal)()
+        self.slot.set_top(0 if full else self.top.height())
+
+    # Cases
+
+    def open_files(self, paths: list[Path]) -> None:
+        """Make cases of recordings and open the first."""
+        self.services.cases.open_files(paths)
+
+    def open_demo(self) -> None:
+        """Open the demo case."""
+        found = demo_file()
+        if found is not None:
+            self.services.cases.open_files([found], procedure="cholecystectomy")
+
+    def ask_for_file(self) -> None:
+        """The system's own file dialog."""
+        names, _ = QFileDialog.getOpenFileNames(self, "Add a case", "", VIDEO_FILTER)
+        if names:
+            self.open_files([Path(n) for n in names])
+
+    def _find_recording(self, asset: Asset) -> None:
+        name, _ = QFileDialog.getOpenFileName(self, "Show the recording", "", VIDEO_FILTER)
+        if name:
+            self.services.cases.relink(asset, Path(name))
+
+    def ask_to_delete(self, case: Case) -> None:
+        """Deleting cannot be undone, so it is asked: the one modal question."""
+        box = QMessageBox(self)
+        box.setWindowTitle("Delete the case")
+        box.setText(f"Delete case {case.case_id}?")
+        box.setInformativeText(
+            "Its corrections, predictions, thumbnail and backups go for good. "
+            "The video file stays where it is."
+        )
+        delete = box.addButton("Delete", QMessageBox.ButtonRole.DestructiveRole)
+        keep = box.addButton("Keep", QMessageBox.ButtonRole.RejectRole)
+        box.setDefaultButton(keep)
+        box.exec()
+        if box.clickedButton() is delete:
+            self.services.cases.delete(case.case_id)
+
+    def _case_opened(self, loaded: Loaded) -> None:
+        self.slot.clear("missing")
+        if loaded.case.procedure == UNKNOWN_PROCEDURE:
+            chosen = self.services.settings.values.procedure
+            self.slot.add(ProcedureLine(self.slot, chosen, self.services.cases.set_procedure))
+        if not loaded.missing:
+            self.services.player.player.play()
+
+    def _name_case(self) -> None:
+        session = self.services.session
+        has = session.case is not None
+        self.top.offer("review", offered=has, why_not="Open a case first")
+        if session.case is None:
+            self.top.show_case("", "")
+            if self._workspace != "library":
+                self.show_workspace("library")
+            return
+        case = session.case
+        known = case.procedure != UNKNOWN_PROCEDURE
+        self.top.show_case(
+            session.taxonomy.name if known else case.title,
+            f"Case {case.case_id} · {date(case.created_utc_ms)}",
+        )
+        self._phases_changed()
+        self.services.playback.refresh_view()
+
+    def _fields_changed(self, touched: object) -> None:
+        if touched is None:
+            self.services.cases.reread_case()
+
+    def _phases_changed(self) -> None:
+        self.review.refresh_phases(self.tail_words())
+
+    def tail_words(self) -> str:
+        """What stands on the part of the ribbon that is not analysed."""
+        return "Not analysed yet"
+
+    # Playing
+
+    def _player_changed(self, state: object) -> None:
+        self.review.transport.play.set_playing(playing=state.playing)
+        self.review.transport.set_speed(state.speed)
+
+    def _player_failed(self, error: object) -> None:
+        self.slot.say(
+            Message(text=error.user_message, tone=Tone.ERROR, detail=error.detail, key="player")
+        )
+
+    def _jump(self, ms: float) -> None:
+        frame = self.services.session.frame
+        if frame is not None:
+            self.services.player.seek_ms(frame.time_ms + ms)
+
+    def _to_end(self) -> None:
+        info = self.services.player.state.info
+        if info is not None:
+            self.services.player.player.seek_index(info.frames - 1)
+
+    def _to_boundary(self, direction: int) -> None:
+        asset, frame = self.services.session.asset, self.services.session.frame
+        if asset is None or frame is None:
+            return
+        edges = sorted(
+            {
+                p
+                for b in self.review.ribbon.data.blocks
+                for p in (b.segment.start_pts, b.segment.end_pts)
+            }
+            | {asset.start_pts}
+        )
+        if direction > 0:
+            target = next((p for p in edges if p > frame.pts), None)
+        else:
+            target = next((p for p in reversed(edges) if p < frame.pts), None)
+        if target is not None:
+            self.services.player.seek_ms(asset.time_ms(target))
+
+    def ask_where(self) -> None:
+        """Ask for a time or a frame number."""
+        info = self.services.player.state.info
+        if info is None:
+            return
+
+        def go(kind: str, value: float) -> None:
+            if kind == "frame":
+                self.services.player.player.seek_index(int(value))
+            else:
+                self.services.player.seek_ms(value)
+
+        line = GoToLine(self.slot, info.frames, go)
+        self.slot.add(line)
+        line.field.setFocus(Qt.FocusReason.ShortcutFocusReason)
+
+    def _next_dial(self) -> None:
+        self.services.playback.set_dial((self.services.playback.dial + 1) % len(DIAL_WORDS))
+
+    def _dial_changed(self, position: int) -> None:
+        self.review.transport.set_dial(position)
+        self.services.settings.set(overlay=DIAL_WORDS[position].lower())
+
+    # Pictures
+
+    def save_snapshot(self) -> None:
+        """Save the picture with its overlay and the research mark."""
+        stage, session = self.current_stage(), self.services.session
+        if session.frame is None or session.case is None:
+            return
+        folder = Path.home() / "Pictures" / "Trocar"
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"case-{session.case.case_id}-frame-{session.frame.index}.png"
+        if not stage.snapshot().save(str(path), "PNG"):
+            self.slot.say(
+                Message(text="The picture was not saved; check the disk.", tone=Tone.ERROR)
+            )
+            return
+        self.slot.say(
+            Message(
+                text=f"Picture saved as {path.name} in {folder.name}.", tone=Tone.OK, lasting_s=4
+            )
+        )
+
+    def copy_picture(self) -> None:
+        """Copy the picture with its overlay and the research mark."""
+        QGuiApplication.clipboard().setImage(self.current_stage().snapshot())
+        self.slot.say(Message(text="Picture copied.", tone=Tone.OK, lasting_s=2))
+
+    # Saved state and figures
+
+    def _saving(self) -> None:
+        self.top.show_saved("Saving", "3", "")
+
+    def _saved(self, utc_ms: int) -> None:
+        self.top.show_saved("Saved", "ok", "check")
+        self.status.show_saved(utc_ms)
+
+    def _each_second(self) -> None:
+        state = self.services.player.state
+        shown, dropped = state.shown - self._counts[0], state.dropped - self._counts[1]
+        self._counts = (state.shown, state.dropped)
+        if state.playing and shown > 0:
+            lost = f", {count(dropped)} dropped" if dropped > 0 else ", none dropped"
+            self.status.show_rate(f"{shown} fps{lost}")
+        else:
+            self.status.show_rate("")
+        if self.services.session.unsaved and self.services.library.writer.pending():
+            self.top.show_saved("Not saved yet", "warn", "circle-alert")
+
+    # Qt's events
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Held keys and digits that nobody else wanted."""
+        if not self.keys.press(event):
+            super().keyPressEvent(event)
+
+    def keyReleaseEvent(self, event: QKeyEvent) -> None:
+        """The end of a held key."""
+        if not self.keys.release(event):
+            super().keyReleaseEvent(event)
+
+    def changeEvent(self, event: QEvent) -> None:
+        """A hold must not outlive the window's focus."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.ActivationChange and not self.isActiveWindow():
+            self.services.playback.hold(held=False)
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Files are welcome."""
+        if any(u.isLocalFile() for u in event.mimeData().urls()):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """A dropped recording becomes a case and plays."""
+        paths = [Path(u.toLocalFile()) for u in event.mimeData().urls() if u.isLocalFile()]
+        event.acceptProposedAction()
+        self.open_files(paths)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """The message slot follows."""
+        super().resizeEvent(event)
+        self.slot.set_top(self.top.height() if self.top.isVisible() else 0)
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Save the layout, end every thread, then go."""
+        self._tick.stop()
+        self.review.stage.stop()
+        self.review.transport.stop()
+        geometry = self.saveGeometry().toBase64().data().decode()
+        self.services.settings.set(geometry=geometry)
+        self.services.close()
+        super().closeEvent(event)
+
+    def _restore(self) -> None:
+        saved = QByteArray.fromBase64(self.services.settings.values.geometry.encode())
+        if saved.isEmpty() or not self.restoreGeometry(saved):
+            self.resize(1680, 1050)
+
+
+def _first_stop(region: QWidget) -> QWidget | None:
+    """The widget of a region that takes the focus."""
+    if region.focusPolicy() != Qt.FocusPolicy.NoFocus:
+        return region
+    stops = (
+        w
+        for w in region.findChildren(QWidget)
+        if w.focusPolicy() & Qt.FocusPolicy.TabFocus and w.isVisible() and w.isEnabled()
+    )
+    return next(stops, None)

@@ -1,0 +1,274 @@
+"""Frame, overlay and stage kept in step. GUI thread.
+
+A frame comes from the decode thread, its overlay from the overlay thread; both are put on the
+stage that is on screen. The overlay of a frame just gone stays, faded, for as long as a fresh one
+needs on this machine, never longer than a quarter of a second of video.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
+from PySide6.QtGui import QColor
+
+from app.ui import theme
+from app.ui.overlay_worker import Composed, OverlayWorker, View
+from app.ui.player_bridge import PlayerBridge
+from app.ui.session import Session
+from app.ui.stage import Stage
+
+if TYPE_CHECKING:
+    from app.overlay import OverlayStyle
+    from app.video.player import ShownFrame
+
+NOTHING, OUTLINE = 0, 1
+
+STALE_FADED_MS = 100.0
+STALE_GONE_MS = 250.0
+_RESIZE_MS = 120
+
+
+class Playback(QObject):
+    """Puts frames and overlays on the stage.
+
+    Signals:
+        time_changed: (ms, exact) the frame on screen.
+        key_changed: (tuple of (name, colour)) the outlines on screen.
+        unknown: (Frame) no model has looked at the frame on screen.
+        dial_changed: (0 to 4, nothing to confidence)
+    """
+
+    time_changed = Signal(float, bool)
+    key_changed = Signal(object)
+    unknown = Signal(object)
+    dial_changed = Signal(int)
+
+    def __init__(
+        self,
+        session: Session,
+        player: PlayerBridge,
+        overlay: OverlayWorker,
+        dial: int,
+        fill: float,
+    ) -> None:
+        super().__init__()
+        self._session = session
+        self._player = player
+        self._overlay = overlay
+        self._stage: Stage | None = None
+        self._dial = dial
+        self._fill = fill
+        self._held = False
+        self._view: View | None = None
+        self._last: Composed | None = None
+        self._resize = QTimer(self)
+        self._resize.setSingleShot(True)
+        self._resize.setInterval(_RESIZE_MS)
+        self._resize.timeout.connect(self.refresh_view)
+        player.shown.connect(self._on_frame)
+        overlay.ready.connect(self._on_overlay)
+        session.case_opened.connect(self._on_case)
+        session.frames_touched.connect(self._on_touched)
+
+    @property
+    def dial(self) -> int:
+        """How much of the overlay is drawn."""
+        return self._dial
+
+    def set_dial(self, dial: int) -> None:
+        """Draw more or less of the overlay."""
+        if dial != self._dial:
+            self._dial = dial
+            self.refresh_view()
+            self.dial_changed.emit(dial)
+
+    def set_fill(self, fill: float) -> None:
+        """Strength of the filled overlay, 0 to 0.35."""
+        self._fill = fill
+        self.refresh_view()
+
+    def hold(self, *, held: bool) -> None:
+        """While held, the overlay is inverted: gone where it was on, outlines where it was off."""
+        if held != self._held:
+            self._held = held
+            self.refresh_view()
+
+    def set_stage(self, stage: Stage) -> None:
+        """Another stage is on screen: it gets the frame that the old one had."""
+        if self._stage is not None and self._stage is not stage:
+            self._stage.view_changed.disconnect(self._stage_changed)
+        if self._stage is not stage:
+            stage.view_changed.connect(self._stage_changed)
+        self._stage = stage
+        stage.set_frame(self._session.frame)
+        stage.set_overlay(None)
+        self.refresh_view()
+
+    def stop(self) -> None:
+        """No timer may outlive the window."""
+        self._resize.stop()
+
+    def style(self) -> OverlayStyle:
+        """How instances are drawn now."""
+        ratio = self._stage.devicePixelRatioF() if self._stage else 1.0
+        dial = self._dial
+        if self._held:
+            dial = OUTLINE if dial == NOTHING else NOTHING
+        return overlay_style(self._session, dial, self._fill, ratio)
+
+    @Slot()
+    def refresh_view(self) -> None:
+        """Compose anew: another case, run, style or size."""
+        session, stage = self._session, self._stage
+        if session.case is None or session.asset is None or session.work is None or stage is None:
+            self._view = None
+            self._overlay.set_view(None)
+            return
+        view = View(
+            case_id=session.case.case_id,
+            asset=session.asset,
+            work=session.work,
+            run=session.segment_run,
+            style=self.style(),
+            size_px=self._raster_px(stage),
+        )
+        if view != self._view:
+            self._view = view
+            self._overlay.set_view(view)
+        self.want_overlay()
+
+    def want_overlay(self) -> None:
+        """Ask for the overlay of the frame on screen again."""
+        if self._session.frame is not None:
+            self._overlay.want(self._session.frame.pts, self._direction())
+
+    def _raster_px(self, stage: Stage) -> tuple[int, int]:
+        """As large as the picture on screen, and no larger than makes sense."""
+        assert self._session.asset is not None  # noqa: S101 - asked by the caller
+        asset = self._session.asset
+        rect = stage.fitted_rect()
+        ratio = stage.devicePixelRatioF()
+        if stage.zoom > 1.0 or rect.width() < 2:
+            factor = max(1.0, 1600 / asset.width_px)
+            return round(asset.width_px * factor), round(asset.height_px * factor)
+        return max(2, round(rect.width() * ratio)), max(2, round(rect.height() * ratio))
+
+    def _direction(self) -> int:
+        state = self._player.state
+        if not state.playing:
+            return 0
+        return 1 if state.speed > 0 else -1
+
+    @Slot()
+    def _stage_changed(self) -> None:
+        self._resize.start()
+
+    @Slot()
+    def _on_case(self) -> None:
+        self._last = None
+        if self._session.case is None and self._stage is not None:
+            self._stage.set_frame(None)
+            self._stage.set_overlay(None)
+        self.refresh_view()
+
+    @Slot(object)
+    def _on_frame(self, shown: ShownFrame) -> None:
+        session, stage = self._session, self._stage
+        if stage is None or session.asset is None:
+            return
+        frame = shown.frame
+        first = session.frame is None
+        session.show_frame(frame)
+        stage.set_frame(frame)
+        if first:
+            self.refresh_view()
+        composed = self._overlay.at_hand(frame.pts)
+        if composed is not None:
+            self._apply(composed)
+        else:
+            self._keep_stale(frame.pts)
+        self._overlay.want(frame.pts, self._direction())
+        self.time_changed.emit(frame.time_ms, shown.exact)
+
+    def _keep_stale(self, pts: int) -> None:
+        """Fade the overlay of a frame just gone; drop it when it is too old."""
+        assert self._stage is not None  # noqa: S101 - asked by the caller
+        asset, last = self._session.asset, self._last
+        age_ms = STALE_GONE_MS
+        if last is not None and asset is not None:
+            age_ms = abs(float((pts - last.pts) * asset.time_base * 1000))
+        if age_ms >= STALE_GONE_MS or last is None or last.raster is None:
+            self._stage.set_overlay(None)
+        elif age_ms > STALE_FADED_MS:
+            self._stage.set_overlay(last.raster, 0.4)
+
+    @Slot(object)
+    def _on_overlay(self, composed: Composed) -> None:
+        frame = self._session.frame
+        if composed.generation != self._overlay.generation or frame is None:
+            return
+        if composed.pts == frame.pts:
+            self._apply(composed)
+            if composed.prediction is None:
+                self.unknown.emit(frame)
+
+    def _apply(self, composed: Composed) -> None:
+        assert self._stage is not None  # noqa: S101
+        if composed.prediction is None and not composed.shown and self._direction():
+            self._keep_stale(composed.pts)
+        else:
+            self._last = composed
+            self._stage.set_overlay(composed.raster)
+        self._session.show_instances(composed.shown, composed.prediction, composed.run)
+        self.key_changed.emit(self._key(composed) if composed.raster is not None else ())
+
+    def _key(self, composed: Composed) -> tuple[tuple[str, QColor], ...]:
+        from app.overlay import colour_of
+
+        style = self.style()
+        names: dict[str, QColor] = {}
+        for place, instance in enumerate(i for i in composed.shown if i.mask.bits.size):
+            name = self._session.taxonomy.instrument_name(instance.label)
+            colour = QColor(*colour_of(instance, place, style))
+            numbered = name
+            number = 2
+            while numbered in names:
+                numbered = f"{name} {number}"
+                number += 1
+            names[numbered] = colour
+        return tuple(names.items())[:6]
+
+    @Slot(object)
+    def _on_touched(self, pts: frozenset[int] | None) -> None:
+        self._overlay.forget(pts)
+        self.want_overlay()
+
+
+def overlay_style(session: Session, dial: int, fill: float, ratio: float) -> OverlayStyle:
+    """The overlay's style in the current theme.
+
+    Args:
+        session: names come from its taxonomy.
+        dial: how much is drawn.
+        fill: opacity of the filled overlay, 0 to 0.35.
+        ratio: overlay pixels per logical pixel.
+    """
+    from app.overlay import Dial, OverlayStyle
+
+    return OverlayStyle(
+        dial=Dial(dial),
+        outlines=tuple(_rgb(c) for c in theme.outlines()),
+        halo=_rgb(theme.color("stage")),
+        text=_rgb(theme.color("osd_text")),
+        plate=_rgb(theme.color("osd_bg")),
+        fill=fill,
+        outline_px=2.0 * ratio,
+        halo_px=1.0 * ratio,
+        text_px=round(theme.px(12) * ratio),
+        names=tuple((i.key, i.name) for i in session.taxonomy.instruments),
+    )
+
+
+def _rgb(colour: QColor) -> tuple[int, int, int]:
+    return colour.red(), colour.green(), colour.blue()

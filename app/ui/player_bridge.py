@@ -1,0 +1,122 @@
+"""The player in the window: callbacks of the decode thread become signals of the GUI thread.
+
+Only the newest picture is delivered: a GUI that is late skips pictures, it never falls behind.
+"""
+
+from __future__ import annotations
+
+import threading
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from app.core.errors import TrocarError
+
+if TYPE_CHECKING:
+    from app.video.player import Player, PlayerState, ShownFrame
+
+# The decoder's libraries are loaded with the first case, not with the window.
+_IDLE = SimpleNamespace(
+    info=None, playing=False, speed=1.0, index=0, shown=0, dropped=0, undecodable=0, at_end=False
+)
+
+
+class PlayerBridge(QObject):
+    """Owns the ``Player``.
+
+    Signals:
+        shown: (ShownFrame) the newest picture.
+        changed: (PlayerState) opened, playing, speed, end.
+        failed: (TrocarError)
+    """
+
+    shown = Signal(object)
+    changed = Signal(object)
+    failed = Signal(object)
+    _arrived = Signal()
+    _changed = Signal(object)
+    _failed = Signal(object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.Lock()
+        self._newest: ShownFrame | None = None
+        self._told = False
+        self._closed = False
+        self._arrived.connect(self._deliver)
+        self._changed.connect(self._state_changed)
+        self._failed.connect(self._error)
+        self._player: Player | None = None
+
+    @property
+    def player(self) -> Player:
+        """The player; its thread starts when it is first asked for."""
+        if self._player is None:
+            from app.video.player import Player
+
+            self._player = Player(
+                on_frame=self._on_frame, on_state=self._changed.emit, on_error=self._failed.emit
+            )
+        return self._player
+
+    @property
+    def state(self) -> PlayerState:
+        """Where the player stands."""
+        return _IDLE if self._player is None else self._player.state  # type: ignore[return-value]
+
+    def toggle(self) -> None:
+        """Play, or pause."""
+        (self.player.pause if self.state.playing else self.player.play)()
+
+    def seek_ms(self, ms: float) -> None:
+        """Go to the frame on screen at a moment."""
+        info = self.state.info
+        if info is not None and info.duration_ms > 0:
+            self.player.seek_index(self.index_at_ms(ms))
+
+    def index_at_ms(self, ms: float) -> int:
+        """Display index at a moment, by the mean rate; exact at a constant one."""
+        info = self.state.info
+        if info is None:
+            return 0
+        share = min(1.0, max(0.0, ms / info.duration_ms))
+        return min(info.frames - 1, int(share * info.frames + 1e-6))
+
+    def close(self) -> None:
+        """End the decode thread; no signal comes after this."""
+        self._closed = True
+        if self._player is not None:
+            self._player.close()
+
+    def pause(self) -> None:
+        """Stop, if anything plays."""
+        if self._player is not None:
+            self._player.pause()
+
+    def _on_frame(self, frame: ShownFrame) -> None:
+        """Decode thread: keep the newest picture, and tell the GUI once."""
+        with self._lock:
+            self._newest = frame
+            if self._told or self._closed:
+                return
+            self._told = True
+        self._arrived.emit()
+
+    @Slot()
+    def _deliver(self) -> None:
+        with self._lock:
+            frame, self._newest = self._newest, None
+            self._told = False
+        if frame is not None and not self._closed:
+            self.shown.emit(frame)
+
+    @Slot(object)
+    def _state_changed(self, state: PlayerState) -> None:
+        if not self._closed:
+            self.changed.emit(state)
+
+    @Slot(object)
+    def _error(self, error: TrocarError) -> None:
+        if not self._closed:
+            self.failed.emit(error)

@@ -1,0 +1,331 @@
+"""The Review workspace: the stage with its four corners, the transport plate and the ribbon."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QPoint, QPointF, QRectF, QSize, Qt, QTimer
+from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
+
+from app.ui import osd, theme
+from app.ui.keys import KeyMap
+from app.ui.player_bridge import PlayerBridge
+from app.ui.ribbon import Block, Ribbon
+from app.ui.session import Session
+from app.ui.stage import Stage, mean_luma
+from app.ui.thumbnails import Thumbnails
+from app.ui.transport import Transport
+from app.ui.widgets import draw_letter, mark
+from app.ui.words import clock, count, length, moment
+
+CARD = QSize(192, 142)
+
+
+class ReviewStage(Stage):
+    """The stage with the words of Review in the black corners of the picture."""
+
+    def __init__(self, session: Session, keys: KeyMap) -> None:
+        super().__init__()
+        self._session = session
+        self._keys = keys
+        self.time_ms = 0.0
+        self.exact = True
+        self.block: Block | None = None
+        self.progress: tuple[str, ...] = ()
+        self.key: tuple[tuple[str, QColor], ...] = ()
+        self._bright = {"left": False, "right": False, "bottom": False}
+        self._luma_timer = QTimer(self)
+        self._luma_timer.setInterval(1000)
+        self._luma_timer.timeout.connect(self._look_at_corners)
+
+    def start(self) -> None:
+        """Begin to look at the corners once a second."""
+        self._look_at_corners()
+        self._luma_timer.start()
+
+    def stop(self) -> None:
+        """No timer may outlive the window."""
+        self._luma_timer.stop()
+
+    def _corners(self) -> dict[str, QRectF]:
+        w, h, m = self.width(), self.height(), osd.MARGIN
+        wide, high = theme.px(236), theme.px(120)
+        return {
+            "left": QRectF(m, m, wide, high),
+            "right": QRectF(w - m - wide, m, wide, high),
+            "bottom": QRectF(w - m - wide, h - m - theme.px(40), wide, theme.px(40)),
+        }
+
+    def _look_at_corners(self) -> None:
+        picture = self._image
+        if picture is None or not self.isVisible():
+            return
+        inverse, possible = self.to_widget_transform().inverted()
+        if not possible:
+            return
+        before = dict(self._bright)
+        whole = QRectF(picture.rect())
+        for name, rect in self._corners().items():
+            part = inverse.mapRect(rect).intersected(whole)
+            self._bright[name] = not part.isEmpty() and mean_luma(picture, part) > osd.BRIGHT
+        if before != self._bright:
+            self.update()
+
+    def paint_over(self, painter: QPainter) -> None:
+        """Phase now, clock, instrument key, progress."""
+        if self._session.asset is None:
+            return
+        self._paint_phase(painter)
+        self._paint_clock(painter)
+        self._paint_progress(painter)
+        if self.key:
+            right = self.width() - osd.MARGIN
+            hint = f"Hold {self._keys.hint('hold_tissue')} to see tissue only"
+            room = self._black_right()
+            if room > 150:
+                osd.draw_key(painter, right, self.height() * 0.46, self.key, hint)
+
+    def _black_right(self) -> float:
+        """Width of the black beside the fitted picture on the right."""
+        return self.width() - self.image_rect().right()
+
+    def _paint_phase(self, painter: QPainter) -> None:
+        session, block = self._session, self.block
+        assert session.asset is not None  # noqa: S101 - asked by the caller
+        if block is None:
+            return
+        phase = session.taxonomy.phase(block.segment.phase)
+        since = self.time_ms - session.asset.time_ms(block.segment.start_pts)
+        lines = [osd.Text(text=f"{moment(since)} in this phase", role="small")]
+        lines.append(
+            osd.Text(
+                text="You decided" if block.human else "The model says",
+                role="small",
+                token="osd_text_3",  # noqa: S106 - a colour token
+            )
+        )
+        name = session.taxonomy.phase_name(block.segment.phase)
+        if self._bright["left"]:
+            wide = max(osd.width([osd.Text(text=name, role="title")]) + 34, osd.width(lines))
+            high = theme.px(28) + osd.height(lines)
+            osd.plate(painter, QRectF(osd.MARGIN - 12, osd.MARGIN - 10, wide + 24, high + 20))
+        at = QPointF(osd.MARGIN, osd.MARGIN)
+        osd.draw_phase(
+            painter,
+            at,
+            phase.code if phase else "?",
+            name,
+            phase.colour if phase else None,
+            human=block.human,
+        )
+        osd.draw_lines(painter, lines, at + QPointF(0, theme.px(28)), right=False)
+
+    def _paint_clock(self, painter: QPainter) -> None:
+        asset = self._session.asset
+        assert asset is not None  # noqa: S101
+        whole, fraction = clock(self.time_ms)
+        frame = self.frame
+        left = max(0.0, asset.duration_ms - self.time_ms)
+        lines = [
+            osd.Text(
+                text=f"frame {count(frame.index)}" if frame else "",
+                role="small",
+                token="osd_text_3",  # noqa: S106
+            ),
+            osd.Text(text=f"{moment(left)} left", role="small", gap=8),
+        ]
+        right = self.width() - osd.MARGIN
+        if self._bright["right"]:
+            rect = QRectF(right - theme.px(164), osd.MARGIN - 10, theme.px(176), theme.px(96))
+            osd.plate(painter, rect)
+        osd.draw_clock(painter, QPointF(right, osd.MARGIN - 4), whole, fraction, exact=self.exact)
+        at = QPointF(right, osd.MARGIN + theme.px(28))
+        osd.draw_lines(painter, lines, at, right=True)
+
+    def _paint_progress(self, painter: QPainter) -> None:
+        if not self.progress:
+            return
+        lines = [
+            osd.Text(text=t, role="small", token="osd_text" if i == 0 else "osd_text_3", gap=2)
+            for i, t in enumerate(self.progress)
+        ]
+        high = osd.height(lines)
+        at = QPointF(self.width() - osd.MARGIN, self.height() - osd.MARGIN - high)
+        if self._bright["bottom"]:
+            wide = osd.width(lines)
+            osd.plate(painter, QRectF(at.x() - wide - 12, at.y() - 8, wide + 24, high + 16))
+        osd.draw_lines(painter, lines, at, right=True)
+
+
+class HoverCard(QFrame):
+    """The picture at the moment under the pointer, over the ribbon."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        mark(self, "osd")
+        self.setFixedSize(theme.px(CARD.width()), theme.px(CARD.height()))
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self.image = QImage()
+        self.code, self.name, self.time = "", "", ""
+        self.paint: theme.Paint | None = None
+        self.hide()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Picture, letter, name, time."""
+        painter = QPainter(self)
+        osd.plate(painter, QRectF(self.rect()), 8)
+        foot = theme.px(34)
+        place = QRectF(1, 1, self.width() - 2, self.height() - foot - 1)
+        painter.fillRect(place, theme.color("stage"))
+        if not self.image.isNull():
+            size = self.image.size().scaled(
+                place.size().toSize(), Qt.AspectRatioMode.KeepAspectRatio
+            )
+            x = place.x() + (place.width() - size.width()) / 2
+            y = place.y() + (place.height() - size.height()) / 2
+            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+            painter.drawImage(QRectF(x, y, size.width(), size.height()), self.image)
+        line = QRectF(10, self.height() - foot, self.width() - 20, foot)
+        x = line.x()
+        if self.paint is not None:
+            side = theme.px(16)
+            square = QRectF(x, line.center().y() - side / 2, side, side)
+            draw_letter(painter, square, self.code, self.paint)
+            x += side + 8
+        painter.setFont(theme.font("small"))
+        painter.setPen(theme.color("osd_text_2"))
+        right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+        painter.drawText(line, right, self.time)
+        painter.setPen(theme.color("osd_text"))
+        room = QRectF(x, line.y(), line.right() - theme.px(52) - x, line.height())
+        name = painter.fontMetrics().elidedText(
+            self.name, Qt.TextElideMode.ElideRight, int(room.width())
+        )
+        painter.drawText(room, Qt.AlignmentFlag.AlignVCenter, name)
+
+
+class ReviewWorkspace(QWidget):
+    """Stage, transport plate, ribbon, hover card."""
+
+    def __init__(
+        self, session: Session, player: PlayerBridge, thumbnails: Thumbnails, keys: KeyMap
+    ) -> None:
+        super().__init__()
+        self._session = session
+        self._player = player
+        self._thumbnails = thumbnails
+        self.stage = ReviewStage(session, keys)
+        self.ribbon = Ribbon()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self.stage, 1)
+        layout.addWidget(self.ribbon)
+        self.transport = Transport(keys, self.stage)
+        self.card = HoverCard(self)
+        self.stage.moved.connect(lambda _: self.transport.wake())
+        self.stage.activated.connect(lambda _: self._clicked())
+        self.ribbon.seek.connect(player.seek_ms)
+        self.ribbon.hovered.connect(self._hover)
+        self._keys = keys
+
+    def regions(self) -> tuple[QWidget, ...]:
+        """What F6 visits, in order."""
+        return self.stage, self.transport, self.ribbon
+
+    def show_frame(self, time_ms: float, *, exact: bool) -> None:
+        """The frame on screen changed."""
+        self.stage.time_ms, self.stage.exact = time_ms, exact
+        self.ribbon.set_time(time_ms)
+        self._name_phase()
+
+    def show_key(self, key: tuple[tuple[str, QColor], ...]) -> None:
+        """The outlines on screen changed."""
+        if key != self.stage.key:
+            self.stage.key = key
+            self.stage.update()
+
+    def show_progress(self, lines: tuple[str, ...], tail_words: str) -> None:
+        """How far the analysis is."""
+        self.stage.progress = lines
+        self.stage.update()
+        if self.ribbon.data.tail_words != tail_words:
+            self.ribbon.data.tail_words = tail_words
+            self.ribbon.invalidate()
+
+    def refresh_phases(self, tail_words: str) -> None:
+        """The human's or the model's tier changed."""
+        self.ribbon.show_session(self._session, tail_words)
+        self._name_phase()
+
+    def _name_phase(self) -> None:
+        self.stage.block = self.ribbon.block_at(self.stage.time_ms)
+        name = ""
+        if self.stage.block is not None:
+            name = ", " + self._session.taxonomy.phase_name(self.stage.block.segment.phase).lower()
+        whole, _ = clock(self.stage.time_ms)
+        self.stage.setAccessibleName(f"Video, {whole}{name}")
+
+    def _clicked(self) -> None:
+        self.stage.setFocus(Qt.FocusReason.MouseFocusReason)
+        self._keys.trigger("play")
+
+    def _hover(self, ms: float, x: float) -> None:
+        asset = self._session.asset
+        if ms < 0 or asset is None:
+            self.card.hide()
+            return
+        block = self.ribbon.block_at(ms)
+        phase = self._session.taxonomy.phase(block.segment.phase) if block else None
+        card = self.card
+        card.time = moment(ms)
+        card.name = (
+            self._session.taxonomy.phase_name(block.segment.phase) if block else "Not analysed"
+        )
+        card.code = phase.code if phase else ""
+        card.paint = None
+        if phase is not None and block is not None:
+            card.paint = (theme.human_paint if block.human else theme.model_paint)(phase.colour)
+        height = round((card.height() - theme.px(34)) * self.devicePixelRatioF())
+        image = self._thumbnails.at(asset.path, ms, height, self._card_image)
+        if image is not None:
+            card.image = image
+        left = min(max(8.0, x - card.width() / 2), self.width() - card.width() - 8.0)
+        card.move(QPoint(round(left), self.ribbon.y() - card.height() - 6))
+        card.show()
+        card.raise_()
+        card.update()
+
+    def _card_image(self, image: QImage) -> None:
+        self.card.image = image
+        self.card.update()
+
+    def remaining_words(self, seconds: float) -> str:
+        """How long an analysis takes, in words."""
+        return f"about {length(seconds)}"
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Put the plate above the ribbon; a low window has a low ribbon."""
+        super().resizeEvent(event)
+        self.ribbon.set_compact(compact=self.height() < 760)
+        self._place()
+
+    def showEvent(self, event: object) -> None:
+        """Look at the corners while visible."""
+        self.stage.start()
+        self.transport.wake()
+        self._place()
+
+    def hideEvent(self, event: object) -> None:
+        """Nothing runs while hidden."""
+        self.stage.stop()
+        self.transport.stop()
+        self.card.hide()
+
+    def _place(self) -> None:
+        self.transport.adjustSize()
+        stage_height = self.height() - self.ribbon.sizeHint().height()
+        self.transport.move(
+            (self.width() - self.transport.width()) // 2,
+            stage_height - self.transport.height() - (16 if self.height() < 760 else 30),
+        )
+        self.transport.raise_()

@@ -1,0 +1,421 @@
+"""Review's ribbon: phase blocks, disagreement, confidence, ruler and playhead of a case.
+
+GUI thread. The static layer is cached in a pixmap at device pixels; while playing only the strip
+that the playhead left and the one it entered are redrawn.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import ceil
+
+import numpy as np
+from PySide6.QtCore import QPointF, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import (
+    QFontMetricsF,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QPixmap,
+    QResizeEvent,
+    QWheelEvent,
+)
+from PySide6.QtWidgets import QSizePolicy, QWidget
+
+from app.core.case import Asset
+from app.core.taxonomy import Taxonomy
+from app.core.timeline import Segment, Timeline, disagreements
+from app.ui import theme
+from app.ui.session import ModelTier, Session
+from app.ui.style import draw_ring, ring_shown
+from app.ui.timeline import paint
+from app.ui.words import moment
+
+MARGIN = 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """One phase block as the ribbon shows it."""
+
+    segment: Segment
+    human: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class RibbonData:
+    """What the ribbon draws."""
+
+    asset: Asset | None = None
+    taxonomy: Taxonomy | None = None
+    human: Timeline | None = None
+    model: ModelTier | None = None
+    tail_words: str = ""
+    blocks: tuple[Block, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        self.blocks = merged_blocks(self.human, self.model.timeline if self.model else None)
+
+
+def merged_blocks(human: Timeline | None, model: Timeline | None) -> tuple[Block, ...]:
+    """Human segments, and the model's wherever the human said nothing."""
+    out = [Block(segment=s, human=True) for s in (human.segments if human else ())]
+    for segment in model.segments if model else ():
+        start = segment.start_pts
+        covering = [
+            h
+            for h in (human.segments if human else ())
+            if h.end_pts > segment.start_pts and h.start_pts < segment.end_pts
+        ]
+        for other in covering:
+            if other.start_pts > start:
+                cut = Segment(start_pts=start, end_pts=other.start_pts, phase=segment.phase)
+                out.append(Block(segment=cut, human=False))
+            start = max(start, other.end_pts)
+        if start < segment.end_pts:
+            rest = Segment(start_pts=start, end_pts=segment.end_pts, phase=segment.phase)
+            out.append(Block(segment=rest, human=False))
+    return tuple(sorted(out, key=lambda b: b.segment.start_pts))
+
+
+class Ribbon(QWidget):
+    """The phase ribbon.
+
+    Signals:
+        seek: (ms) where a click or a drag wants to be.
+        hovered: (ms, x) the pointer is over a moment; ms below 0 when it left.
+        opened: (ms) a double click.
+        analyse: the words on the part not yet analysed were clicked.
+    """
+
+    seek = Signal(float)
+    hovered = Signal(float, float)
+    opened = Signal(float)
+    analyse = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setMouseTracking(True)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        self.setAccessibleName("Phases")
+        self.data = RibbonData()
+        self._ms = 0.0
+        self._view = (0.0, 1.0)
+        self._cache: QPixmap | None = None
+        self._dragging = False
+        self._compact = False
+        self._tail = QRectF()
+
+    def set_compact(self, *, compact: bool) -> None:
+        """On small screens the ribbon is lower and names the current phase alone."""
+        self._compact = compact
+        self.updateGeometry()
+        self.invalidate()
+
+    def sizeHint(self) -> QSize:
+        """104 pixels high, 72 on small screens, times the text scale."""
+        return QSize(640, theme.px(72 if self._compact else 104))
+
+    def minimumSizeHint(self) -> QSize:
+        """As high as the hint."""
+        return QSize(320, self.sizeHint().height())
+
+    def show_session(self, session: Session, tail_words: str = "") -> None:
+        """Draw the open case of a session anew."""
+        before = self.data.asset
+        self.data = RibbonData(
+            asset=session.asset,
+            taxonomy=session.taxonomy,
+            human=session.human_timeline,
+            model=session.model,
+            tail_words=tail_words,
+        )
+        if session.asset is not before:
+            duration = session.asset.duration_ms if session.asset else 1.0
+            self._view = (0.0, max(duration, 1.0))
+        self.invalidate()
+
+    def set_time(self, ms: float) -> None:
+        """Move the playhead."""
+        if ms == self._ms:
+            return
+        changed_block = self._block_at(ms) is not self._block_at(self._ms)
+        old, self._ms = self._x(self._ms), ms
+        if changed_block:
+            self.invalidate()
+        for x in (old, self._x(ms)):
+            self.update(QRect(int(x) - 8, 0, 17, self.height()))
+        block = self._block_at(ms)
+        if changed_block and block is not None and self.data.taxonomy is not None:
+            self.setAccessibleDescription(self._spoken(block))
+
+    def invalidate(self) -> None:
+        """Draw the static layer anew."""
+        self._cache = None
+        self.update()
+
+    def time_at(self, x: float) -> float:
+        """Milliseconds under a horizontal position."""
+        start, end = self._view
+        share = (x - MARGIN) / max(1, self.width() - 2 * MARGIN)
+        duration = self.data.asset.duration_ms if self.data.asset else 0.0
+        return min(duration, max(0.0, start + share * (end - start)))
+
+    def block_at(self, ms: float) -> Block | None:
+        """The block at a moment."""
+        return self._block_at(ms)
+
+    def _x(self, ms: float) -> float:
+        start, end = self._view
+        return MARGIN + (ms - start) / (end - start) * (self.width() - 2 * MARGIN)
+
+    def _block_at(self, ms: float) -> Block | None:
+        if self.data.asset is None:
+            return None
+        pts = self.data.asset.pts(ms)
+        return next(
+            (b for b in self.data.blocks if b.segment.start_pts <= pts < b.segment.end_pts), None
+        )
+
+    def _spoken(self, block: Block) -> str:
+        assert self.data.asset is not None  # noqa: S101 - blocks exist only with an asset
+        assert self.data.taxonomy is not None  # noqa: S101
+        name = self.data.taxonomy.phase_name(block.segment.phase)
+        start = moment(self.data.asset.time_ms(block.segment.start_pts))
+        end = moment(self.data.asset.time_ms(block.segment.end_pts))
+        who = f"{name}, from {start} to {end}, yours"
+        return who if block.human else f"Model says {name} from {start} to {end}"
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """The cached layer, then the playhead."""
+        ratio = self.devicePixelRatioF()
+        if self._cache is None:
+            self._cache = QPixmap(self.size() * ratio)
+            self._cache.setDevicePixelRatio(ratio)
+            layer = QPainter(self._cache)
+            self._paint_static(layer)
+            layer.end()
+        painter = QPainter(self)
+        painter.drawPixmap(0, 0, self._cache)
+        if self.data.asset is not None:
+            self._paint_playhead(painter)
+        if ring_shown(self):
+            draw_ring(painter, QRectF(self.rect()), 6)
+        painter.end()
+
+    def _rows(self) -> tuple[float, float, float, float]:
+        """Middle of the names, top of the blocks, top of the confidence strip, ruler labels."""
+        rows = (12, 22, 44, 60) if self._compact else (19, 31, 53, 89)
+        a, b, c, d = (float(theme.px(y)) for y in rows)
+        return a, b, c, d
+
+    def _paint_static(self, painter: QPainter) -> None:
+        painter.fillRect(self.rect(), theme.color("window"))
+        painter.fillRect(QRectF(0, 0, self.width(), 1), theme.color("line"))
+        if self.data.asset is None:
+            return
+        painter.save()
+        painter.setClipRect(QRectF(MARGIN - 2, 0, self.width() - 2 * MARGIN + 4, self.height()))
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        self._paint_tail(painter)
+        self._paint_blocks(painter)
+        self._paint_disagreement(painter)
+        self._paint_confidence(painter)
+        painter.restore()
+        self._paint_ruler(painter)
+
+    def _span(self, start_pts: int, end_pts: int) -> tuple[float, float]:
+        assert self.data.asset is not None  # noqa: S101
+        return self._x(self.data.asset.time_ms(start_pts)), self._x(
+            self.data.asset.time_ms(end_pts)
+        )
+
+    def _paint_blocks(self, painter: QPainter) -> None:
+        if self.data.taxonomy is None:
+            return
+        looks = paint.PhaseLooks(self.data.taxonomy)
+        current = self._block_at(self._ms)
+        middle, top, _, _ = self._rows()
+        for block in self.data.blocks:
+            look = looks.look(block.segment.phase, "you" if block.human else "model")
+            x0, x1 = self._span(block.segment.start_pts, block.segment.end_pts)
+            rect = QRectF(x0, top, max(1.0, x1 - x0), theme.px(16))
+            if block is current:
+                rect.adjust(0, -2, 0, 2)
+            paint.draw_block(painter, rect, look, words=False)
+            if block is current:
+                painter.setPen(QPen(theme.color("text"), 1))
+                painter.setBrush(Qt.BrushStyle.NoBrush)
+                painter.drawRoundedRect(rect.adjusted(0.5, 0.5, -1.5, -0.5), 3, 3)
+            if block is current or not self._compact:
+                self._paint_name(painter, block, rect, middle, current=block is current)
+
+    def _paint_name(
+        self, painter: QPainter, block: Block, rect: QRectF, middle: float, *, current: bool
+    ) -> None:
+        assert self.data.taxonomy is not None  # noqa: S101
+        phase = self.data.taxonomy.phase(block.segment.phase)
+        code = phase.code if phase else "?"
+        name = self.data.taxonomy.phase_name(block.segment.phase)
+        painter.setFont(theme.font("letter"))
+        letter = QFontMetricsF(painter.font())
+        if rect.width() < letter.horizontalAdvance(code) + 3 and not current:
+            return
+        x, y = max(rect.x(), float(MARGIN)) + 1, middle + letter.capHeight() / 2
+        painter.setPen(theme.letter_color(phase.colour) if phase else theme.color("text_2"))
+        painter.drawText(QPointF(x, y), code)
+        x += letter.horizontalAdvance(code) + 5
+        painter.setFont(theme.font("heading" if current else "small"))
+        metrics = QFontMetricsF(painter.font())
+        fits = metrics.horizontalAdvance(name) <= rect.right() - x - 6
+        if fits or (current and self._compact):
+            painter.setPen(theme.color("text" if current else "text_2"))
+            painter.drawText(QPointF(x, middle + metrics.capHeight() / 2), name)
+
+    def _paint_disagreement(self, painter: QPainter) -> None:
+        if self.data.human is None or self.data.model is None:
+            return
+        _, top, _, _ = self._rows()
+        y = top + theme.px(16) + 1
+        for start, end in disagreements(self.data.human, self.data.model.timeline):
+            x0, x1 = self._span(start, end)
+            paint.draw_disagreement(painter, QRectF(x0, y, max(2.0, x1 - x0), theme.px(5)))
+
+    def _paint_confidence(self, painter: QPainter) -> None:
+        model = self.data.model
+        if model is None or not model.confidence:
+            return
+        _, _, top, _ = self._rows()
+        steps = np.diff([pts for pts, _ in model.confidence])
+        step = float(np.median(steps)) if steps.size else 1.0
+        asset = self.data.asset
+        assert asset is not None  # noqa: S101
+        ms_per_pts = float(asset.time_base * 1000)
+        area = QRectF(MARGIN, top, self.width() - 2 * MARGIN, theme.px(4))
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, on=False)
+        paint.draw_confidence(
+            painter,
+            model.confidence,
+            step,
+            lambda pts: self._x((pts - asset.start_pts) * ms_per_pts),
+            area,
+        )
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+
+    def _paint_tail(self, painter: QPainter) -> None:
+        """The stretch that no model has looked at and no human has named."""
+        self._tail = QRectF()
+        assert self.data.asset is not None  # noqa: S101
+        ends = [b.segment.end_pts for b in self.data.blocks]
+        if self.data.model is not None:
+            ends.append(self.data.model.analysed_to_pts)
+        start = max(ends, default=self.data.asset.start_pts)
+        x0, x1 = self._span(start, self.data.asset.end_pts)
+        if x1 - x0 < 2:
+            return
+        _, top, _, _ = self._rows()
+        rect = QRectF(x0 + 0.5, top + 0.5, x1 - x0 - 1, theme.px(16) - 1)
+        painter.setPen(QPen(theme.color("control_edge"), 1, Qt.PenStyle.DashLine))
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.drawRoundedRect(rect, 3, 3)
+        self._tail = rect
+        painter.setFont(theme.font("small"))
+        metrics = QFontMetricsF(painter.font())
+        if metrics.horizontalAdvance(self.data.tail_words) + 16 < rect.width():
+            painter.setPen(theme.color("text_2"))
+            y = rect.center().y() + metrics.capHeight() / 2
+            painter.drawText(QPointF(rect.x() + 8, y), self.data.tail_words)
+
+    def _paint_ruler(self, painter: QPainter) -> None:
+        start, end = self._view
+        _, _, _, label_y = self._rows()
+        painter.setFont(theme.font("caption"))
+        metrics = QFontMetricsF(painter.font())
+        per_ms = (self.width() - 2 * MARGIN) / (end - start)
+        top = label_y - theme.px(17)
+        minor = paint.minor_step_ms(start, end, per_ms)
+        for k in range(ceil(start / minor), int(end / minor) + 1):
+            x = round(self._x(k * minor)) + 0.5
+            painter.setPen(theme.color("line_strong"))
+            painter.drawLine(QPointF(x, top), QPointF(x, top + theme.px(4)))
+        for ms in paint.ticks(start, end, per_ms, metrics.horizontalAdvance("0:00:00") * 2):
+            x = round(self._x(ms)) + 0.5
+            painter.setPen(theme.color("control_edge"))
+            painter.drawLine(QPointF(x, top), QPointF(x, top + theme.px(7)))
+            self._paint_tick_label(painter, metrics, x, ms, label_y)
+
+    def _paint_tick_label(
+        self, painter: QPainter, metrics: QFontMetricsF, x: float, ms: float, y: float
+    ) -> None:
+        text = moment(ms)
+        width = metrics.horizontalAdvance(text)
+        left = min(max(x - width / 2, MARGIN), self.width() - MARGIN - width)
+        painter.setPen(theme.color("text_3"))
+        painter.drawText(QPointF(left, y + metrics.capHeight() / 2), text)
+
+    def _paint_playhead(self, painter: QPainter) -> None:
+        x = round(self._x(self._ms)) + 0.5
+        if not MARGIN - 1 <= x <= self.width() - MARGIN + 2:
+            return
+        _, top, conf, _ = self._rows()
+        bottom = conf + theme.px(18)
+        paint.draw_playhead(painter, x, top - theme.px(7), bottom, head=True)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Go there; on the words of the part not analysed, analyse."""
+        if event.button() != Qt.MouseButton.LeftButton or self.data.asset is None:
+            return
+        self._dragging = True
+        self.seek.emit(self.time_at(event.position().x()))
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        """Scrub, or tell what lies under the pointer."""
+        ms = self.time_at(event.position().x())
+        if self._dragging:
+            self.seek.emit(ms)
+        if self.data.asset is not None:
+            self.hovered.emit(ms, event.position().x())
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        """End a drag on the exact frame."""
+        if self._dragging:
+            self._dragging = False
+            self.seek.emit(self.time_at(event.position().x()))
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        """Open Annotate there; on the part not analysed, analyse."""
+        if self._tail.contains(event.position()):
+            self.analyse.emit()
+        elif self.data.asset is not None:
+            self.opened.emit(self.time_at(event.position().x()))
+
+    def leaveEvent(self, event: object) -> None:
+        """No hover card without a pointer."""
+        self.hovered.emit(-1.0, 0.0)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Zoom in time at the pointer; sideways scrolls."""
+        if self.data.asset is None:
+            return
+        start, end = self._view
+        duration = max(1.0, self.data.asset.duration_ms)
+        delta = event.angleDelta()
+        if abs(delta.x()) > abs(delta.y()):
+            shift = -delta.x() / 1200 * (end - start)
+            shift = min(duration - end, max(-start, shift))
+            self._view = (start + shift, end + shift)
+        else:
+            at = self.time_at(event.position().x())
+            width = min(duration, max(2000.0, (end - start) * 0.999 ** delta.y()))
+            share = (at - start) / (end - start)
+            left = min(duration - width, max(0.0, at - share * width))
+            self._view = (left, left + width)
+        self.invalidate()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """The static layer has the widget's size."""
+        super().resizeEvent(event)
+        self._cache = None

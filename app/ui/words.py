@@ -1,0 +1,75 @@
+"""How times, lengths and numbers are written in the window. No Qt."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+
+def clock(time_ms: float) -> tuple[str, str]:
+    """A moment as ``("0:07:09", ".53")``: hours always, hundredths apart."""
+    hundredths = max(0, int(time_ms // 10))
+    seconds, rest = divmod(hundredths, 100)
+    return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}", f".{rest:02d}"
+
+
+def moment(time_ms: float) -> str:
+    """A moment on a ruler: ``7:09``, from an hour on ``1:00:00``."""
+    seconds = max(0, int(time_ms // 1000))
+    if seconds >= 3600:
+        return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+    return f"{seconds // 60}:{seconds % 60:02d}"
+
+
+def length(seconds: float) -> str:
+    """How long something takes, without false precision: ``40 s``, ``38 min``, ``1 h 09``."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60:02d}"
+
+
+def count(number: int) -> str:
+    """A whole number with separators: ``12,886``."""
+    return f"{number:,}"
+
+
+def date(utc_ms: int) -> str:
+    """A date in this PC's time zone: ``12 Nov 2026``."""
+    day = datetime.fromtimestamp(utc_ms / 1000).astimezone()
+    return f"{day.day} {day:%b %Y}"
+
+
+def time_of_day(utc_ms: int) -> str:
+    """A time of day in this PC's time zone: ``14:32:07``."""
+    return f"{datetime.fromtimestamp(utc_ms / 1000).astimezone():%H:%M:%S}"
+
+
+def parse_moment(text: str, frames: int) -> tuple[str, float] | None:
+    """Read what the user typed into ``Go to``.
+
+    Args:
+        text: ``7:09``, ``1:07:09.5`` or a frame number such as ``12886`` or ``12,886``.
+        frames: number of frames of the recording.
+
+    Returns:
+        ``("frame", index)`` or ``("ms", milliseconds)``; None when it is neither.
+    """
+    text = text.strip().replace(",", "")
+    if ":" not in text:
+        try:
+            index = int(text)
+        except ValueError:
+            return None
+        return ("frame", index) if 0 <= index < frames else None
+    try:
+        parts = [float(p) for p in text.split(":")]
+    except ValueError:
+        return None
+    if len(parts) > 3 or any(p < 0 for p in parts) or any(p >= 60 for p in parts[1:]):
+        return None
+    seconds = 0.0
+    for part in parts:
+        seconds = seconds * 60 + part
+    return "ms", seconds * 1000
