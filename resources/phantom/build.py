@@ -21,6 +21,11 @@ def view_circle(bgr: np.ndarray) -> list[float]:
     """Fit the round view: (x, y, radius) in pixels; a radius over the width where it fills all."""
     height, width = bgr.shape[:2]
     bright = cv2.blur(bgr.max(axis=2), (9, 9)) > 22
+    # What the recorder writes beside the view is no part of it.
+    writing = np.zeros(bright.shape, bool)
+    writing[int(0.88 * height) :, : int(0.22 * width)] = True
+    writing[int(0.9 * height) :, int(0.84 * width) :] = True
+    bright &= ~writing
     count, parts, stats, _ = cv2.connectedComponentsWithStats(bright.astype(np.uint8))
     full = [width / 2, height / 2, float(width)]
     if count < 2:
@@ -39,6 +44,8 @@ def view_circle(bgr: np.ndarray) -> list[float]:
     edge = 5
     inner = (dense[:, 0] > edge) & (dense[:, 0] < width - 1 - edge)
     inner &= (dense[:, 1] > edge) & (dense[:, 1] < height - 1 - edge)
+    near = cv2.dilate(writing.astype(np.uint8), np.ones((15, 15), np.uint8)) > 0
+    inner &= ~near[dense[:, 1].astype(int), dense[:, 0].astype(int)]
     points = dense[inner]
     if len(points) < 60:
         return full

@@ -3,7 +3,7 @@
 Everything is drawn once from the seed; the video asks for what holds at a moment.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -161,7 +161,7 @@ class Case:
                 across = width * share.get(key, 0.06) * float(np.exp(rng.normal(0, 0.2)))
                 instrument = maker(rng, across, 1.15 * np.hypot(*self._size))
                 cast[key].append((instrument, 1.0 / width))
-        bag = specimen_bag(rng, width * rng.uniform(0.35, 0.5))
+        bag = specimen_bag(rng, width * rng.uniform(0.42, 0.75))
         cast["specimen_bag"] = [(bag, 1.0 / width)]
         return cast
 
@@ -178,13 +178,13 @@ class Case:
         for number, span in enumerate(procedure.tools):
             choice = self._tools[span.name]
             instrument, scale = choice[int(rng.integers(len(choice)))]
-            look = looks.setdefault(id(instrument), random_look(rng))
+            look = looks.setdefault(id(instrument), _in_focus(random_look(rng)))
             port = ports["assist" if span.name == "grasper" else "work"]
             away = np.array([port.x, port.y]) / np.hypot(port.x, port.y)
             reach = rng.uniform(0.12, 0.4) if span.name == "grasper" else rng.uniform(-0.05, 0.2)
             home = centre + away * reach + rng.normal(0, 0.07, 2)
             if span.name == "specimen_bag":
-                home = centre + rng.normal([0.1, 0.25], 0.08)
+                home = centre + rng.normal([0.15, 0.4], 0.1)
             actors.append(
                 Actor(
                     key=span.name,
@@ -217,11 +217,12 @@ class Case:
         tissue = _toned(plate.tissue.astype(np.float32) / 255, self._target)
         rng = np.random.default_rng([self.seed, shot.seed])
         height, width = tissue.shape[:2]
-        for count, char in ((shot.wear[0], True), (shot.wear[1], False)):
-            for _ in range(max(count, 0)):
-                near = rng.normal([0.5, 0.52], [0.11, 0.11]) * [width, height]
-                span = rng.uniform(0.02, 0.06) if char else rng.uniform(0.03, 0.12)
-                effects.blood_on(tissue, rng, near=near, span=span, char=char)
+        for _ in range(shot.wear[0]):
+            near = rng.normal([0.5, 0.5], [0.09, 0.09]) * [width, height]
+            effects.burns_on(tissue, rng, near, rng.uniform(0.03, 0.12), int(rng.integers(3, 9)))
+        for _ in range(shot.wear[1]):
+            near = rng.normal([0.5, 0.52], [0.11, 0.11]) * [width, height]
+            effects.blood_on(tissue, rng, near=near, span=rng.uniform(0.03, 0.12))
         for _ in range(shot.clips):
             _clip_on(tissue, rng)
         return tissue
@@ -266,6 +267,11 @@ class Case:
     def dirt_at(self, seconds: float) -> np.ndarray | None:
         """Where the lens is dirty now, float32 (H, W), or None."""
         return next((d for start, end, d in self._dirt if start <= seconds < end), None)
+
+
+def _in_focus(look: Look) -> Look:
+    """A whole operation with one instrument out of focus would be odd."""
+    return replace(look, blur=min(look.blur, 0.0018))
 
 
 def _toned(tissue: np.ndarray, target: np.ndarray) -> np.ndarray:

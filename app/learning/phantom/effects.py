@@ -84,19 +84,46 @@ def blood_on(
     where, close = found
     piece = frame[where]
     light = piece.mean(axis=2, keepdims=True)
-    field = noise.patch(rng, *close.shape, grain=rng.uniform(0.2, 0.7))
-    fine = noise.patch(rng, *close.shape, grain=1.4)
-    relief = light[..., 0] - cv2.blur(light[..., 0], (9, 9))
-    field = 0.62 * field + 0.28 * fine + 0.5 * np.sqrt(close) - 1.5 * relief
-    share = np.clip((field - rng.uniform(0.72, 0.9)) * rng.uniform(2.5, 5), 0, 1)
-    share = (share * np.clip(close * 5, 0, 1) * rng.uniform(0.5, 0.92))[..., None]
+    fine = noise.patch(rng, *close.shape, grain=1.2)
+    share = _patch_share(rng, close, light[..., 0], fine)
     if char:
-        tone = (0.3 + 0.5 * fine[..., None]) * np.float32([0.62, 0.42, 0.24]) * (0.1 + light)
+        # Burnt tissue: yellow-brown at its edge, near black in its middle.
+        depth = np.clip(share * 1.6 - 0.5, 0, 1)[..., None]
+        edge = np.float32([0.95, 0.72, 0.45]) * (0.15 + 0.75 * light)
+        tone = edge * (1 - depth) + np.float32([0.16, 0.1, 0.08]) * (0.4 + fine[..., None]) * depth
     else:
         wet = np.clip((fine - 0.86) * 5, 0, 0.6)[..., None] * light
         tone = np.float32([1.05, 0.1, 0.1]) * (0.06 + 0.72 * light) + wet
         tone += np.clip(light - 0.7, 0, 1)
+    share = (share * rng.uniform(0.6, 0.95))[..., None]
     frame[where] = piece * (1 - share) + np.clip(tone, 0, 1) * share
+
+
+def _patch_share(rng, close, light, fine) -> np.ndarray:
+    """A ragged, drawn-out shape that pools in the hollows of the relief."""
+    height, width = close.shape
+    lumps = noise.patch(rng, height, width, grain=rng.uniform(0.12, 0.25), octaves=4)
+    turned = noise.patch(rng, height, width, grain=rng.uniform(0.12, 0.25), octaves=4)
+    angle, thin = rng.uniform(0, np.pi), rng.uniform(1, 2.6)
+    u = np.linspace(-1, 1, width, dtype=np.float32) + 1.3 * (lumps - 0.5)
+    v = np.linspace(-1, 1, height, dtype=np.float32)[:, None] + 1.3 * (turned - 0.5)
+    along = u * np.cos(angle) + v * np.sin(angle)
+    aside = (v * np.cos(angle) - u * np.sin(angle)) * thin
+    away = np.sqrt(along**2 + aside**2)
+    relief = light - cv2.blur(light, (9, 9))
+    share = np.clip((0.62 - away + 0.5 * (fine - 0.5) - 1.5 * relief) * rng.uniform(2, 4.5), 0, 1)
+    return share * np.clip(close * 5, 0, 1)
+
+
+def burns_on(frame: np.ndarray, rng: np.random.Generator, at, length: float, dabs: int) -> None:
+    """A line of cautery marks that wanders over the tissue; `length` in frame widths."""
+    width = frame.shape[1]
+    point, heading = np.array(at, float), rng.uniform(0, 2 * np.pi)
+    for _ in range(dabs):
+        heading += rng.normal(0, 0.5)
+        point += np.array([np.cos(heading), np.sin(heading)]) * length * width / dabs
+        near = point + rng.normal(0, 0.006 * width, 2)
+        blood_on(frame, rng, near=near, span=rng.uniform(0.008, 0.02), char=True)
 
 
 def smoke_on(frame: np.ndarray, density: np.ndarray, tone=(0.72, 0.74, 0.78)) -> None:

@@ -123,7 +123,7 @@ def plate(name: str, scale: float = 1.0, repaired: bool = False) -> Plate:
     """Prepare a still as a plate; `repaired` paints its instruments over with tissue."""
     still = still_named(name)
     rgb = picture(name)
-    back = _mirror_map(lit_area(rgb, still.view))
+    back = _mirror_map(view_mask(still.view, MATERIAL_SIZE) > 127)
     tissue = cv2.remap(rgb, *back, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     zone = None
     if still.polygons:
@@ -175,19 +175,6 @@ def _mirror_map(lit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     across = np.where(outside, 2 * near[..., 0] - columns, columns).astype(np.float32)
     down = np.where(outside, 2 * near[..., 1] - rows, rows).astype(np.float32)
     return cv2.blur(across, (3, 3)), cv2.blur(down, (3, 3))
-
-
-def lit_area(rgb: np.ndarray, view: tuple[float, float, float]) -> np.ndarray:
-    """Where the still shows tissue: the hull of what is not black, within the round view."""
-    inside = view_mask(view, MATERIAL_SIZE)
-    bright = (cv2.blur(rgb.max(axis=2), (9, 9)) > 22) & (inside > 127)
-    found, _ = cv2.findContours(bright.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    if not found:
-        return inside > 127
-    hull = cv2.convexHull(max(found, key=cv2.contourArea))
-    lit = np.zeros(MATERIAL_SIZE, np.uint8)
-    cv2.fillConvexPoly(lit, hull, 1)
-    return (lit > 0) & (inside > 127)
 
 
 @functools.cache

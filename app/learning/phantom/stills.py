@@ -142,7 +142,10 @@ class PhantomStills:
         view = self._view(rng)
         on_tissue = still.use != "hard"
         for _ in range(int(rng.integers(1, 4)) if on_tissue and rng.random() < 0.35 else 0):
-            effects.blood_on(frame, rng, char=rng.random() < 0.3)
+            effects.blood_on(frame, rng)
+        if on_tissue and rng.random() < 0.15:
+            at = rng.uniform(0.25, 0.75, 2) * self._size[::-1]
+            effects.burns_on(frame, rng, at, rng.uniform(0.05, 0.3), int(rng.integers(3, 9)))
         if on_tissue and rng.random() < 0.14:
             effects.glare_on(frame, rng)
         items = self._items(rng, view)
@@ -216,7 +219,7 @@ class PhantomStills:
 
     def _bag(self, rng, view) -> Placed:
         width = self._size[1]
-        bag = specimen_bag(rng, width * rng.uniform(0.25, 0.6))
+        bag = specimen_bag(rng, width * rng.uniform(0.3, 0.75))
         at = (view[0] + rng.normal(0, 0.15) * width, view[1] + rng.uniform(0.0, 0.25) * width)
         pose = Pose(tip=(float(at[0]), float(at[1])), angle=float(rng.uniform(0, 6.28)), scale=1.0)
         return Placed(instrument=bag, pose=pose, look=random_look(rng))
