@@ -302,13 +302,6 @@ class Trainer:
         return True
 
 
-def _laid_out(network: nn.Module) -> nn.Module:
-    """Channels last where every convolution is of pictures; video kernels know no such order."""
-    if any(p.ndim == 5 for p in network.parameters()):
-        return network
-    return network.to(memory_format=torch.channels_last)
-
-
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     head = f"{prefix}."
     return {k.removeprefix(head): v for k, v in tensors.items() if k.startswith(head)}
