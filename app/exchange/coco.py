@@ -65,7 +65,8 @@ def write(
     known = [i.key for i in taxonomy.instruments]
     extra = sorted({i.label for f in frames for i in f.instances} - set(known))
     ids = {key: n for n, key in enumerate([*known, *extra], start=1)}
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for number, frame in enumerate(frames, start=1):
         images.append(
             {

@@ -43,7 +43,7 @@ def collate(views: Sequence[View], classes: Sequence[str]) -> tuple[Tensor, Inst
             if label in NOT_INSTRUMENTS and label not in classes:
                 continue
             at_quarter = _shrunk(mask, small) > 127
-            kind = _class_of(label, classes)
+            kind = class_of(label, classes)
             if kind is None or not at_quarter.any():
                 ignore[b] |= _shrunk(mask, small) > 60
                 continue
@@ -66,7 +66,10 @@ def _shrunk(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return cv2.resize(mask.astype(np.uint8) * 255, size, interpolation=cv2.INTER_AREA)
 
 
-def _class_of(label: str, classes: Sequence[str]) -> int | None:
+def class_of(label: str, classes: Sequence[str]) -> int | None:
+    """Index of a label; of ``instrument`` for a kind that the model does not tell apart."""
     if label in classes:
         return classes.index(label)
-    return classes.index("instrument") if "instrument" in classes else None
+    if label in NOT_INSTRUMENTS or "instrument" not in classes:
+        return None
+    return classes.index("instrument")

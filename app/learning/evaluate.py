@@ -7,13 +7,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.core.picture import LabelledPicture
 from app.core.prediction import Instance
+from app.learning.collate import class_of
+
+if TYPE_CHECKING:
+    from models import ModelCard
+    from models.metrics.masks import MaskMetrics
+
+LOWEST_SCORE = 0.001
 
 Predict = Callable[[NDArray[np.uint8]], tuple[Instance, ...]]
 
@@ -91,3 +99,41 @@ def union_iou(predict: Predict, pictures: Iterable[LabelledPicture]) -> tuple[fl
         together = np.count_nonzero(found | truth)
         out.append(np.count_nonzero(found & truth) / together if together else 1.0)
     return tuple(out)
+
+
+def mask_metrics_of(card: ModelCard, pictures: Iterable[LabelledPicture]) -> MaskMetrics:
+    """COCO mask metrics of a model; kinds that it does not tell apart count as ``instrument``.
+
+    Average precision sees predictions of any score; Dice and IoU those above the card's threshold.
+    """
+    from app.inference import Segmenter
+    from models.metrics.masks import LabelledMask, encode, mask_metrics
+
+    classes = card.class_keys
+    low = replace(card, thresholds={**card.thresholds, "score": LOWEST_SCORE})
+    segmenter = Segmenter(low)
+    truth, found = [], []
+    for picture in pictures:
+        known = [(class_of(i.label, classes), i.mask) for i in picture.instances]
+        rows = [LabelledMask(rle=encode(m.full()), label=k) for k, m in known if k is not None]
+        if picture.ignore is not None:
+            zone = encode(picture.ignore.full())
+            rows += [LabelledMask(rle=zone, label=k, ignore=True) for k in range(len(classes))]
+        truth.append(rows)
+        found.append(
+            [
+                LabelledMask(
+                    rle=encode(i.mask.full()), label=classes.index(i.label), score=i.score or 0.0
+                )
+                for i in segmenter.predict(picture.rgb)
+            ]
+        )
+    threshold = card.thresholds.get("score", 0.25)
+    return mask_metrics(truth, found, classes, score_above=threshold)
+
+
+def mask_figures(card: ModelCard, pictures: Iterable[LabelledPicture]) -> dict[str, float]:
+    """``map50``, ``map50_95``, ``dice`` and ``iou`` as shares; see ``mask_metrics_of``."""
+    got = mask_metrics_of(card, pictures)
+    figures = {k: getattr(got, k) for k in ("map50", "map50_95", "dice", "iou")}
+    return {k: float(v) for k, v in figures.items() if not np.isnan(v)}
