@@ -91,9 +91,15 @@ def as_trocar_error(error: sqlite3.Error) -> Exception:
     return kind(sentence, f"{getattr(error, 'sqlite_errorname', '')}: {error}")
 
 
+def _text(stored: bytes) -> str:
+    """Damaged text stays readable here; its row's hash tells."""
+    return stored.decode(errors="replace")
+
+
 def connect_writer(path: Path, *, synchronous: str = "FULL") -> sqlite3.Connection:
     """The one connection that writes ``path``. Transactions are begun by hand."""
     conn = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    conn.text_factory = _text
     try:
         for pragma in (
             *_SAFETY,
@@ -118,6 +124,7 @@ def connect_reader(path: Path, *, immutable: bool = False) -> sqlite3.Connection
         isolation_level=None,
         check_same_thread=False,
     )
+    conn.text_factory = _text
     try:
         for pragma in (*_SAFETY, "PRAGMA query_only=ON", "PRAGMA wal_autocheckpoint=0"):
             conn.execute(pragma).fetchall()

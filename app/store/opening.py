@@ -76,9 +76,10 @@ def _make(database: Path, clock: audit.Clock) -> None:
         with closing(db.connect_writer(temporary)) as conn:
             schema.migrate(conn)
             conn.execute("BEGIN IMMEDIATE")
-            audit.append(conn, clock, "create library", "library")
+            head = audit.append(conn, clock, "create library", "library")
             conn.execute("COMMIT")
             conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        audit.write_head(database.with_name(HEAD), head)
         files.replace_file(temporary, database)
     except sqlite3.Error as error:
         raise db.as_trocar_error(error) from error

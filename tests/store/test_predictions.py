@@ -1,0 +1,242 @@
+"""Predictions per case: what is put comes back, damage counts as missing."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from contextlib import closing
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.core.case import Asset, Case
+from app.core.errors import BadInput, Refused
+from app.core.prediction import FramePrediction, Instance, PhasePrediction, Run
+from app.store import Library, PredictionStore
+from app.store.prediction_file import decode_instances, encode_instances
+from tests.core.strategies import loose_masks
+from tests.helpers.human_work import STEP, asset, mask
+from tests.store.conftest import open_small
+
+CLASSES = ("grasper", "hook", "specimen_bag")
+
+
+def _start(store: PredictionStore, recording: Asset | None = None, model: str = "m") -> Run:
+    return store.start_run(
+        asset=recording or asset(),
+        model=model,
+        task="instance-segmentation",
+        weights_sha256="ab",
+        classes=CLASSES,
+        settings={"threshold": 0.25, "device": "cpu", "half": False, "size": 640},
+        sample_every=1,
+        frames_expected=100,
+    )
+
+
+def _frames(numbers: range) -> list[FramePrediction]:
+    return [
+        FramePrediction(
+            pts=i * STEP,
+            index=i,
+            instances=tuple(
+                Instance(
+                    label=CLASSES[(i + k) % 3],
+                    mask=mask(i + k),
+                    score=None if k == 2 else 1 / (k + 3),
+                    track=k or None,
+                )
+                for k in range(i % 4)
+            ),
+            computed_ms=i / 7,
+        )
+        for i in numbers
+    ]
+
+
+@pytest.fixture
+def store(library: Library, case: Case) -> PredictionStore:
+    """The predictions of a case."""
+    return library.predictions(case.case_id)
+
+
+INSTANCES = st.lists(
+    st.builds(
+        Instance,
+        label=st.sampled_from(CLASSES),
+        mask=loose_masks(),
+        score=st.none() | st.floats(0, 1),
+        track=st.none() | st.integers(0, 2**31 - 1),
+    ),
+    max_size=4,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(INSTANCES)
+def test_instances_survive_their_bytes(instances: list[Instance]) -> None:
+    place = {name: i for i, name in enumerate(CLASSES)}
+    labels, payload = encode_instances(instances, place)
+    assert decode_instances(payload, CLASSES) == tuple(instances)
+    assert {CLASSES[i] for i in np.frombuffer(labels, "<u2")} == {i.label for i in instances}
+
+
+def test_frames_come_back_as_they_were_put(own_library: Path) -> None:
+    frames = _frames(range(100))
+    with open_small(own_library) as library:
+        made = library.writer.create_case("Case", "unknown", (asset(),)).result()
+        store = library.predictions(made.case_id)
+        run = _start(store)
+        for i in range(0, 100, 30):
+            store.put_frames(run.run_id, frames[i : i + 30])
+        store.put_frames(run.run_id, [])
+        assert not store.runs("asset-1")[0].finished
+        store.finish(run.run_id)
+    with Library.open(own_library, "read") as library:
+        store = library.predictions("0001")
+        assert store.runs() == (replace(run, finished=True),)
+        assert store.runs("asset-2") == ()
+        assert store.frames(1, 0, 100 * STEP) == tuple(frames)
+        assert store.frames(1, 10 * STEP, 19 * STEP) == tuple(frames[10:20])
+        assert store.frame(1, 7 * STEP) == frames[7]
+        assert store.frame(1, 7 * STEP + 1) is None
+        assert store.stored_pts(1).tolist() == [i * STEP for i in range(100)]
+        assert store.verify() == (100, [])
+
+
+def test_presence_counts_frames_per_second_and_class(store: PredictionStore) -> None:
+    recording = replace(asset(), start_pts=1000, time_base=Fraction(1, 90000), end_pts=10**7)
+    run = _start(store, recording)
+    step = Fraction(90000 * 1001, 30000)
+    frames = [replace(f, pts=1000 + round(i * step)) for i, f in enumerate(_frames(range(100)))]
+    order = np.random.default_rng(0).permutation(100)
+    for chunk in np.array_split(order, 9):
+        store.put_frames(run.run_id, [frames[i] for i in chunk])
+    store.put_frames(run.run_id, frames[20:40])
+    got = store.presence(run.run_id)
+    expected: Counter[tuple[int, str]] = Counter()
+    looked_at: Counter[int] = Counter()
+    for f in frames:
+        second = (f.pts - 1000) // 90000
+        looked_at[second] += 1
+        expected.update({(second, i.label) for i in f.instances})
+    assert got.classes == CLASSES
+    assert got.looked_at.tolist() == [looked_at[s] for s in range(4)]
+    assert got.present.tolist() == [[expected[s, c] for c in CLASSES] for s in range(4)]
+
+
+def test_an_empty_run_has_no_presence(store: PredictionStore) -> None:
+    run = _start(store)
+    assert store.presence(run.run_id).present.shape == (0, 3)
+    assert store.stored_pts(run.run_id).size == 0
+    assert store.phases(run.run_id) == ()
+    assert store.state_before(run.run_id, 10**9) is None
+
+
+def test_phases_and_states(store: PredictionStore) -> None:
+    run = _start(store)
+    phases = [
+        PhasePrediction(
+            pts=i * 25 * STEP, index=i * 25, probabilities=(i / 200, 0.3, 0.7 - i / 200)
+        )
+        for i in range(4)
+    ]
+    store.put_phases(run.run_id, phases[2:])
+    store.put_phases(run.run_id, phases[:3])
+    assert store.phases(run.run_id) == tuple(phases)
+    assert store.stored_pts(run.run_id).tolist() == [p.pts for p in phases]
+    store.put_state(run.run_id, 0, b"at the start")
+    store.put_state(run.run_id, 60 * STEP, bytes(200_000))
+    assert store.state_before(run.run_id, 59 * STEP) == (0, b"at the start")
+    assert store.state_before(run.run_id, 60 * STEP) == (60 * STEP, bytes(200_000))
+    assert store.state_before(run.run_id, -1) is None
+
+
+def test_a_run_may_be_removed_whole(store: PredictionStore) -> None:
+    first, second = _start(store), _start(store, model="n")
+    store.put_frames(first.run_id, _frames(range(5)))
+    store.put_frames(second.run_id, _frames(range(3)))
+    store.delete_run(first.run_id)
+    assert store.runs() == (second,)
+    with pytest.raises(BadInput, match="no run 1"):
+        store.frames(first.run_id, 0, 10)
+    assert len(store.frames(second.run_id, 0, 10 * STEP)) == 3
+    assert _start(store).run_id == 3
+
+
+def test_a_label_that_the_run_does_not_know_is_a_bug(store: PredictionStore) -> None:
+    run = _start(store)
+    strange = Instance(label="trocar", mask=mask(), score=0.5)
+    with pytest.raises(ValueError, match="trocar is not a class"):
+        store.put_frames(run.run_id, [FramePrediction(pts=0, index=0, instances=(strange,))])
+    assert store.stored_pts(run.run_id).size == 0
+
+
+def test_a_damaged_row_counts_as_missing_and_is_computed_again(own_library: Path) -> None:
+    frames = _frames(range(10))
+    with open_small(own_library) as library:
+        made = library.writer.create_case("Case", "unknown", (asset(),)).result()
+        store = library.predictions(made.case_id)
+        run = _start(store)
+        store.put_frames(run.run_id, frames)
+        store.put_phases(run.run_id, [PhasePrediction(pts=1, index=0, probabilities=(1.0,))])
+        store.put_state(run.run_id, 0, b"good")
+        store.put_state(run.run_id, 5, b"bad")
+    path = own_library / "predictions" / f"{made.case_id}.sqlite"
+    with closing(sqlite3.connect(path)) as conn:
+        conn.execute("UPDATE frames SET payload = zeroblob(length(payload)) WHERE frame_index = 3")
+        conn.execute("UPDATE phases SET probabilities = zeroblob(8)")
+        conn.execute("UPDATE states SET snapshot = zeroblob(8) WHERE pts = 5")
+        conn.commit()
+    with open_small(own_library) as library:
+        store = library.predictions(made.case_id)
+        assert store.frame(run.run_id, 3 * STEP) is None
+        assert [f.index for f in store.frames(run.run_id, 0, 9 * STEP)] == [0, 1, 2, *range(4, 10)]
+        assert store.phases(run.run_id) == ()
+        assert store.state_before(run.run_id, 9) == (0, b"good")
+        report = library.verify()
+        assert any("computed anew" in p for p in report.problems)
+    with open_small(own_library) as library:
+        store = library.predictions(made.case_id)
+        assert 3 * STEP in store.stored_pts(run.run_id)
+        missing = set(range(0, 10 * STEP, STEP)) - set(
+            store.stored_pts(run.run_id, verify=True).tolist()
+        )
+        assert missing == {3 * STEP}
+        store.put_frames(run.run_id, [frames[3]])
+        assert store.frames(run.run_id, 0, 9 * STEP) == tuple(frames)
+        assert 3 * STEP in store.stored_pts(run.run_id)
+
+
+@pytest.mark.parametrize("content", [b"", b"noise" * 3000])
+def test_a_file_that_cannot_be_read_is_put_aside_and_begun_anew(
+    own_library: Path, content: bytes
+) -> None:
+    with open_small(own_library) as library:
+        made = library.writer.create_case("Case", "unknown", (asset(),)).result()
+        _start(library.predictions(made.case_id))
+    path = own_library / "predictions" / f"{made.case_id}.sqlite"
+    path.write_bytes(content)
+    with open_small(own_library) as library:
+        store = library.predictions(made.case_id)
+        assert store.runs() == ()
+        assert _start(store).run_id == 1
+        assert path.with_name(path.name + ".damaged").exists() == bool(content)
+
+
+def test_predictions_of_a_newer_version_are_left_alone(own_library: Path) -> None:
+    with open_small(own_library) as library:
+        made = library.writer.create_case("Case", "unknown", (asset(),)).result()
+        _start(library.predictions(made.case_id))
+    path = own_library / "predictions" / f"{made.case_id}.sqlite"
+    with closing(sqlite3.connect(path)) as conn:
+        conn.execute("PRAGMA user_version=99")
+    before = path.read_bytes()
+    with open_small(own_library) as library, pytest.raises(Refused, match="newer Trocar"):
+        library.predictions(made.case_id)
+    assert path.read_bytes() == before
