@@ -22,6 +22,11 @@ COMMANDS: tuple[str, ...] = (
     "verify",
     "backup",
     "restore",
+    "phantom",
+    "evaluate",
+    "finetune",
+    "train",
+    "export",
 )
 
 log = logging.getLogger(__name__)
