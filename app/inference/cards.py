@@ -1,0 +1,63 @@
+"""Which models can run here. Reads cards alone; torch is imported when a network is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import models
+from app.core.errors import BadInput
+from models import ModelCard
+
+if TYPE_CHECKING:
+    from torch import nn
+
+SEGMENTATION = "instance-segmentation"
+PHASES = "phase-recognition"
+RUNNABLE_TASKS = (SEGMENTATION, PHASES)
+
+
+def model_folder(library_folder: Path) -> Path:
+    """Where a library keeps the models that were made or imported into it."""
+    return library_folder / "models"
+
+
+def model_cards(library_folder: Path) -> tuple[ModelCard, ...]:
+    """Models that ship with Trocar and those of a library, by name.
+
+    Raises:
+        BadInput: a card is damaged.
+    """
+    with model_errors():
+        return models.list_cards(model_folder(library_folder))
+
+
+def find_model(name: str, library_folder: Path) -> ModelCard:
+    """A model by name, by its folder or by its card's file.
+
+    Raises:
+        BadInput: there is none, or its card is damaged.
+    """
+    with model_errors():
+        return models.find_card(name, model_folder(library_folder))
+
+
+def load_network(card: ModelCard) -> nn.Module:
+    """The card's network with its weights, checked, on the processor.
+
+    Raises:
+        BadInput: the weights are missing, damaged, or belong to another network.
+    """
+    with model_errors():
+        return models.load_model(card)
+
+
+@contextmanager
+def model_errors() -> Iterator[None]:
+    """Errors of ``models`` about material from outside become errors of the program."""
+    try:
+        yield
+    except models.ModelError as error:
+        raise BadInput(str(error), type(error).__name__) from error

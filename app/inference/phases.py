@@ -1,0 +1,133 @@
+"""Phase recognition of a stream of frames through the network's carried state.
+
+One object belongs to the thread that owns the device. The scan is serial: one thread, two collide
+(specs: measured). What is stored is what the network says; smoothing is for display alone.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+import zipfile
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from app.core.errors import BadInput
+from app.inference import device as devices
+from app.inference.cards import load_network
+from app.inference.device import DeviceChoice
+from app.inference.preprocess import resized
+from app.inference.segmenter import normalised
+from models import ModelCard, ModelError
+from models.endomamba.state import State
+
+_THREADS = 1
+
+
+class PhaseStream:
+    """A loaded phase model and where it stands in one video.
+
+    Args:
+        card: a model of the task ``phase-recognition`` with weights.
+        device: where to run; chosen when None.
+
+    Attributes:
+        card: as given.
+        device: where it runs now; changes when a graphics card fails.
+        step_ms: what the last step took.
+
+    Raises:
+        BadInput: the model's weights are missing or damaged.
+    """
+
+    def __init__(self, card: ModelCard, device: DeviceChoice | None = None) -> None:
+        self.card = card
+        self._network = load_network(card).requires_grad_(requires_grad=False)
+        self._placed = devices.CPU
+        self.device = device or devices.choose_device()
+        self._state: State | None = None
+        self.step_ms = 0.0
+
+    def step(self, rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Look at the next frame.
+
+        Args:
+            rgb: uint8 (H, W, 3), any size.
+
+        Returns:
+            float64 (classes,), probabilities that sum to 1.
+        """
+        start = time.perf_counter()
+        picture = resized(rgb, *self.card.input_size_px)
+        with devices.threads(_THREADS):
+            (logits, self._state), self.device = devices.run_or_fall_back(
+                self.device, lambda choice: self._step(picture, choice)
+            )
+        self.step_ms = 1000 * (time.perf_counter() - start)
+        scores = np.exp(logits - logits.max())
+        return scores / scores.sum()
+
+    def reset(self) -> None:
+        """Stand before the first frame."""
+        self._state = None
+
+    def snapshot(self) -> bytes:
+        """The carried state, to be stored; empty before the first step."""
+        if self._state is None:
+            return b""
+        out = io.BytesIO()
+        np.savez(out, **self._state.to_arrays())
+        return out.getvalue()
+
+    def restore(self, snapshot: bytes) -> None:
+        """Stand where a snapshot was taken.
+
+        Raises:
+            BadInput: the bytes are not a state of this network.
+        """
+        if not snapshot:
+            self.reset()
+            return
+        try:
+            with np.load(io.BytesIO(snapshot), allow_pickle=False) as arrays:
+                self._state = State.from_arrays(dict(arrays))
+        except (ValueError, OSError, zipfile.BadZipFile, ModelError) as error:
+            raise BadInput(
+                "A stored state of the phase model cannot be read; it is computed anew.", str(error)
+            ) from error
+
+    def describe(self) -> dict[str, str | int | float | bool]:
+        """What decides the result, for provenance: kept with every run."""
+        return {
+            "device": self.device.device,
+            "device_name": self.device.name,
+            "precision": "fp32",
+            "threads": _THREADS,
+            "input_width_px": self.card.input_size_px[0],
+            "input_height_px": self.card.input_size_px[1],
+            "frames_per_second": self.card.frames_per_second or 1.0,
+        }
+
+    def _step(
+        self, picture: NDArray[np.uint8], choice: DeviceChoice
+    ) -> tuple[NDArray[np.float64], State]:
+        if self._placed != choice.device:
+            if choice.is_cpu:  # what a failed card holds cannot be trusted
+                self._network = load_network(self.card).requires_grad_(requires_grad=False)
+            self._network.to(choice.device)
+            self._placed = choice.device
+        device = torch.device(choice.device)
+        with torch.inference_mode():
+            frame = torch.from_numpy(picture).to(device).permute(2, 0, 1).unsqueeze(0)
+            frame = normalised(frame.float().contiguous(), self.card)
+            logits, state = self._network.step(frame, _moved(self._state, device))
+            # Kept on the host, where a failing card cannot take it along.
+            return logits[0].double().cpu().numpy(), _moved(state, torch.device(devices.CPU))
+
+
+def _moved(state: State | None, device: torch.device) -> State | None:
+    if state is None:
+        return None
+    return State(conv=state.conv.to(device), ssm=state.ssm.to(device), frames=state.frames)

@@ -1,0 +1,289 @@
+"""Instance segmentation of single frames: a card's network from a frame to masks in its raster.
+
+One object belongs to the thread that owns the device.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from app.core.prediction import Instance
+from app.inference import device as devices
+from app.inference.cards import load_network
+from app.inference.device import DeviceChoice
+from app.inference.postprocess import (
+    PROTOTYPE_STRIDE_PX,
+    Rules,
+    decode_boxes,
+    find_candidates,
+    instances_of,
+    keep_distinct,
+    masks_of,
+)
+from app.inference.precision import Detected, agrees, faster, half_type
+from app.inference.preprocess import Fit, fit_frame, letterbox
+from models import ModelCard
+from models.types import InstanceOutput
+
+_FRAMES_BETWEEN_TRIALS = 25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """Milliseconds that the last frame took."""
+
+    preprocess_ms: float
+    forward_ms: float
+    post_ms: float
+
+    @property
+    def total_ms(self) -> float:
+        """Everything from the decoded frame to instances."""
+        return self.preprocess_ms + self.forward_ms + self.post_ms
+
+
+class Segmenter:
+    """A loaded instance segmentation model.
+
+    Args:
+        card: a model of the task ``instance-segmentation`` with weights.
+        device: where to run; chosen when None.
+        threads: of the processor; all but one when None, so that the window stays awake.
+
+    Attributes:
+        card: as given.
+        device: where it runs now; changes when a graphics card fails.
+        cost: of the last frame.
+
+    Raises:
+        BadInput: the model's weights are missing or damaged.
+    """
+
+    def __init__(
+        self, card: ModelCard, device: DeviceChoice | None = None, *, threads: int | None = None
+    ) -> None:
+        self.card = card
+        self.rules = rules_of(card)
+        self._network = _prepared(load_network(card))
+        self._placed = devices.CPU
+        self.device = device or devices.choose_device()
+        self._threads = threads or max(1, devices.cores() - 1)
+        self._fit: Fit | None = None
+        self._picture: NDArray[np.uint8] | None = None
+        self._half: torch.dtype | None = None
+        self._until_trial: int | None = 0
+        self.cost = Cost(preprocess_ms=0, forward_ms=0, post_ms=0)
+
+    def predict(self, rgb: NDArray[np.uint8]) -> tuple[Instance, ...]:
+        """Instances of one frame.
+
+        A graphics card that fails is left for the processor; ``device`` then says so.
+
+        Args:
+            rgb: uint8 (H, W, 3) in the asset's raster.
+
+        Returns:
+            Best first, masks in the same raster, without tracks.
+        """
+        start = time.perf_counter()
+        fit = self._fitted(rgb)
+        preprocess_ms = 1000 * (time.perf_counter() - start)
+
+        def look(choice: DeviceChoice) -> tuple[InstanceOutput, tuple[Instance, ...], Cost]:
+            start = time.perf_counter()
+            output = self._forward(choice)
+            middle = time.perf_counter()
+            instances = self._instances(output, fit)
+            cost = Cost(
+                preprocess_ms=preprocess_ms,
+                forward_ms=1000 * (middle - start),
+                post_ms=1000 * (time.perf_counter() - middle),
+            )
+            return output, instances, cost
+
+        with devices.threads(self._threads):
+            (output, instances, self.cost), used = devices.run_or_fall_back(self.device, look)
+            if used != self.device:
+                self.device, self._half, self._until_trial = used, None, None
+            self._try_half_precision(output)
+        return instances
+
+    def raw(self, rgb: NDArray[np.uint8]) -> InstanceOutput:
+        """The network's raw output for one frame, synchronised with the device."""
+        self._fitted(rgb)
+        with devices.threads(self._threads):
+            return self._forward(self.device)
+
+    def instances_from(self, output: InstanceOutput) -> tuple[Instance, ...]:
+        """Instances of the frame that ``raw`` was called with last."""
+        assert self._fit is not None  # noqa: S101 - raw comes first
+        with devices.threads(self._threads):
+            return self._instances(output, self._fit)
+
+    def describe(self) -> dict[str, str | int | float | bool]:
+        """What decides the result, for provenance: kept with every run."""
+        return {
+            "device": self.device.device,
+            "device_name": self.device.name,
+            "precision": "fp32" if self._half is None else str(self._half).removeprefix("torch."),
+            "threads": self._threads,
+            "input_width_px": self.card.input_size_px[0],
+            "input_height_px": self.card.input_size_px[1],
+            "score_threshold": self.rules.score_threshold,
+            "overlap_threshold": self.rules.overlap_threshold,
+            "min_part_share": self.rules.min_part_share,
+            "max_instances": self.rules.max_instances,
+            "class_agnostic": self.rules.class_agnostic,
+        }
+
+    def _fitted(self, rgb: NDArray[np.uint8]) -> Fit:
+        height, width = rgb.shape[:2]
+        fit = self._fit
+        if fit is None or (fit.frame_width_px, fit.frame_height_px) != (width, height):
+            fit = self._fit = letterbox(width, height, self.card.input_size_px)
+            self._picture = None
+        self._picture = fit_frame(rgb, fit, self._picture)
+        return fit
+
+    def _forward(self, choice: DeviceChoice, *, half: bool = True) -> InstanceOutput:
+        if self._placed != choice.device:
+            if choice.is_cpu:  # what a failed card holds cannot be trusted
+                self._network = _prepared(load_network(self.card))
+            self._network.to(choice.device)
+            self._placed = choice.device
+        assert self._picture is not None  # noqa: S101 - _fitted comes first
+        device = torch.device(choice.device)
+        with torch.inference_mode():
+            # A (1, H, W, 3) picture seen as (1, 3, H, W) lies in channels-last order already.
+            images = torch.from_numpy(self._picture).to(device).unsqueeze(0).permute(0, 3, 1, 2)
+            images = normalised(images.float(), self.card)
+            with self._autocast(device) if half and self._half else nullcontext():
+                output: InstanceOutput = self._network(images)
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            return output
+
+    def _autocast(self, device: torch.device) -> AbstractContextManager[None]:
+        return torch.autocast(device.type, self._half)
+
+    def _instances(self, output: InstanceOutput, fit: Fit) -> tuple[Instance, ...]:
+        logits = output.class_logits[0].T.float().cpu().numpy()
+        found = find_candidates(logits, self.rules)
+        if not found.anchors.size:
+            return ()
+        boxes = _boxes(output, found.anchors)
+        kept = keep_distinct(boxes, found, self.rules)
+        masks = masks_of(
+            boxes[kept],
+            _rows(output.mask_coefficients, found.anchors[kept]),
+            _prototypes(output),
+            fit,
+            self.rules.min_part_share,
+        )
+        return instances_of(masks, found, kept, self.card.class_keys)
+
+    def _try_half_precision(self, full: InstanceOutput) -> None:
+        """Change to half precision where a trial on real frames shows that it is worth it.
+
+        The trial waits for a frame on which something is found.
+        """
+        if self._until_trial is None:
+            return
+        if self._until_trial:
+            self._until_trial -= 1
+            return
+        self._until_trial = _FRAMES_BETWEEN_TRIALS
+        kind = half_type(torch.device(self.device.device))
+        if kind is None:
+            self._until_trial = None
+            return
+        expected = self._detected(full)
+        if expected is None:
+            return
+        self._until_trial = None
+        self._half = kind
+        try:
+            got = self._detected(self._forward(self.device), expected.anchors)
+            keep = agrees(expected, got) and faster(
+                lambda: self._forward(self.device), lambda: self._forward(self.device, half=False)
+            )
+        except RuntimeError:  # an operation that this device lacks in half precision
+            keep = False
+        if not keep:
+            self._half = None
+
+    def _detected(
+        self, output: InstanceOutput, anchors: NDArray[np.int64] | None = None
+    ) -> Detected | None:
+        logits = output.class_logits[0].T.float().cpu().numpy()
+        if anchors is None:
+            found = find_candidates(logits, self.rules)
+            kept = keep_distinct(_boxes(output, found.anchors), found, self.rules)
+            anchors = found.anchors[kept]
+            if not anchors.size:
+                return None
+        vectors = _rows(output.mask_coefficients, anchors)
+        return Detected(
+            anchors=anchors,
+            scores=1 / (1 + np.exp(-logits.max(axis=1))),
+            boxes=_boxes(output, anchors),
+            masks=_prototypes(output) @ vectors.T > 0,
+        )
+
+
+def rules_of(card: ModelCard) -> Rules:
+    """The card's thresholds; what it does not name is as in ``Rules``."""
+    named = card.thresholds
+    plain = Rules()
+    return Rules(
+        score_threshold=named.get("score", plain.score_threshold),
+        overlap_threshold=named.get("overlap", plain.overlap_threshold),
+        class_agnostic=bool(named.get("class_agnostic", plain.class_agnostic)),
+        max_instances=int(named.get("max_instances", plain.max_instances)),
+        min_part_share=named.get("min_part_share", plain.min_part_share),
+    )
+
+
+def normalised(images: torch.Tensor, card: ModelCard) -> torch.Tensor:
+    """Float (B, 3, H, W) of 0 to 255 as the card's network wants it, in place."""
+    images.mul_(1 / 255)
+    if any(card.mean_rgb) or card.std_rgb != (1.0, 1.0, 1.0):
+        mean, std = (
+            images.new_tensor(v).reshape(1, 3, 1, 1) for v in (card.mean_rgb, card.std_rgb)
+        )
+        images.sub_(mean).div_(std)
+    return images
+
+
+def _prepared(network: nn.Module) -> nn.Module:
+    fuse = getattr(network, "fuse", None)
+    if callable(fuse):
+        network = fuse()
+    return network.eval().requires_grad_(requires_grad=False).to(memory_format=torch.channels_last)
+
+
+def _rows(values: torch.Tensor, anchors: NDArray[np.int64]) -> NDArray[np.float32]:
+    """float32 (N, C): the columns of a (1, C, A) output at some anchors."""
+    places = torch.from_numpy(anchors).to(values.device)
+    return values[0].T[places].float().cpu().numpy()
+
+
+def _boxes(output: InstanceOutput, anchors: NDArray[np.int64]) -> NDArray[np.float32]:
+    """float32 (N, 4) in input pixels, inside the input as in training's evaluation."""
+    places = torch.from_numpy(anchors).to(output.boxes.device)
+    centres, strides = output.centres_px[places], output.strides_px[places]
+    boxes = decode_boxes(_rows(output.boxes, anchors), centres.cpu().numpy(), strides.cpu().numpy())
+    height, width = (side * PROTOTYPE_STRIDE_PX for side in output.prototypes.shape[2:])
+    return boxes.clip(0, np.array([width, height, width, height], np.float32))
+
+
+def _prototypes(output: InstanceOutput) -> NDArray[np.float32]:
+    """float32 (h, w, P), C-contiguous."""
+    return np.ascontiguousarray(output.prototypes[0].permute(1, 2, 0).float().cpu().numpy())

@@ -1,0 +1,78 @@
+"""The phase stream is the network's forward pass frame by frame, and can be taken up again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import models
+from app.core.errors import BadInput
+from app.inference.device import DeviceChoice
+from app.inference.phases import PhaseStream
+from app.inference.preprocess import resized
+from models.card import ModelCard
+
+CPU = DeviceChoice(device="cpu", name="test", reason="test", memory_mb=1)
+
+
+def frames(count: int) -> list[np.ndarray]:
+    """Random pictures, uint8 (90, 160, 3)."""
+    rng = np.random.default_rng(4)
+    return [rng.integers(0, 255, (90, 160, 3), dtype=np.uint8) for _ in range(count)]
+
+
+def test_steps_equal_the_forward_pass_over_the_clip(phases: ModelCard) -> None:
+    stream, clip = PhaseStream(phases, CPU), frames(5)
+    got = np.array([stream.step(f) for f in clip])
+    small = np.stack([resized(f, 64, 64) for f in clip]).astype(np.float32) / 255
+    small = (small - phases.mean_rgb) / phases.std_rgb
+    images = torch.from_numpy(small.astype(np.float32)).permute(3, 0, 1, 2)[None]
+    with torch.no_grad():
+        expected = models.load_model(phases)(images)[0].softmax(-1).numpy()
+    assert got == pytest.approx(expected, abs=1e-4)
+    assert got.sum(axis=1) == pytest.approx(1)
+
+
+def test_a_snapshot_carries_on_where_it_was_taken(phases: ModelCard) -> None:
+    clip = frames(6)
+    whole, first, second = (PhaseStream(phases, CPU) for _ in range(3))
+    expected = [whole.step(f) for f in clip]
+    for f in clip[:3]:
+        first.step(f)
+    second.restore(first.snapshot())
+    assert np.array([second.step(f) for f in clip[3:]]) == pytest.approx(np.array(expected[3:]))
+
+
+def test_what_was_seen_before_matters(phases: ModelCard) -> None:
+    one, other = PhaseStream(phases, CPU), PhaseStream(phases, CPU)
+    clip = frames(3)
+    one.step(clip[0])
+    other.step(clip[1])
+    assert not np.allclose(one.step(clip[2]), other.step(clip[2]), atol=1e-6)
+
+
+def test_reset_starts_afresh(phases: ModelCard) -> None:
+    stream, clip = PhaseStream(phases, CPU), frames(2)
+    assert stream.snapshot() == b""
+    expected = stream.step(clip[0])
+    stream.step(clip[1])
+    stream.reset()
+    assert stream.step(clip[0]) == pytest.approx(expected)
+    stream.restore(b"")
+    assert stream.step(clip[0]) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("state", [b"nonsense", b"PK\x03\x04"])
+def test_a_damaged_state_is_refused(phases: ModelCard, state: bytes) -> None:
+    with pytest.raises(BadInput, match="computed anew"):
+        PhaseStream(phases, CPU).restore(state)
+
+
+def test_a_device_that_fails_keeps_the_stream_alive(phases: ModelCard) -> None:
+    broken = DeviceChoice(device="meta", name="Broken card", reason="chosen", memory_mb=1)
+    stream, sound = PhaseStream(phases, broken), PhaseStream(phases, CPU)
+    for f in frames(3):
+        assert stream.step(f) == pytest.approx(sound.step(f))
+    assert stream.device.is_cpu
+    assert "stopped working" in stream.device.reason
