@@ -10,11 +10,6 @@ Common shapes: `u`, `dt` (G, S, L, D); `a` (G, N, D), negative; `b`, `c` (G, S, 
 (G, S, N, D) or None for zeros; result `y` (G, S, L, D) and the last state (G, S, N, D). G counts
 parameter sets (2 in a bidirectional block), S sequences, L tokens, D channels, N states. The
 channel axis lies last, so that every operation runs over contiguous channels.
-
-Measured on one core of an AMD EPYC (AVX-512), fp32, per state element (one channel, state, token):
-`torch.exp` costs 0.9 ns and up to 46 ns where its result underflows, `torch.exp2` 0.3 ns
-everywhere, so A is scaled by log2(e) once. Product 0.1 ns, outer product 0.06 ns, recurrence by
-`addcmul` 0.25-0.55 ns, contraction with C 0.08 ns, all in buffers that stay in the L2 cache.
 """
 
 import math

@@ -187,8 +187,10 @@ def test_every_parameter_learns() -> None:
         {"state_reset": "sometimes"},
         {"temporal_position": "backwards"},
         {"width": 33},
+        {"width": 0},
         {"depth": 1},
         {"num_classes": 0},
+        {"drop_path": 1.0},
         {"image_size": 100},
     ],
 )
