@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import typer
 from typer.main import get_command
 
+from app.cli.common import library_folder
+from app.cli.open_window import asked_for, open_window
 from app.core.errors import TrocarError
 
 # One file per command; explicit, so that a frozen bundle finds them too.
@@ -51,6 +53,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     command = get_command(build())
     try:
+        bare = asked_for(given, getattr(command, "commands", ()))
+        if bare is not None:
+            return open_window(library_folder(bare[0]), bare[1])
         result = command.main(args=given, prog_name="trocar", standalone_mode=False)
     except TrocarError as error:
         log.info("%s", error.detail)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import (
@@ -54,24 +56,26 @@ class TopBar(QFrame):
 
     chosen = Signal(str)
 
-    def __init__(self, keys: KeyMap) -> None:
+    def __init__(self, keys: KeyMap, offered: Collection[str]) -> None:
         super().__init__()
         mark(self, "bar")
         self.setAccessibleName("Top bar")
         self.setFixedHeight(theme.px(44))
         self._words: dict[str, Button] = {}
+        self._tips = {name: keys.tooltip(f"workspace_{name}") for name in WORKSPACES}
         self._group = QButtonGroup(self)
         left = QHBoxLayout()
         left.setSpacing(2)
         left.addWidget(Mark())
         left.addSpacing(14)
         for name in WORKSPACES:
-            word = Button(name.capitalize(), "word", tooltip=keys.tooltip(f"workspace_{name}"))
+            word = Button(name.capitalize(), "word", tooltip=self._tips[name])
             word.setCheckable(True)
             word.setFocusPolicy(Qt.FocusPolicy.TabFocus)
             word.clicked.connect(lambda _=False, n=name: self.chosen.emit(n))
             self._group.addButton(word)
             self._words[name] = word
+            word.setVisible(name in offered)
             left.addWidget(word)
         left.addStretch(1)
         self.name = Label("", "heading")
@@ -106,8 +110,7 @@ class TopBar(QFrame):
         """Switch a workspace's word on or off; off says why."""
         word = self._words[name]
         word.setEnabled(offered)
-        if why_not and not offered:
-            word.setToolTip(why_not)
+        word.setToolTip(self._tips[name] if offered else why_not or self._tips[name])
 
     def show_workspace(self, name: str) -> None:
         """Mark the workspace on screen."""

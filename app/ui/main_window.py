@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QByteArray, QEvent, Qt, QTimer
 from PySide6.QtGui import (
@@ -12,8 +14,10 @@ from PySide6.QtGui import (
     QGuiApplication,
     QKeyEvent,
     QResizeEvent,
+    QShowEvent,
 )
 from PySide6.QtWidgets import (
+    QApplication,
     QFileDialog,
     QMainWindow,
     QMessageBox,
@@ -23,9 +27,10 @@ from PySide6.QtWidgets import (
 )
 
 from app.core.case import Asset, Case
+from app.core.errors import TrocarError
 from app.core.resources import resources_dir
 from app.core.taxonomy import UNKNOWN_PROCEDURE
-from app.ui import style
+from app.ui import style, theme
 from app.ui.actions import ACTIONS
 from app.ui.ask import GoToLine, ProcedureLine
 from app.ui.bars import StatusBar, TopBar
@@ -34,11 +39,18 @@ from app.ui.keys import KeyMap, Scope
 from app.ui.library_view import LibraryWorkspace
 from app.ui.load_case import Loaded
 from app.ui.message_slot import MessageSlot
-from app.ui.messages import Message, Tone
+from app.ui.messages import Message, Tone, from_error
+from app.ui.model_sheet import ModelSheet
 from app.ui.review import ReviewWorkspace
 from app.ui.services import Services
+from app.ui.settings_sheet import SettingsSheet
+from app.ui.sheet import Sheet
+from app.ui.stage import Stage
 from app.ui.transport import DIAL_WORDS
 from app.ui.words import count, date
+
+if TYPE_CHECKING:
+    from app.video.player import PlayerState
 
 DEMO = "demo"
 VIDEO_FILTER = "Video (*.mp4 *.mkv *.mov *.avi *.mpg *.mpeg *.ts *.m2ts *.mts *.m4v *.wmv *.webm)"
@@ -55,8 +67,21 @@ def demo_file() -> Path | None:
     return found[0] if found else None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resume:
+    """Where a window was: case, frame index and workspace."""
+
+    case_id: str | None
+    index: int
+    workspace: str
+
+
 class MainWindow(QMainWindow):
-    """Trocar's window."""
+    """Trocar's window.
+
+    Attributes:
+        resume: set when it closes to be opened again in another text size.
+    """
 
     def __init__(self, services: Services) -> None:
         super().__init__()
@@ -67,7 +92,11 @@ class MainWindow(QMainWindow):
         self.keys = KeyMap(self, ACTIONS)
         self._workspace = ""
         self._counts = (0, 0)
-        self.top = TopBar(self.keys)
+        self.resume: Resume | None = None
+        self._play_when_open = False
+        self._resumed: Resume | None = None
+        self._chooser: QWidget | None = None
+        self.top = TopBar(self.keys, ("library", "review"))
         self.status = StatusBar()
         self.library = LibraryWorkspace(self.keys, demo=demo_file() is not None)
         self.review = ReviewWorkspace(
@@ -80,6 +109,9 @@ class MainWindow(QMainWindow):
         self._lay_out()
         self.slot = MessageSlot(self)
         self.key_sheet = KeySheet(self, self.keys)
+        self.settings_sheet = SettingsSheet(self, services.settings)
+        self.model_sheet = ModelSheet(self)
+        self.sheets = (self.key_sheet, self.settings_sheet, self.model_sheet)
         self._bind_keys()
         self._connect()
         self._restore()
@@ -132,6 +164,12 @@ class MainWindow(QMainWindow):
         self.review.transport.dial_moved.connect(lambda i: s.playback.set_dial(i))
         self.review.transport.speed_chosen.connect(lambda x: s.player.player.set_speed(x))
         self.review.transport.set_dial(s.playback.dial)
+        for sheet in self.sheets:
+            sheet.closed.connect(lambda: self.keys.block(blocked=False))
+        self.settings_sheet.theme_changed.connect(self._new_theme)
+        self.settings_sheet.size_changed.connect(self._new_size)
+        self.settings_sheet.fill_changed.connect(s.playback.set_fill)
+        self.status.device_clicked.connect(self.show_models)
         self.keys.held.connect(lambda i: i == "hold_tissue" and s.playback.hold(held=True))
         self.keys.released.connect(lambda i: i == "hold_tissue" and s.playback.hold(held=False))
 
@@ -168,7 +206,9 @@ class MainWindow(QMainWindow):
         bind("workspace_review", lambda: self.show_workspace("review"))
         bind("next_region", lambda: self._next_region(1))
         bind("previous_region", lambda: self._next_region(-1))
-        bind("keys", self.key_sheet.open_sheet)
+        bind("keys", lambda: self._toggle_sheet(self.key_sheet))
+        bind("settings", lambda: self._toggle_sheet(self.settings_sheet))
+        bind("models", self.show_models)
         bind("escape", self._escape)
         bind("quit", self.close)
         bind("open", self.ask_for_file)
@@ -184,7 +224,7 @@ class MainWindow(QMainWindow):
         """The workspace on screen."""
         return self._workspace
 
-    def current_stage(self) -> object:
+    def current_stage(self) -> Stage:
         """The stage of the workspace on screen."""
         return self.review.stage
 
@@ -197,6 +237,7 @@ class MainWindow(QMainWindow):
         self.top.show_workspace(name)
         self.keys.set_workspace(SCOPES[name])
         if name == "library":
+            self._drop_chooser()
             self.services.player.pause()
             self.library.view.setFocus(Qt.FocusReason.OtherFocusReason)
             self.services.cases.refresh()
@@ -221,14 +262,27 @@ class MainWindow(QMainWindow):
                 return
 
     def _escape(self) -> None:
-        if self.key_sheet.isVisible():
-            self.key_sheet.close_sheet()
+        sheet = next((x for x in self.sheets if x.isVisible()), None)
+        if sheet is not None:
+            sheet.close_sheet()
         elif self.slot.close_newest():
             pass
         elif self.isFullScreen():
             self.toggle_full_screen()
         elif self._workspace != "library":
             self.current_stage().setFocus(Qt.FocusReason.ShortcutFocusReason)
+
+    def _toggle_sheet(self, sheet: Sheet) -> None:
+        was_open = sheet.isVisible()
+        for other in self.sheets:
+            other.close_sheet()
+        if not was_open:
+            self.keys.block(blocked=True)
+            sheet.open_sheet()
+
+    def show_models(self) -> None:
+        """Open the sheet of models and device."""
+        self._toggle_sheet(self.model_sheet)
 
     def toggle_full_screen(self) -> None:
         """Picture and ribbon alone, or the window again."""
@@ -279,11 +333,17 @@ class MainWindow(QMainWindow):
 
     def _case_opened(self, loaded: Loaded) -> None:
         self.slot.clear("missing")
+        self._drop_chooser()
         if loaded.case.procedure == UNKNOWN_PROCEDURE:
             chosen = self.services.settings.values.procedure
-            self.slot.add(ProcedureLine(self.slot, chosen, self.services.cases.set_procedure))
-        if not loaded.missing:
-            self.services.player.player.play()
+            self._chooser = ProcedureLine(self.slot, chosen, self.services.cases.set_procedure)
+            self.slot.add(self._chooser)
+        self._play_when_open = not loaded.missing
+
+    def _drop_chooser(self) -> None:
+        if self._chooser is not None:
+            self.slot.remove(self._chooser)
+            self._chooser = None
 
     def _name_case(self) -> None:
         session = self.services.session
@@ -316,14 +376,20 @@ class MainWindow(QMainWindow):
 
     # Playing
 
-    def _player_changed(self, state: object) -> None:
+    def _player_changed(self, state: PlayerState) -> None:
+        if self._play_when_open and state.info is not None:
+            self._play_when_open = False
+            if self._resumed is None:
+                self.services.player.player.play()
+            else:
+                self.services.player.player.seek_index(self._resumed.index)
+                self.show_workspace(self._resumed.workspace)
+                self._resumed = None
         self.review.transport.play.set_playing(playing=state.playing)
         self.review.transport.set_speed(state.speed)
 
-    def _player_failed(self, error: object) -> None:
-        self.slot.say(
-            Message(text=error.user_message, tone=Tone.ERROR, detail=error.detail, key="player")
-        )
+    def _player_failed(self, error: TrocarError) -> None:
+        self.slot.say(from_error(error, key="player"))
 
     def _jump(self, ms: float) -> None:
         frame = self.services.session.frame
@@ -458,15 +524,45 @@ class MainWindow(QMainWindow):
         super().resizeEvent(event)
         self.slot.set_top(self.top.height() if self.top.isVisible() else 0)
 
+    def showEvent(self, event: QShowEvent) -> None:
+        """The message slot lies below the top bar."""
+        super().showEvent(event)
+        self.slot.set_top(self.top.height())
+
     def closeEvent(self, event: QCloseEvent) -> None:
         """Save the layout, end every thread, then go."""
-        self._tick.stop()
-        self.review.stage.stop()
-        self.review.transport.stop()
+        self.stop()
         geometry = self.saveGeometry().toBase64().data().decode()
         self.services.settings.set(geometry=geometry)
         self.services.close()
         super().closeEvent(event)
+
+    def _new_theme(self) -> None:
+        application = QApplication.instance()
+        assert isinstance(application, QApplication)  # noqa: S101 - this is a widget
+        theme.apply(application, self.services.settings.values.theme, theme.scale())
+
+    def _new_size(self) -> None:
+        """Heights follow the text size from the start: open the window again where it is."""
+        case, frame = self.services.session.case, self.services.session.frame
+        self.resume = Resume(
+            case_id=case.case_id if case else None,
+            index=frame.index if frame else 0,
+            workspace=self._workspace,
+        )
+        self.close()
+
+    def go_on(self, resume: Resume) -> None:
+        """Go on where another window was."""
+        if resume.case_id is not None:
+            self._resumed = resume
+            self.services.cases.open_case(resume.case_id)
+
+    def stop(self) -> None:
+        """Stop the window's timers; its services go on."""
+        self._tick.stop()
+        self.review.stage.stop()
+        self.review.transport.stop()
 
     def _restore(self) -> None:
         saved = QByteArray.fromBase64(self.services.settings.values.geometry.encode())

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from math import ceil
 
 import numpy as np
-from PySide6.QtCore import QPointF, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QFontMetricsF,
     QMouseEvent,
@@ -414,6 +414,12 @@ class Ribbon(QWidget):
             left = min(duration - width, max(0.0, at - share * width))
             self._view = (left, left + width)
         self.invalidate()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Another theme, another picture."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange:
+            self.invalidate()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """The static layer has the widget's size."""

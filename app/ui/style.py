@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QObject, QRectF, Qt
+from PySide6.QtCore import QEvent, QObject, QPointF, QRectF, Qt
 from PySide6.QtGui import QFocusEvent, QPainter, QPen
 from PySide6.QtWidgets import (
     QApplication,
@@ -65,6 +65,28 @@ def draw_ring(painter: QPainter, rect: QRectF, radius: float) -> None:
     painter.restore()
 
 
+def draw_check(painter: QPainter, rect: QRectF, state: QStyle.StateFlag) -> None:
+    """A check box: accent with a mark when ticked."""
+    painter.save()
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    on = bool(state & QStyle.StateFlag.State_On)
+    enabled = bool(state & QStyle.StateFlag.State_Enabled)
+    box = rect.adjusted(0.5, 0.5, -0.5, -0.5)
+    edge = "accent" if on else ("control_edge" if enabled else "line_strong")
+    painter.setPen(QPen(theme.color(edge), 1))
+    painter.setBrush(theme.color("accent") if on else Qt.BrushStyle.NoBrush)
+    painter.drawRoundedRect(box, 4, 4)
+    if on:
+        unit = rect.width() / 16
+        pen = QPen(theme.color("on_accent"), 1.8 * unit)
+        pen.setCapStyle(Qt.PenCapStyle.RoundCap)
+        pen.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
+        painter.setPen(pen)
+        corners = ((4.2, 8.4), (6.9, 11), (11.8, 5.4))
+        painter.drawPolyline([rect.topLeft() + QPointF(x * unit, y * unit) for x, y in corners])
+    painter.restore()
+
+
 class TrocarStyle(QProxyStyle):
     """Fusion with Trocar's focus ring."""
 
@@ -83,7 +105,24 @@ class TrocarStyle(QProxyStyle):
             if widget is not None and ring_shown(widget):
                 draw_ring(painter, QRectF(widget.rect()), 6)
             return
+        if element == QStyle.PrimitiveElement.PE_IndicatorCheckBox:
+            draw_check(painter, QRectF(option.rect), option.state)
+            return
         super().drawPrimitive(element, option, painter, widget)
+
+    def pixelMetric(
+        self,
+        metric: QStyle.PixelMetric,
+        option: QStyleOption | None = None,
+        widget: QWidget | None = None,
+    ) -> int:
+        """Check boxes of 16 pixels."""
+        if metric in (
+            QStyle.PixelMetric.PM_IndicatorWidth,
+            QStyle.PixelMetric.PM_IndicatorHeight,
+        ):
+            return theme.px(16)
+        return super().pixelMetric(metric, option, widget)
 
     def styleHint(
         self,

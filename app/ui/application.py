@@ -1,0 +1,124 @@
+"""Starts the window: application, look, crash reports, library, services. The GUI thread begins."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtGui import QFontInfo, QGuiApplication
+from PySide6.QtWidgets import QApplication
+
+from app.store import Library
+from app.ui import theme
+from app.ui.crash import CrashReports, log_folder
+from app.ui.main_window import MainWindow, Resume
+from app.ui.messages import Message, Tone
+from app.ui.services import Services
+from app.ui.settings import Settings
+from app.ui.settings_sheet import wanted_scale
+
+
+class _Told(QObject):
+    """Brings a crash report's path to the GUI thread."""
+
+    report = Signal(object)
+
+
+def make_application() -> QApplication:
+    """The one QApplication of the process."""
+    found = QApplication.instance()
+    if isinstance(found, QApplication):
+        return found
+    QGuiApplication.setHighDpiScaleFactorRoundingPolicy(
+        Qt.HighDpiScaleFactorRoundingPolicy.PassThrough
+    )
+    application = QApplication(sys.argv[:1])
+    application.setApplicationName("Trocar")
+    application.setApplicationDisplayName("Trocar")
+    application.setDesktopFileName("trocar")
+    return application
+
+
+def dress(application: QApplication, settings: Settings) -> None:
+    """Theme and text size of the settings."""
+    asked = application.property("systemPointSize")
+    if asked is None:
+        asked = QFontInfo(application.font()).pointSizeF()
+        application.setProperty("systemPointSize", asked)
+    theme.apply(application, settings.values.theme, wanted_scale(settings, float(asked)))
+
+
+def open_window(
+    library: Library,
+    settings: Settings,
+    files: list[Path],
+    *,
+    demo: bool = False,
+    resume: Resume | None = None,
+) -> MainWindow:
+    """Build the window over an open library, and open what was named.
+
+    Args:
+        library: open for writing; closed with the window.
+        settings: of this user.
+        files: recordings to make cases of.
+        demo: open the demo case.
+        resume: where an earlier window was.
+    """
+    dress(make_application(), settings)
+    window = MainWindow(Services(library, settings))
+    if settings.quarantined is not None:
+        window.slot.say(
+            Message(
+                text="The settings could not be read and were put aside; these are the usual ones.",
+                tone=Tone.WARN,
+                detail=settings.quarantined.name,
+            )
+        )
+    for problem in library.problems:
+        window.slot.say(Message(text=problem, tone=Tone.WARN))
+    if resume is not None:
+        window.go_on(resume)
+    elif files:
+        window.open_files(files)
+    elif demo:
+        window.open_demo()
+    return window
+
+
+def run(folder: Path, files: list[Path], *, demo: bool = False) -> int:
+    """Open the window and stay until it is closed. Returns the exit status.
+
+    Another text size closes the window and opens it again where it was.
+
+    Raises:
+        TrocarError: the library cannot be opened.
+    """
+    application = make_application()
+    told = _Told()
+    reports = CrashReports(log_folder(), told.report.emit)
+    reports.install()
+    resume: Resume | None = None
+    try:
+        while True:
+            library = Library.open(folder, "write")
+            window = open_window(library, Settings(), files, demo=demo, resume=resume)
+            shown = told.report.connect(lambda path, w=window: w.slot.say(_crashed(path)))
+            window.show()
+            status = application.exec()
+            told.report.disconnect(shown)
+            resume, files, demo = window.resume, [], False
+            if resume is None:
+                return status
+    finally:
+        reports.remove()
+
+
+def _crashed(path: Path) -> Message:
+    return Message(
+        text="Something in Trocar broke; what was saved is safe. A report lies on this PC.",
+        tone=Tone.ERROR,
+        detail=path.name,
+        key="crash",
+    )
