@@ -29,6 +29,7 @@ COMMANDS: tuple[str, ...] = (
     "finetune",
     "train",
     "export",
+    "report",
 )
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,100 @@
+"""What there is to say about a case: phases with their lengths, instruments in view, provenance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.core.case import Asset, Case
+from app.core.prediction import Run
+from app.core.taxonomy import Taxonomy, find_taxonomy
+from app.core.timeline import Timeline, timeline_from_phases
+from app.store import Library
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InView:
+    """How long a class of instrument was in view, as a run saw it."""
+
+    label: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetSummary:
+    """One recording of a case.
+
+    Attributes:
+        asset: which.
+        timeline: the human tier where there is one, else the model's; None without either.
+        is_human: whose timeline it is.
+        segmentation: the newest run over outlines, None where none was made.
+        in_view: longest first.
+        runs: all runs, oldest first.
+    """
+
+    asset: Asset
+    timeline: Timeline | None
+    is_human: bool
+    segmentation: Run | None
+    in_view: tuple[InView, ...]
+    runs: tuple[Run, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseSummary:
+    """A case for its report."""
+
+    case: Case
+    taxonomy: Taxonomy
+    assets: tuple[AssetSummary, ...]
+
+
+def summarise(library: Library, case_id: str) -> CaseSummary:
+    """Collect what a report says.
+
+    Raises:
+        BadInput: there is no such case.
+    """
+    case = library.case(case_id)
+    return CaseSummary(
+        case=case,
+        taxonomy=find_taxonomy(case.procedure),
+        assets=tuple(_asset(library, case, a) for a in case.assets),
+    )
+
+
+def _asset(library: Library, case: Case, asset: Asset) -> AssetSummary:
+    store = library.predictions(case.case_id)
+    runs = store.runs(asset.asset_id)
+    human = library.human_timeline(asset.asset_id)
+    timeline = human.timeline if human is not None and human.timeline.segments else None
+    is_human = timeline is not None
+    phases = [r for r in runs if r.task == "phase-recognition"]
+    if timeline is None and phases:
+        run = phases[-1]
+        timeline = timeline_from_phases(
+            store.phases(run.run_id), run.classes, asset.start_pts, asset.end_pts
+        )
+    masks = [r for r in runs if r.task == "instance-segmentation"]
+    in_view: list[InView] = []
+    if masks:
+        seen = store.presence(masks[-1].run_id)
+        for i, label in enumerate(seen.classes):
+            # A second counts when at least half of the frames looked at show the class.
+            seconds = int(((2 * seen.present[:, i] >= seen.looked_at) & (seen.looked_at > 0)).sum())
+            if seconds:
+                in_view.append(InView(label=label, seconds=float(seconds)))
+    return AssetSummary(
+        asset=asset,
+        timeline=timeline,
+        is_human=is_human,
+        segmentation=masks[-1] if masks else None,
+        in_view=tuple(sorted(in_view, key=lambda v: -v.seconds)),
+        runs=runs,
+    )
+
+
+def recording_exists(asset: Asset) -> bool:
+    """Whether the file is where the library believes it is."""
+    return Path(asset.path).is_file()
