@@ -3,8 +3,8 @@
 from app.video.cache import FrameCache
 from app.video.fingerprint import describe_asset, full_hash, quick_hash
 from app.video.index import OpenCancelled, PacketIndex
+from app.video.opening import open_video, probe
 from app.video.player import Player, PlayerState, ShownFrame
-from app.video.probe import open_video, probe
 from app.video.source import SeekCancelled, StreamInfo, UndecodableFrame, VideoInfo, VideoSource
 
 __all__ = [

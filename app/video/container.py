@@ -51,12 +51,15 @@ def open_container(path: Path) -> InputContainer:
         "format_whitelist": ",".join(CONTAINERS),
         "codec_whitelist": ",".join(_DECODERS),
         "max_pixels": str(MAX_PIXELS),
-        "max_streams": str(MAX_STREAMS),
     }
     try:
-        return av.open(str(path.absolute()), options=options, metadata_errors="replace")
+        container = av.open(str(path.absolute()), options=options, metadata_errors="replace")
     except (av.FFmpegError, UnicodeDecodeError) as error:
         raise _cannot_open(path, error) from error
+    if len(container.streams) > MAX_STREAMS:
+        container.close()
+        raise BadInput(f"{path.name} has more than {MAX_STREAMS} streams; that is no recording.")
+    return container
 
 
 def check_readable(path: Path) -> None:

@@ -73,7 +73,7 @@ def describe_asset(path: Path | str, asset_id: str, source: VideoSource | None =
     Raises:
         BadInput, EnvironmentProblem: as ``open_video``.
     """
-    from app.video.probe import open_video
+    from app.video.opening import open_video
 
     path = Path(path)
     if source is None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import io
 import itertools
+import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +30,7 @@ from app.video.container import (
 _NO_TIME = np.iinfo(np.int64).min
 _CHECK_EVERY = 512
 _FORMAT = 1
+_UNREADABLE = (ValueError, KeyError, OSError, EOFError, IndexError, zipfile.BadZipFile, zlib.error)
 
 
 class OpenCancelled(Exception):
@@ -112,7 +115,7 @@ class PacketIndex:
                     doubled=numbers[1],
                     timeless=numbers[2],
                 )
-        except (ValueError, KeyError, OSError, EOFError, IndexError) as error:
+        except _UNREADABLE as error:
             raise BadInput("The kept index of this video is damaged.", str(error)) from error
 
 
@@ -158,8 +161,8 @@ def _from_sample_table(
 ) -> list[tuple[int, int, int, int]] | None:
     """Times from an MP4's own table, without reading pictures, or None.
 
-    FFmpeg's table holds decode times; they are presentation times only where the file has
-    neither composition offsets (ctts), nor edits (elst), nor fragments (mvex).
+    FFmpeg's table holds decode times; they are presentation times only where the track has
+    neither composition offsets (ctts) nor edits, and the file no fragments (mvex).
     """
     if not container.format.name.startswith("mov"):
         return None
@@ -173,11 +176,38 @@ def _from_sample_table(
     with path.open("rb") as file:
         file.seek(place[0])
         moov = file.read(place[1])
-    if any(name in moov for name in (b"ctts", b"elst", b"mvex", b"cmov")):
+    track = _video_track(moov)
+    if any(box in moov for box in (b"mvex", b"cmov")) or b"ctts" in track or _is_edited(track):
         return None
     if len(entries) != stream.frames:
         return None
     return [(e.timestamp, e.timestamp, int(e.is_keyframe), 0) for e in entries if not e.is_discard]
+
+
+def _video_track(moov: bytes) -> bytes:
+    """The content of the only video track; a word that is never trusted when there is not one."""
+    tracks, at = [], 0
+    while at + 8 <= len(moov):
+        length = int.from_bytes(moov[at : at + 4], "big")
+        if length < 8:
+            break
+        if moov[at + 4 : at + 8] == b"trak":
+            tracks.append(moov[at + 8 : at + length])
+        at += length
+    shown = [t for t in tracks if t[t.find(b"hdlr") + 12 :].startswith(b"vide")]
+    return shown[0] if len(shown) == 1 else b"ctts"
+
+
+def _is_edited(track: bytes) -> bool:
+    """Whether an edit list does more than say "all of it from 0" (ISO/IEC 14496-12 §8.6.6)."""
+    at = track.find(b"elst")
+    if at < 0:
+        return False
+    wide = track[at + 4] == 1
+    entry = track[at + 12 : at + 32] if wide else track[at + 12 : at + 24]
+    media_time, rate = (entry[8:16], entry[16:20]) if wide else (entry[4:8], entry[8:12])
+    is_whole = track[at + 8 : at + 12] == b"\0\0\0\1" and rate == b"\0\1\0\0"
+    return not is_whole or any(media_time)
 
 
 def _by_demuxing(

@@ -16,7 +16,7 @@ from app.core.errors import TrocarError
 from app.core.frame import Frame
 from app.video.clock import PlaybackClock, bounded_speed
 from app.video.index import OpenCancelled
-from app.video.probe import open_video
+from app.video.opening import open_video
 from app.video.source import SeekCancelled, UndecodableFrame, VideoInfo, VideoSource
 
 CACHE_BYTES = 512 << 20

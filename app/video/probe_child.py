@@ -79,9 +79,9 @@ def look(path: Path) -> None:
                 media.check_size(picture.width, picture.height, path)
                 return
         if not stream.decode(None):
-            raise BadInput(
-                f"{path.name}: none of its pictures can be decoded; it is damaged or encrypted."
-            )
+            known = stream.codec_context.width > 0
+            reason = "damaged or encrypted" if known else "damaged, or too large (40 megapixels)"
+            raise BadInput(f"{path.name}: none of its pictures can be decoded; it is {reason}.")
 
 
 if __name__ == "__main__":

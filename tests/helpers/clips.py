@@ -179,3 +179,23 @@ def _mux(container: av.container.OutputContainer, packets: list[av.Packet], reci
         packet.pts += shift
         packet.dts += shift
         container.mux(packet)
+
+
+def damaged_clip(path: Path, numbers: Sequence[int], frames: int = 40) -> Path:
+    """A motion-JPEG AVI in which the packets of ``numbers`` hold nothing that decodes."""
+    recipe = RECIPES["mjpeg-avi"]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=recipe.rate)
+        stream.width, stream.height, stream.pix_fmt = WIDTH_PX, HEIGHT_PX, "yuvj420p"
+        for number in range(frames):
+            frame = av.VideoFrame.from_ndarray(picture(number), "rgb24")
+            frame = frame.reformat(format="yuvj420p")
+            frame.pts, frame.time_base = number, Fraction(1, recipe.rate)
+            for packet in stream.encode(frame):
+                kept = packet
+                if number in numbers:
+                    kept = av.Packet(b"\xff\xd8" + bytes(200))
+                    kept.stream, kept.pts, kept.dts = stream, packet.pts, packet.dts
+                    kept.time_base = packet.time_base
+                container.mux(kept)
+    return path
