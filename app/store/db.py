@@ -91,6 +91,15 @@ def as_trocar_error(error: sqlite3.Error) -> Exception:
     return kind(sentence, f"{getattr(error, 'sqlite_errorname', '')}: {error}")
 
 
+def _load_schema(conn: sqlite3.Connection) -> None:
+    """Read the table definitions now, where their damage can be told."""
+    try:
+        conn.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+    except UnicodeDecodeError as error:  # SQLite's own message quotes the damaged definition
+        kind, sentence = _PROBLEMS[sqlite3.SQLITE_CORRUPT]
+        raise kind(sentence, "the table definitions are damaged") from error
+
+
 def _text(stored: bytes) -> str:
     """Damaged text stays readable here; its row's hash tells."""
     return stored.decode(errors="replace")
@@ -101,6 +110,7 @@ def connect_writer(path: Path, *, synchronous: str = "FULL") -> sqlite3.Connecti
     conn = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     conn.text_factory = _text
     try:
+        _load_schema(conn)
         for pragma in (
             *_SAFETY,
             "PRAGMA journal_mode=WAL",
@@ -109,14 +119,19 @@ def connect_writer(path: Path, *, synchronous: str = "FULL") -> sqlite3.Connecti
             "PRAGMA wal_autocheckpoint=0",
         ):
             conn.execute(pragma).fetchall()
-    except sqlite3.Error:
+    except (sqlite3.Error, TrocarError):
         conn.close()
         raise
     return conn
 
 
 def connect_reader(path: Path, *, immutable: bool = False) -> sqlite3.Connection:
-    """A connection that can only read. ``immutable``: on media nobody can write."""
+    """A connection that can only read. ``immutable``: on media nobody can write.
+
+    Raises:
+        sqlite3.Error: see ``as_trocar_error``.
+        BadInput: the table definitions are damaged.
+    """
     options = "mode=ro&immutable=1" if immutable else "mode=ro"
     conn = sqlite3.connect(
         f"{path.absolute().as_uri()}?{options}",
@@ -128,8 +143,8 @@ def connect_reader(path: Path, *, immutable: bool = False) -> sqlite3.Connection
     try:
         for pragma in (*_SAFETY, "PRAGMA query_only=ON", "PRAGMA wal_autocheckpoint=0"):
             conn.execute(pragma).fetchall()
-        conn.execute("SELECT count(*) FROM sqlite_schema").fetchall()
-    except sqlite3.Error:
+        _load_schema(conn)
+    except (sqlite3.Error, TrocarError):
         conn.close()
         raise
     return conn

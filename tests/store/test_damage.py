@@ -14,7 +14,7 @@ from app.store import Library
 from tests.helpers.human_work import annotation, asset, change, correction, draw
 from tests.store.conftest import open_small
 
-TRIALS = [50, pytest.param(500, marks=pytest.mark.long)]
+TRIALS = [50, pytest.param(500, marks=[pytest.mark.long, pytest.mark.timeout(1500)])]
 COMMITS = 60
 
 
