@@ -1,0 +1,1 @@
+"""The Annotate workspace: outlines and phases corrected by hand. GUI thread."""

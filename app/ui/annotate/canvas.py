@@ -1,0 +1,451 @@
+"""The canvas: the stage with outlines to select and change, and the tools' drawing. GUI thread.
+
+While the video plays, the overlay thread's raster is shown, as in Review. While it stands, the
+outlines are drawn here, smooth and at once after an edit: the others cached in one picture, the
+selected one and the tool on top.
+"""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
+from PySide6.QtGui import (
+    QColor,
+    QContextMenuEvent,
+    QEnterEvent,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPainterPath,
+    QPen,
+    QPixmap,
+    QPolygonF,
+)
+
+from app.annotate.brush import Box
+from app.core.frame import Frame
+from app.core.mask import Mask
+from app.overlay import Dial, OverlayStyle, ShownInstance, colour_of, contours
+from app.overlay.compose import number_of
+from app.ui import osd, style, theme
+from app.ui.annotate.editor import Editor, key_of
+from app.ui.annotate.tools import (
+    MAX_BRUSH_PX,
+    MIN_BRUSH_PX,
+    BrushTool,
+    EraserTool,
+    PolygonTool,
+    SelectTool,
+    Tool,
+    box_to_widget,
+)
+from app.ui.stage import Stage, draw_research_mark, mean_luma
+from app.ui.widgets import draw_key_cap
+from app.ui.words import clock, count
+
+_SMOOTH_PX = 0.75
+_MARGIN = 16
+
+
+class Canvas(Stage):
+    """The picture in Annotate.
+
+    Attributes:
+        pointer: where the pointer is in raster pixels, None outside.
+        brush_px: width of brush and eraser in raster pixels.
+        time_ms, exact: of the frame on screen.
+
+    Signals:
+        tool_changed: another tool, brush size or hint.
+        pause_wanted: an edit began while the video plays.
+        menu_wanted: (QPoint, global) a menu for the selected outline.
+    """
+
+    tool_changed = Signal()
+    pause_wanted = Signal()
+    menu_wanted = Signal(object)
+
+    def __init__(self, editor: Editor) -> None:
+        super().__init__()
+        self.space_pans = True
+        self.setMinimumSize(320, 200)
+        self._editor = editor
+        self.select_tool = SelectTool(self, editor)
+        self.polygon_tool = PolygonTool(self, editor)
+        self.tools: tuple[Tool, ...] = (
+            self.select_tool,
+            BrushTool(self, editor),
+            EraserTool(self, editor),
+            self.polygon_tool,
+        )
+        self.tool: Tool = self.select_tool
+        self.pointer: QPointF | None = None
+        self.brush_px = 40
+        self.time_ms = 0.0
+        self.exact = True
+        self._playing = False
+        self._style: OverlayStyle | None = None
+        self._shows_tissue = False
+        self._paths: dict[object, tuple[Mask, QPainterPath]] = {}
+        self._others: tuple[object, QPixmap] | None = None
+        self._bright_corner = False
+        self._pressed = False
+        editor.changed.connect(self._on_changed)
+        editor.selection_changed.connect(self._on_changed)
+
+    # State
+
+    @property
+    def playing(self) -> bool:
+        """Whether the video plays: nothing is edited meanwhile."""
+        return self._playing
+
+    def set_playing(self, *, playing: bool) -> None:
+        """The video plays, or stands."""
+        self._playing = playing
+        self.update()
+
+    def set_style(self, overlay: OverlayStyle, *, tissue: bool) -> None:
+        """How outlines are drawn; ``tissue`` hides them all while a key is held."""
+        self._style, self._shows_tissue = overlay, tissue
+        self._others = None
+        self.update()
+
+    def set_tool(self, tool_id: str) -> None:
+        """Take another tool; what the old one had begun is forgotten."""
+        self.tool.escape() if self.tool is not self.select_tool else None
+        self.tool = next(t for t in self.tools if t.id == tool_id)
+        self.setCursor(self.tool.cursor())
+        self._tell()
+
+    def resize_brush(self, factor: float) -> None:
+        """A larger or smaller brush."""
+        step = max(1, round(self.brush_px * abs(factor - 1)))
+        size = self.brush_px + (step if factor > 1 else -step)
+        self.brush_px = min(max(size, MIN_BRUSH_PX), MAX_BRUSH_PX)
+        self._tell()
+
+    def _tell(self) -> None:
+        tool = self.tool
+        size = f", {self.brush_px} pixels" if isinstance(tool, BrushTool) else ""
+        self.setAccessibleDescription(f"{tool.name}{size}")
+        self.tool_changed.emit()
+        self.update()
+
+    def escape(self) -> bool:
+        """Forget what the tool had begun, else go back to select, else select nothing."""
+        if self.tool.escape():
+            return True
+        if self.tool is not self.select_tool:
+            self.set_tool(self.select_tool.id)
+            return True
+        return False
+
+    def finish(self) -> bool:
+        """Finish what the tool had begun."""
+        return self.tool.finish()
+
+    def set_frame(self, frame: Frame | None) -> None:
+        """Show a frame; a stroke under way does not survive another frame."""
+        known = self._frame
+        if frame is None or known is None or frame.pts != known.pts:
+            self.tool.escape() if self._pressed or self.tool is self.polygon_tool else None
+            self._pressed = False
+        super().set_frame(frame)
+        if frame is not None and self._image is not None:
+            h, w = frame.rgb.shape[:2]
+            corner = QRectF(w * 0.82, 0, w * 0.18, h * 0.12)
+            self._bright_corner = mean_luma(self._image, corner) > osd.BRIGHT
+
+    # Painting
+
+    def colour_of(self, shown: ShownInstance | None) -> QColor:
+        """The colour of an outline; of the next new one for None."""
+        if self._style is None:
+            return theme.outlines()[0]
+        drawn = [s for s in self._editor.instances if s.mask.bits.size]
+        if shown is None:
+            return theme.outlines()[len(drawn) % len(theme.outlines())]
+        keys = [key_of(s) for s in drawn]
+        place = keys.index(key_of(shown)) if key_of(shown) in keys else 0
+        return QColor(*colour_of(shown, place, self._style))
+
+    def stroke(
+        self,
+        painter: QPainter,
+        path: QPainterPath,
+        colour: QColor,
+        *,
+        selected: bool,
+        fill: bool = True,
+        dashed: bool = False,
+    ) -> None:
+        """An outline with its halo, in widget coordinates."""
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        width = 2.6 if selected else 2.0
+        share = 0.11 if selected else 0.0
+        if self._style is not None and self._style.dial >= Dial.FILL:
+            share = max(share, self._style.fill)
+        if fill and share:
+            inside = QColor(colour)
+            inside.setAlphaF(share)
+            painter.fillPath(path, inside)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        join = Qt.PenJoinStyle.RoundJoin
+        halo = QPen(theme.color("osd_halo"), width + 2)
+        line = QPen(colour, width)
+        if dashed:
+            line.setDashPattern([3.5, 3.5])
+        for pen in (halo, line):
+            pen.setJoinStyle(join)
+            painter.setPen(pen)
+            painter.drawPath(path)
+
+    def _paint_picture(self, painter: QPainter) -> None:
+        raster = self._overlay
+        if not self._playing:
+            self._overlay = None
+        super()._paint_picture(painter)
+        self._overlay = raster
+
+    def paint_over(self, painter: QPainter) -> None:
+        """Outlines, the tool's own drawing, clock, tool plate."""
+        if self._image is None:
+            return
+        if not self._playing and self._frame is not None:
+            self._paint_outlines(painter)
+            self.tool.paint(painter)
+        self._paint_clock(painter)
+        self._paint_plate(painter)
+        if style.ring_shown(self):
+            style.draw_ring(painter, QRectF(self.rect()), 4)
+
+    def _paint_outlines(self, painter: QPainter) -> None:
+        if self._shows_tissue or not self._editor.instances:
+            return
+        if self._style is not None and self._style.dial > Dial.NOTHING:
+            painter.drawPixmap(0, 0, self._others_picture())
+        selected = self._editor.selected
+        hidden = self.tool.hides()
+        if selected is not None and (hidden is None or key_of(hidden) != key_of(selected)):
+            path = self.to_widget_transform().map(self._path(selected))
+            self.stroke(painter, path, self.colour_of(selected), selected=True)
+        visible = self.image_rect().intersected(QRectF(self.rect()))
+        draw_research_mark(painter, visible, theme.px(11))
+
+    def _others_picture(self) -> QPixmap:
+        """All outlines but the selected one, kept until something of it changes."""
+        selected = self._editor.selected
+        rect, ratio = self.image_rect(), self.devicePixelRatioF()
+        state = (
+            tuple(id(s.mask) for s in self._editor.instances),
+            tuple(s.label for s in self._editor.instances),
+            key_of(selected) if selected else None,
+            (rect.x(), rect.y(), rect.width(), rect.height(), self.width(), self.height()),
+            (ratio, self._style),
+        )
+        if self._others is None or self._others[0] != state:
+            picture = QPixmap(self.size() * ratio)
+            picture.setDevicePixelRatio(ratio)
+            picture.fill(Qt.GlobalColor.transparent)
+            painter = QPainter(picture)
+            for shown in reversed(self._editor.instances):
+                if selected is None or key_of(shown) != key_of(selected):
+                    self._paint_one(painter, shown)
+            if self._style is not None and self._style.dial >= Dial.LABELS:
+                self._paint_labels(painter)
+            painter.end()
+            self._others = (state, picture)
+        return self._others[1]
+
+    def _paint_one(self, painter: QPainter, shown: ShownInstance) -> None:
+        drawn = [s for s in self._editor.instances if s.mask.bits.size]
+        colours = len(theme.outlines())
+        place = next((i for i, s in enumerate(drawn) if s is shown), 0)
+        dashed = (number_of(shown, place) // colours) % 2 == 1
+        path = self.to_widget_transform().map(self._path(shown))
+        self.stroke(painter, path, self.colour_of(shown), selected=False, dashed=dashed)
+
+    def _paint_labels(self, painter: QPainter) -> None:
+        sure = self._style is not None and self._style.dial >= Dial.CONFIDENCE
+        for shown in self._editor.instances:
+            if not shown.mask.bits.size:
+                continue
+            x0, y0, _, _ = shown.mask.box
+            text = self._editor.name_of(shown)
+            if sure and shown.score is not None:
+                text += f" {round(100 * shown.score)} %"
+            line = [osd.Text(text=text, role="small")]
+            at = self.to_widget(QPointF(x0, y0))
+            high, wide = osd.height(line) + 6, osd.width(line) + 12
+            y = max(at.y() - high - 4, self.image_rect().top() + 2)
+            osd.plate(painter, QRectF(at.x(), y, wide, high), 4)
+            osd.draw_lines(painter, line, QPointF(at.x() + 6, y + 3), right=False)
+
+    def _path(self, shown: ShownInstance) -> QPainterPath:
+        """An outline in raster coordinates, smoothed a little for the eye alone."""
+        key = key_of(shown)
+        known = self._paths.get(key)
+        if known is None or known[0] is not shown.mask:
+            path = QPainterPath()
+            path.setFillRule(Qt.FillRule.OddEvenFill)
+            for ring in contours(shown.mask, _SMOOTH_PX):
+                path.addPolygon(QPolygonF([QPointF(x, y) for x, y in ring.tolist()]))
+                path.closeSubpath()
+            known = self._paths[key] = (shown.mask, path)
+        return known[1]
+
+    def _paint_clock(self, painter: QPainter) -> None:
+        whole, fraction = clock(self.time_ms)
+        right = self.width() - _MARGIN
+        if self._bright_corner:
+            high = theme.px(58)
+            osd.plate(painter, QRectF(right - theme.px(152), 8, theme.px(160), high))
+        osd.draw_clock(painter, QPointF(right, 12), whole, fraction, exact=self.exact)
+        if self._frame is not None:
+            line = [osd.Text(text=f"frame {count(self._frame.index)}", role="small", token=_QUIET)]
+            osd.draw_lines(painter, line, QPointF(right, 12 + theme.px(30)), right=True)
+        if self.zoom > 1.0:
+            line = [osd.Text(text=f"{round(100 * self.pixel_scale())} %", role="small")]
+            at = QPointF(right, self.height() - _MARGIN - osd.height(line))
+            osd.draw_lines(painter, line, at, right=True)
+
+    def _paint_plate(self, painter: QPainter) -> None:
+        """Top left: object, what the tool does, its keys."""
+        selected, hint = self._editor.selected, self.tool.hint()
+        brush = isinstance(self.tool, BrushTool)
+        name = self._editor.name_of(selected) if selected else ""
+        parts = [osd.Text(text=name, role="heading")] if name else []
+        words = [osd.Text(text=hint, role="body", token="osd_text_2")]  # noqa: S106
+        width = (osd.width(parts) + 26 if parts else 0) + osd.width(words)
+        caps = theme.px(20) * 2 + 14 if brush else 0
+        plate = QRectF(_MARGIN, 12, width + caps + 28, theme.px(34))
+        osd.plate(painter, plate)
+        x, top = plate.x() + 14, plate.center().y() - theme.px(18) / 2
+        if parts:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(self.colour_of(selected))
+            painter.drawEllipse(QPointF(x + 3, plate.center().y()), 4, 4)
+            x += 14
+            osd.draw_lines(painter, parts, QPointF(x, top), right=False)
+            x += osd.width(parts) + 12
+        osd.draw_lines(painter, words, QPointF(x, top), right=False)
+        if brush:
+            x += osd.width(words) + 12
+            for key in ("[", "]"):
+                cap = QRectF(x, plate.center().y() - theme.px(9), theme.px(20), theme.px(18))
+                draw_key_cap(painter, cap, key)
+                x += theme.px(20) + 4
+
+    def update_raster(self, box: Box) -> None:
+        """Repaint a rectangle of the raster, and the pointer's ring."""
+        area = box_to_widget(self, box).adjusted(-8, -8, 8, 8)
+        self.update(area.toAlignedRect())
+
+    def _on_changed(self) -> None:
+        keys = {key_of(s) for s in self._editor.instances}
+        self._paths = {k: v for k, v in self._paths.items() if k in keys}
+        self.update()
+
+    # Pointer and keys
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Drag the picture, or use the tool."""
+        self.setFocus(Qt.FocusReason.MouseFocusReason)
+        if self.pans_with(event):
+            super().mousePressEvent(event)
+        elif event.button() == Qt.MouseButton.LeftButton and self._image is not None:
+            if self._playing:
+                self.pause_wanted.emit()
+                if self.tool.needs_frame:
+                    return
+            self._pressed = True
+            alt = bool(event.modifiers() & Qt.KeyboardModifier.AltModifier)
+            self.tool.press(self.to_image(event.position()), alt=alt)
+            self.tool_changed.emit()
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        """Drag the picture, or go on with the tool."""
+        super().mouseMoveEvent(event)
+        self._move_pointer(self.to_image(event.position()))
+        if self._pressed:
+            self.tool.move(self.to_image(event.position()))
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        """End the drag, or the tool's stroke."""
+        super().mouseReleaseEvent(event)
+        if self._pressed and event.button() == Qt.MouseButton.LeftButton:
+            self._pressed = False
+            self.tool.release(self.to_image(event.position()))
+            self.tool_changed.emit()
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        """Finish a polygon."""
+        if event.button() == Qt.MouseButton.LeftButton:
+            self.tool.double(self.to_image(event.position()))
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        """A menu for the outline under the pointer, or by the menu key for the selected one."""
+        if event.reason() == QContextMenuEvent.Reason.Mouse:
+            at = self.to_image(QPointF(event.pos()))
+            self._editor.select(self._editor.at(at.x(), at.y()))
+        if self._editor.selected is not None:
+            self.menu_wanted.emit(event.globalPos())
+
+    def _move_pointer(self, to: QPointF | None) -> None:
+        """Repaint the ring, or the polygon's line, where the pointer was and is."""
+        old, self.pointer = self.pointer, to
+        if isinstance(self.tool, BrushTool):
+            for at in (old, to):
+                if at is not None:
+                    ring = self.tool.ring_rect(at).adjusted(-8, -8, 8, 8)
+                    self.update(ring.toAlignedRect())
+        elif self.tool is self.polygon_tool:
+            self.update()
+
+    def leaveEvent(self, event: QEvent) -> None:
+        """The pointer is elsewhere."""
+        super().leaveEvent(event)
+        self._move_pointer(None)
+
+    def enterEvent(self, event: QEnterEvent) -> None:
+        """The pointer has the tool's shape."""
+        super().enterEvent(event)
+        self.setCursor(self.tool.cursor())
+
+    def nudge_pointer(self, dx: float, dy: float) -> None:
+        """Move the held corner, else the crosshair of the tool, by raster pixels."""
+        if self.tool is self.select_tool and self.select_tool.nudge_corner(dx, dy):
+            return
+        size = self.image_size()
+        at = self.pointer or QPointF(size.width() / 2, size.height() / 2)
+        x = min(max(at.x() + dx, 0.0), size.width())
+        y = min(max(at.y() + dy, 0.0), size.height())
+        self._move_pointer(QPointF(x, y))
+        self.setAccessibleDescription(f"{self.tool.name} at {round(x)}, {round(y)}")
+        self.update()
+
+    def tap_pointer(self) -> None:
+        """Use the tool at the crosshair, as a click there would."""
+        if self.pointer is not None and self._image is not None and not self._playing:
+            self.tool.press(self.pointer, alt=False)
+            self.tool.release(self.pointer)
+            self.tool_changed.emit()
+
+    def focusNextPrevChild(self, forward: bool) -> bool:
+        """Tab goes to the next outline; with none, and with Ctrl, it leaves."""
+        if not self._playing and self._editor.select_next(1 if forward else -1):
+            return True
+        return super().focusNextPrevChild(forward)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Ctrl+Tab leaves the picture."""
+        if event.key() in (Qt.Key.Key_Tab, Qt.Key.Key_Backtab) and (
+            event.modifiers() & Qt.KeyboardModifier.ControlModifier
+        ):
+            super().focusNextPrevChild(event.key() == Qt.Key.Key_Tab)
+            return
+        super().keyPressEvent(event)
+
+
+_QUIET = "osd_text_3"
