@@ -218,24 +218,21 @@ def _overlaps(
     """Dice and IoU, (2, classes), of the united masks, over the pixels of all pictures."""
     areas = np.zeros((3, classes))
     for true, said in zip(truth, predicted, strict=True):
-        ignored = [t.rle for t in true if t.ignore]
-        zone = rle_tools.merge(ignored) if ignored else None
+        zone = [t.rle for t in true if t.ignore]
         for k in {m.label for m in (*true, *said)}:
             a = [t.rle for t in true if t.label == k and not t.ignore]
             b = [p.rle for p in said if p.label == k and p.score >= score_above]
-            if b and zone is not None:
-                b = [_without(rle_tools.merge(b), zone)]
-            both = rle_tools.merge([rle_tools.merge(a), rle_tools.merge(b)], intersect=True)
-            shared = float(rle_tools.area(both)) if a and b else 0.0
-            size_a = float(rle_tools.area(rle_tools.merge(a))) if a else 0.0
-            size_b = float(rle_tools.area(rle_tools.merge(b))) if b else 0.0
-            areas[:, k] += shared, size_a, size_b
+            for row, sides in enumerate(((a, b), (a,), (b,))):
+                areas[row, k] += _common(*sides) - (_common(*sides, zone) if zone else 0)
     shared, size_a, size_b = areas
     with np.errstate(invalid="ignore"):
         dice = 2 * shared / (size_a + size_b)
         return np.stack((dice, shared / (size_a + size_b - shared)))
 
 
-def _without(rle: dict[str, Any], zone: dict[str, Any]) -> dict[str, Any]:
-    """The part of a region that lies outside another."""
-    return encode(rle_tools.decode(rle).astype(bool) & ~rle_tools.decode(zone).astype(bool))
+def _common(*sides: list[dict[str, Any]]) -> float:
+    """Pixels that lie in every side, a side being the union of its regions."""
+    if not all(sides):
+        return 0.0
+    unions = [rle_tools.merge(side) for side in sides]
+    return float(rle_tools.area(rle_tools.merge(unions, intersect=True)))
