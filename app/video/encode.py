@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterable
 from fractions import Fraction
 from itertools import chain
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from app.core.errors import BadInput, EnvironmentProblem
 
+CONTAINERS = (".mp4", ".mov", ".mkv", ".avi", ".ts")
 ENCODERS = {"h264": "libx264", "hevc": "libx265", "mpeg4": "mpeg4"}
 
 
@@ -44,6 +44,9 @@ def write_video(
     """
     if codec not in ENCODERS:
         raise BadInput(f"{codec} cannot be written; choose one of {', '.join(ENCODERS)}.")
+    if path.suffix.lower() not in CONTAINERS:
+        known = ", ".join(CONTAINERS)
+        raise BadInput(f"{path.name} cannot be written; name it with one of {known}.")
     given = iter(frames)
     first = next(given, None)
     if first is None:
@@ -56,12 +59,7 @@ def write_video(
             part, chain([first], given), Fraction(fps).limit_denominator(1001), codec, crf, gop
         )
         part.replace(path)
-    except OSError as error:
-        # FFmpeg's own errors are OSErrors too.
-        if error.errno == errno.EINVAL:
-            raise BadInput(
-                f"{path.name} was not written: unknown kind of file.", str(error)
-            ) from error
+    except OSError as error:  # FFmpeg's own errors are OSErrors too
         raise EnvironmentProblem(
             f"{path.name} cannot be written; check the folder and the free space.", str(error)
         ) from error

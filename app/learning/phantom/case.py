@@ -59,23 +59,26 @@ class Case:
     def __init__(self, seed: int, procedure: Procedure, size: tuple[int, int]) -> None:
         self.seed = seed
         self._size = size
-        rng = np.random.default_rng([seed, 1])
-        self.course = float(rng.uniform(0, 40))
-        self._scope(rng)
-        self.grade = (
-            1 + rng.uniform(-0.07, 0.07, 3),
-            float(np.exp(rng.uniform(-0.15, 0.15))),
-            float(1 + rng.uniform(-0.15, 0.15)),
+        # One generator for each matter: changing the tools leaves the tissue as it is.
+        looks, shots, cast, acts, trips, dirt = (
+            np.random.default_rng([seed, 1, matter]) for matter in range(6)
         )
-        self.falloff = round(float(rng.uniform(0.1, 0.4)), 2)
-        self.grain = float(rng.uniform(0.003, 0.012))
-        self.blur = float(rng.uniform(0, 0.0012)) * size[1]
-        self._target = rng.normal([0.46, 0.29, 0.27], 0.03)
-        self._shots = self._cut(rng, procedure)
-        self._tools = self._cast(rng)
-        self._actors = self._act(rng, procedure)
-        self._away = [self._trip(rng, span) for span in procedure.away]
-        self._dirt = self._dirty(rng, procedure.seconds)
+        self.course = float(looks.uniform(0, 40))
+        self._scope(looks)
+        self.grade = (
+            1 + looks.uniform(-0.07, 0.07, 3),
+            float(np.exp(looks.uniform(-0.15, 0.15))),
+            float(1 + looks.uniform(-0.15, 0.15)),
+        )
+        self.falloff = round(float(looks.uniform(0.1, 0.4)), 2)
+        self.grain = float(looks.uniform(0.003, 0.012))
+        self.blur = float(looks.uniform(0, 0.0012)) * size[1]
+        self._target = looks.normal([0.46, 0.29, 0.27], 0.03)
+        self._shots = self._cut(shots, procedure)
+        self._tools = self._cast(cast)
+        self._actors = self._act(acts, procedure)
+        self._away = [self._trip(trips, span) for span in procedure.away]
+        self._dirt = self._dirty(dirt, procedure.seconds)
 
     def _scope(self, rng: np.random.Generator) -> None:
         """A real scope's view, with what the recorder writes beside it."""
@@ -91,8 +94,11 @@ class Case:
         if rng.random() < 0.4:
             matrix = np.array([[cover, 0, -offset[0]], [0, cover, -offset[1]]])
             picture = cv2.warpAffine(material.picture(still.name), matrix, (width, height))
-            outside = cv2.dilate(self.round_view, np.ones((5, 5), np.uint8)) == 0
-            self._border = picture * outside[..., None]
+            writes = cv2.dilate(self.round_view, np.ones((5, 5), np.uint8)) == 0
+            writes[: int(0.87 * height)] = False
+            writes[:, int(0.22 * width) : int(0.83 * width)] = False
+            writes &= picture.max(axis=2) > 50
+            self._border = picture * writes[..., None]
 
     def bordered(self, rgb: np.ndarray, whole: bool) -> np.ndarray:
         """Add the recorder's writing beside the view."""
@@ -223,8 +229,12 @@ class Case:
         for _ in range(shot.wear[1]):
             near = rng.normal([0.5, 0.52], [0.11, 0.11]) * [width, height]
             effects.blood_on(tissue, rng, near=near, span=rng.uniform(0.03, 0.12))
-        for _ in range(shot.clips):
-            _clip_on(tissue, rng)
+        first = rng.normal([0.5, 0.5], [0.04, 0.04]) * [width, height]
+        angle = rng.uniform(0, np.pi)
+        apart = 0.022 * width * np.array([-np.sin(angle), np.cos(angle)])
+        for number in range(shot.clips):
+            at = first + number * apart + rng.normal(0, 0.003 * width, 2)
+            _clip_on(tissue, rng, at, angle + rng.normal(0, 0.2))
         return tissue
 
     def away_at(self, seconds: float) -> tuple[str, float, float] | None:
@@ -281,11 +291,9 @@ def _toned(tissue: np.ndarray, target: np.ndarray) -> np.ndarray:
     return np.clip(tissue * gain, 0, 1)
 
 
-def _clip_on(tissue: np.ndarray, rng: np.random.Generator) -> None:
+def _clip_on(tissue: np.ndarray, rng: np.random.Generator, at: np.ndarray, angle: float) -> None:
     """A metal clip on the stump: a short bright bar with a dark side. Not an instrument."""
     height, width = tissue.shape[:2]
-    at = rng.normal([0.5, 0.5], [0.05, 0.05]) * [width, height]
-    angle = rng.uniform(0, np.pi)
     half = 0.012 * width * rng.uniform(0.7, 1.4)
     arm = np.array([np.cos(angle), np.sin(angle)]) * half
     bar = np.zeros((height, width), np.uint8)

@@ -90,12 +90,16 @@ def blood_on(
         # Burnt tissue: yellow-brown at its edge, near black in its middle.
         depth = np.clip(share * 1.6 - 0.5, 0, 1)[..., None]
         edge = np.float32([0.95, 0.72, 0.45]) * (0.15 + 0.75 * light)
-        tone = edge * (1 - depth) + np.float32([0.16, 0.1, 0.08]) * (0.4 + fine[..., None]) * depth
+        tone = (
+            edge * (1 - depth)
+            + np.float32([0.36, 0.19, 0.13]) * (0.3 + fine[..., None]) * (0.4 + light) * depth
+        )
     else:
         wet = np.clip((fine - 0.86) * 5, 0, 0.6)[..., None] * light
         tone = np.float32([1.05, 0.1, 0.1]) * (0.06 + 0.72 * light) + wet
         tone += np.clip(light - 0.7, 0, 1)
-    share = (share * rng.uniform(0.6, 0.95))[..., None]
+    share = cv2.blur(share, (3, 3)) if char else share
+    share = (share * rng.uniform(0.35, 0.75) if char else share * rng.uniform(0.5, 0.92))[..., None]
     frame[where] = piece * (1 - share) + np.clip(tone, 0, 1) * share
 
 
@@ -123,7 +127,7 @@ def burns_on(frame: np.ndarray, rng: np.random.Generator, at, length: float, dab
         heading += rng.normal(0, 0.5)
         point += np.array([np.cos(heading), np.sin(heading)]) * length * width / dabs
         near = point + rng.normal(0, 0.006 * width, 2)
-        blood_on(frame, rng, near=near, span=rng.uniform(0.008, 0.02), char=True)
+        blood_on(frame, rng, near=near, span=rng.uniform(0.01, 0.028), char=True)
 
 
 def smoke_on(frame: np.ndarray, density: np.ndarray, tone=(0.72, 0.74, 0.78)) -> None:
