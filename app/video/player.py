@@ -38,12 +38,14 @@ class ShownFrame:
     """What the picture on screen is.
 
     Attributes:
+        path: the file it is of.
         frame: the picture.
         index: the frame that was asked for.
         exact: the picture is that frame; else a keyframe on the way to it, or, where the frame
             does not decode, the last good picture.
     """
 
+    path: Path
     frame: Frame
     index: int
     exact: bool = True
@@ -54,6 +56,7 @@ class PlayerState:
     """Where the player stands.
 
     Attributes:
+        path: the file that is open or being opened, None without one.
         info: of the open file, None without one.
         playing: whether the clock runs.
         speed: 0.1 to 16, negative backwards.
@@ -64,6 +67,7 @@ class PlayerState:
         at_end: playing forwards reached the last frame.
     """
 
+    path: Path | None = None
     info: VideoInfo | None = None
     playing: bool = False
     speed: float = 1.0
@@ -248,7 +252,7 @@ class Player:
         self._source = self._last = None
         self._clock.stop()
         with self._changed:
-            self._state = PlayerState(speed=self._state.speed)
+            self._state = PlayerState(path=path, speed=self._state.speed)
         try:
             self._source = self._open_source(
                 path,
@@ -258,6 +262,8 @@ class Player:
         except OpenCancelled:
             return
         except TrocarError as error:
+            with self._changed:
+                self._state = replace(self._state, path=None)
             self._on_error(error)
             return
         with self._changed:
@@ -291,7 +297,7 @@ class Player:
             frame = source.frame(key, self._is_stale)
         except UndecodableFrame:
             return
-        self._on_frame(ShownFrame(frame=frame, index=index, exact=False))
+        self._on_frame(ShownFrame(path=source.path, frame=frame, index=index, exact=False))
 
     def _show(self, source: VideoSource, index: int, dropped: int = 0) -> None:
         """Show the exact frame, or the last good one in its place.
@@ -315,7 +321,10 @@ class Player:
                 undecodable=state.undecodable + (failure is not None),
             )
         if self._last is not None:
-            self._on_frame(ShownFrame(frame=self._last, index=index, exact=failure is None))
+            shown = ShownFrame(
+                path=source.path, frame=self._last, index=index, exact=failure is None
+            )
+            self._on_frame(shown)
         if failure is not None:
             raise failure
 

@@ -1,0 +1,393 @@
+"""The player: order, drops, steps, seeks, reverse, errors, closing. The clock is a fake one."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.core.errors import BadInput, TrocarError
+from app.core.frame import Frame
+from app.video import Player, PlayerState, ShownFrame, UndecodableFrame, VideoSource
+from app.video.clock import PlaybackClock, bounded_speed
+from tests.helpers.clips import damaged_clip, number_of
+
+PATIENCE_S = 30.0
+
+
+class FakeClock(PlaybackClock):
+    """Time passes only by waiting, or by what a test adds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.time_s = 100.0
+
+    def now_s(self) -> float:
+        return self.time_s
+
+    def wait(self, condition: threading.Condition, seconds: float | None) -> None:
+        if seconds is None:
+            condition.wait()
+        else:
+            self.time_s += seconds
+
+
+class Screen:
+    """A player and everything it said."""
+
+    def __init__(self, **options: Any) -> None:
+        self.clock = FakeClock()
+        self.shown: list[ShownFrame] = []
+        self.states: list[PlayerState] = []
+        self.errors: list[TrocarError] = []
+        self._heard = threading.Condition()
+        self.player = Player(
+            on_frame=lambda frame: self._hear(self.shown, frame),
+            on_state=lambda state: self._hear(self.states, state),
+            on_error=lambda error: self._hear(self.errors, error),
+            **{"clock": self.clock, "open_source": trusted, **options},
+        )
+
+    def _hear(self, what: list[Any], said: object) -> None:
+        with self._heard:
+            what.append(said)
+            self._heard.notify_all()
+
+    def until(self, condition: Callable[[], object]) -> None:
+        with self._heard:
+            assert self._heard.wait_for(condition, PATIENCE_S), (self.shown[-3:], self.states[-2:])
+
+    def open(self, path: Path) -> None:
+        self.player.open(path)
+        self.until(lambda: self.shown and self.shown[-1].path == path)
+
+    def indices(self) -> list[int]:
+        return [s.index for s in self.shown]
+
+    def play_to_end(self) -> None:
+        self.player.play()
+        self.until(lambda: self.states and self.states[-1].at_end)
+
+
+def trusted(path: Path, **options: Any) -> VideoSource:
+    return VideoSource(path, **options)
+
+
+@pytest.fixture
+def screen() -> Iterator[Callable[..., Screen]]:
+    """Makes screens and closes them."""
+    made: list[Screen] = []
+
+    def make(**options: Any) -> Screen:
+        made.append(Screen(**options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.player.close()
+        assert not one.player._thread.is_alive()
+
+
+def slowed(clock_of: list[FakeClock], seconds: float) -> Callable[..., VideoSource]:
+    """Sources whose every new picture takes ``seconds`` of the fake clock."""
+
+    class Slow(VideoSource):
+        def _keep(self, picture: Any) -> int:
+            clock_of[0].time_s += seconds
+            return super()._keep(picture)
+
+    return Slow
+
+
+def test_opens_on_the_first_frame(screen: Callable[..., Screen], clip: Any) -> None:
+    one = screen()
+    one.open(clip("h264-mp4"))
+    state = one.player.state
+    assert state.info is not None
+    assert state.info.frames == 60
+    assert (state.playing, state.index, state.speed) == (False, 0, 1.0)
+    assert number_of(one.shown[0].frame.rgb) == 0
+    assert one.errors == []
+
+
+@pytest.mark.parametrize("name", ["h264-mp4", "vfr-mkv", "h264-open-gop-ts", "mjpeg-avi"])
+def test_plays_every_frame_at_its_time(screen: Callable[..., Screen], clip: Any, name: str) -> None:
+    one = screen()
+    times: list[float] = []
+    one.open(clip(name))
+    one.player._on_frame = lambda f: (times.append(one.clock.time_s), one._hear(one.shown, f))
+    started_s = one.clock.time_s
+    one.play_to_end()
+    assert one.indices() == list(range(60))
+    assert [number_of(s.frame.rgb) for s in one.shown] == list(range(60))
+    assert all(s.exact for s in one.shown)
+    state = one.player.state
+    assert (state.shown, state.dropped, state.undecodable) == (60, 0, 0)
+    played_s = [s.frame.time_ms / 1000 for s in one.shown[1:]]
+    assert [t - started_s for t in times] == pytest.approx(played_s, abs=0.002)
+
+
+def test_speed_is_kept(screen: Callable[..., Screen], clip: Any) -> None:
+    one = screen()
+    one.open(clip("h264-mp4"))
+    for speed, seconds in ((0.5, 4.72), (2.0, 1.18), (0.1, 23.6)):
+        one.player.set_speed(speed)
+        one.states.clear()
+        started_s = one.clock.time_s
+        one.player.play()
+        one.until(lambda: one.states and one.states[-1].at_end)
+        assert one.clock.time_s - started_s == pytest.approx(seconds, abs=0.05), speed
+
+
+def test_late_frames_are_dropped_while_playing(screen: Callable[..., Screen], clip: Any) -> None:
+    clock: list[FakeClock] = []
+    one = screen(open_source=slowed(clock, 0.1))
+    clock.append(one.clock)
+    one.open(clip("h264-mp4"))
+    one.play_to_end()
+    state = one.player.state
+    assert one.indices() == sorted(set(one.indices()))
+    assert one.indices()[-1] == 59
+    assert state.dropped > 20
+    assert state.shown + state.dropped == 60
+
+
+def test_steps_are_never_dropped(screen: Callable[..., Screen], clip: Any) -> None:
+    clock: list[FakeClock] = []
+    one = screen(open_source=slowed(clock, 0.5))
+    clock.append(one.clock)
+    one.open(clip("h264-mp4"))
+    for _ in range(20):
+        one.player.step(1)
+    for _ in range(8):
+        one.player.step(-1)
+    one.player.step(10)
+    one.until(lambda: len(one.shown) == 30)
+    assert one.indices() == [*range(21), *range(19, 11, -1), 22]
+    assert [number_of(s.frame.rgb) for s in one.shown] == one.indices()
+    assert one.player.state.dropped == 0
+
+
+def test_steps_stop_at_the_ends(screen: Callable[..., Screen], clip: Any) -> None:
+    one = screen()
+    one.open(clip("h264-mp4"))
+    one.player.step(-3)
+    one.player.step(1000)
+    one.until(lambda: len(one.shown) == 3)
+    assert one.indices() == [0, 0, 59]
+
+
+def test_the_newest_seek_wins(screen: Callable[..., Screen], clip: Any) -> None:
+    one = screen(cache_bytes=1)
+    one.open(clip("h264-long-gop"))
+    for index in (119, 20, 110, 30, 100, 40, 90, 77):
+        one.player.seek_index(index)
+    one.until(lambda: one.shown[-1].index == 77 and one.shown[-1].exact)
+    assert number_of(one.shown[-1].frame.rgb) == 77
+    for state in one.shown:
+        if state.exact:
+            assert number_of(state.frame.rgb) == state.index
+
+
+def test_a_far_seek_shows_its_keyframe_first(screen: Callable[..., Screen], clip: Any) -> None:
+    one = screen(cache_bytes=1)
+    one.open(clip("h264-mp4"))
+    one.shown.clear()
+    one.player.seek_index(43)
+    one.until(lambda: one.shown and one.shown[-1].exact)
+    assert [(s.index, s.frame.index, s.exact) for s in one.shown] == [
+        (43, 30, False),
+        (43, 43, True),
+    ]
+    one.player.seek_index(46)
+    one.until(lambda: one.shown[-1].index == 46)
+    assert [s.exact for s in one.shown] == [False, True, True]
+
+
+def test_seeks_are_clamped(screen: Callable[..., Screen], clip: Any) -> None:
+    one = screen()
+    one.open(clip("h264-mp4"))
+    one.player.seek_index(10_000)
+    one.until(lambda: one.shown[-1].index == 59 and one.shown[-1].exact)
+    one.player.seek_index(-4)
+    one.until(lambda: one.shown[-1].index == 0)
+
+
+@pytest.mark.parametrize("cache_bytes", [1, 64 << 20])
+def test_backward_play_shows_every_frame(
+    screen: Callable[..., Screen], clip: Any, cache_bytes: int
+) -> None:
+    one = screen(cache_bytes=cache_bytes)
+    one.open(clip("h264-mp4"))
+    one.player.seek_index(40)
+    one.until(lambda: one.shown[-1].index == 40 and one.shown[-1].exact)
+    one.shown.clear()
+    one.player.set_speed(-1)
+    one.player.play()
+    one.until(lambda: one.shown and one.shown[-1].index == 0)
+    assert one.indices() == list(range(39, -1, -1))
+    assert [number_of(s.frame.rgb) for s in one.shown] == one.indices()
+    one.until(lambda: not one.states[-1].playing)
+    assert not one.player.state.at_end
+
+
+def test_play_at_the_end_starts_again(screen: Callable[..., Screen], clip: Any) -> None:
+    one = screen()
+    one.open(clip("mjpeg-avi"))
+    one.play_to_end()
+    one.states.clear()
+    one.play_to_end()
+    assert one.indices() == [*range(60), *range(60)]
+
+
+def test_pause_and_play_on(screen: Callable[..., Screen], clip: Any) -> None:
+    one = screen(clock=PlaybackClock())
+    one.open(clip("h264-mp4"))
+    one.player.play()
+    one.until(lambda: len(one.shown) > 5)
+    one.player.pause()
+    one.until(lambda: not one.states[-1].playing)
+    at = one.player.state.index
+    time.sleep(0.15)
+    assert one.player.state.index == at
+    one.player.play()
+    one.until(lambda: one.shown[-1].index > at + 3)
+    assert one.indices() == sorted(set(one.indices()))
+
+
+def test_seek_while_playing_goes_on_from_there(screen: Callable[..., Screen], clip: Any) -> None:
+    one = screen(clock=PlaybackClock())
+    one.open(clip("h264-mp4"))
+    one.player.play()
+    one.until(lambda: len(one.shown) > 3)
+    one.player.seek_index(50)
+    one.until(lambda: one.states[-1].at_end)
+    after = one.indices()[one.indices().index(50) :]
+    assert after[-1] == 59
+    assert len(set(after)) >= 3
+
+
+def test_shuttle_keys(screen: Callable[..., Screen], clip: Any) -> None:
+    one = screen(clock=PlaybackClock())
+    one.open(clip("h264-long-gop"))
+    speeds = []
+    for key in (1, 1, 1, -1, -1, 0):
+        one.player.shuttle(key)
+        speeds.append((one.player.state.speed, one.player.state.playing))
+    assert speeds == [(1, True), (2, True), (4, True), (-1, True), (-2, True), (1, False)]
+
+
+def test_speeds_are_bounded() -> None:
+    assert [bounded_speed(s) for s in (0, 0.05, 3, 100, -0.01, -99)] == [0.1, 0.1, 3, 16, -0.1, -16]
+
+
+def test_damaged_packets_are_tolerated_and_counted(
+    screen: Callable[..., Screen], tmp_path: Path
+) -> None:
+    one = screen()
+    one.open(damaged_clip(tmp_path / "damaged.avi", [10, 11, 25]))
+    one.play_to_end()
+    assert one.errors == []
+    assert one.indices() == list(range(40))
+    assert [s.index for s in one.shown if not s.exact] == [10, 11, 25]
+    assert [number_of(s.frame.rgb) for s in one.shown[10:12]] == [9, 9]
+    assert one.player.state.undecodable == 3
+    assert one.player.state.shown == 37
+
+
+def test_stepping_on_a_damaged_frame_says_so(screen: Callable[..., Screen], tmp_path: Path) -> None:
+    one = screen()
+    one.open(damaged_clip(tmp_path / "damaged.avi", [10]))
+    one.player.seek_index(9)
+    one.player.step(1)
+    one.player.step(1)
+    one.until(lambda: one.shown[-1].index == 11)
+    assert [type(e) for e in one.errors] == [UndecodableFrame]
+    before = one.shown[-2]
+    assert (before.index, before.exact, before.frame.index) == (10, False, 9)
+
+
+def test_a_bad_file_is_an_error_and_the_next_one_opens(
+    screen: Callable[..., Screen], clip: Any, tmp_path: Path
+) -> None:
+    one = screen()
+    one.player.open(tmp_path / "gone.mp4")
+    one.until(lambda: one.errors)
+    assert isinstance(one.errors[0], BadInput)
+    assert (one.player.state.info, one.player.state.path) == (None, None)
+    one.player.play()
+    one.player.step(1)
+    one.open(clip("h264-mp4"))
+    one.open(clip("h264-ts"))
+    state = one.player.state
+    assert state.info.container == "mpegts"
+    assert (state.shown, state.index) == (1, 0)
+    assert state.path == clip("h264-ts")
+
+
+def test_close_during_anything(clip: Any) -> None:
+    path = clip("h264-long-gop")
+    for delay_s in (0, 0.002, 0.01, 0.05, 0.2):
+        for act in ("open", "play", "seek", "reverse"):
+            shown: list[ShownFrame] = []
+            player = Player(on_frame=shown.append, open_source=trusted, cache_bytes=1)
+            player.open(path)
+            if act != "open":
+                wait_for(lambda shown=shown: shown)
+            if act == "play":
+                player.set_speed(16)
+                player.play()
+            if act == "seek":
+                player.seek_index(119)
+            if act == "reverse":
+                player.seek_index(119)
+                player.set_speed(-2)
+                player.play()
+            time.sleep(delay_s)
+            player.close()
+            assert not player._thread.is_alive(), (act, delay_s)
+
+
+def test_close_while_a_file_is_looked_at(clip: Any, tmp_path: Path) -> None:
+    path = tmp_path / "new.mp4"
+    path.write_bytes(clip("h264-mp4").read_bytes() + b"never seen")
+    player = Player(on_frame=lambda _f: None)
+    player.open(path)
+    time.sleep(0.05)
+    player.close()
+    assert not player._thread.is_alive()
+    player.close()
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    until_s = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < until_s
+        time.sleep(0.002)
+
+
+def test_what_lies_around_a_still_is_at_hand(screen: Callable[..., Screen], clip: Any) -> None:
+    one = screen()
+    one.open(clip("h264-mp4"))
+    one.player.seek_index(31)
+    one.until(lambda: one.shown[-1].index == 31 and one.shown[-1].exact)
+    wait_for(lambda: one.player._settled)
+    source = one.player._source
+    assert source is not None
+    assert all(index in source.cache for index in range(19, 43))
+
+
+def test_frames_are_whole(screen: Callable[..., Screen], clip: Any) -> None:
+    one = screen()
+    one.open(clip("vfr-mp4"))
+    one.play_to_end()
+    with VideoSource(clip("vfr-mp4")) as source:
+        for said in one.shown:
+            frame = said.frame
+            assert isinstance(frame, Frame)
+            assert frame.pts == source.pts(said.index)
+            assert frame.time_ms == source.time_ms(said.index)
