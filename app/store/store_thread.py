@@ -152,6 +152,9 @@ class StoreThread:
         except sqlite3.Error as error:
             started.set_exception(db.as_trocar_error(error))
             return
+        except TrocarError as error:
+            started.set_exception(error)
+            return
         self._ballast.reserve()
         started.set_result(None)
         try:
