@@ -59,6 +59,7 @@ ACTIONS: tuple[Action, ...] = (
     _action("copy_picture", "Copy the picture", "Ctrl+Shift+C", _P, SEE),
     _action("analyse", "Analyse, pause the analysis", "Ctrl+R", _P, ALWAYS),
     _action("models", "Models and device", "Ctrl+M", _E, ALWAYS),
+    _action("case_done", "Mark the case as done, or not", "Ctrl+D", _P, ALWAYS),
     _action("undo", "Undo", "Ctrl+Z", _P, ALWAYS),
     _action("redo", "Redo", "Ctrl+Shift+Z Ctrl+Y", _P, ALWAYS),
     _action("workspace_library", "Library", "Ctrl+1 Alt+1", _E, ALWAYS),
@@ -73,6 +74,6 @@ ACTIONS: tuple[Action, ...] = (
     _action("open", "Open a recording", "Ctrl+O", _E, LIBRARY),
     _action("demo", "Look at the demo case", "D", _L, LIBRARY),
     _action("find_case", "Find a case", "Ctrl+F", _L, LIBRARY),
-    _action("open_case", "Open the case", "Return Enter", _L, LIBRARY),
+    _action("open_case", "Open the case", "Enter Return", _L, LIBRARY),
     _action("delete_case", "Delete the case", "Del", _L, LIBRARY),
 )

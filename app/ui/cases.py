@@ -21,7 +21,7 @@ from app.ui.case_cards import Card
 from app.ui.load_case import PHASES, Loaded, load_case, load_predictions, make_case, newest_run
 from app.ui.messages import Message, Tone, from_error
 from app.ui.player_bridge import PlayerBridge
-from app.ui.session import Session
+from app.ui.session import CASE, Session
 from app.ui.settings import Settings
 from app.ui.thumbnails import jpeg_of
 
@@ -62,7 +62,8 @@ class Cases(QObject):
         self._io = Background("trocar-io")
         self._slow = Background("trocar-slow")
         self._closing = False
-        self._hashing: str = ""
+        session.fields_changed.connect(self.reread_case)
+        session.saved.connect(lambda _: self._working())
 
     def close(self) -> None:
         """End both threads."""
@@ -157,16 +158,23 @@ class Cases(QObject):
         if case is None or case.procedure == procedure:
             return
         self._settings.set(procedure=procedure)
+        self._commit_fields("Change the procedure", procedure=procedure)
+
+    def set_done(self) -> None:
+        """Mark the open case as done, or as not done again."""
+        case = self._session.case
+        if case is not None:
+            done = case.state is CaseState.DONE
+            state = CaseState.WORKING if done else CaseState.DONE
+            title = "Take the case up again" if done else "Mark the case as done"
+            self._commit_fields(title, state=str(state))
+
+    def _commit_fields(self, title: str, **changed: str) -> None:
+        case = self._session.case
+        assert case is not None  # noqa: S101 - asked by the callers
         before = CaseFields(title=case.title, procedure=case.procedure, state=str(case.state))
-        after = replace(before, procedure=procedure)
-        self._session.commit(
-            Correction(
-                case_id=case.case_id,
-                title="Change the procedure",
-                changes=(Change(object_id="case", before=before, after=after),),
-            )
-        )
-        self._session.replace_case(replace(case, procedure=procedure))
+        change = Change(object_id=CASE, before=before, after=replace(before, **changed))
+        self._session.commit(Correction(case_id=case.case_id, title=title, changes=(change,)))
 
     def reread_case(self) -> None:
         """The open case's own fields changed, by undo for one."""
@@ -179,13 +187,12 @@ class Cases(QObject):
             self._failed,
         )
 
-    def set_state(self, state: CaseState) -> None:
-        """Where the work on the open case stands."""
+    def _working(self) -> None:
+        """Human work on a new case: it is being worked on."""
         case = self._session.case
-        if case is None or case.state is state:
-            return
-        self._library.writer.set_state(case.case_id, state)
-        self._session.case = replace(case, state=state)
+        if case is not None and case.state is CaseState.NEW:
+            self._library.writer.set_state(case.case_id, CaseState.WORKING)
+            self._session.case = replace(case, state=CaseState.WORKING)
 
     def delete(self, case_id: str) -> None:
         """Delete a case everywhere; the caller has asked the user."""

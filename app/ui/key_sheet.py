@@ -106,8 +106,9 @@ def _keys_of(action: Action) -> QWidget:
     parts: list[QWidget | int] = []
     if action.hold:
         parts.append(Label("Hold", "small", "3"))
-    for i, sequence in enumerate(action.keys[:2]):
+    shown = list(dict.fromkeys(tuple(caps(k)) for k in action.keys))[:2]
+    for i, sequence in enumerate(shown):
         if i:
             parts.append(Label("or", "small", "3"))
-        parts.extend(KeyCap(c) for c in caps(sequence))
+        parts.extend(KeyCap(c) for c in sequence)
     return row(*parts, spacing=4)

@@ -153,7 +153,7 @@ class LibraryWorkspace(QWidget):
     def _make_filters(self) -> QWidget:
         box = mark(QWidget(), "panel")
         box.setAccessibleName("Filters")
-        box.setFixedWidth(theme.px(232))
+        box.setFixedWidth(theme.px(264))
         layout = QVBoxLayout(box)
         layout.setContentsMargins(16, 16, 16, 16)
         layout.setSpacing(4)
@@ -171,6 +171,7 @@ class LibraryWorkspace(QWidget):
         box = QCheckBox(word)
         box.setAccessibleName(word)
         box.setMinimumHeight(theme.px(28))
+        box.setToolTip(word)
         box.toggled.connect(self._filter_again)
         number = Label("0", "small", "3")
         self._boxes[key] = (kind, box, number)

@@ -155,7 +155,6 @@ class MainWindow(QMainWindow):
         s.session.model_changed.connect(self._phases_changed)
         s.session.saving.connect(self._saving)
         s.session.saved.connect(self._saved)
-        s.session.frames_touched.connect(self._fields_changed)
         s.player.changed.connect(self._player_changed)
         s.player.failed.connect(self._player_failed)
         s.playback.time_changed.connect(lambda ms, exact: self.review.show_frame(ms, exact=exact))
@@ -200,6 +199,7 @@ class MainWindow(QMainWindow):
         bind("full_screen", self.toggle_full_screen)
         bind("snapshot", self.save_snapshot)
         bind("copy_picture", self.copy_picture)
+        bind("case_done", self.services.cases.set_done)
         bind("undo", self.services.session.undo)
         bind("redo", self.services.session.redo)
         bind("workspace_library", lambda: self.show_workspace("library"))
@@ -362,10 +362,6 @@ class MainWindow(QMainWindow):
         )
         self._phases_changed()
         self.services.playback.refresh_view()
-
-    def _fields_changed(self, touched: object) -> None:
-        if touched is None:
-            self.services.cases.reread_case()
 
     def _phases_changed(self) -> None:
         self.review.refresh_phases(self.tail_words())

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from app.overlay import ShownInstance
     from app.store import Library, Presence
 
+CASE = "case"
 log = logging.getLogger(__name__)
 
 
@@ -61,6 +62,8 @@ class Session(QObject):
         saving: a correction was handed to the store and is not durable yet.
         saved: (utc ms) everything handed over is durable.
         said: (Message) something to tell the user.
+        frames_touched: (frozenset of pts, or None for any) masks of these frames changed.
+        fields_changed: the case's own fields changed in the library.
     """
 
     case_opened = Signal()
@@ -72,6 +75,7 @@ class Session(QObject):
     saved = Signal(object)
     said = Signal(object)
     frames_touched = Signal(object)
+    fields_changed = Signal()
     _stored = Signal(object, object)
     _undone = Signal(object)
 
@@ -202,6 +206,7 @@ class Session(QObject):
         error = done.exception()
         if error is None:
             self._settle(done.result().utc_ms)  # type: ignore[attr-defined]
+            self._tell_fields(correction)
             return
         reverse = Correction(
             case_id=correction.case_id,
@@ -222,6 +227,11 @@ class Session(QObject):
             self.said.emit(Message(text="There is nothing more to take back.", lasting_s=3))
         else:
             self._take_over(correction)
+            self._tell_fields(correction)
+
+    def _tell_fields(self, correction: Correction) -> None:
+        if any(c.object_id == CASE for c in correction.changes):
+            self.fields_changed.emit()
 
     def _failed(self, error: BaseException) -> None:
         self._settle(None)

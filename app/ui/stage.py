@@ -202,7 +202,8 @@ class Stage(QWidget):
         made = self._image.convertToFormat(QImage.Format.Format_RGB32)
         painter = QPainter(made)
         if with_overlay and self._overlay is not None:
-            painter.drawImage(0, 0, self._overlay)
+            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+            painter.drawImage(QRectF(made.rect()), self._overlay)
         draw_research_mark(painter, QRectF(made.rect()), max(12, made.height() // 45))
         painter.end()
         return made
