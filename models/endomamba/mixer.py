@@ -11,6 +11,7 @@ times faster than `conv1d` on one core, and without transposing.
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -72,7 +73,7 @@ class MambaMixer(nn.Module):
                 dt = torch.empty_like(dt_proj.bias).uniform_(low, high).exp().clamp(min=_DT_FLOOR)
                 dt_proj.bias.copy_(dt + torch.log(-torch.expm1(-dt)))
 
-    def _part(self, name: str, suffix: str) -> nn.Module:
+    def _part(self, name: str, suffix: str) -> Any:
         return self.get_submodule(name + suffix)
 
     def forward(
