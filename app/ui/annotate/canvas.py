@@ -7,6 +7,8 @@ selected one and the tool on top.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import (
     QColor,
@@ -53,6 +55,7 @@ class Canvas(Stage):
         pointer: where the pointer is in raster pixels, None outside.
         brush_px: width of brush and eraser in raster pixels.
         time_ms, exact: of the frame on screen.
+        style_source: says how outlines are drawn, and whether a key is held to see tissue only.
 
     Signals:
         tool_changed: another tool, brush size or hint.
@@ -83,6 +86,7 @@ class Canvas(Stage):
         self.time_ms = 0.0
         self.exact = True
         self._playing = False
+        self.style_source: Callable[[], tuple[OverlayStyle, bool]] | None = None
         self._style: OverlayStyle | None = None
         self._shows_tissue = False
         self._paths: dict[object, tuple[Mask, QPainterPath]] = {}
@@ -102,12 +106,6 @@ class Canvas(Stage):
     def set_playing(self, *, playing: bool) -> None:
         """The video plays, or stands."""
         self._playing = playing
-        self.update()
-
-    def set_style(self, overlay: OverlayStyle, *, tissue: bool) -> None:
-        """How outlines are drawn; ``tissue`` hides them all while a key is held."""
-        self._style, self._shows_tissue = overlay, tissue
-        self._others = None
         self.update()
 
     def set_tool(self, tool_id: str) -> None:
@@ -211,6 +209,8 @@ class Canvas(Stage):
         """Outlines, the tool's own drawing, clock, tool plate."""
         if self._image is None:
             return
+        if self.style_source is not None:
+            self._style, self._shows_tissue = self.style_source()
         if not self._playing and self._frame is not None:
             self._paint_outlines(painter)
             self.tool.paint(painter)
@@ -437,6 +437,18 @@ class Canvas(Stage):
         if not self._playing and self._editor.select_next(1 if forward else -1):
             return True
         return super().focusNextPrevChild(forward)
+
+    def event(self, event: QEvent) -> bool:
+        """Space is a hold here: the window's shortcut for it must not take it."""
+        if (
+            event.type() == QEvent.Type.ShortcutOverride
+            and isinstance(event, QKeyEvent)
+            and event.key() == Qt.Key.Key_Space
+            and event.modifiers() == Qt.KeyboardModifier.NoModifier
+        ):
+            event.accept()
+            return True
+        return super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Ctrl+Tab leaves the picture."""

@@ -276,7 +276,8 @@ class BrushTool(Tool):
         empty = Mask.empty(int(size.width()), int(size.height()))
         self._brush = Brush(shown.mask if shown else empty)
         colour = self.canvas.colour_of(shown)
-        self._tint = QColor(*(round(c * 0.4) for c in colour.getRgb()[:3]), round(255 * 0.4)).rgba()
+        red, green, blue = (round(0.4 * c) for c in (colour.red(), colour.green(), colour.blue()))
+        self._tint = QColor(red, green, blue, round(0.4 * 255)).rgba()
         self._layer = np.where(self._brush.plane, np.uint32(self._tint), np.uint32(0))
         self._last = at
         self.canvas.update()

@@ -651,6 +651,7 @@ class _HoverCard(QLabel):
 
     def __init__(self, parent: Timeline) -> None:
         super().__init__(parent)
+        self._room = parent
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.setProperty("kind", "card")
@@ -662,7 +663,7 @@ class _HoverCard(QLabel):
         """Show two lines beside the pointer."""
         self.setText("\n".join(lines))
         self.adjustSize()
-        room = self.parentWidget().rect()
+        room = self._room.rect()
         x, y = point.x() + 14, point.y() + 18
         if x <= playhead_x <= x + self.width():
             x = playhead_x + 10 if point.x() > playhead_x - 8 else playhead_x - 10 - self.width()
