@@ -1,0 +1,91 @@
+"""LabelMe files: polygons to masks, instances by group, zones to ignore, bad files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from app.core.errors import BadInput
+from app.exchange import labelme
+
+
+def write_pair(folder: Path, shapes: list[dict[str, object]], name: str = "op-frame-1") -> Path:
+    picture = np.full((60, 80, 3), 90, np.uint8)
+    _, data = cv2.imencode(".png", picture)
+    (folder / f"{name}.png").write_bytes(data.tobytes())
+    file = folder / f"{name}.json"
+    file.write_text(json.dumps({"imagePath": f"..\\x\\{name}.png", "shapes": shapes}))
+    return file
+
+
+def polygon(label: str, points: list[list[float]], group: int | None = None) -> dict[str, object]:
+    return {"label": label, "points": points, "group_id": group, "shape_type": "polygon"}
+
+
+SQUARE = [[10, 10], [20, 10], [20, 20], [10, 20]]
+OTHER = [[40, 10], [50, 10], [50, 20], [40, 20]]
+
+
+def test_masks_groups_and_ignore(tmp_path: Path) -> None:
+    shapes = [
+        polygon("Grasper", SQUARE, 1),
+        polygon("grasper", OTHER, 1),
+        polygon("hook", [[60, 30], [70, 30], [70, 50]]),
+        polygon("ignore", [[0, 40], [20, 40], [20, 59], [0, 59]]),
+        {"label": "hook", "points": [[1, 1]], "shape_type": "point", "group_id": None},
+    ]
+    write_pair(tmp_path, shapes)
+    (picture,) = labelme.read_folder(tmp_path)
+    assert picture.group == "op"
+    assert [i.label for i in picture.instances] == ["grasper", "hook"]
+    grasper = picture.instances[0].mask.full()
+    assert grasper[15, 15]
+    assert grasper[15, 45]
+    assert not grasper[15, 30]
+    assert picture.ignore is not None
+    assert picture.ignore.full()[50, 10]
+
+
+def test_rectangle_and_circle(tmp_path: Path) -> None:
+    shapes: list[dict[str, object]] = [
+        {"label": "a", "points": [[10, 10], [20, 30]], "shape_type": "rectangle"},
+        {"label": "b", "points": [[50, 30], [60, 30]], "shape_type": "circle"},
+    ]
+    write_pair(tmp_path, shapes)
+    (picture,) = labelme.read_folder(tmp_path)
+    assert picture.instances[0].mask.area_px == 11 * 21
+    assert picture.instances[1].mask.area_px == pytest.approx(np.pi * 100, rel=0.15)  # fillPoly draws the border too
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", '{"shapes": 3, "imagePath": "op-frame-1.png"}', '{"shapes": []}']
+)
+def test_not_a_labelme_file(tmp_path: Path, content: str) -> None:
+    file = write_pair(tmp_path, [])
+    file.write_text(content)
+    with pytest.raises(BadInput, match=r"op-frame-1\.json is not a LabelMe file"):
+        list(labelme.read_folder(tmp_path))
+
+
+def test_empty_folder(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="holds no LabelMe files"):
+        list(labelme.read_folder(tmp_path))
+
+
+def test_picture_that_is_none(tmp_path: Path) -> None:
+    write_pair(tmp_path, [])
+    (tmp_path / "op-frame-1.png").write_bytes(b"no picture")
+    with pytest.raises(BadInput, match=r"op-frame-1\.png is not a picture"):
+        list(labelme.read_folder(tmp_path))
+
+
+def test_the_real_frames(shared_data: Path) -> None:
+    pictures = list(labelme.read_folder(shared_data / "lap_frames_mit"))
+    assert len(pictures) == 60
+    assert sum(len(p.instances) for p in pictures) == 94
+    assert sum(p.ignore is not None for p in pictures) >= 5
+    assert {p.group for p in pictures} >= {"00001-21711", "00010-23313"}
