@@ -20,6 +20,7 @@ from app.core import validate
 from app.core.mask import Mask
 from app.core.prediction import Instance
 from app.inference.preprocess import Fit
+from models import ModelCard
 
 PROTOTYPE_STRIDE_PX = 4
 _OUTSIDE_LOGIT = -4.0
@@ -52,6 +53,19 @@ class Rules:
         validate.in_range("Rules.min_part_share", self.min_part_share, 0.0, 1.0)
         validate.positive("Rules.max_instances", self.max_instances)
         validate.positive("Rules.max_candidates", self.max_candidates)
+
+
+def rules_of(card: ModelCard) -> Rules:
+    """The card's thresholds; what it does not name is as in ``Rules``."""
+    named = card.thresholds
+    plain = Rules()
+    return Rules(
+        score_threshold=named.get("score", plain.score_threshold),
+        overlap_threshold=named.get("overlap", plain.overlap_threshold),
+        class_agnostic=bool(named.get("class_agnostic", plain.class_agnostic)),
+        max_instances=int(named.get("max_instances", plain.max_instances)),
+        min_part_share=named.get("min_part_share", plain.min_part_share),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,12 +20,12 @@ from app.inference.cards import load_network
 from app.inference.device import DeviceChoice
 from app.inference.postprocess import (
     PROTOTYPE_STRIDE_PX,
-    Rules,
     decode_boxes,
     find_candidates,
     instances_of,
     keep_distinct,
     masks_of,
+    rules_of,
 )
 from app.inference.precision import Detected, agrees, faster, half_type
 from app.inference.preprocess import Fit, fit_frame, letterbox
@@ -236,19 +236,6 @@ class Segmenter:
             boxes=_boxes(output, anchors),
             masks=_prototypes(output) @ vectors.T > 0,
         )
-
-
-def rules_of(card: ModelCard) -> Rules:
-    """The card's thresholds; what it does not name is as in ``Rules``."""
-    named = card.thresholds
-    plain = Rules()
-    return Rules(
-        score_threshold=named.get("score", plain.score_threshold),
-        overlap_threshold=named.get("overlap", plain.overlap_threshold),
-        class_agnostic=bool(named.get("class_agnostic", plain.class_agnostic)),
-        max_instances=int(named.get("max_instances", plain.max_instances)),
-        min_part_share=named.get("min_part_share", plain.min_part_share),
-    )
 
 
 def normalised(images: torch.Tensor, card: ModelCard) -> torch.Tensor:

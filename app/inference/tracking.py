@@ -108,6 +108,15 @@ class Tracker:
                 self._next = max(self._next, instance.track + 1)
                 self._note(instance.track, instance.label, _shape(instance.mask), time_ms)
 
+    @property
+    def numbers_used(self) -> int:
+        """The highest number given so far."""
+        return self._next - 1
+
+    def skip_to(self, number: int) -> None:
+        """Give no new object a number up to and including this one."""
+        self._next = max(self._next, number + 1)
+
     def snapshot(self) -> bytes:
         """The state, to be stored."""
         objects = [
