@@ -26,6 +26,7 @@ UNFIT = {
     ("00015-23925-frame-19329", 1),
     ("00015-23925-frame-77316", 0),
     ("00015-23925-frame-77316", 1),
+    ("00015-23925-frame-83759", 0),
     ("00021-24968-frame-26712", 2),
     ("00021-24968-frame-28938", 1),
     ("00022-24972-frame-12229", 0),
@@ -38,9 +39,9 @@ UNFIT = {
 
 @functools.cache
 def cutouts() -> tuple[Instrument, ...]:
-    """All instruments cut out of the labelled stills, in pixels of the 960x540 stills."""
+    """All instruments cut out of the traced stills, in pixels of the 960x540 stills."""
     found = []
-    for still in material.stills_for("labelled"):
+    for still in material.stills_for("labelled") + material.stills_for("zoned"):
         for number, polygon in enumerate(still.polygons):
             if polygon.key != "ignore" and (still.name, number) not in UNFIT:
                 cut = cut_out(still, polygon)
@@ -64,7 +65,7 @@ def cut_out(still: material.Still, polygon: material.Polygon) -> Instrument | No
         axis = -axis
     along = (points - entry) @ axis
     tip_along = float(along.max())
-    cut_along = float(along[at_rim].max()) + 3
+    cut_along = float(along[at_rim].max()) + 9
     if tip_along - cut_along < 45:
         return None
     centre = np.array([-axis[1], axis[0]])
