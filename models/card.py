@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -206,25 +205,32 @@ def write_card(card: ModelCard, folder: Path) -> Path:
     return beside.replace(folder / CARD_FILE)
 
 
-def list_cards(*folders: Path) -> tuple[ModelCard, ...]:
+def list_cards(*folders: Path, damaged: list[CardError] | None = None) -> tuple[ModelCard, ...]:
     """Cards of the models that ship with the program and of those in other folders.
 
     Args:
         *folders: folders of model folders, such as a library's `models`.
+        damaged: gets what is wrong with cards that cannot be read, which are then left out,
+            so that one bad folder does not hide the other models; None to raise instead.
 
     Returns:
         Cards sorted by name; where two share a name, the one of the later folder.
 
     Raises:
-        CardError: a card is damaged.
+        CardError: a card is damaged, and `damaged` is None.
     """
-    found = {card.name: card for root in (BUNDLED_MODELS, *folders) for card in _cards_in(root)}
+    found: dict[str, ModelCard] = {}
+    for root in (BUNDLED_MODELS, *folders):
+        for path in sorted(root.glob(f"*/{CARD_FILE}")):
+            try:
+                card = read_card(path)
+            except CardError as error:
+                if damaged is None:
+                    raise
+                damaged.append(error)
+            else:
+                found[card.name] = card
     return tuple(found[name] for name in sorted(found))
-
-
-def _cards_in(root: Path) -> Iterator[ModelCard]:
-    for path in sorted(root.glob(f"*/{CARD_FILE}")):
-        yield read_card(path)
 
 
 def find_card(name_or_path: str | Path, *folders: Path) -> ModelCard:
@@ -236,8 +242,12 @@ def find_card(name_or_path: str | Path, *folders: Path) -> ModelCard:
     path = Path(name_or_path)
     if path.is_dir() or path.suffix == ".toml":
         return read_card(path)
-    cards = {card.name: card for card in list_cards(*folders)}
+    damaged: list[CardError] = []
+    cards = {card.name: card for card in list_cards(*folders, damaged=damaged)}
     if str(name_or_path) not in cards:
+        for root in (BUNDLED_MODELS, *folders):
+            if (root / path.name / CARD_FILE).is_file():
+                return read_card(root / path.name)
         known = ", ".join(cards) or "none"
         raise CardError(f'There is no model "{name_or_path}"; installed are: {known}.')
     return cards[str(name_or_path)]

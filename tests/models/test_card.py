@@ -119,6 +119,20 @@ def test_missing_card_and_unknown_model(tmp_path: Path) -> None:
         models.find_card("gone", tmp_path)
 
 
+def test_one_damaged_card_does_not_hide_the_others(saved: ModelCard, tmp_path: Path) -> None:
+    write_card(card(name="other"), tmp_path / "other").write_text("name = ", encoding="utf-8")
+    damaged: list[CardError] = []
+    names = [c.name for c in models.list_cards(tmp_path, damaged=damaged)]
+    assert "tiny-tools" in names
+    assert "other" not in names
+    assert ["other/card.toml" in str(error) for error in damaged] == [True]
+    assert models.find_card("tiny-tools", tmp_path) == saved
+    with pytest.raises(CardError, match="cannot be read"):
+        models.list_cards(tmp_path)
+    with pytest.raises(CardError, match=r"other/card\.toml cannot be read"):
+        models.find_card("other", tmp_path)
+
+
 def test_saved_model_loads_by_name_folder_and_card(saved: ModelCard, tmp_path: Path) -> None:
     images = torch.rand(1, 3, 64, 64)
     by_card = models.load_model(saved)

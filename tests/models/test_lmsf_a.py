@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 import torch
 from torch import nn
 
 from models import create_model
+from models.blocks.repvit import RepVGGDW
 from models.errors import OptionError
 from models.lmsf_a import LMSFA
 from models.types import InstanceOutput, decode_boxes
@@ -40,7 +43,13 @@ def test_the_sixteen_bin_values_are_frozen() -> None:
     assert torch.allclose(distances[:, 2:].transpose(1, 2), boxes[..., 2:], atol=1e-5)
 
 
-@pytest.mark.parametrize("switches", [(True, True, True), (False, False, False)])
+@pytest.mark.parametrize(
+    "switches",
+    [
+        switches if len(set(switches)) == 1 else pytest.param(switches, marks=pytest.mark.long)
+        for switches in product((False, True), repeat=3)
+    ],
+)
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.float64, 1e-9)])
 def test_fused_network_answers_the_same(
     switches: tuple[bool, bool, bool], dtype: torch.dtype, tolerance: float
@@ -55,7 +64,11 @@ def test_fused_network_answers_the_same(
     assert largest_difference(before, after) < tolerance
     assert largest_difference(after, again) == 0
     assert count(fused.fuse()) == count(fused)
-    assert not any(name.endswith(("wide_norm", "point_norm")) for name, _ in fused.named_modules())
+    for part in fused.modules():
+        if isinstance(part, RepVGGDW):
+            assert dict(part.named_children()).keys() == {"wide"}
+    folded = [m for m in fused.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert folded == ([fused.fusion.norm] if fused.neck_fusion else [])
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (96, 160), (384, 640)])
