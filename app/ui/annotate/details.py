@@ -75,7 +75,7 @@ class Details(QWidget):
         self._who = Label("", "small", "3")
         self.classes = Combo("Class")
         self.classes.activated.connect(self._relabel)
-        self.whole_track = Button("Whole track", "link")
+        self.whole_track = Button("On the whole track", "link")
         self.whole_track.setToolTip("Give this class to the outline on every frame of its track")
         self.whole_track.clicked.connect(self._relabel_track)
         self._kept, self._area = Label(""), Label("")

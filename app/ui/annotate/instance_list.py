@@ -15,7 +15,14 @@ from PySide6.QtCore import (
     Qt,
 )
 from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPen
-from PySide6.QtWidgets import QListView, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
+from PySide6.QtWidgets import (
+    QListView,
+    QSizePolicy,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QWidget,
+)
 
 from app.core.correction import Verdict
 from app.overlay import ShownInstance
@@ -169,13 +176,17 @@ class InstanceList(QListView):
         self.setMouseTracking(True)
         self.setAccessibleName("Outlines on this frame")
         self.setUniformItemSizes(True)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.selectionModel().currentChanged.connect(self._chosen)
         editor.changed.connect(self.refresh)
         editor.selection_changed.connect(self._follow)
 
     def refresh(self) -> None:
         """Show the editor's outlines and its selection."""
+        rows = self._model.rowCount()
         self._model.refresh()
+        if rows != self._model.rowCount():
+            self.updateGeometry()
         self._follow()
         self.viewport().update()
 
@@ -196,5 +207,5 @@ class InstanceList(QListView):
 
     def sizeHint(self) -> QSize:
         """As high as its rows, up to seven."""
-        rows = min(max(self._model.rowCount(), 2), 7)
+        rows = min(max(self._model.rowCount(), 1), 7)
         return QSize(200, rows * (theme.px(44) + 2) + 4)

@@ -12,7 +12,6 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QMenu,
     QScrollArea,
-    QSplitter,
     QTabWidget,
     QVBoxLayout,
     QWidget,
@@ -31,6 +30,7 @@ from app.ui.annotate.instance_list import InstanceList
 from app.ui.annotate.model_tab import ModelTab
 from app.ui.annotate.rail import Rail
 from app.ui.annotate.segments_tab import SegmentsTab
+from app.ui.annotate.splitter import Splitter
 from app.ui.background import Background
 from app.ui.case_cards import CaseModel
 from app.ui.keys import KeyMap, Scope, set_widget_scope
@@ -42,7 +42,7 @@ from app.ui.timeline.data import timeline_data
 from app.ui.timeline.widget import Timeline
 from app.ui.widgets import Label, line, mark
 
-LEFT_PX, RIGHT_PX, TIMELINE_PX = 272, 324, 330
+LEFT_PX, RIGHT_PX, TIMELINE_PX = 272, 324, 290
 NARROW_PX, LOW_PX = 1500, 760
 _LAYOUT = "annotate"
 Spans = tuple[tuple[float, float], ...]
@@ -119,15 +119,11 @@ class AnnotateWorkspace(QWidget):
         row = QHBoxLayout(middle)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(0)
-        row.addWidget(line(vertical=True))
         row.addWidget(self.rail)
         row.addWidget(line(vertical=True))
         row.addWidget(self.canvas, 1)
-        self.upper = QSplitter(Qt.Orientation.Horizontal)
-        self.outer = QSplitter(Qt.Orientation.Vertical)
-        for splitter in (self.upper, self.outer):
-            splitter.setHandleWidth(5)
-            splitter.setChildrenCollapsible(False)
+        self.upper = Splitter(Qt.Orientation.Horizontal)
+        self.outer = Splitter(Qt.Orientation.Vertical)
         for part in (self.cases, middle, right):
             self.upper.addWidget(part)
         self.upper.setStretchFactor(1, 1)
@@ -155,9 +151,10 @@ class AnnotateWorkspace(QWidget):
         self._nothing.setContentsMargins(16, 6, 16, 6)
         box.addLayout(head)
         box.addWidget(self._nothing)
-        box.addWidget(self.instances, 1)
+        box.addWidget(self.instances)
         box.addWidget(line())
         box.addWidget(self.details)
+        box.addStretch(1)
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
