@@ -59,7 +59,7 @@ ACTIONS: tuple[Action, ...] = (
     _action("copy_picture", "Copy the picture", "Ctrl+Shift+C", _P, SEE),
     _action("analyse", "Analyse, pause the analysis", "Ctrl+R", _P, ALWAYS),
     _action("models", "Models and device", "Ctrl+M", _E, ALWAYS),
-    _action("case_done", "Mark the case as done, or not", "Ctrl+D", _P, ALWAYS),
+    _action("case_done", "Mark the case as done, or not", "Ctrl+Shift+D", _P, ALWAYS),
     _action("undo", "Undo", "Ctrl+Z", _P, ALWAYS),
     _action("redo", "Redo", "Ctrl+Shift+Z Ctrl+Y", _P, ALWAYS),
     _action("workspace_library", "Library", "Ctrl+1 Alt+1", _E, ALWAYS),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import (
@@ -56,7 +54,7 @@ class TopBar(QFrame):
 
     chosen = Signal(str)
 
-    def __init__(self, keys: KeyMap, offered: Collection[str]) -> None:
+    def __init__(self, keys: KeyMap) -> None:
         super().__init__()
         mark(self, "bar")
         self.setAccessibleName("Top bar")
@@ -75,7 +73,6 @@ class TopBar(QFrame):
             word.clicked.connect(lambda _=False, n=name: self.chosen.emit(n))
             self._group.addButton(word)
             self._words[name] = word
-            word.setVisible(name in offered)
             left.addWidget(word)
         left.addStretch(1)
         self.name = Label("", "heading")
@@ -158,6 +155,7 @@ class StatusBar(QFrame):
         self.device = self._button("cpu", "", "Models and device")
         self.device.clicked.connect(self.device_clicked)
         self.rate = Label("", "small", "3")
+        self.rate.setMinimumWidth(theme.px(132))
         self.speed = Label("", "small", "3")
         self.work = Label("", "small", "2")
         self.bar = QProgressBar()
@@ -180,7 +178,7 @@ class StatusBar(QFrame):
             layout.addWidget(part)
         layout.addWidget(self.fits, 1)
         layout.addWidget(self.saved)
-        self.show_device("Looking for the device", "")
+        self.show_device("Device", "")
         self.show_work("", 0.0, running=False, paused=False)
 
     def _button(self, icon: str, text: str, tooltip: str) -> QToolButton:

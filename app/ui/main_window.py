@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,7 @@ from app.ui.bars import StatusBar, TopBar
 from app.ui.key_sheet import KeySheet
 from app.ui.keys import KeyMap, Scope
 from app.ui.library_view import LibraryWorkspace
-from app.ui.load_case import Loaded
+from app.ui.load_case import SEGMENTATION, Loaded
 from app.ui.message_slot import MessageSlot
 from app.ui.messages import Message, Tone, from_error
 from app.ui.model_sheet import ModelSheet
@@ -47,9 +48,10 @@ from app.ui.settings_sheet import SettingsSheet
 from app.ui.sheet import Sheet
 from app.ui.stage import Stage
 from app.ui.transport import DIAL_WORDS
-from app.ui.words import count, date
+from app.ui.words import count, date, length
 
 if TYPE_CHECKING:
+    from app.ui.annotate.workspace import AnnotateWorkspace
     from app.video.player import PlayerState
 
 DEMO = "demo"
@@ -96,12 +98,13 @@ class MainWindow(QMainWindow):
         self._play_when_open = False
         self._resumed: Resume | None = None
         self._chooser: QWidget | None = None
-        self.top = TopBar(self.keys, ("library", "review"))
+        self.top = TopBar(self.keys)
         self.status = StatusBar()
         self.library = LibraryWorkspace(self.keys, demo=demo_file() is not None)
         self.review = ReviewWorkspace(
             services.session, services.player, services.thumbnails, self.keys
         )
+        self.annotate: AnnotateWorkspace | None = None
         self.pages: dict[str, QWidget] = {"library": self.library, "review": self.review}
         self.stack = QStackedWidget()
         for page in self.pages.values():
@@ -169,6 +172,12 @@ class MainWindow(QMainWindow):
         self.settings_sheet.size_changed.connect(self._new_size)
         self.settings_sheet.fill_changed.connect(s.playback.set_fill)
         self.status.device_clicked.connect(self.show_models)
+        self.status.pause_clicked.connect(s.analysis.toggle)
+        self.status.stop_clicked.connect(lambda: s.analysis.stop())
+        s.analysis.changed.connect(self._analysis_changed)
+        self.model_sheet.model_chosen.connect(s.analysis.choose)
+        self.review.ribbon.analyse.connect(s.analysis.start)
+        self.review.ribbon.opened.connect(lambda _: self.show_workspace("annotate"))
         self.keys.held.connect(lambda i: i == "hold_tissue" and s.playback.hold(held=True))
         self.keys.released.connect(lambda i: i == "hold_tissue" and s.playback.hold(held=False))
 
@@ -204,6 +213,8 @@ class MainWindow(QMainWindow):
         bind("redo", self.services.session.redo)
         bind("workspace_library", lambda: self.show_workspace("library"))
         bind("workspace_review", lambda: self.show_workspace("review"))
+        bind("workspace_annotate", lambda: self.show_workspace("annotate"))
+        bind("analyse", self.services.analysis.toggle)
         bind("next_region", lambda: self._next_region(1))
         bind("previous_region", lambda: self._next_region(-1))
         bind("keys", lambda: self._toggle_sheet(self.key_sheet))
@@ -226,12 +237,16 @@ class MainWindow(QMainWindow):
 
     def current_stage(self) -> Stage:
         """The stage of the workspace on screen."""
+        if self._workspace == "annotate" and self.annotate is not None:
+            return self.annotate.canvas
         return self.review.stage
 
     def show_workspace(self, name: str) -> None:
         """Go to a workspace; Review and Annotate need an open case or one being opened."""
-        if name not in self.pages or name == self._workspace:
+        if name == self._workspace or (name == "annotate" and self.services.session.case is None):
             return
+        if name == "annotate":
+            self._make_annotate()
         self._workspace = name
         self.stack.setCurrentWidget(self.pages[name])
         self.top.show_workspace(name)
@@ -246,6 +261,16 @@ class MainWindow(QMainWindow):
             self.services.playback.set_stage(stage)
             stage.setFocus(Qt.FocusReason.OtherFocusReason)
         self.services.settings.set(workspace=name)
+
+    def _make_annotate(self) -> None:
+        """Annotate is built when it is first wanted: the window opens without it."""
+        if self.annotate is not None:
+            return
+        from app.ui.annotate.workspace import AnnotateWorkspace
+
+        self.annotate = AnnotateWorkspace(self.services, self.keys, self.library.model)
+        self.pages["annotate"] = self.annotate
+        self.stack.addWidget(self.annotate)
 
     def _next_region(self, direction: int) -> None:
         page = self.pages[self._workspace]
@@ -282,6 +307,12 @@ class MainWindow(QMainWindow):
 
     def show_models(self) -> None:
         """Open the sheet of models and device."""
+        analysis = self.services.analysis
+        if not self.model_sheet.isVisible():
+            analysis.read_cards(self._fill_models)
+            if analysis.device is None:
+                analysis.worker.ask_device()
+            self._fill_models()
         self._toggle_sheet(self.model_sheet)
 
     def toggle_full_screen(self) -> None:
@@ -329,7 +360,11 @@ class MainWindow(QMainWindow):
         box.setDefaultButton(keep)
         box.exec()
         if box.clickedButton() is delete:
-            self.services.cases.delete(case.case_id)
+            delete_now = partial(self.services.cases.delete, case.case_id)
+            session = self.services.session
+            if session.case is not None and session.case.case_id == case.case_id:
+                session.close()
+            self.services.analysis.stop(delete_now)
 
     def _case_opened(self, loaded: Loaded) -> None:
         self.slot.clear("missing")
@@ -348,7 +383,8 @@ class MainWindow(QMainWindow):
     def _name_case(self) -> None:
         session = self.services.session
         has = session.case is not None
-        self.top.offer("review", offered=has, why_not="Open a case first")
+        for name in ("review", "annotate"):
+            self.top.offer(name, offered=has, why_not="Open a case first")
         if session.case is None:
             self.top.show_case("", "")
             if self._workspace != "library":
@@ -356,6 +392,8 @@ class MainWindow(QMainWindow):
             return
         case = session.case
         known = case.procedure != UNKNOWN_PROCEDURE
+        if known:
+            self._drop_chooser()
         self.top.show_case(
             session.taxonomy.name if known else case.title,
             f"Case {case.case_id} · {date(case.created_utc_ms)}",
@@ -364,11 +402,36 @@ class MainWindow(QMainWindow):
         self.services.playback.refresh_view()
 
     def _phases_changed(self) -> None:
-        self.review.refresh_phases(self.tail_words())
+        self.review.refresh_phases(self.services.analysis.tail_words())
 
-    def tail_words(self) -> str:
-        """What stands on the part of the ribbon that is not analysed."""
-        return "Not analysed yet"
+    def _analysis_changed(self) -> None:
+        analysis = self.services.analysis
+        text, share = analysis.words()
+        self.status.show_work(text, share, running=analysis.running, paused=analysis.paused)
+        self.status.show_fits(analysis.caution())
+        if analysis.device is not None:
+            self.status.show_device(analysis.device.name, analysis.device.reason)
+        self.status.show_speed(self._speed_words())
+        lines: tuple[str, ...] = ()
+        p = analysis.progress
+        if analysis.running and p is not None and p.total:
+            rest = f"{length(p.eta_s)} to go" if p.eta_s is not None else ""
+            lines = (f"Analysed {100 * p.done // p.total} %", rest)
+        self.review.show_progress(tuple(x for x in lines if x), analysis.tail_words())
+        if self.model_sheet.isVisible():
+            self._fill_models()
+
+    def _speed_words(self) -> str:
+        analysis = self.services.analysis
+        card = analysis.in_use().get(SEGMENTATION)
+        ms = analysis.ms_per_frame.get(card.name) if card else None
+        return f"Model {ms:.0f} ms per frame" if ms else ""
+
+    def _fill_models(self) -> None:
+        analysis = self.services.analysis
+        chosen = {task: card.name for task, card in analysis.in_use().items()}
+        taxonomy = self.services.session.taxonomy
+        self.model_sheet.show_facts(analysis.facts(), analysis.cards, chosen, taxonomy)
 
     # Playing
 
@@ -559,6 +622,8 @@ class MainWindow(QMainWindow):
         self._tick.stop()
         self.review.stage.stop()
         self.review.transport.stop()
+        if self.annotate is not None:
+            self.annotate.stop()
 
     def _restore(self) -> None:
         saved = QByteArray.fromBase64(self.services.settings.values.geometry.encode())

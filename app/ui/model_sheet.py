@@ -152,7 +152,8 @@ def card_lines(card: ModelCard, taxonomy: Taxonomy) -> list[tuple[str, str]]:
         lines.append((", ".join(f"{k} {_figure(v)}" for k, v in card.figures.items()), "3"))
     if card.limits:
         lines.append((card.limits, "3"))
-    lines.append((f"{card.parameters / 1e6:.1f} million parameters, {card.licence}", "3"))
+    size = f"{card.parameters / 1e6:.1f} million parameters"
+    lines.append((f"{size}, licence {card.licence}" if card.licence else size, "3"))
     return lines
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
+from app.ui.analysis import Analysis
 from app.ui.cases import Cases
 from app.ui.overlay_worker import OverlayWorker
 from app.ui.playback import Playback
@@ -35,6 +36,7 @@ class Services(QObject):
         playback: keeps frame, overlay and stage in step.
         thumbnails: small pictures of moments.
         cases: opening, adding, listing and deleting cases.
+        analysis: models over the open case, on the inference thread.
 
     Signals:
         said: (Message) something to tell the user.
@@ -55,7 +57,8 @@ class Services(QObject):
         )
         self.thumbnails = Thumbnails()
         self.cases = Cases(library, settings, self.session, self.player)
-        for source in (self.session, self.cases):
+        self.analysis = Analysis(library, settings, self.session, self.cases, self.playback)
+        for source in (self.session, self.cases, self.analysis):
             source.said.connect(self.said)
         self._closed = False
 
@@ -65,6 +68,7 @@ class Services(QObject):
             return
         self._closed = True
         self.playback.stop()
+        self.analysis.close()
         self.overlay.close()
         self.player.close()
         self.thumbnails.close()

@@ -87,6 +87,23 @@ def draw_check(painter: QPainter, rect: QRectF, state: QStyle.StateFlag) -> None
     painter.restore()
 
 
+def draw_radio(painter: QPainter, rect: QRectF, state: QStyle.StateFlag) -> None:
+    """A radio button: an accent ring with a point when chosen."""
+    painter.save()
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    on = bool(state & QStyle.StateFlag.State_On)
+    edge = "control_edge" if state & QStyle.StateFlag.State_Enabled else "line_strong"
+    painter.setPen(QPen(theme.color("accent" if on else edge), 1.5))
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    painter.drawEllipse(rect.adjusted(1, 1, -1, -1))
+    if on:
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(theme.color("accent"))
+        inset = rect.width() * 0.3
+        painter.drawEllipse(rect.adjusted(inset, inset, -inset, -inset))
+    painter.restore()
+
+
 class TrocarStyle(QProxyStyle):
     """Fusion with Trocar's focus ring."""
 
@@ -108,6 +125,9 @@ class TrocarStyle(QProxyStyle):
         if element == QStyle.PrimitiveElement.PE_IndicatorCheckBox:
             draw_check(painter, QRectF(option.rect), option.state)
             return
+        if element == QStyle.PrimitiveElement.PE_IndicatorRadioButton:
+            draw_radio(painter, QRectF(option.rect), option.state)
+            return
         super().drawPrimitive(element, option, painter, widget)
 
     def pixelMetric(
@@ -120,6 +140,8 @@ class TrocarStyle(QProxyStyle):
         if metric in (
             QStyle.PixelMetric.PM_IndicatorWidth,
             QStyle.PixelMetric.PM_IndicatorHeight,
+            QStyle.PixelMetric.PM_ExclusiveIndicatorWidth,
+            QStyle.PixelMetric.PM_ExclusiveIndicatorHeight,
         ):
             return theme.px(16)
         return super().pixelMetric(metric, option, widget)

@@ -1,0 +1,273 @@
+"""The analysis of the open case as the window steers it. GUI thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from app.core.case import Case
+from app.core.errors import TrocarError
+from app.core.frame import Frame
+from app.core.taxonomy import UNKNOWN_PROCEDURE
+from app.ui.background import Background
+from app.ui.cases import Cases
+from app.ui.inference_worker import InferenceWorker
+from app.ui.load_case import PHASES, SEGMENTATION
+from app.ui.messages import Message, Tone, from_error
+from app.ui.model_sheet import DEMO_WORDS, DeviceFacts, fit_words
+from app.ui.playback import Playback
+from app.ui.session import Session
+from app.ui.settings import Settings
+from app.ui.words import length
+
+if TYPE_CHECKING:
+    from app.inference import AnalysisResult, DeviceChoice, Progress
+    from app.store import Library
+    from models import ModelCard
+
+TASKS = (SEGMENTATION, PHASES)
+
+
+def pick(cards: Sequence[ModelCard], task: str, wanted: str, procedure: str) -> ModelCard | None:
+    """The model for a task: the one asked for, else one that suits, else any with weights."""
+    able = [c for c in cards if c.task == task and c.weights_path is not None]
+    asked = [c for c in able if c.name == wanted]
+    suits = [c for c in able if procedure == UNKNOWN_PROCEDURE or c.suits(procedure)]
+    return next(iter([*asked, *suits, *able]), None)
+
+
+class Analysis(QObject):
+    """Starts, pauses and stops the analysis, and says how it goes.
+
+    Signals:
+        changed: progress, state, models or device; read the attributes.
+        said: (Message)
+
+    Attributes:
+        running, paused: what the worker does.
+        progress: the newest, None before the first.
+        device: None while nobody asked for it.
+        cards: installed models.
+    """
+
+    changed = Signal()
+    said = Signal(object)
+
+    def __init__(
+        self,
+        library: Library,
+        settings: Settings,
+        session: Session,
+        cases: Cases,
+        playback: Playback,
+    ) -> None:
+        super().__init__()
+        self._library = library
+        self._settings = settings
+        self._session = session
+        self._cases = cases
+        self.worker = InferenceWorker(library)
+        self._io = Background("trocar-cards")
+        self._generation = 0
+        self._case_id = ""
+        self._then: Callable[[], object] | None = None
+        self.running = self.paused = self.stopped = False
+        self.progress: Progress | None = None
+        self.device: DeviceChoice | None = None
+        self.cards: tuple[ModelCard, ...] = ()
+        self.ms_per_frame: dict[str, float] = {}
+        self.worker.progressed.connect(self._progressed)
+        self.worker.completed.connect(self._completed)
+        self.worker.device_known.connect(self._device_known)
+        cases.opened.connect(lambda loaded: self._opened(missing=loaded.missing))
+        session.case_opened.connect(self._case_changed)
+        session.model_changed.connect(playback.refresh_view)
+        playback.unknown.connect(self._look_at)
+        self._playback = playback
+
+    def close(self) -> None:
+        """End the inference thread."""
+        self._io.close()
+        self.worker.close()
+
+    def read_cards(self, done: Callable[[], object] | None = None) -> None:
+        """Read the cards of the installed models."""
+
+        def work() -> tuple[ModelCard, ...]:
+            from app.inference import model_cards
+
+            return model_cards(self._library.folder)
+
+        def show(cards: tuple[ModelCard, ...]) -> None:
+            self.cards = cards
+            self.changed.emit()
+            if done is not None:
+                done()
+
+        self._io.run(work, show, self._failed)
+
+    def in_use(self) -> dict[str, ModelCard]:
+        """Task to the model used for the open case."""
+        case = self._session.case
+        procedure = case.procedure if case else UNKNOWN_PROCEDURE
+        wanted = self._settings.values.models
+        found = ((t, pick(self.cards, t, wanted.get(t, ""), procedure)) for t in TASKS)
+        return {task: card for task, card in found if card is not None}
+
+    def choose(self, task: str, name: str) -> None:
+        """Use another model from now on; the open case is analysed with it."""
+        models = self._settings.values.models
+        if self.in_use().get(task) is not None and self.in_use()[task].name == name:
+            return
+        self._settings.set(models={**models, task: name})
+        self._cases.refresh_predictions()
+        self.start()
+
+    def start(self) -> None:
+        """Analyse the open case with the models in use."""
+        case = self._session.case
+        if case is None:
+            return
+        self.read_cards(lambda: self._start(case))
+
+    def toggle(self) -> None:
+        """Analyse, pause, or go on."""
+        if not self.running:
+            self.start()
+            return
+        self.paused = not self.paused
+        self.worker.set_paused(paused=self.paused)
+        self.changed.emit()
+
+    def stop(self, then: Callable[[], object] | None = None) -> None:
+        """Stop; what was done is kept. ``then`` is called once nothing runs any more."""
+        if not self.running:
+            if then is not None:
+                then()
+            return
+        self._then = then
+        self.stopped = True
+        self.worker.cancel()
+
+    def facts(self) -> DeviceFacts | None:
+        """What the models sheet says about the device."""
+        if self.device is None:
+            return None
+        return DeviceFacts(
+            name=self.device.name,
+            reason=self.device.reason,
+            memory_mb=self.device.memory_mb,
+            ms_per_frame=self.ms_per_frame,
+        )
+
+    def caution(self) -> str:
+        """Where a model in use is a demo, or does not fit the case; "" where all is well."""
+        if self._session.case is None:
+            return ""
+        cards = self.in_use().values()
+        unfit = [w for w in (fit_words(c, self._session.taxonomy) for c in cards) if w]
+        if unfit:
+            return unfit[0]
+        return DEMO_WORDS if any(c.demo for c in cards) else ""
+
+    def words(self) -> tuple[str, float]:
+        """The status line and the share done, ("", 0) when nothing runs."""
+        if not self.running:
+            return "", 0.0
+        p = self.progress
+        if p is None or p.total == 0:
+            return f"Preparing the analysis of {self._case_id}", 0.0
+        share = p.done / p.total
+        if self.paused:
+            return f"Analysis of {self._case_id} paused at {share:.0%}".replace("%", " %"), share
+        rest = f", {length(p.eta_s)} to go" if p.eta_s is not None else ""
+        return f"Analysing {self._case_id}{rest}", share
+
+    def tail_words(self) -> str:
+        """What stands on the part of the ribbon that is not analysed."""
+        if not self.in_use():
+            return "Not analysed: no model is installed"
+        if not self.running:
+            return "Not analysed yet: double-click or Ctrl+R to analyse"
+        if self.paused:
+            return "Not analysed yet: the analysis is paused"
+        p = self.progress
+        if p is None or p.eta_s is None:
+            return "Not analysed yet"
+        return f"Not analysed yet, about {length(p.eta_s)} to go"
+
+    def _opened(self, *, missing: bool) -> None:
+        if missing:
+            return
+        if self._settings.values.analyse_at_once:
+            self.start()
+        else:
+            self.read_cards()
+
+    def _case_changed(self) -> None:
+        case = self._session.case
+        if self.running and (case is None or case.case_id != self._case_id):
+            self.worker.cancel()
+        self.changed.emit()
+
+    def _start(self, case: Case) -> None:
+        current = self._session.case
+        cards = tuple(self.in_use().values())
+        if current is None or current.case_id != case.case_id:
+            return
+        if not cards:
+            self.said.emit(
+                Message(
+                    text="No model is installed, so nothing is analysed; you can draw outlines.",
+                    tone=Tone.WARN,
+                    key="analysis",
+                )
+            )
+            return
+        self._generation = self.worker.analyse(case, cards)
+        self._case_id = case.case_id
+        self.running, self.paused, self.stopped, self.progress = True, False, False, None
+        self.changed.emit()
+
+    def _look_at(self, frame: Frame) -> None:
+        if self.running:
+            self.worker.look_at(frame)
+
+    @Slot(int, object)
+    def _progressed(self, generation: int, progress: Progress) -> None:
+        if generation != self._generation:
+            return
+        self.progress = progress
+        if progress.device is not None:
+            self._device_known(progress.device)
+        self.ms_per_frame.update(progress.model_ms)
+        self._cases.refresh_predictions()
+        self._playback.want_overlay()
+        self.changed.emit()
+
+    @Slot(int, object)
+    def _completed(self, generation: int, outcome: AnalysisResult | TrocarError) -> None:
+        if generation == self._generation:
+            self.running = self.paused = False
+            self._cases.refresh_predictions()
+            self._cases.refresh()
+            if isinstance(outcome, TrocarError):
+                self.said.emit(from_error(outcome, key="analysis"))
+        then, self._then = self._then, None
+        self.changed.emit()
+        if then is not None:
+            then()
+
+    @Slot(object)
+    def _device_known(self, device: DeviceChoice) -> None:
+        if device != self.device:
+            fell_back = self.device is not None and not self.device.is_cpu and device.is_cpu
+            self.device = device
+            self.changed.emit()
+            if fell_back:
+                self.said.emit(Message(text=device.reason, tone=Tone.WARN, key="device"))
+
+    def _failed(self, error: TrocarError) -> None:
+        self.said.emit(from_error(error, key="models"))
