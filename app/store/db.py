@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 
 from app.core.errors import BadInput, EnvironmentProblem, TrocarError
+from app.store import files
 
 BUSY_TIMEOUT_MS = 5000
 _SAFETY = (
@@ -125,14 +126,28 @@ def connect_writer(path: Path, *, synchronous: str = "FULL") -> sqlite3.Connecti
     return conn
 
 
-def connect_reader(path: Path, *, immutable: bool = False) -> sqlite3.Connection:
-    """A connection that can only read. ``immutable``: on media nobody can write.
+def connect_reader(path: Path) -> sqlite3.Connection:
+    """A connection that can only read, also on media that nobody can write.
 
     Raises:
         sqlite3.Error: see ``as_trocar_error``.
         BadInput: the table definitions are damaged.
+        EnvironmentProblem: the file was not closed and lies on read-only media.
     """
-    options = "mode=ro&immutable=1" if immutable else "mode=ro"
+    try:
+        return _connect_reader(path, "mode=ro")
+    except sqlite3.OperationalError:
+        if not path.is_file() or not files.is_read_only(path.parent):
+            raise
+    if files.size(path.with_name(path.name + "-wal")):
+        raise EnvironmentProblem(
+            f"The library in {path.parent} was not closed and lies on read-only media; copy the "
+            "whole folder to a disk and open it there."
+        )
+    return _connect_reader(path, "mode=ro&immutable=1")
+
+
+def _connect_reader(path: Path, options: str) -> sqlite3.Connection:
     conn = sqlite3.connect(
         f"{path.absolute().as_uri()}?{options}",
         uri=True,
@@ -153,9 +168,8 @@ def connect_reader(path: Path, *, immutable: bool = False) -> sqlite3.Connection
 class Readers:
     """One read-only connection per thread, all closed together."""
 
-    def __init__(self, path: Path, *, immutable: bool = False) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._immutable = immutable
         self._local = threading.local()
         self._all: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
@@ -169,7 +183,7 @@ class Readers:
         conn: sqlite3.Connection | None = getattr(self._local, "conn", None)
         if conn is None:
             try:
-                conn = connect_reader(self._path, immutable=self._immutable)
+                conn = connect_reader(self._path)
             except sqlite3.Error as error:
                 raise as_trocar_error(error) from error
             self._local.conn = conn

@@ -21,6 +21,11 @@ NETWORK_FILE_SYSTEMS = frozenset(
 )
 
 
+def size(path: Path) -> int:
+    """Bytes of a file, 0 where there is none."""
+    return path.stat().st_size if path.exists() else 0
+
+
 def sync_folder(folder: Path) -> None:
     """Make renames and new names in ``folder`` durable (a no-op on Windows)."""
     if os.name == "nt":
@@ -116,7 +121,7 @@ def is_read_only(folder: Path) -> bool:
     probe = folder / f".probe-{os.getpid()}.tmp"
     try:
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)
     except OSError:
         return True
     return False

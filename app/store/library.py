@@ -41,13 +41,10 @@ class Library:
         problems: sentences about what was found at opening, such as lost changes.
     """
 
-    def __init__(
-        self, folder: Path, readers: db.Readers, clock: audit.Clock, *, immutable: bool = False
-    ) -> None:
+    def __init__(self, folder: Path, readers: db.Readers, clock: audit.Clock) -> None:
         self.folder = folder
         self.problems: tuple[str, ...] = ()
         self._readers = readers
-        self._immutable = immutable
         self._lock: WriterLock | None = None
         self._writer: Writer | None = None
         self._backups = Backups(folder / DATABASE, folder / "backups", clock)
@@ -83,7 +80,7 @@ class Library:
             EnvironmentProblem: it cannot be read or written here.
         """
         folder = folder.expanduser().absolute()
-        if files.on_network(folder):
+        if files.on_network(folder) or files.on_network(folder.resolve()):
             raise Refused(
                 f"The library in {folder} lies on a network drive, where it could be damaged; "
                 "keep it on a disk of this computer and name that folder with --library."
@@ -101,13 +98,7 @@ class Library:
                 "analysing a video."
             )
         opening.refuse_empty_file(database)
-        immutable = files.is_read_only(folder)
-        if immutable and opening.size(folder / (DATABASE + "-wal")):
-            raise EnvironmentProblem(
-                f"The library in {folder} was not closed and lies on read-only media; copy the "
-                "whole folder to a disk and open it there."
-            )
-        readers = db.Readers(database, immutable=immutable)
+        readers = db.Readers(database)
         try:
             version = opening.identity(readers.get(), database)
             if version < schema.VERSION:
@@ -118,7 +109,7 @@ class Library:
         except BaseException:
             readers.close()
             raise
-        return cls(folder, readers, clock, immutable=immutable)
+        return cls(folder, readers, clock)
 
     @classmethod
     def _open_for_writing(
@@ -285,7 +276,6 @@ class Library:
                     self.folder / "predictions" / f"{case_id}.sqlite",
                     row[0],
                     writable=self.is_writable,
-                    immutable=self._immutable,
                 )
             return self._predictions[case_id]
 

@@ -6,6 +6,7 @@ Beside it lies who holds it, for the sentence that the second one gets.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import socket
 import time
@@ -44,7 +45,7 @@ class WriterLock:
                 "user": audit.user_name(),
                 "since_utc_ms": audit.utc_now_ms(),
             }
-            files.write_json(self._holder, holder)
+            self._holder.write_text(json.dumps(holder), encoding="utf-8")
         except Timeout as error:
             raise Refused(self._sentence()) from error
         except OSError as error:

@@ -8,19 +8,15 @@ from pathlib import Path
 
 from app.core.errors import BadInput, EnvironmentProblem
 from app.store import audit, db, files, schema
+from app.store.backups import Backups
 
 DATABASE = "library.sqlite"
 HEAD = "audit-head.json"
 
 
-def size(path: Path) -> int:
-    """Bytes of a file, 0 where there is none."""
-    return path.stat().st_size if path.exists() else 0
-
-
 def refuse_empty_file(database: Path) -> None:
     """Raise ``BadInput`` for a file of no bytes, which SQLite would take for a new database."""
-    if size(database) == 0:
+    if files.size(database) == 0:
         raise BadInput(
             f"{database.name} in {database.parent} is empty, so it is not a library any more; "
             "restore a backup with “trocar restore”. It was left as it is."
@@ -61,6 +57,7 @@ def prepare(folder: Path, clock: audit.Clock) -> tuple[list[str], bool]:
                     str(pages),
                 )
             if version < schema.VERSION:
+                Backups(database, folder / "backups", clock).make()
                 schema.migrate(conn)
             problems = audit.check_head(conn, folder / HEAD)
             unfinished = conn.execute("SELECT count(*) FROM erasing").fetchone()[0] > 0
@@ -73,7 +70,7 @@ def _make(database: Path, clock: audit.Clock) -> None:
     """A new library comes into being whole, or not at all."""
     temporary = database.with_name(database.name + ".tmp")
     try:
-        with closing(db.connect_writer(temporary)) as conn:
+        with closing(db.connect_writer(temporary, synchronous="OFF")) as conn:
             schema.migrate(conn)
             conn.execute("BEGIN IMMEDIATE")
             head = audit.append(conn, clock, "create library", "library")

@@ -64,7 +64,7 @@ class PredictionStore:
         writable: this process holds the library's lock.
     """
 
-    def __init__(self, path: Path, uid: str, *, writable: bool, immutable: bool = False) -> None:
+    def __init__(self, path: Path, uid: str, *, writable: bool) -> None:
         self._path = path
         self._lock = threading.RLock()
         self._writer: sqlite3.Connection | None = None
@@ -74,14 +74,17 @@ class PredictionStore:
             self._writer = open_for_writing(path, uid)
         self._commits = 0
         self._present = path.exists()
-        self._readers = db.Readers(path, immutable=immutable)
+        self._readers = db.Readers(path)
 
     def close(self) -> None:
         """Close all connections; the log is folded into the file."""
         with self._lock:
             self._readers.close()
             if self._writer is not None:
-                self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                try:
+                    self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                except sqlite3.Error as error:
+                    log.info("the log of predictions was not folded into its file: %s", error)
                 self._writer.close()
                 self._writer = None
 

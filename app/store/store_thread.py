@@ -26,7 +26,7 @@ from app.store.files import Ballast
 
 log = logging.getLogger(__name__)
 
-GROUP_MS = 50
+GROUP_REQUESTS = 64  # together well under 50 ms of work
 CHECKPOINT_EVERY = 64
 IDLE_S = 5.0
 HEAD_S = 0.2
@@ -179,8 +179,7 @@ class StoreThread:
             return True
         group: list[_Request] = []
         ends = self._take(first, group)
-        deadline = time.monotonic() + GROUP_MS / 2000
-        while not ends and time.monotonic() < deadline:
+        while not ends and len(group) < GROUP_REQUESTS:
             try:
                 ends = self._take(self._queue.get_nowait(), group)
             except queue.Empty:
@@ -266,8 +265,7 @@ class StoreThread:
                 request.future.set_result(request.outcome.value)
         for request in group:
             if request.outcome is not None and request.outcome.saved is not None:
-                for callback in self._saved:
-                    callback(request.outcome.saved)
+                _call(self._saved, request.outcome.saved)
 
     def _follow_up(
         self,
@@ -279,7 +277,7 @@ class StoreThread:
             then(conn)
         except sqlite3.Error as error:
             request.error, request.outcome = db.as_trocar_error(error), None
-        except (TrocarError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - it fails alone; its caller is told
             request.error, request.outcome = error, None
 
     def _afterwards(self, conn: sqlite3.Connection) -> None:
@@ -310,5 +308,13 @@ class StoreThread:
             self._ballast.reserve()
 
     def _tell_problem(self, problem: TrocarError | None) -> None:
-        for callback in self._problem:
-            callback(problem)
+        _call(self._problem, problem)
+
+
+def _call(callbacks: list[Callable[[T], None]], value: T) -> None:
+    """A listener that fails must not stop the store thread."""
+    for callback in callbacks:
+        try:
+            callback(value)
+        except Exception:
+            log.exception("a listener of the store failed")

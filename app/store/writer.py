@@ -9,6 +9,7 @@ from pathlib import Path
 
 from app.core.case import Asset, Case, CaseState
 from app.core.correction import Correction
+from app.core.errors import EnvironmentProblem
 from app.store import audit, cases, corrections
 from app.store.corrections import Saved
 from app.store.files import Ballast
@@ -138,5 +139,10 @@ class Writer(StoreThread):
     def _erase_rest(self, conn: sqlite3.Connection, case_id: str, uid: str) -> None:
         self._erase_files(case_id, uid)
         conn.execute("VACUUM")
+        (busy, *_) = conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise EnvironmentProblem(
+                f"Case {case_id} is deleted, but another program is still reading the library; "
+                "its last traces go when the library is opened next."
+            )
         conn.execute("DELETE FROM erasing WHERE uid = ?", (uid,))
-        self.checkpoint(conn, "TRUNCATE")

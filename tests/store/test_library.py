@@ -236,8 +236,9 @@ def test_a_library_on_read_only_media(own_library: Path, tmp_path: Path) -> None
         subprocess.run(["umount", str(disc)], check=True)
 
 
-def test_a_library_that_was_not_closed_on_read_only_media_says_so(
-    own_library: Path, tmp_path: Path
+@pytest.mark.parametrize("index", ["with its index", "without its index"])
+def test_a_library_that_was_not_closed_on_read_only_media_is_read_whole_or_not_at_all(
+    own_library: Path, tmp_path: Path, index: str
 ) -> None:
     disc = tmp_path / "disc"
     disc.mkdir()
@@ -246,9 +247,15 @@ def test_a_library_that_was_not_closed_on_read_only_media_says_so(
         _mount(disc, "-t", "tmpfs", "-o", "size=8m", "tmpfs")
         shutil.copytree(own_library, disc / "library")
     try:
+        if index == "without its index":
+            (disc / "library" / "library.sqlite-shm").unlink()
         _mount(disc, "-o", "remount,ro")
-        with pytest.raises(EnvironmentProblem, match="was not closed"):
-            Library.open(disc / "library", "read")
+        if index == "without its index":
+            with pytest.raises(EnvironmentProblem, match="was not closed"):
+                Library.open(disc / "library", "read")
+        else:
+            with Library.open(disc / "library", "read") as library:
+                assert [c.title for c in library.cases()] == ["Case"]
     finally:
         subprocess.run(["umount", str(disc)], check=True)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import sqlite3
 import subprocess
 import threading
@@ -18,6 +17,8 @@ from app.store import Library, Saved
 from app.store.store_thread import Outcome
 from tests.helpers.human_work import annotation, asset, change, correction, draw
 from tests.store.conftest import open_small
+
+resource = pytest.importorskip("resource", reason="file size limits are of Unix")
 
 
 def test_requests_are_served_in_order_and_announced_after_the_commit(
