@@ -193,7 +193,10 @@ class Player:
     def _run(self) -> None:
         try:
             while not self._closing:
-                self._turn()
+                try:
+                    self._turn()
+                except TrocarError as error:
+                    self._fail(error)
         finally:
             if self._source is not None:
                 self._source.close()
@@ -223,6 +226,13 @@ class Player:
         else:
             self._clock.stop()
             self._wait(None)
+
+    def _fail(self, error: TrocarError) -> None:
+        """Stop where it is: the file was taken away, or a picture of it may not be shown."""
+        with self._changed:
+            self._state = replace(self._state, playing=False)
+        self._settled = True
+        self._on_error(error)
 
     def _announce(self) -> None:
         state = self.state

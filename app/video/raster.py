@@ -41,9 +41,8 @@ class Rasteriser:
 def _pixels(frame: av.VideoFrame) -> NDArray[np.uint8]:
     plane = frame.planes[0]
     rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
-    return np.ascontiguousarray(
-        rows[: frame.height, : frame.width * 3].reshape(frame.height, frame.width, 3)
-    )
+    # A copy: the scaler hands through what is RGB already, and that picture may be cached.
+    return rows[: frame.height, : frame.width * 3].reshape(frame.height, -1, 3).copy()
 
 
 def deinterlaced(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -12,6 +12,7 @@ from typing import Self
 
 import av
 import numpy as np
+from av.container import InputContainer
 
 from app.core.errors import BadInput
 from app.core.frame import Frame, pts_to_ms
@@ -121,15 +122,17 @@ class VideoSource:
         self._threads = threads
         self._rasteriser = Rasteriser()
         self._undecodable: set[int] = set()
-        self._container = open_container(path)
+        container = open_container(path)
+        self._container: InputContainer | None = container
+        self._seeks_by_dts = container.format.name in _SEEK_BY_DTS
         try:
-            self._stream = video_stream(self._container, path)
-            self.index = index or build_index(self._container, self._stream, path, cancelled)
+            self._stream = video_stream(container, path)
+            self.index = index or build_index(container, self._stream, path, cancelled)
             self._index_of = {int(label): i for i, label in enumerate(self.index.label)}
             self._reopen()
             self.info = self._describe()
         except BaseException:
-            self._container.close()
+            self.close()
             raise
 
     def __enter__(self) -> Self:
@@ -146,8 +149,13 @@ class VideoSource:
     def close(self) -> None:
         """Release the file and the cached frames."""
         self.cache.clear()
-        self._packets = iter(())
-        self._container.close()
+        self._release()
+
+    def _release(self) -> None:
+        self._packets: Iterator[av.Packet] = iter(())
+        if self._container is not None:
+            self._container.close()
+            self._container = None
 
     def __len__(self) -> int:
         return len(self.index)
@@ -197,8 +205,12 @@ class VideoSource:
         """
         index = self._checked(index)
         picture = self._picture(index, cancelled)
+        try:
+            rgb = self._rasteriser.rgb(picture)
+        except av.FFmpegError as error:
+            raise UndecodableFrame(index, self.path.name) from error
         return Frame(
-            rgb=self._rasteriser.rgb(picture),
+            rgb=rgb,
             pts=self.pts(index),
             index=index,
             time_ms=self.time_ms(index),
@@ -308,13 +320,12 @@ class VideoSource:
         """Stand on a keyframe packet from which ``index`` decodes."""
         keys = self.index.keys
         position = int(np.searchsorted(keys, index, side="right")) - 1 - keyframes_back
-        by_dts = self._container.format.name in _SEEK_BY_DTS
         back = 1
         while position >= 0:
             key = int(keys[position])
             label = int(self.index.label[key])
             times = [label, int(self.index.dts[key])]
-            for time in reversed(times) if by_dts else times:
+            for time in reversed(times) if self._seeks_by_dts else times:
                 if self._land(time, latest_pts=label):
                     return
             position -= back
@@ -324,6 +335,8 @@ class VideoSource:
     def _land(self, timestamp: int, latest_pts: int) -> bool:
         """Seek and read up to a keyframe; False where it lies after ``latest_pts``."""
         self._position = -1
+        if self._container is None:
+            return False
         try:
             self._container.seek(timestamp, stream=self._stream, backward=True)
         except av.FFmpegError:
@@ -344,8 +357,7 @@ class VideoSource:
 
     def _reopen(self) -> None:
         """Stand at the very start, with a decoder that carries nothing over."""
-        self._packets: Iterator[av.Packet] = iter(())
-        self._container.close()
+        self._release()
         self._container = open_container(self.path)
         self._stream = video_stream(self._container, self.path)
         prepare_decoder(self._stream, self._threads)

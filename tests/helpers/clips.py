@@ -11,6 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -198,4 +199,20 @@ def damaged_clip(path: Path, numbers: Sequence[int], frames: int = 40) -> Path:
                     kept.stream, kept.pts, kept.dts = stream, packet.pts, packet.dts
                     kept.time_base = packet.time_base
                 container.mux(kept)
+    return path
+
+
+def motion_jpeg(path: Path, sizes: list[tuple[int, int]]) -> Path:
+    """A motion-JPEG AVI whose pictures have these sizes, whatever its header says."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=25)
+        stream.width, stream.height = sizes[0]
+        stream.pix_fmt = "yuvj420p"
+        container.start_encoding()
+        for number, (width_px, height_px) in enumerate(sizes):
+            flat = np.full((height_px, width_px, 3), 90, np.uint8)
+            packet = av.Packet(cv2.imencode(".jpg", flat)[1].tobytes())
+            packet.stream, packet.pts, packet.dts = stream, number, number
+            packet.is_keyframe = True
+            container.mux(packet)
     return path

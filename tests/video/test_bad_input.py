@@ -20,7 +20,7 @@ from app.video import OpenCancelled, open_video, probe, quick_hash
 from app.video import first_look as door
 from app.video.container import MAX_PIXELS
 from app.video.first_look import first_look
-from tests.helpers.clips import RECIPES, make_clip
+from tests.helpers.clips import RECIPES, make_clip, motion_jpeg
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -121,21 +121,6 @@ def test_codec_that_is_not_supported(tmp_path: Path) -> None:
         path, RECIPES["mjpeg-avi"].__class__(suffix=".avi", codec="huffyuv", pix_fmt="yuv422p")
     )
     assert "codec is not supported (huffyuv)" in refused(path)
-
-
-def motion_jpeg(path: Path, sizes: list[tuple[int, int]]) -> Path:
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("mjpeg", rate=25)
-        stream.width, stream.height = sizes[0]
-        stream.pix_fmt = "yuvj420p"
-        container.start_encoding()
-        for number, (width_px, height_px) in enumerate(sizes):
-            flat = np.full((height_px, width_px, 3), 90, np.uint8)
-            packet = av.Packet(cv2.imencode(".jpg", flat)[1].tobytes())
-            packet.stream, packet.pts, packet.dts = stream, number, number
-            packet.is_keyframe = True
-            container.mux(packet)
-    return path
 
 
 def test_too_large_pictures_are_refused_before_decoding(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from app.core.errors import BadInput, TrocarError
 from app.core.frame import Frame
 from app.video import Player, PlayerState, ShownFrame, UndecodableFrame, VideoSource
 from app.video.clock import PlaybackClock, bounded_speed
-from tests.helpers.clips import damaged_clip, number_of
+from tests.helpers.clips import damaged_clip, motion_jpeg, number_of
 
 PATIENCE_S = 30.0
 
@@ -327,6 +327,38 @@ def test_a_bad_file_is_an_error_and_the_next_one_opens(
     assert state.info.container == "mpegts"
     assert (state.shown, state.index) == (1, 0)
     assert state.path == clip("h264-ts")
+
+
+def test_a_file_that_is_taken_away(
+    screen: Callable[..., Screen], clip: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "stick.ts"
+    path.write_bytes(clip("h264-ts").read_bytes())
+    one = screen(cache_bytes=1)
+    one.open(path)
+    with path.open("wb"):
+        pass
+    one.player.seek_index(40)
+    one.until(lambda: one.errors)
+    assert "stick.ts" in one.errors[0].user_message
+    one.player.play()
+    one.until(lambda: len(one.errors) > 1 and not one.states[-1].playing)
+    one.open(clip("h264-mp4"))
+    assert number_of(one.shown[-1].frame.rgb) == 0
+
+
+def test_a_picture_that_may_not_be_shown_stops_play(
+    screen: Callable[..., Screen], tmp_path: Path
+) -> None:
+    sizes = [(64, 48)] * 5 + [(8448, 64)] + [(64, 48)] * 5
+    one = screen()
+    one.open(motion_jpeg(tmp_path / "jump.avi", sizes))
+    one.player.play()
+    one.until(lambda: one.errors)
+    assert "too large" in one.errors[0].user_message
+    one.until(lambda: not one.states[-1].playing)
+    one.player.seek_index(8)
+    one.until(lambda: one.shown[-1].index == 8 and one.shown[-1].exact)
 
 
 def test_close_during_anything(clip: Any) -> None:
