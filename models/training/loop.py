@@ -40,7 +40,7 @@ class Progress:
         loss: mean loss since the last report.
         parts: mean of its named parts.
         learning_rate: of the weights.
-        seconds: since this process started the run.
+        seconds: of the run, earlier processes included.
         metrics: of the last evaluation; empty before the first.
     """
 
@@ -61,7 +61,7 @@ class TrainResult:
         network: the averaged weights in eval mode; the best ones by evaluation where the
             run had one.
         steps: batches done, those before a resume included.
-        seconds: of this process.
+        seconds: of the run, earlier processes included.
         ended: "done", "out of time", "cancelled" or "diverged".
         best: metrics of the returned weights; empty without evaluation.
     """
@@ -99,8 +99,14 @@ class Trainer:
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
         self.step = self.updates = 0
         self.started_s = time.monotonic()
+        self.earlier_s = 0.0
         self.best: dict[str, float] = {}
         self.best_network: nn.Module | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Time the run has taken, earlier processes included up to their last checkpoint."""
+        return self.earlier_s + time.monotonic() - self.started_s
 
     @property
     def result_network(self) -> nn.Module:
@@ -161,14 +167,14 @@ class Trainer:
         return TrainResult(
             network=(self.best_network or self.result_network).eval(),
             steps=self.step,
-            seconds=time.monotonic() - self.started_s,
+            seconds=self.seconds,
             ended=ended,
             best=self.best,
         )
 
     def _progress(self) -> float:
         limit = self.config.max_seconds
-        spent = 0.0 if limit is None else (time.monotonic() - self.started_s) / limit
+        spent = 0.0 if limit is None else self.seconds / limit
         return max(self.step / self.config.steps, spent)
 
     def _learn(self, inputs: Tensor, targets: Any, loss_of: Loss) -> dict[str, float] | None:
@@ -247,7 +253,7 @@ class Trainer:
             loss=mean.pop("loss"),
             parts=mean,
             learning_rate=self.optimiser.param_groups[0]["lr"],
-            seconds=time.monotonic() - self.started_s,
+            seconds=self.seconds,
             metrics=metrics,
         )
 
@@ -264,7 +270,12 @@ class Trainer:
                 if value is not None:
                     tensors[f"optimiser.{index}.{key}"] = torch.as_tensor(value)
         tensors["random"] = torch.get_rng_state()
-        about = {"step": self.step, "updates": self.updates, "best": self.best}
+        about = {
+            "step": self.step,
+            "updates": self.updates,
+            "seconds": self.seconds,
+            "best": self.best,
+        }
         write_tensors(self.run_folder / "last.safetensors", tensors, {"run": json.dumps(about)})
 
     def resume(self) -> bool:
@@ -298,6 +309,7 @@ class Trainer:
                 f"{path.name} belongs to another run; start again in an empty folder."
             ) from error
         self.step, self.updates, self.best = about["step"], about["updates"], about["best"]
+        self.earlier_s = about.get("seconds", 0.0)
         torch.set_rng_state(tensors["random"])
         return True
 

@@ -186,10 +186,16 @@ def test_frozen_norms_keep_their_statistics() -> None:
     assert not torch.equal(trained[1].running_mean, torch.zeros(8))
 
 
-def test_time_ends_a_run() -> None:
-    result = Trainer(network(), replace(CONFIG, steps=10**9, max_seconds=0.5)).run(batches, loss_of)
+def test_time_ends_a_run_and_is_counted_across_a_resume(tmp_path: Path) -> None:
+    config = replace(CONFIG, steps=10**9, max_seconds=0.5)
+    result = Trainer(network(), config, tmp_path).run(batches, loss_of)
     assert result.ended == "out of time"
     assert result.steps > 0
+    again = Trainer(network(), config, tmp_path)
+    assert again.resume()
+    assert again.seconds >= 0.5
+    late = again.run(batches, loss_of)
+    assert (late.ended, late.steps) == ("out of time", result.steps)
 
 
 def test_bf16_trains_where_it_is_native() -> None:
