@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from app.store import Library
+    from models.training import Progress as TrainingProgress
 
 LibraryOption = Annotated[
     Path | None,
@@ -40,7 +42,7 @@ def library_folder(given: Path | None) -> Path:
 
 def open_library(given: Path | None, mode: Literal["write", "read"]) -> Library:
     """Open the library for one command; use it as a context manager."""
-    from app.store import Library  # noqa: PLC0415
+    from app.store import Library
 
     return Library.open(library_folder(given), mode=mode)
 
@@ -64,8 +66,8 @@ def _plain(value: object) -> Any:
 @contextmanager
 def progress(description: str, *, quiet: bool) -> Iterator[Progress]:
     """A progress bar on stderr; silent with ``--json``."""
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import (  # noqa: PLC0415
+    from rich.console import Console
+    from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
         Progress,
@@ -84,3 +86,16 @@ def progress(description: str, *, quiet: bool) -> Iterator[Progress]:
     with bar:
         bar.add_task(description, total=None)
         yield bar
+
+
+def training_report(bar: Progress, *, lines: bool) -> Callable[[TrainingProgress], None]:
+    """What a training loop calls: moves the bar, or prints a JSON line for the window to read."""
+
+    def report(now: TrainingProgress) -> None:
+        if lines:
+            sys.stdout.write(json.dumps(asdict(now)) + "\n")
+            sys.stdout.flush()
+        else:
+            bar.update(bar.task_ids[0], completed=now.step, total=now.steps)
+
+    return report

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from app.cli.common import JsonOption, LibraryOption, emit, open_library, progress
-from app.core.errors import BadInput
-
-if TYPE_CHECKING:
-    from models.training import Progress
+from app.cli.common import (
+    JsonOption,
+    LibraryOption,
+    emit,
+    open_library,
+    progress,
+    training_report,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -41,23 +40,12 @@ def finetune(
 
     The new model is there to choose in the window. It is measured on held-out frames.
     """
+    from app.inference.cards import find_model, model_errors
     from app.learning.finetune import finetune as run
-    from models import ModelError, find_card
 
-    with (
-        open_library(library, "read") as lib,
-        progress(f"Teaching {name}", quiet=as_json or lines) as bar,
-    ):
-
-        def report(now: Progress) -> None:
-            if lines:
-                sys.stdout.write(json.dumps(asdict(now)) + "\n")
-                sys.stdout.flush()
-            else:
-                bar.update(bar.task_ids[0], completed=now.step, total=now.steps)
-
-        try:
-            card = find_card(base, lib.folder / "models")
+    with open_library(library, "read") as lib, model_errors():
+        card = find_model(base, lib.folder)
+        with progress(f"Teaching {name}", quiet=as_json or lines) as bar:
             made = run(
                 lib,
                 cases,
@@ -66,15 +54,13 @@ def finetune(
                 lib.folder / "runs" / name,
                 held_out_every=held_out_every,
                 steps=steps,
-                on_progress=report,
+                on_progress=training_report(bar, lines=lines),
             )
-        except ModelError as error:
-            raise BadInput(str(error)) from error
     if made is None:
         raise typer.Abort
     result = {
         "model": made.card.name,
-        "card": str(Path(lib.folder) / "models" / made.card.name / "card.toml"),
+        "card": str(lib.folder / "models" / made.card.name / "card.toml"),
         "epochs": made.steps,
         "best": {k: round(100 * v, 2) for k, v in made.best.items()},
         "base": {k: round(100 * v, 2) for k, v in made.base.items()},

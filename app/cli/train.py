@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from app.cli.common import JsonOption, emit, progress
+from app.cli.common import JsonOption, emit, progress, training_report
 
 
 def register(app: typer.Typer) -> None:
@@ -43,15 +40,7 @@ def train(
         plan.train["max_seconds"] = seconds
     pictures = list(labelme.read_folder(data)) if data else []
     with progress(f"Training {plan.title}", quiet=as_json or lines) as bar:
-
-        def report(now: object) -> None:
-            if lines:
-                sys.stdout.write(json.dumps(asdict(now)) + "\n")  # type: ignore[call-overload]
-                sys.stdout.flush()
-            else:
-                bar.update(bar.task_ids[0], completed=now.step, total=now.steps)  # type: ignore[attr-defined]
-
-        end = runs.train(plan, pictures, out, on_progress=report)
+        end = runs.train(plan, pictures, out, on_progress=training_report(bar, lines=lines))
     command = f"trocar train {Path(recipe).stem} --out {out.name}"
     card = publish.publish(out, publish.card_of(plan, end, command=command, figures=end.best), out)
     result = {

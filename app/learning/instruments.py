@@ -104,6 +104,8 @@ def batches_from(
             num_workers=workers,
             prefetch_factor=6 if workers else None,
             worker_init_fn=_single_thread,
+            # A fork would copy torch's and OpenCV's locks as they happen to stand.
+            multiprocessing_context="spawn" if workers else None,
         )
         return iter(loader)
 

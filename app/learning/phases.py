@@ -225,6 +225,8 @@ def train_phases(
             num_workers=1,
             prefetch_factor=4,
             worker_init_fn=_single_thread,
+            # A fork would copy torch's and OpenCV's locks as they happen to stand.
+            multiprocessing_context="spawn",
         )
         return iter(loader)
 

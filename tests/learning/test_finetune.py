@@ -1,0 +1,115 @@
+"""From corrections to a new model: the frozen set, the run, the comparison, the card."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import models
+from app.cli.main import run
+from app.core.errors import BadInput
+from app.learning import sets
+from app.store import Library
+from models import ModelCard
+from models.card import ModelClass
+from tests.helpers.phantom_case import make_case, phantom_clip
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return phantom_clip(tmp_path_factory.mktemp("clip"))
+
+
+@pytest.fixture
+def taught(own_library: Path, clip: Path) -> str:
+    """A library with one corrected case; returns the case's number."""
+    with Library.open(own_library, ballast_bytes=4096) as library:
+        return make_case(library, clip).case_id
+
+
+@pytest.fixture
+def base(own_library: Path) -> ModelCard:
+    """A tiny untrained LMSF-A installed in the library."""
+    torch.manual_seed(3)
+    options = {"num_classes": 1, "width": 0.125, "depth": 0.1}
+    card = ModelCard(
+        name="base",
+        title="Base",
+        system="lmsf_a",
+        options=options,
+        task="instance-segmentation",
+        classes=(ModelClass(key="instrument", name="Instrument"),),
+        input_size_px=(160, 96),
+        thresholds={"score": 0.2},
+        demo=True,
+    )
+    network = models.create_model("lmsf_a", **options)
+    return models.save_model(network, card, own_library / "models")
+
+
+def test_a_frozen_set_is_what_the_human_left(own_library: Path, taught: str) -> None:
+    with Library.open(own_library, "read") as library:
+        frozen = sets.freeze(library, [taught], own_library / "set", held_out_every=2)
+        asset = library.case(taught).assets[0]
+        human = library.annotations(asset.asset_id)
+    assert len(frozen.learn) == len(frozen.held_out) == 4
+    everything = [i for p in (*frozen.learn, *frozen.held_out) for i in p.instances]
+    assert {i.mask for i in everything} == {a.mask for a in human}
+    again = sets.read(own_library / "set")
+    assert again.sha256 == frozen.sha256
+    assert np.array_equal(again.learn[0].rgb, frozen.learn[0].rgb)
+
+
+def test_a_changed_set_is_refused(own_library: Path, taught: str) -> None:
+    folder = own_library / "set"
+    with Library.open(own_library, "read") as library:
+        sets.freeze(library, [taught], folder)
+    picture = next((folder / "frames").glob("*.png"))
+    picture.write_bytes(picture.read_bytes() + b"x")
+    with pytest.raises(BadInput, match="was changed"):
+        sets.read(folder)
+
+
+def test_nothing_corrected_is_said(own_library: Path, clip: Path) -> None:
+    from app.video import describe_asset
+
+    with Library.open(own_library, ballast_bytes=4096) as library:
+        asset = describe_asset(clip, "rec-9")
+        case = library.writer.create_case("Plain", "unknown", (asset,)).result()
+        with pytest.raises(BadInput, match="Nothing was corrected"):
+            sets.freeze(library, [case.case_id], own_library / "set")
+
+
+def test_the_command_makes_a_model_to_choose(
+    own_library: Path, taught: str, base: ModelCard, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["finetune", "--from", taught, "--base", "base", "--name", "mine", "--steps", "3"]
+    assert run([*arguments, "--held-out-every", "2", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["model"] == "mine"
+    assert (said["learnt"], said["held_out"]) == (4, 4)
+    assert {"map50", "iou"} <= set(said["best"]) | {"map50"}
+    card = models.find_card("mine", own_library / "models")
+    assert card.parent == "base"
+    assert card.trained.seconds > 0
+    assert any(k.startswith("base_held_out_") for k in card.figures)
+    learnt, start = models.load_model(card), models.load_model(base)
+    moved = [
+        not torch.equal(a, b)
+        for a, b in zip(learnt.parameters(), start.parameters(), strict=True)
+        if a.requires_grad
+    ]
+    assert any(moved)
+    assert run([*arguments, "--json"]) == 1
+    assert "There is a model mine already" in capsys.readouterr().err
+
+
+def test_an_unknown_base_is_one_sentence(
+    own_library: Path, taught: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["finetune", "--from", taught, "--base", "nothing", "--name", "x"]) == 1
+    assert capsys.readouterr().err.count("\n") == 1

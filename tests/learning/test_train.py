@@ -1,0 +1,109 @@
+"""`trocar train`: a recipe becomes a model folder that loads; a finished run stays as it is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import models
+from app.cli.main import run
+from app.core.errors import BadInput
+from app.learning.recipes import list_recipes, read_recipe
+
+TINY = """
+name = "tiny"
+title = "Tiny"
+system = "lmsf_a"
+task = "instance-segmentation"
+classes = ["instrument"]
+procedures = ["cholecystectomy"]
+input_size_px = [96, 64]
+batch = 2
+[options]
+num_classes = 1
+width = 0.125
+depth = 0.1
+[train]
+steps = 3
+warmup_steps = 1
+report_every = 1
+average_tau = 1
+[data]
+seed = 4
+workers = 0
+"""
+
+TINY_PHASES = """
+name = "tiny-phases"
+title = "Tiny phases"
+system = "endomamba"
+task = "phase-recognition"
+classes = ["preparation", "calot_triangle_dissection", "clipping_cutting",
+  "gallbladder_dissection", "gallbladder_packaging", "cleaning_coagulation",
+  "gallbladder_retraction"]
+procedures = ["cholecystectomy"]
+input_size_px = [32, 32]
+batch = 2
+[options]
+width = 16
+depth = 2
+image_size = 32
+patch_size = 16
+num_classes = 7
+temporal_position = "frozen"
+[train]
+steps = 3
+warmup_steps = 1
+report_every = 1
+average_tau = 1
+precision = "fp32"
+[data]
+seed = 4
+operations = 1
+chunk = 4
+[card]
+frames_per_second = 1.0
+mean_rgb = [0.485, 0.456, 0.406]
+std_rgb = [0.229, 0.224, 0.225]
+"""
+
+
+def test_shipped_recipes_are_whole() -> None:
+    names = list_recipes()
+    assert {"lmsf-a-demo", "endomamba-demo"} <= set(names)
+    for name in names:
+        recipe = read_recipe(name)
+        network = models.create_model(recipe.system, **recipe.options)
+        assert sum(p.numel() for p in network.parameters()) > 10_000
+
+
+def test_no_such_recipe() -> None:
+    with pytest.raises(BadInput, match="There is no recipe nothing"):
+        read_recipe("nothing")
+
+
+def test_instruments(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text(TINY)
+    out = tmp_path / "run"
+    assert run(["train", str(recipe), "--out", str(out), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["model"], said["epochs"]) == ("tiny", 3)
+    card = models.read_card(out / "tiny")
+    assert card.class_keys == ("instrument",)
+    models.load_model(card)
+    stamp = (out / "result.safetensors").stat().st_mtime_ns
+    assert run(["train", str(recipe), "--out", str(out), "--json"]) == 0
+    assert (out / "result.safetensors").stat().st_mtime_ns == stamp
+
+
+@pytest.mark.long
+def test_phases(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = tmp_path / "tiny-phases.toml"
+    recipe.write_text(TINY_PHASES)
+    assert run(["train", str(recipe), "--out", str(tmp_path / "run"), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["epochs"] == 3
+    models.load_model(models.read_card(tmp_path / "run" / "tiny-phases"))
