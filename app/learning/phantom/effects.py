@@ -16,17 +16,16 @@ def grade(frame: np.ndarray, rng: np.random.Generator, amount: float = 1.0) -> n
     gains = 1 + amount * rng.uniform(-0.09, 0.09, 3).astype(np.float32)
     light = np.float32(np.exp(amount * rng.uniform(-0.22, 0.2)))
     gamma = float(np.exp(amount * rng.uniform(-0.22, 0.22)))
-    saturation = np.float32(1 + amount * rng.uniform(-0.25, 0.22))
+    saturation = 1 + amount * rng.uniform(-0.25, 0.22)
     return apply_grade(frame, gains * light, gamma, saturation)
 
 
-def apply_grade(frame, gains, gamma: float, saturation) -> np.ndarray:
-    grey = frame.mean(axis=2, keepdims=True)
-    out = np.clip((grey + (frame - grey) * saturation) * np.float32(gains), 0, 1)
-    return cv2.LUT(
-        np.round(out * 255).astype(np.uint8),
-        (np.linspace(0, 1, 256) ** gamma).astype(np.float32),
-    )
+def apply_grade(frame, gains, gamma: float, saturation: float) -> np.ndarray:
+    """Channel gains, gamma and saturation as given."""
+    mix = np.full((3, 3), (1 - saturation) / 3) + np.eye(3) * saturation
+    out = cv2.transform(frame, np.asarray(gains, float)[:, None] * mix)
+    curve = (np.linspace(0, 1, 256) ** gamma).astype(np.float32)
+    return cv2.LUT(to_bytes(np.maximum(out, 0)), curve)
 
 
 @functools.lru_cache(maxsize=64)
@@ -199,8 +198,8 @@ def grain_on(frame: np.ndarray, rng: np.random.Generator, sigma: float) -> None:
 
 
 def to_bytes(frame: np.ndarray) -> np.ndarray:
-    """Round to uint8 RGB."""
-    return np.clip(frame * 255 + 0.5, 0, 255).astype(np.uint8)
+    """Round to uint8 RGB; noise below black is folded up."""
+    return cv2.convertScaleAbs(frame, alpha=255)
 
 
 def compress(rgb: np.ndarray, quality: int) -> np.ndarray:

@@ -136,7 +136,7 @@ class PhantomVideo:
         frame = effects.motion_blur(frame, *((matrix - before) @ centre))
         if self._case.blur > 0.25:
             frame = cv2.GaussianBlur(frame, (0, 0), self._case.blur)
-        frame = effects.apply_grade(np.clip(frame, 0, 1), *self._case.grade)
+        frame = effects.apply_grade(frame, *self._case.grade)
         inside = self._case.round_view > 127
         frame *= (self._case.round_view * np.float32(1 / 255))[..., None]
         return frame, actors, [mask & inside for mask in masks]
