@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +15,35 @@ from app.video.first_look import first_look
 from app.video.index import PacketIndex
 from app.video.source import CACHE_BYTES, VideoInfo, VideoSource
 
-_looked_at: set[str] = set()
+_KEPT_INDICES = 16
+
+
+class _KnownFiles:
+    """Files that this process has looked at, with the packet index of the newest of them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._files: OrderedDict[tuple[str, int], PacketIndex | None] = OrderedDict()
+
+    def __contains__(self, key: tuple[str, int]) -> bool:
+        with self._lock:
+            return key in self._files
+
+    def index(self, key: tuple[str, int]) -> PacketIndex | None:
+        """The kept packet index, or None."""
+        with self._lock:
+            return self._files.get(key)
+
+    def keep(self, key: tuple[str, int], index: PacketIndex | None) -> None:
+        """A file was looked at, or indexed."""
+        with self._lock:
+            self._files[key] = index
+            self._files.move_to_end(key)
+            for old in list(self._files)[:-_KEPT_INDICES]:
+                self._files[old] = None
+
+
+_known = _KnownFiles()
 
 
 def open_video(
@@ -26,14 +56,15 @@ def open_video(
 ) -> VideoSource:
     """Open a video for exact frames; use it as a context manager from one thread at a time.
 
-    A file that this process has not seen is first looked at in a child process.
+    A file that this process has not seen is first looked at in a child process; one that it has
+    seen is not read through again.
 
     Args:
         path: the file.
         trusted: skip the first look: Trocar wrote the file itself.
         index: the kept packet index of this very file, which saves reading it through.
         cache_bytes: room for decoded frames.
-        cancelled: asked while the index is built.
+        cancelled: asked while the file is looked at and indexed.
 
     Raises:
         BadInput: missing, empty, truncated, encrypted, not a video, not supported, too large.
@@ -41,12 +72,16 @@ def open_video(
         OpenCancelled: ``cancelled()`` answered true.
     """
     path = Path(path)
-    if not trusted:
-        fingerprint = quick_hash(path)
-        if fingerprint not in _looked_at:
-            first_look(path, cancelled)
-            _looked_at.add(fingerprint)
-    return VideoSource(path, index=index, cache_bytes=cache_bytes, cancelled=cancelled)
+    if trusted:
+        return VideoSource(path, index=index, cache_bytes=cache_bytes, cancelled=cancelled)
+    key = (quick_hash(path), path.stat().st_mtime_ns)
+    if key not in _known:
+        first_look(path, cancelled)
+        _known.keep(key, None)
+    index = index or _known.index(key)
+    source = VideoSource(path, index=index, cache_bytes=cache_bytes, cancelled=cancelled)
+    _known.keep(key, source.index)
+    return source
 
 
 def probe(path: Path | str) -> VideoInfo:

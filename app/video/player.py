@@ -154,6 +154,20 @@ class Player:
             self._steps.clear()
             self._changed.notify()
 
+    def seek_ms(self, time_ms: float) -> None:
+        """Go to the frame that is on screen at a moment, exact at any frame rate."""
+        self.seek_index(self.index_at_ms(time_ms))
+
+    def index_at_ms(self, time_ms: float) -> int:
+        """Index of the frame on screen at a moment, clamped; 0 without a file."""
+        source = self._source
+        return 0 if source is None else source.index_at_ms(time_ms)
+
+    def time_ms(self, index: int) -> float:
+        """Milliseconds of a frame from the first one, clamped; 0 without a file."""
+        source = self._source
+        return 0.0 if source is None else source.time_ms(min(max(index, 0), len(source) - 1))
+
     def step(self, frames: int = 1) -> None:
         """Pause and move by ``frames``; every step is shown."""
         with self._changed:

@@ -258,6 +258,19 @@ def test_a_changed_file_is_looked_at_again(
     assert len(looks) == 2
 
 
+def test_a_known_file_is_indexed_once(
+    clip: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "known.mkv"
+    path.write_bytes(clip("h264-mkv").read_bytes())
+    with open_video(path) as source:
+        index = source.index
+    monkeypatch.delattr("app.video.source.build_index")
+    with open_video(path) as source:
+        assert source.index is index
+        assert source.frame(33).index == 33
+
+
 def test_the_pixel_limit_holds_in_the_decoder(tmp_path: Path) -> None:
     path = motion_jpeg(tmp_path / "small-then-huge.avi", [(64, 48), (8192, 8192)])
     assert MAX_PIXELS < 8192 * 8192

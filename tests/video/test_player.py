@@ -217,6 +217,19 @@ def test_seeks_are_clamped(screen: Callable[..., Screen], clip: Any) -> None:
     one.until(lambda: one.shown[-1].index == 0)
 
 
+def test_seeks_by_time_are_exact_at_a_variable_rate(
+    screen: Callable[..., Screen], clip: Any
+) -> None:
+    one = screen()
+    assert (one.player.index_at_ms(500), one.player.time_ms(7)) == (0, 0.0)
+    one.open(clip("vfr-mp4"))
+    for index in (41, 8, 59):
+        start_ms, next_ms = one.player.time_ms(index), one.player.time_ms(index + 1)
+        one.player.seek_ms((start_ms + next_ms) / 2)
+        one.until(lambda index=index: one.shown[-1].index == index and one.shown[-1].exact)
+        assert number_of(one.shown[-1].frame.rgb) == index
+
+
 @pytest.mark.parametrize("cache_bytes", [1, 64 << 20])
 def test_backward_play_shows_every_frame(
     screen: Callable[..., Screen], clip: Any, cache_bytes: int
