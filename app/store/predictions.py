@@ -208,8 +208,7 @@ class PredictionStore:
         """
         run, _, _ = self._about(run_id)
         if verify:
-            for _ in self._intact_rows(run, -(2**63), 2**63 - 1):
-                pass
+            self._check_rows(run)
         found = self._read(
             "SELECT pts FROM frames WHERE run_id = ? UNION "
             "SELECT pts FROM phases WHERE run_id = ? ORDER BY pts",
@@ -287,9 +286,7 @@ class PredictionStore:
         """Rows checked, and problems as sentences."""
         checked, problems = 0, []
         for run in self.runs():
-            for _ in self._intact_rows(run, -(2**63), 2**63 - 1):
-                checked += 1
-            checked += len(self.phases(run.run_id))
+            checked += self._check_rows(run)
             if bad := len(self._damaged.get(run.run_id, ())):
                 problems.append(
                     f"{bad} stored predictions of run {run.run_id} ({run.model}) are damaged; "
@@ -329,6 +326,11 @@ class PredictionStore:
                 yield pts, index, computed_ms, payload
             else:
                 self._note_damage(run.run_id, pts)
+
+    def _check_rows(self, run: Run) -> int:
+        """How many rows of a run are intact; the others are noted as damaged."""
+        frames = sum(1 for _ in self._intact_rows(run, -(2**63), 2**63 - 1))
+        return frames + len(self.phases(run.run_id))
 
     def _decoded(self, run: Run, first_pts: int, last_pts: int) -> Iterator[FramePrediction]:
         for pts, index, computed_ms, payload in self._intact_rows(run, first_pts, last_pts):

@@ -157,6 +157,21 @@ def test_phases_and_states(store: PredictionStore) -> None:
     assert store.state_before(run.run_id, -1) is None
 
 
+def test_one_object_over_a_stretch(store: PredictionStore) -> None:
+    run = _start(store)
+    frames = _frames(range(40))
+    store.put_frames(run.run_id, frames)
+    expected = [
+        (f.pts, place, instance)
+        for f in frames[5:31]
+        for place, instance in enumerate(f.instances)
+        if instance.track == 2
+    ]
+    assert list(store.track(run.run_id, 2, 5 * STEP, 30 * STEP)) == expected
+    assert expected
+    assert store.track(run.run_id, 99, 0, 40 * STEP) == ()
+
+
 def test_a_run_may_be_removed_whole(store: PredictionStore) -> None:
     first, second = _start(store), _start(store, model="n")
     store.put_frames(first.run_id, _frames(range(5)))
@@ -203,7 +218,8 @@ def test_a_damaged_row_counts_as_missing_and_is_computed_again(own_library: Path
         assert any("computed anew" in p for p in report.problems)
     with open_small(own_library) as library:
         store = library.predictions(made.case_id)
-        assert 3 * STEP in store.stored_pts(run.run_id)
+        assert {1, 3 * STEP} <= set(store.stored_pts(run.run_id).tolist())
+        assert 1 not in store.stored_pts(run.run_id, verify=True)
         missing = set(range(0, 10 * STEP, STEP)) - set(
             store.stored_pts(run.run_id, verify=True).tolist()
         )
