@@ -21,7 +21,7 @@ from app.core.correction import (
     State,
 )
 from app.core.errors import BadInput, Refused
-from app.store import audit, rows
+from app.store import audit, rows, work_rows
 from app.store.states import decode_changes, encode_changes, object_id
 
 
@@ -224,11 +224,11 @@ def _current(conn: sqlite3.Connection, case_id: str, change: Change) -> State | 
     kind = change.after or change.before
     if isinstance(kind, Annotation):
         where = "annotation_id = ? AND case_id = ?"
-        return next(rows.read_annotations(conn, where, (change.object_id, case_id)), None)
+        return next(work_rows.read_annotations(conn, where, (change.object_id, case_id)), None)
     if isinstance(kind, FrameReview):
-        return next(rows.read_reviews(conn, "object_id = ?", (change.object_id,)), None)
+        return next(work_rows.read_reviews(conn, "object_id = ?", (change.object_id,)), None)
     if isinstance(kind, HumanTimeline):
-        return rows.read_timeline(conn, kind.asset_id)
+        return work_rows.read_timeline(conn, kind.asset_id)
     raise ValueError("Change: unknown kind of object")
 
 
@@ -246,8 +246,8 @@ def _remove(conn: sqlite3.Connection, change: Change) -> None:
 def _write(conn: sqlite3.Connection, case_id: str, change: Change, seq: int) -> None:
     after = change.after
     if isinstance(after, Annotation):
-        rows.write_annotation(conn, case_id, after, seq)
+        work_rows.write_annotation(conn, case_id, after, seq)
     elif isinstance(after, FrameReview):
-        rows.write_review(conn, case_id, change.object_id, after, seq)
+        work_rows.write_review(conn, case_id, change.object_id, after, seq)
     elif isinstance(after, HumanTimeline):
-        rows.write_timeline(conn, case_id, after, seq)
+        work_rows.write_timeline(conn, case_id, after, seq)

@@ -19,7 +19,7 @@ from app.core.case import Case
 from app.core.correction import Annotation, Correction, HumanTimeline
 from app.core.errors import BadInput, EnvironmentProblem, Refused, TrocarError
 from app.core.frame import FrameIdentity
-from app.store import audit, corrections, db, files, opening, rows, schema, verify
+from app.store import audit, corrections, db, files, opening, rows, schema, verify, work_rows
 from app.store.backups import Backup, Backups
 from app.store.corrections import HistoryEntry
 from app.store.lock import WriterLock
@@ -202,8 +202,6 @@ class Library:
         """Whether this process holds the library's lock."""
         return self._writer is not None
 
-    # Reads
-
     def cases(self) -> tuple[Case, ...]:
         """All cases, oldest first."""
         with self._reading() as conn:
@@ -226,18 +224,18 @@ class Library:
         high = 2**63 - 1 if last_pts is None else last_pts
         where = "asset_id = ? AND pts BETWEEN ? AND ?"
         with self._reading() as conn:
-            return tuple(rows.read_annotations(conn, where, (asset_id, low, high)))
+            return tuple(work_rows.read_annotations(conn, where, (asset_id, low, high)))
 
     def reviewed_frames(self, asset_id: str) -> tuple[FrameIdentity, ...]:
         """Frames of which a human said that all is annotated, by pts."""
         with self._reading() as conn:
-            found = rows.read_reviews(conn, "asset_id = ?", (asset_id,))
+            found = work_rows.read_reviews(conn, "asset_id = ?", (asset_id,))
             return tuple(r.frame for r in found)
 
     def human_timeline(self, asset_id: str) -> HumanTimeline | None:
         """The human tier of an asset, None where nobody made one."""
         with self._reading() as conn:
-            return rows.read_timeline(conn, asset_id)
+            return work_rows.read_timeline(conn, asset_id)
 
     def corrections(self, case_id: str) -> tuple[HistoryEntry, ...]:
         """A case's history: corrections, undos and redos, oldest first."""
@@ -279,8 +277,6 @@ class Library:
                 )
             return self._predictions[case_id]
 
-    # Health
-
     def verify(self) -> verify.Report:
         """Check pages, audit chain, every row's hash, the predictions and the newest backup."""
         with self._reading() as conn:
@@ -320,8 +316,6 @@ class Library:
     def last_backup(self) -> Backup | None:
         """The newest of the library's own backups."""
         return next(reversed(self.backups()), None)
-
-    # Thumbnails
 
     def thumbnail_path(self, case_id: str) -> Path:
         """Where the picture of a case in the list lies, made or not."""

@@ -88,8 +88,6 @@ class PredictionStore:
                 self._writer.close()
                 self._writer = None
 
-    # Runs
-
     def start_run(
         self,
         *,
@@ -157,8 +155,6 @@ class PredictionStore:
         with self._transaction() as conn:
             conn.execute("DELETE FROM runs WHERE run_id = ?", (run_id,))
         self._runs.pop(run_id, None)
-
-    # Frames
 
     def put_frames(self, run_id: int, frames: Sequence[FramePrediction]) -> None:
         """Store a batch in one transaction; a frame that is there already is replaced."""
@@ -234,8 +230,6 @@ class PredictionStore:
             present[second] = np.frombuffer(blob, "<i4")
         return Presence(classes=run.classes, looked_at=looked_at, present=present)
 
-    # Phases and carried states
-
     def put_phases(self, run_id: int, phases: Sequence[PhasePrediction]) -> None:
         """Store phase probabilities in one transaction; what is there already is replaced."""
         rows = []
@@ -280,8 +274,6 @@ class PredictionStore:
             log.info("a carried state of run %d is damaged and is not used", run_id)
         return None
 
-    # Health
-
     def verify(self) -> tuple[int, list[str]]:
         """Rows checked, and problems as sentences."""
         checked, problems = 0, []
@@ -293,8 +285,6 @@ class PredictionStore:
                     "analyse the case again and they are computed anew."
                 )
         return checked, problems
-
-    # Inside
 
     def _read(self, sql: str, values: tuple[object, ...] = ()) -> Iterator[tuple[Any, ...]]:
         if not self._present:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.core.errors import BadInput, TrocarError
-from app.store import audit, rows
+from app.store import audit, rows, work_rows
 from app.store.backups import Backup, open_backup
 from app.store.states import digest
 
@@ -103,15 +103,15 @@ def _readers(conn: sqlite3.Connection, case_id: str) -> tuple[Callable[[], Itera
         yield from rows.read_assets(conn, case_id)
 
     def annotations() -> Iterator[object]:
-        yield from rows.read_annotations(conn, "case_id = ?", (case_id,), heal=False)
+        yield from work_rows.read_annotations(conn, "case_id = ?", (case_id,), heal=False)
 
     def reviews() -> Iterator[object]:
-        yield from rows.read_reviews(conn, "case_id = ?", (case_id,), heal=False)
+        yield from work_rows.read_reviews(conn, "case_id = ?", (case_id,), heal=False)
 
     def timelines() -> Iterator[object]:
         found = conn.execute("SELECT asset_id FROM timelines WHERE case_id = ?", (case_id,))
         for (asset_id,) in found.fetchall():
-            line = rows.read_timeline(conn, asset_id, heal=False)
+            line = work_rows.read_timeline(conn, asset_id, heal=False)
             yield line
             yield from line.timeline.segments if line else ()
 
