@@ -16,7 +16,7 @@ from app.annotate.masks import Predicted, Subject
 from app.core.correction import Annotation, Correction, PredictionRef, Verdict
 from app.core.frame import FrameIdentity
 from app.core.mask import Mask
-from app.core.prediction import Instance
+from app.core.prediction import FramePrediction, Instance, Run
 from app.core.taxonomy import Taxonomy
 from app.overlay import ShownInstance, shown_instances
 from app.ui.background import Background
@@ -64,12 +64,14 @@ class Editor(QObject):
         self._selected: Key | None = None
         self._track: int | None = None
         self._pts: int | None = None
+        self._said: FramePrediction | None = None
+        self._run: Run | None = None
         self.instances: tuple[ShownInstance, ...] = ()
         self.label = ""
         self.locked_reason = ""
         session.case_opened.connect(self._on_case)
         session.frame_shown.connect(self._refresh)
-        session.instances_changed.connect(self._refresh)
+        session.instances_changed.connect(self._on_prediction)
         session.human_changed.connect(self._refresh)
         self._on_case()
 
@@ -103,7 +105,7 @@ class Editor(QObject):
 
     def original_of(self, shown: ShownInstance) -> Instance | None:
         """What the run on screen had said where a human answered it."""
-        run, said = self._session.segment_run, self._session.prediction
+        run, said = self._run, self._said
         source, frame = shown.source, self._session.frame
         if source is None or run is None or said is None or frame is None:
             return None
@@ -256,7 +258,7 @@ class Editor(QObject):
     def _on_track(self, first_pts: int | None, edit: Edit) -> None:
         """Gather the selected object's appearances off the GUI thread, then edit them all."""
         shown, session = self.selected, self._session
-        asset, run, work = session.asset, session.segment_run, session.work
+        asset, run, work = session.asset, self._run, session.work
         if shown is None or asset is None or work is None or session.case is None:
             self._nothing_selected()
             return
@@ -314,14 +316,19 @@ class Editor(QObject):
         instruments = self._session.taxonomy.instruments
         if self.label not in {i.key for i in instruments}:
             self.label = instruments[0].key if instruments else "instrument"
-        self._selected = None
+        self._selected = self._track = self._said = self._run = None
         self._refresh()
         self.selection_changed.emit()
+
+    def _on_prediction(self) -> None:
+        """A prediction and the run that made it come together; the session's run may be ahead."""
+        self._said, self._run = self._session.prediction, self._session.segment_run
+        self._refresh()
 
     def _refresh(self, *_: object) -> None:
         """Put the model's word and the human's together again."""
         session = self._session
-        frame, said, run = session.frame, session.prediction, session.segment_run
+        frame, said, run = session.frame, self._said, self._run
         if frame is None:
             self.instances = ()
         else:

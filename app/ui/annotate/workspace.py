@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import QByteArray, QPoint, Qt
-from PySide6.QtGui import QHideEvent, QResizeEvent
+from PySide6.QtGui import QHideEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import (
     QApplication,
     QFrame,
@@ -192,6 +192,14 @@ class AnnotateWorkspace(QWidget):
             self.outer.setSizes([event.size().height() - below, below])
         self.choice.place()
 
+    def showEvent(self, event: QShowEvent) -> None:
+        """Catch up with what happened while another workspace was on screen."""
+        super().showEvent(event)
+        self._player_changed()
+        frame = self._services.session.frame
+        if frame is not None:
+            self.show_frame(frame.time_ms, exact=True)
+
     def hideEvent(self, event: QHideEvent) -> None:
         """Another workspace is on screen."""
         super().hideEvent(event)
@@ -371,7 +379,7 @@ class AnnotateWorkspace(QWidget):
         if self._services.player.state.playing:
             self._services.player.toggle()
 
-    def _player_changed(self, state: object) -> None:
+    def _player_changed(self, _state: object = None) -> None:
         playing = self._services.player.state.playing
         self.commands.playing = playing
         self.canvas.set_playing(playing=playing)

@@ -1,0 +1,395 @@
+"""Outlines corrected in the real window, by mouse and by key, and found again after a restart."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QColor
+from pytestqt.qtbot import QtBot
+
+from app.core.correction import Verdict
+from app.store import Library
+from tests.ui.annotate.conftest import HEIGHT, WIDTH, Desk, said, square
+
+CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
+
+
+def _undo(desk: Desk) -> None:
+    desk.press(Qt.Key.Key_Z, CTRL)
+    desk.wait_saved()
+
+
+def _redo(desk: Desk) -> None:
+    desk.press(Qt.Key.Key_Z, CTRL, SHIFT)
+    desk.wait_saved()
+
+
+def test_the_models_outlines_are_drawn_and_selected_by_click(desk: Desk) -> None:
+    assert desk.shown == [("grasper", "model"), ("hook", "model")]
+    desk.click(60, 80)
+    selected = desk.annotate.editor.selected
+    assert selected is not None
+    assert selected.label == "grasper"
+    picture = desk.canvas.grab().toImage()
+    lines = desk.annotate.canvas.colour_of(selected)
+    along = [picture.pixelColor(desk.at(x, 60)) for x in range(45, 85)]
+    assert all(_near(c, lines) for c in along)
+    desk.click(300, 20)
+    assert desk.annotate.editor.selected is None
+
+
+def test_a_brush_stroke_adds_to_the_selected_outline_and_is_one_step(desk: Desk) -> None:
+    desk.click(60, 80)
+    desk.press(Qt.Key.Key_B)
+    desk.annotate.canvas.brush_px = 20
+    desk.drag((85, 85), (100, 85), (120, 85))
+    assert desk.shown[0] == ("grasper", "corrected")
+    mask = desk.annotate.editor.instances[0].mask
+    before = said(0)[0].mask.full()
+    now = mask.full()
+    assert (now & before).sum() == before.sum()
+    assert now[85, 124]
+    assert not now[85, 134]
+    desk.wait_saved()
+    assert desk.window.services.library.undo_title(_case(desk)) == "Add to grasper"
+    _undo(desk)
+    assert desk.shown == [("grasper", "model"), ("hook", "model")]
+    _redo(desk)
+    assert np.array_equal(desk.annotate.editor.instances[0].mask.full(), now)
+
+
+def test_the_eraser_and_alt_take_away(desk: Desk) -> None:
+    desk.click(60, 80)
+    desk.press(Qt.Key.Key_E)
+    desk.annotate.canvas.brush_px = 10
+    desk.drag((45, 70), (60, 70))
+    assert not desk.annotate.editor.instances[0].mask.contains(50, 70)
+    desk.press(Qt.Key.Key_B)
+    desk.drag((45, 100), (60, 100), alt=True)
+    mask = desk.annotate.editor.instances[0].mask
+    assert not mask.contains(50, 100)
+    assert mask.contains(80, 100)
+    assert len(_history(desk)) == 2
+
+
+def test_erasing_everything_rejects_what_the_model_said(desk: Desk) -> None:
+    desk.click(60, 80)
+    desk.press(Qt.Key.Key_E)
+    desk.annotate.canvas.brush_px = 200
+    desk.drag((60, 80), (62, 80))
+    assert desk.shown == [("hook", "model")]
+    assert _stored(desk)[0].verdict is Verdict.REJECTED
+
+
+def test_a_corner_is_dragged_and_the_rest_stays(desk: Desk) -> None:
+    desk.click(60, 80)
+    desk.drag((90, 110), (100, 118), (110, 125))
+    instance = desk.annotate.editor.instances[0]
+    assert desk.shown[0] == ("grasper", "corrected")
+    now, before = instance.mask.full(), said(0)[0].mask.full()
+    assert now[120, 103]
+    assert np.array_equal(now[:60], before[:60])
+    assert (now & before).sum() == before.sum()
+
+
+def test_a_corner_is_moved_by_keyboard_alone(desk: Desk) -> None:
+    desk.press(Qt.Key.Key_Tab)
+    assert desk.annotate.editor.selected is not None
+    desk.press(Qt.Key.Key_C)
+    assert "Corner 1 of 4" in desk.canvas.accessibleDescription()
+    area = desk.annotate.editor.selected.mask.area_px
+    for _ in range(2):
+        desk.press(Qt.Key.Key_Left, Qt.KeyboardModifier.AltModifier, SHIFT)
+    assert desk.annotate.editor.selected.mask.area_px != area
+    assert len(_history(desk)) == 2
+
+
+def test_a_polygon_is_a_new_outline_of_the_chosen_class(desk: Desk) -> None:
+    desk.press(Qt.Key.Key_6, CTRL)
+    desk.press(Qt.Key.Key_G)
+    for x, y in ((230, 20), (280, 20), (280, 60)):
+        desk.click(x, y)
+    desk.press(Qt.Key.Key_Return)
+    assert desk.shown[0] == ("clipper", "drawn")
+    drawn = desk.annotate.editor.instances[0].mask
+    assert drawn.contains(270, 30)
+    assert not drawn.contains(240, 50)
+    assert drawn.area_px == pytest.approx(1000, abs=60)
+    assert desk.annotate.editor.selected is desk.annotate.editor.instances[0]
+
+
+def test_a_stroke_with_nothing_selected_draws_a_new_outline(desk: Desk) -> None:
+    desk.press(Qt.Key.Key_B)
+    desk.annotate.canvas.brush_px = 12
+    desk.drag((250, 30), (290, 30))
+    desk.drag((250, 30), (250, 50))
+    assert desk.shown[0] == ("instrument", "drawn")
+    assert len([s for s in desk.shown if s[1] == "drawn"]) == 1
+    assert desk.annotate.editor.instances[0].mask.contains(250, 48)
+
+
+def test_an_outline_is_drawn_by_keyboard_alone(desk: Desk) -> None:
+    desk.press(Qt.Key.Key_B)
+    desk.annotate.canvas.brush_px = 20
+    alt = Qt.KeyboardModifier.AltModifier
+    for _ in range(6):
+        desk.press(Qt.Key.Key_Up, alt, SHIFT)
+    desk.press(Qt.Key.Key_P)
+    assert desk.shown[0] == ("instrument", "drawn")
+    assert desk.annotate.editor.instances[0].mask.contains(160, 30)
+
+
+def test_escape_forgets_a_polygon_then_the_tool_then_the_selection(desk: Desk) -> None:
+    desk.click(60, 80)
+    desk.press(Qt.Key.Key_G)
+    desk.click(230, 20)
+    desk.click(280, 20)
+    desk.press(Qt.Key.Key_Backspace)
+    desk.press(Qt.Key.Key_Escape)
+    assert desk.annotate.canvas.tool.id == "tool_polygon"
+    desk.press(Qt.Key.Key_Escape)
+    assert desk.annotate.canvas.tool.id == "tool_select"
+    desk.press(Qt.Key.Key_Escape)
+    assert desk.annotate.editor.selected is None
+    assert _history(desk) == []
+
+
+def test_relabelling_by_combo_and_by_key(desk: Desk) -> None:
+    desk.click(60, 80)
+    combo = desk.annotate.details.classes
+    assert combo.currentText() == "Grasper"
+    combo.setCurrentIndex(combo.findData("bipolar"))
+    combo.activated.emit(combo.currentIndex())
+    assert desk.shown[0] == ("bipolar", "corrected")
+    desk.press(Qt.Key.Key_4, CTRL)
+    assert desk.shown[0] == ("hook", "corrected")
+    assert desk.annotate.details.classes.currentText() == "Hook"
+
+
+def test_accept_and_reject_go_on_to_the_next_open_outline(desk: Desk) -> None:
+    desk.press(Qt.Key.Key_N)
+    desk.press(Qt.Key.Key_A)
+    assert ("grasper", "accepted") in desk.shown
+    selected = desk.annotate.editor.selected
+    assert selected is not None
+    assert selected.label == "hook"
+    desk.press(Qt.Key.Key_X)
+    assert desk.shown == [("grasper", "accepted")]
+    desk.wait_saved()
+    _undo(desk)
+    assert ("hook", "model") in desk.shown
+
+
+def test_accepting_all_and_marking_the_frame_complete(desk: Desk) -> None:
+    desk.press(Qt.Key.Key_A, SHIFT)
+    assert [v for _, v in desk.shown] == ["accepted", "accepted"]
+    desk.press(Qt.Key.Key_Return, CTRL)
+    assert desk.annotate.details.complete.isChecked()
+    desk.wait_saved()
+    assert desk.window.services.library.reviewed_frames(_asset(desk))
+    desk.annotate.details.complete.click()
+    desk.wait_saved()
+    assert not desk.window.services.library.reviewed_frames(_asset(desk))
+
+
+def test_deleting_a_tracked_outline_asks_where(desk: Desk) -> None:
+    desk.go_to(10)
+    desk.click(75, 80)
+    desk.press(Qt.Key.Key_D)
+    assert desk.annotate.choice.isVisible()
+    assert desk.shown == [("grasper", "model"), ("hook", "model")]
+    desk.press(Qt.Key.Key_Escape)
+    assert not desk.annotate.choice.isVisible()
+    desk.press(Qt.Key.Key_D)
+    desk.press(Qt.Key.Key_D)
+    assert desk.shown == [("hook", "model")]
+    desk.go_to(11)
+    assert len(desk.shown) == 2
+
+
+def test_a_whole_track_is_deleted_and_comes_back_in_one_step(desk: Desk) -> None:
+    desk.go_to(10)
+    desk.click(75, 80)
+    desk.press(Qt.Key.Key_D)
+    desk.annotate.choice.buttons["outline_delete_track"].click()
+    desk.qtbot.waitUntil(lambda: desk.shown == [("hook", "model")], timeout=10_000)
+    desk.wait_saved()
+    assert len(_history(desk)) == 1
+    assert len(_stored(desk)) == 60
+    desk.go_to(50)
+    assert desk.shown == []
+    _undo(desk)
+    desk.qtbot.waitUntil(lambda: desk.shown == [("grasper", "model")], timeout=10_000)
+    assert _stored(desk) == ()
+
+
+def test_deleting_from_here_on_leaves_what_was_before(desk: Desk) -> None:
+    desk.go_to(30)
+    desk.click(95, 80)
+    desk.press(Qt.Key.Key_D, SHIFT)
+    desk.qtbot.waitUntil(lambda: desk.shown == [("hook", "model")], timeout=10_000)
+    desk.wait_saved()
+    assert len(_stored(desk)) == 30
+    desk.go_to(29)
+    assert len(desk.shown) == 2
+
+
+def test_a_class_for_the_whole_track(desk: Desk) -> None:
+    desk.click(190, 100)
+    desk.annotate.editor.relabel_track("scissors")
+    desk.qtbot.waitUntil(lambda: ("scissors", "corrected") in desk.shown, timeout=10_000)
+    desk.wait_saved()
+    assert len(_stored(desk)) == 40
+    assert len(_history(desk)) == 1
+
+
+def test_the_same_object_stays_selected_from_frame_to_frame(desk: Desk) -> None:
+    desk.click(190, 100)
+    desk.go_to(12)
+    selected = desk.annotate.editor.selected
+    assert selected is not None
+    assert selected.label == "hook"
+    desk.go_to(45)
+    assert desk.annotate.editor.selected is None
+    desk.go_to(20)
+    assert desk.annotate.editor.selected is not None
+
+
+def test_undo_shows_the_frame_that_it_changes(desk: Desk) -> None:
+    desk.go_to(20)
+    desk.click(80, 80)
+    desk.press(Qt.Key.Key_A)
+    desk.wait_saved()
+    desk.go_to(3)
+    _undo(desk)
+    session = desk.window.services.session
+    desk.qtbot.waitUntil(lambda: session.frame.index == 20, timeout=10_000)
+
+
+def test_a_later_run_does_not_bring_back_what_was_rejected(desk: Desk) -> None:
+    desk.click(60, 80)
+    desk.press(Qt.Key.Key_X)
+    desk.wait_saved()
+    session, services = desk.window.services.session, desk.window.services
+    store = services.library.predictions(_case(desk))
+    run = store.start_run(
+        asset=session.asset,
+        model="squares-2",
+        task="instance-segmentation",
+        weights_sha256="1",
+        classes=("grasper", "hook"),
+        settings={},
+        sample_every=1,
+        frames_expected=1,
+    )
+    from app.core.prediction import FramePrediction, Instance
+
+    again = Instance(label="grasper", mask=square(43, 62, 50), score=0.95)
+    other = Instance(label="grasper", mask=square(250, 10, 30), score=0.5)
+    pts = session.frame.pts
+    store.put_frames(run.run_id, [FramePrediction(pts=pts, index=0, instances=(again, other))])
+    with desk.qtbot.waitSignal(session.model_changed, timeout=10_000):
+        services.cases.refresh_predictions()
+    services.playback.refresh_view()
+    desk.qtbot.waitUntil(
+        lambda: [s.mask for s in desk.annotate.editor.instances] == [other.mask], timeout=10_000
+    )
+
+
+def test_everything_is_there_after_closing_and_opening(desk: Desk, qtbot: QtBot) -> None:
+    desk.click(60, 80)
+    desk.press(Qt.Key.Key_B)
+    desk.annotate.canvas.brush_px = 20
+    desk.drag((85, 85), (120, 85))
+    desk.press(Qt.Key.Key_G)
+    for x, y in ((230, 20), (280, 20), (280, 60)):
+        desk.click(x, y)
+    desk.press(Qt.Key.Key_Return)
+    desk.wait_saved()
+    case, asset, folder = _case(desk), _asset(desk), desk.window.services.library.folder
+    kept = {a.annotation_id: a for a in _stored(desk)}
+    assert len(kept) == 2
+    desk.window.close()
+    with Library.open(folder, ballast_bytes=1 << 16) as library:
+        assert {a.annotation_id: a for a in _read(library, asset)} == kept
+        library.writer.undo(case).result()
+        assert len(_read(library, asset)) == 1
+        library.writer.redo(case).result()
+        assert {a.annotation_id: a for a in _read(library, asset)} == kept
+
+
+def test_nothing_is_drawn_while_the_key_for_tissue_is_held(desk: Desk) -> None:
+    desk.click(60, 80)
+    with_outlines = desk.canvas.grab().toImage()
+    desk.qtbot.keyPress(desk.canvas, Qt.Key.Key_H)
+    without = desk.canvas.grab().toImage()
+    point = desk.at(60, 60)
+    colour = desk.annotate.canvas.colour_of(desk.annotate.editor.selected)
+    assert _near(with_outlines.pixelColor(point), colour)
+    assert not _near(without.pixelColor(point), colour)
+    desk.qtbot.keyRelease(desk.canvas, Qt.Key.Key_H)
+    assert _near(desk.canvas.grab().toImage().pixelColor(point), colour)
+
+
+def test_a_locked_case_says_why_and_changes_nothing(desk: Desk) -> None:
+    heard = []
+    desk.annotate.editor.said.connect(lambda m: heard.append(m.text))
+    desk.annotate.set_locked("This library is open for reading.")
+    desk.click(60, 80)
+    desk.press(Qt.Key.Key_A)
+    desk.press(Qt.Key.Key_B)
+    desk.drag((85, 85), (120, 85))
+    assert heard == ["This library is open for reading."]
+    assert _history(desk) == []
+    assert not desk.annotate.details.delete.isEnabled()
+
+
+def test_space_held_pans_and_space_tapped_plays(desk: Desk) -> None:
+    desk.annotate.canvas.zoom_by(3)
+    player = desk.window.services.player
+    before = desk.annotate.canvas.image_rect()
+    desk.qtbot.keyPress(desk.canvas, Qt.Key.Key_Space)
+    desk.drag((160, 90), (170, 95))
+    desk.qtbot.keyRelease(desk.canvas, Qt.Key.Key_Space)
+    assert desk.annotate.canvas.image_rect() != before
+    assert not player.state.playing
+    desk.qtbot.keyClick(desk.canvas, Qt.Key.Key_Space)
+    desk.qtbot.waitUntil(lambda: player.state.playing, timeout=5_000)
+    desk.qtbot.mouseClick(desk.canvas, Qt.MouseButton.LeftButton, pos=desk.at(160, 90))
+    desk.qtbot.waitUntil(lambda: not player.state.playing, timeout=5_000)
+
+
+def _near(one: QColor, other: QColor) -> bool:
+    """The colours are alike but for the line's soft edge."""
+    pairs = zip(one.getRgb()[:3], other.getRgb()[:3], strict=True)
+    return max(abs(a - b) for a, b in pairs) < 90
+
+
+def _case(desk: Desk) -> str:
+    case = desk.window.services.session.case
+    assert case is not None
+    return case.case_id
+
+
+def _asset(desk: Desk) -> str:
+    asset = desk.window.services.session.asset
+    assert asset is not None
+    return asset.asset_id
+
+
+def _read(library: Library, asset_id: str) -> tuple:
+    return tuple(library.annotations(asset_id))
+
+
+def _stored(desk: Desk) -> tuple:
+    desk.wait_saved()
+    found = _read(desk.window.services.library, _asset(desk))
+    assert all((a.mask.width_px, a.mask.height_px) == (WIDTH, HEIGHT) for a in found)
+    return found
+
+
+def _history(desk: Desk) -> list[str]:
+    desk.wait_saved()
+    entries = desk.window.services.library.corrections(_case(desk))
+    return [e.title for e in entries if e.in_force and e.title != "Change the procedure"]
