@@ -16,6 +16,8 @@ from app.core.errors import TrocarError
 
 # One file per command; explicit, so that a frozen bundle finds them too.
 COMMANDS: tuple[str, ...] = (
+    "demo",
+    "analyze",
     "probe",
     "frame",
     "cases",

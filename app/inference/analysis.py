@@ -19,6 +19,7 @@ from app.core.case import Asset, Case
 from app.core.errors import BadInput
 from app.core.frame import Frame
 from app.inference.cards import PHASES, SEGMENTATION
+from app.inference.cores import cores
 from app.inference.passes import MaskPass, Pass, PhasePass
 from app.video import UndecodableFrame, VideoSource, open_video
 from models import ModelCard
@@ -251,7 +252,7 @@ class AnalysisJob:
         return True
 
     def _load(self, passes: Sequence[Pass]) -> None:
-        from app.inference.device import choose_device, cores
+        from app.inference.device import choose_device
 
         self._device = self._device or choose_device()
         threads = self._threads or max(1, cores() - 1)

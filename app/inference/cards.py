@@ -44,6 +44,24 @@ def find_model(name: str, library_folder: Path) -> ModelCard:
         return models.find_card(name, model_folder(library_folder))
 
 
+def default_models(library_folder: Path, procedure: str) -> tuple[ModelCard, ...]:
+    """One model per task that can be run: made for the procedure before others, then a user's own
+    before the demo models, then the newest.
+
+    Raises:
+        BadInput: a card is damaged, or no model with weights is installed.
+    """
+    ready = [c for c in model_cards(library_folder) if c.weights_path is not None]
+    chosen = []
+    for task in RUNNABLE_TASKS:
+        fitting = [c for c in ready if c.task == task]
+        fitting.sort(key=lambda c: (c.suits(procedure), not c.demo, c.created, c.name))
+        chosen += fitting[-1:]
+    if not chosen:
+        raise BadInput("No model is installed; import one with “trocar models import FOLDER”.")
+    return tuple(chosen)
+
+
 def load_network(card: ModelCard) -> nn.Module:
     """The card's network with its weights, checked, on the processor.
 

@@ -8,7 +8,6 @@ words for the window and the log.
 from __future__ import annotations
 
 import logging
-import os
 import platform
 import shutil
 from collections.abc import Callable, Iterator
@@ -114,13 +113,6 @@ def run_or_fall_back(
             first = error
     processor = fallback(choice, first)
     return work(processor), processor
-
-
-def cores() -> int:
-    """Cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return psutil.cpu_count(logical=False) or 1
 
 
 @contextmanager

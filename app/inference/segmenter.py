@@ -17,6 +17,7 @@ from torch import nn
 from app.core.prediction import Instance
 from app.inference import device as devices
 from app.inference.cards import load_network
+from app.inference.cores import cores
 from app.inference.device import DeviceChoice
 from app.inference.postprocess import (
     PROTOTYPE_STRIDE_PX,
@@ -74,7 +75,7 @@ class Segmenter:
         self._network = _prepared(load_network(card))
         self._placed = devices.CPU
         self.device = device or devices.choose_device()
-        self._threads = threads or max(1, devices.cores() - 1)
+        self._threads = threads or max(1, cores() - 1)
         self._fit: Fit | None = None
         self._picture: NDArray[np.uint8] | None = None
         self._half: torch.dtype | None = None

@@ -1,0 +1,114 @@
+"""``trocar analyze``: models over recordings, without a window; goes on where it stopped."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.cli.common import JsonOption, LibraryOption, emit, open_library, progress
+
+if TYPE_CHECKING:
+    from app.inference.analysis import AnalysisResult
+    from app.inference.device import DeviceChoice
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command("analyze")
+    def analyze(
+        files: Annotated[
+            list[Path] | None,
+            typer.Argument(help="Video files of one case, in order.", show_default=False),
+        ] = None,
+        model: Annotated[
+            list[str] | None,
+            typer.Option(
+                "--model", help="Name or folder of a model; may be repeated. Default: one per task."
+            ),
+        ] = None,
+        case: Annotated[
+            str | None, typer.Option(help="An existing case.", show_default=False)
+        ] = None,
+        procedure: Annotated[
+            str | None,
+            typer.Option(help="Procedure of a new case, such as cholecystectomy."),
+        ] = None,
+        title: Annotated[
+            str | None, typer.Option(help="Title of a new case; no patient's name.")
+        ] = None,
+        every: Annotated[int, typer.Option(help="Outline instruments in every N-th frame.")] = 1,
+        device: Annotated[
+            str | None, typer.Option(help="cuda, mps or cpu. Default: the best that works.")
+        ] = None,
+        threads: Annotated[
+            int | None, typer.Option(help="Processor threads. Default: all cores but one.", min=1)
+        ] = None,
+        library: LibraryOption = None,
+        as_json: JsonOption = False,
+    ) -> None:
+        """Run models over video files and keep what they say; resumes where it stopped."""
+        from app.inference.analysis import AnalysisJob
+        from app.inference.cards import default_models, find_model
+        from app.inference.new_case import case_of, complete_hashes
+
+        with open_library(library, "write") as opened, stop_on_interrupt() as stopped:
+            found = case_of(opened, files or [], case_id=case, procedure=procedure, title=title)
+            if model:
+                cards = tuple(find_model(name, opened.folder) for name in dict.fromkeys(model))
+            else:
+                cards = default_models(opened.folder, found.procedure)
+            with progress(f"Case {found.case_id}", quiet=as_json) as bar:
+                task = bar.task_ids[0]
+                result = AnalysisJob(
+                    opened,
+                    found,
+                    cards,
+                    every=every,
+                    device=_device(device),
+                    threads=threads,
+                ).run(
+                    lambda p: bar.update(task, completed=p.done, total=p.total),
+                    should_cancel=stopped,
+                )
+            if result.cancelled:
+                raise typer.Abort
+            complete_hashes(opened, found)
+        emit(result.as_json(), as_json=as_json, text=_words(result))
+
+
+@contextmanager
+def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C asks for a tidy end inside; the callable says whether it was pressed."""
+    pressed = []
+    before = signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
+    try:
+        yield lambda: bool(pressed)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _device(asked: str | None) -> DeviceChoice | None:
+    """The device asked for; None leaves the choice to the first frame that is computed."""
+    if asked is None:
+        return None
+    from app.inference.device import choose_device
+
+    return choose_device(asked)
+
+
+def _words(result: AnalysisResult) -> str:
+    lines = [
+        f"Case {result.case_id}: {result.frames} frames, {result.instances} instruments outlined.",
+        result.device_reason,
+    ]
+    for m in result.models:
+        speed = f", {m.ms_per_frame:.0f} ms each" if m.ms_per_frame is not None else ""
+        stored = f", {m.resumed} stored before" if m.resumed else ""
+        lines.append(f"{m.name}: {m.computed} of {m.frames} frames computed{speed}{stored}")
+    return "\n".join(lines)
