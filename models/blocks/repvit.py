@@ -62,52 +62,73 @@ class EMA(nn.Module):
         self.wide = nn.Conv2d(self.width, self.width, 3, 1, 1)
 
     def gate(self, x: Tensor) -> Tensor:
-        """The gate, (B, H, W, G), for x (B, c, H, W)."""
-        b, c, h, w = x.shape
-        g, width = self.groups, self.width
-        rows, columns = x.mean(3), x.mean(2)
-        strip = torch.cat((rows, columns), 2).reshape(b, g, width, h + w)
-        strip = self.point.weight.flatten(1) @ strip + self.point.bias[:, None]  # type: ignore[index]
-        strip = strip.reshape(b, c, h + w).sigmoid().transpose(1, 2)
-        flat = x.permute(0, 2, 3, 1)
-        gated = flat * strip[:, :h, None].contiguous() * strip[:, None, h:].contiguous()
-        var, mean = torch.var_mean(gated, (1, 2), correction=0)
-        scale = self.norm.weight.repeat(g) * torch.rsqrt(var + self.norm.eps)
-        weigh = self._branch_mean(rows, columns, x).softmax(-1).reshape(b, c)
-        blocks = torch.eye(g, device=x.device, dtype=x.dtype).repeat_interleave(width, 0)
-        first = gated.reshape(b, h * w, c) @ ((weigh * scale)[..., None] * blocks)
-        first = first + (weigh * (self.norm.bias.repeat(g) - mean * scale)).reshape(
-            b, 1, g, width
-        ).sum(-1)
-        constant = self.norm.bias.softmax(0)
-        kernel = torch.einsum("o,oikl->ikl", constant, self.wide.weight)
-        kernel = (blocks.T.reshape(g, c, 1, 1) * kernel.repeat(g, 1, 1)).to(x.dtype)
-        second = F.conv2d(x, kernel, padding=1) + constant @ self.wide.bias  # type: ignore[operator]
-        return (first.reshape(b, h, w, g) + second.permute(0, 2, 3, 1)).sigmoid()
+        """The gate, (B, H, W, G), for x (B, c, H, W); computed in float32 where x is half."""
+        with torch.autocast(x.device.type, enabled=False):
+            whole = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+            rows, columns = whole.mean(3), whole.mean(2)
+            gated = self._gated(whole, rows, columns)
+            logits = self._fine_term(gated, self._branch_mean(whole, rows, columns))
+            return (logits.reshape(*gated.shape[:3], -1) + self._branch_term(x)).sigmoid()
 
-    def _branch_mean(self, rows: Tensor, columns: Tensor, x: Tensor) -> Tensor:
-        """Spatial mean of the 3 x 3 branch, (B, G, width), from sums and borders of x."""
+    def _gated(self, x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        """x (B, H, W, c) times its row gate and its column gate."""
+        b, c, h, w = x.shape
+        strip = torch.cat((rows, columns), 2).reshape(b, self.groups, self.width, h + w)
+        weight, bias = self.point.weight.to(x.dtype), self.point.bias.to(x.dtype)  # type: ignore[union-attr]
+        strip = weight.flatten(1) @ strip + bias[:, None]
+        strip = strip.reshape(b, c, h + w).sigmoid().transpose(1, 2)
+        down, across = strip[:, :h, None].contiguous(), strip[:, None, h:].contiguous()
+        return x.permute(0, 2, 3, 1) * down * across
+
+    def _fine_term(self, gated: Tensor, branch_mean: Tensor) -> Tensor:
+        """Normalised `gated`, summed in each group with the branch's weights: (B, H * W, G)."""
+        b, h, w, c = gated.shape
+        flat = gated.reshape(b, h * w, c)
+        share = flat.new_full((1, h * w), 1 / (h * w))
+        # Moments as products are faster than var_mean over the same memory; centred first,
+        # since the difference of two large moments loses the digits that folding relies on.
+        flat = flat - share @ flat
+        scale = torch.rsqrt((share @ flat.square())[:, 0] + self.norm.eps)
+        scale = scale * self.norm.weight.to(scale.dtype).repeat(self.groups)
+        weigh = branch_mean.softmax(-1).reshape(b, c)
+        shift = weigh * self.norm.bias.to(scale.dtype).repeat(self.groups)
+        sums = flat @ ((weigh * scale)[..., None] * self._blocks(flat))
+        return sums + shift.reshape(b, 1, self.groups, self.width).sum(-1)
+
+    def _branch_term(self, x: Tensor) -> Tensor:
+        """The 3 x 3 branch, summed in each group with its constant weights: (B, H, W, G)."""
+        constant = self.norm.bias.softmax(0)
+        kernel = torch.einsum("o,oikl->ikl", constant, self.wide.weight).repeat(self.groups, 1, 1)
+        kernel = self._blocks(kernel).T[..., None, None] * kernel
+        out = F.conv2d(x, kernel.to(x.dtype), padding=1).permute(0, 2, 3, 1)
+        return out + constant @ self.wide.bias  # type: ignore[operator]
+
+    def _branch_mean(self, x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        """Spatial mean of the 3 x 3 branch, (B, G, width), from sums and borders of x.
+
+        A tap that looks one row down sees all rows but the first, and so on: its sum is the
+        whole sum less a border row, less a border column, plus their corner.
+        """
         b, _, h, w = x.shape
-        total = rows.mean(2)
-        top, bottom = rows[:, :, 0] / h, rows[:, :, -1] / h
-        left, right = columns[:, :, 0] / w, columns[:, :, -1] / w
-        zero = torch.zeros_like(total)
-        corner = x[:, :, :: max(h - 1, 1), :: max(w - 1, 1)] / (h * w)
-        cut_y, cut_x = (bottom, zero, top), (right, zero, left)
-        taps = []
-        for dy in range(3):
-            for dx in range(3):
-                tap = total - cut_y[dy] - cut_x[dx]
-                if dy != 1 and dx != 1:
-                    tap = tap + corner[:, :, -1 if dy == 0 else 0, -1 if dx == 0 else 0]
-                taps.append(tap)
-        sums = torch.stack(taps, -1).reshape(b, self.groups, self.width * 9)
-        return F.linear(sums, self.wide.weight.flatten(1), self.wide.bias)
+        order = [-1, 0, 0]
+        edge = torch.tensor([1.0, 0.0, 1.0], dtype=x.dtype, device=x.device)
+        cut_y = rows[:, :, order] / h * edge
+        cut_x = columns[:, :, order] / w * edge
+        corner = x[:, :, :: max(h - 1, 1), :: max(w - 1, 1)][:, :, order][..., order] / (h * w)
+        taps = rows.mean(2)[..., None, None] - cut_y[..., None] - cut_x[:, :, None]
+        taps = taps + corner * (edge[:, None] * edge)
+        weight, bias = self.wide.weight.to(x.dtype), self.wide.bias.to(x.dtype)  # type: ignore[union-attr]
+        return F.linear(taps.reshape(b, self.groups, self.width * 9), weight.flatten(1), bias)
+
+    def _blocks(self, like: Tensor) -> Tensor:
+        """(c, G): 1 where the channel belongs to the group."""
+        eye = torch.eye(self.groups, device=like.device, dtype=like.dtype)
+        return eye.repeat_interleave(self.width, 0)
 
     def forward(self, x: Tensor) -> Tensor:
         b, c, h, w = x.shape
         flat = x.permute(0, 2, 3, 1).reshape(b, h, w, self.groups, self.width)
-        out = flat * self.gate(x)[..., None]
+        out = flat * self.gate(x).to(x.dtype)[..., None]
         return out.reshape(b, h, w, c).permute(0, 3, 1, 2)
 
 
