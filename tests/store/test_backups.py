@@ -92,6 +92,18 @@ def test_backups_are_made_while_the_library_is_open(own_library: Path) -> None:
         assert library.last_backup() is not None
 
 
+def test_the_newest_backup_is_the_last_made_whatever_the_clock_said(own_library: Path) -> None:
+    ahead, behind = 4_000_000_000_000, 1_000_000_000_000
+    with open_small(own_library, clock=lambda: ahead) as library:
+        case = library.writer.create_case("Case", "unknown", (asset(),)).result()
+    with open_small(own_library, clock=lambda: behind) as library:
+        library.writer.commit(draw(case.case_id, "a")).result()
+        newest = library.back_up()
+        assert newest is not None
+        assert library.last_backup() == newest
+        assert [b.made.year for b in library.backups()] == [2096, 2001]
+
+
 def test_a_backup_opens_by_itself_and_holds_no_predictions(
     own_library: Path, tmp_path: Path
 ) -> None:
