@@ -18,6 +18,8 @@ from app.core.errors import TrocarError
 COMMANDS: tuple[str, ...] = (
     "demo",
     "analyze",
+    "doctor",
+    "models",
     "probe",
     "frame",
     "cases",

@@ -31,11 +31,10 @@ TASKS = (SEGMENTATION, PHASES)
 
 
 def pick(cards: Sequence[ModelCard], task: str, wanted: str, procedure: str) -> ModelCard | None:
-    """The model for a task: the one asked for, else one that suits, else any with weights."""
+    """The model for a task: the one asked for, else as ``default_models`` chooses."""
     able = [c for c in cards if c.task == task and c.weights_path is not None]
-    asked = [c for c in able if c.name == wanted]
-    suits = [c for c in able if procedure == UNKNOWN_PROCEDURE or c.suits(procedure)]
-    return next(iter([*asked, *suits, *able]), None)
+    able.sort(key=lambda c: (c.name == wanted, c.suits(procedure), not c.demo, c.created, c.name))
+    return able[-1] if able else None
 
 
 class Analysis(QObject):
@@ -73,6 +72,7 @@ class Analysis(QObject):
         self._generation = 0
         self._case_id = ""
         self._then: Callable[[], object] | None = None
+        self._by_itself = True
         self.running = self.paused = self.stopped = False
         self.progress: Progress | None = None
         self.device: DeviceChoice | None = None
@@ -124,6 +124,10 @@ class Analysis(QObject):
         self._settings.set(models={**models, task: name})
         self._cases.refresh_predictions()
         self.start()
+
+    def hold_back(self) -> None:
+        """Start no analysis by itself in this window."""
+        self._by_itself = False
 
     def start(self) -> None:
         """Analyse the open case with the models in use."""
@@ -201,7 +205,7 @@ class Analysis(QObject):
     def _opened(self, *, missing: bool) -> None:
         if missing:
             return
-        if self._settings.values.analyse_at_once:
+        if self._settings.values.analyse_at_once and self._by_itself:
             self.start()
         else:
             self.read_cards()

@@ -18,17 +18,15 @@ from app.core.taxonomy import UNKNOWN_PROCEDURE
 from app.core.timeline import Timeline, timeline_from_phases
 from app.ui.background import Background
 from app.ui.case_cards import Card
-from app.ui.load_case import PHASES, Loaded, load_case, load_predictions, make_case, newest_run
+from app.ui.load_case import PHASES, Loaded, load_case, load_predictions, newest_run
 from app.ui.messages import Message, Tone, from_error
 from app.ui.player_bridge import PlayerBridge
 from app.ui.session import CASE, Session
 from app.ui.settings import Settings
-from app.ui.thumbnails import jpeg_of
 
 if TYPE_CHECKING:
     from app.store import Library
 
-THUMBNAIL_PX = 288
 log = logging.getLogger(__name__)
 
 
@@ -71,7 +69,9 @@ class Cases(QObject):
         self._io.close()
         self._slow.close()
 
-    def open_files(self, paths: Sequence[Path], procedure: str = UNKNOWN_PROCEDURE) -> None:
+    def open_files(
+        self, paths: Sequence[Path], procedure: str = UNKNOWN_PROCEDURE, title: str | None = None
+    ) -> None:
         """Make a case of every recording and open the first one."""
         if not paths:
             return
@@ -80,13 +80,13 @@ class Cases(QObject):
         first, *others = paths
 
         def work() -> Loaded:
-            case = make_case(self._library, first, procedure)
+            case = _case_of(self._library, first, procedure, title)
             return load_case(self._library, case.case_id, models)
 
         self._io.run(work, self._show, self._failed)
         for path in others:
             self._io.run(
-                lambda p=path: make_case(self._library, p, procedure),
+                lambda p=path: _case_of(self._library, p, procedure, title),
                 lambda _case: self.refresh(),
                 self._failed,
             )
@@ -254,13 +254,10 @@ class Cases(QObject):
             )
 
     def _make_picture(self, case: Case, asset: Asset) -> QImage:
-        from app.video import open_video
+        from app.inference.new_case import save_thumbnail
 
-        with open_video(asset.path, cache_bytes=16 << 20) as source:
-            frame = source.frame_at(asset.duration_ms / 3000)
-        jpeg = jpeg_of(frame.rgb, THUMBNAIL_PX)
-        self._library.save_thumbnail(case.case_id, jpeg)
-        return QImage.fromData(jpeg)
+        save_thumbnail(self._library, case.case_id, asset)
+        return QImage(str(self._library.thumbnail_path(case.case_id)))
 
     def _hash(self, asset: Asset) -> None:
         from app.video import full_hash
@@ -271,3 +268,9 @@ class Cases(QObject):
 
     def _failed(self, error: TrocarError) -> None:
         self.said.emit(from_error(error, key="open"))
+
+
+def _case_of(library: Library, path: Path, procedure: str, title: str | None) -> Case:
+    from app.inference.new_case import case_of
+
+    return case_of(library, [path], procedure=procedure, title=title)

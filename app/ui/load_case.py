@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,32 +38,6 @@ class Loaded:
     run: Run | None
     model: ModelTier | None
     missing: bool
-
-
-def make_case(library: Library, path: Path, procedure: str, title: str = "Recording") -> Case:
-    """The case of a recording: the one that has it already, else a new one.
-
-    Raises:
-        BadInput, EnvironmentProblem: the file cannot be opened.
-    """
-    from app.video import describe_asset, quick_hash
-
-    fingerprint = quick_hash(path)
-    for case in library.cases():
-        for asset in case.assets:
-            if asset.quick_hash == fingerprint:
-                return _found_again(library, case, asset, path)
-    asset = describe_asset(path, uuid.uuid4().hex)
-    return library.writer.create_case(title, procedure, (asset,)).result()
-
-
-def _found_again(library: Library, case: Case, asset: Asset, path: Path) -> Case:
-    if Path(asset.path).exists():
-        return case
-    from dataclasses import replace
-
-    library.writer.update_asset(replace(asset, path=str(path.absolute()))).result()
-    return library.case(case.case_id)
 
 
 def load_case(library: Library, case_id: str, models: Mapping[str, str]) -> Loaded:

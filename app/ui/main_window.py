@@ -29,7 +29,7 @@ from PySide6.QtWidgets import (
 
 from app.core.case import Asset, Case
 from app.core.errors import TrocarError
-from app.core.resources import resources_dir
+from app.core.resources import demo_recording
 from app.core.taxonomy import UNKNOWN_PROCEDURE
 from app.ui import style, theme
 from app.ui.actions import ACTIONS
@@ -54,19 +54,13 @@ if TYPE_CHECKING:
     from app.ui.annotate.workspace import AnnotateWorkspace
     from app.video.player import PlayerState
 
-DEMO = "demo"
+DEMO_PROCEDURE, DEMO_TITLE = "cholecystectomy", "Demo case"
 VIDEO_FILTER = "Video (*.mp4 *.mkv *.mov *.avi *.mpg *.mpeg *.ts *.m2ts *.mts *.m4v *.wmv *.webm)"
 SCOPES = {
     "library": (Scope.LIBRARY,),
     "review": (Scope.PLAYER,),
     "annotate": (Scope.PLAYER, Scope.ANNOTATE),
 }
-
-
-def demo_file() -> Path | None:
-    """The demo case that ships with Trocar."""
-    found = sorted((resources_dir() / DEMO).glob("*.mp4"))
-    return found[0] if found else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +94,7 @@ class MainWindow(QMainWindow):
         self._chooser: QWidget | None = None
         self.top = TopBar(self.keys)
         self.status = StatusBar()
-        self.library = LibraryWorkspace(self.keys, demo=demo_file() is not None)
+        self.library = LibraryWorkspace(self.keys, demo=demo_recording() is not None)
         self.review = ReviewWorkspace(
             services.session, services.player, services.thumbnails, self.keys
         )
@@ -331,9 +325,9 @@ class MainWindow(QMainWindow):
 
     def open_demo(self) -> None:
         """Open the demo case."""
-        found = demo_file()
+        found = demo_recording()
         if found is not None:
-            self.services.cases.open_files([found], procedure="cholecystectomy")
+            self.services.cases.open_files([found], procedure=DEMO_PROCEDURE, title=DEMO_TITLE)
 
     def ask_for_file(self) -> None:
         """The system's own file dialog."""
@@ -394,8 +388,9 @@ class MainWindow(QMainWindow):
         known = case.procedure != UNKNOWN_PROCEDURE
         if known:
             self._drop_chooser()
+        named = case.title if case.title != "Recording" or not known else session.taxonomy.name
         self.top.show_case(
-            session.taxonomy.name if known else case.title,
+            named,
             f"Case {case.case_id} · {date(case.created_utc_ms)}",
         )
         self._phases_changed()

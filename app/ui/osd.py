@@ -115,31 +115,27 @@ def _square(colour: str | None, *, human: bool) -> theme.Paint:
     return theme.human_paint(colour) if human else theme.model_paint(colour)
 
 
+def key_size(names: Sequence[tuple[str, QColor]], hint: str) -> tuple[float, float]:
+    """Width and height of the key of the outlines."""
+    metrics, small = QFontMetricsF(theme.font("body")), QFontMetricsF(theme.font("small"))
+    wide = max((metrics.horizontalAdvance(n) + 28 for n, _ in names), default=0.0)
+    return max(wide, small.horizontalAdvance(hint)), theme.px(24) * (len(names) + 1) + 4
+
+
 def draw_key(
-    painter: QPainter,
-    right: float,
-    middle: float,
-    names: Sequence[tuple[str, QColor]],
-    hint: str,
+    painter: QPainter, rect: QRectF, names: Sequence[tuple[str, QColor]], hint: str
 ) -> None:
     """The key of the outlines: colour and name of each instrument on screen, and the H hint."""
-    if not names:
-        return
     step = theme.px(24)
-    metrics = QFontMetricsF(theme.font("body"))
-    wide = max(metrics.horizontalAdvance(n) for n, _ in names) + 28
-    small = QFontMetricsF(theme.font("small"))
-    wide = max(wide, small.horizontalAdvance(hint))
-    x, y = right - wide, middle - step * (len(names) + 1) / 2
+    metrics, small = QFontMetricsF(theme.font("body")), QFontMetricsF(theme.font("small"))
+    x, y = rect.x(), rect.y() + 8
     for name, colour in names:
-        painter.setPen(QPen(colour, 2))
         centre = y + step / 2
+        painter.setPen(QPen(colour, 2))
         painter.drawLine(QPointF(x, centre + 3), QPointF(x + 7, centre - 3))
         painter.drawLine(QPointF(x + 7, centre - 3), QPointF(x + 16, centre - 3))
         baseline = QPointF(x + 28, centre + metrics.capHeight() / 2)
         draw_text(painter, baseline, name, "body", theme.color("osd_text"))
         y += step
-    if hint:
-        y += 4
-        baseline = QPointF(x, y + step / 2 + small.capHeight() / 2)
-        draw_text(painter, baseline, hint, "small", theme.color("osd_text_3"))
+    baseline = QPointF(x, y + 4 + step / 2 + small.capHeight() / 2)
+    draw_text(painter, baseline, hint, "small", theme.color("osd_text_3"))

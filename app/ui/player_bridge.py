@@ -71,17 +71,8 @@ class PlayerBridge(QObject):
 
     def seek_ms(self, ms: float) -> None:
         """Go to the frame on screen at a moment."""
-        info = self.state.info
-        if info is not None and info.duration_ms > 0:
-            self.player.seek_index(self.index_at_ms(ms))
-
-    def index_at_ms(self, ms: float) -> int:
-        """Display index at a moment, by the mean rate; exact at a constant one."""
-        info = self.state.info
-        if info is None:
-            return 0
-        share = min(1.0, max(0.0, ms / info.duration_ms))
-        return min(info.frames - 1, int(share * info.frames + 1e-6))
+        if self._player is not None:
+            self._player.seek_ms(ms)
 
     def close(self) -> None:
         """End the decode thread; no signal comes after this."""

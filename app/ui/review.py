@@ -15,7 +15,7 @@ from app.ui.stage import Stage, mean_luma
 from app.ui.thumbnails import Thumbnails
 from app.ui.transport import Transport
 from app.ui.widgets import draw_letter, mark
-from app.ui.words import clock, count, length, moment
+from app.ui.words import clock, count, moment
 
 CARD = QSize(192, 142)
 
@@ -32,7 +32,7 @@ class ReviewStage(Stage):
         self.block: Block | None = None
         self.progress: tuple[str, ...] = ()
         self.key: tuple[tuple[str, QColor], ...] = ()
-        self._bright = {"left": False, "right": False, "bottom": False}
+        self._bright = {"left": False, "right": False, "bottom": False, "key": False}
         self._luma_timer = QTimer(self)
         self._luma_timer.setInterval(1000)
         self._luma_timer.timeout.connect(self._look_at_corners)
@@ -41,6 +41,15 @@ class ReviewStage(Stage):
         """Begin to look at the corners once a second."""
         self._look_at_corners()
         self._luma_timer.start()
+
+    def set_key(self, key: tuple[tuple[str, QColor], ...]) -> None:
+        """The outlines on screen changed."""
+        if key != self.key:
+            as_large = len(key) == len(self.key)
+            self.key = key
+            if not as_large:
+                self._look_at_corners()
+            self.update()
 
     def stop(self) -> None:
         """No timer may outlive the window."""
@@ -53,6 +62,7 @@ class ReviewStage(Stage):
             "left": QRectF(m, m, wide, high),
             "right": QRectF(w - m - wide, m, wide, high),
             "bottom": QRectF(w - m - wide, h - m - theme.px(40), wide, theme.px(40)),
+            "key": self._key_rect() if self.key else QRectF(),
         }
 
     def _look_at_corners(self) -> None:
@@ -78,15 +88,17 @@ class ReviewStage(Stage):
         self._paint_clock(painter)
         self._paint_progress(painter)
         if self.key:
-            right = self.width() - osd.MARGIN
             hint = f"Hold {self._keys.hint('hold_tissue')} to see tissue only"
-            room = self._black_right()
-            if room > 150:
-                osd.draw_key(painter, right, self.height() * 0.46, self.key, hint)
+            rect = self._key_rect()
+            if self._bright["key"]:
+                osd.plate(painter, rect)
+            osd.draw_key(painter, rect.adjusted(12, 0, -12, 0), self.key, hint)
 
-    def _black_right(self) -> float:
-        """Width of the black beside the fitted picture on the right."""
-        return self.width() - self.image_rect().right()
+    def _key_rect(self) -> QRectF:
+        hint = f"Hold {self._keys.hint('hold_tissue')} to see tissue only"
+        wide, high = osd.key_size(self.key, hint)
+        right, middle = self.width() - osd.MARGIN, self.height() * 0.46
+        return QRectF(right - wide - 12, middle - high / 2 - 8, wide + 24, high + 16)
 
     def _paint_phase(self, painter: QPainter) -> None:
         session, block = self._session, self.block
@@ -240,9 +252,7 @@ class ReviewWorkspace(QWidget):
 
     def show_key(self, key: tuple[tuple[str, QColor], ...]) -> None:
         """The outlines on screen changed."""
-        if key != self.stage.key:
-            self.stage.key = key
-            self.stage.update()
+        self.stage.set_key(key)
 
     def show_progress(self, lines: tuple[str, ...], tail_words: str) -> None:
         """How far the analysis is."""
@@ -298,10 +308,6 @@ class ReviewWorkspace(QWidget):
     def _card_image(self, image: QImage) -> None:
         self.card.image = image
         self.card.update()
-
-    def remaining_words(self, seconds: float) -> str:
-        """How long an analysis takes, in words."""
-        return f"about {length(seconds)}"
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Put the plate above the ribbon; a low window has a low ribbon."""

@@ -1,4 +1,4 @@
-"""Small pictures of moments: the ribbon's hover card and the library's cards.
+"""Small pictures of moments, for the ribbon's hover card.
 
 Decoding runs on the thread ``trocar-thumbs`` with a source of its own, so that it never takes the
 player's place in the file.
@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QImage
 
-from app.core.errors import TrocarError
 from app.ui.background import Background
 
 if TYPE_CHECKING:
@@ -77,28 +76,9 @@ def small_image(rgb: NDArray[np.uint8], height_px: int) -> QImage:
     height, width, _ = rgb.shape
     whole = QImage(rgb.data, width, height, rgb.strides[0], QImage.Format.Format_RGB888)
     wide = max(1, round(width * height_px / height))
-    from PySide6.QtCore import Qt
-
     return whole.scaled(
         wide,
         height_px,
         Qt.AspectRatioMode.IgnoreAspectRatio,
         Qt.TransformationMode.SmoothTransformation,
     )
-
-
-def jpeg_of(rgb: NDArray[np.uint8], height_px: int) -> bytes:
-    """A picture as JPEG, for the library's cards."""
-    from PySide6.QtCore import QBuffer, QByteArray, QIODevice
-
-    data = QByteArray()
-    buffer = QBuffer(data)
-    buffer.open(QIODevice.OpenModeFlag.WriteOnly)
-    if not small_image(rgb, height_px).save(buffer, "JPEG", 85):
-        raise TrocarError("The picture of the case could not be made.", "JPEG plugin")
-    return bytes(data.data())
-
-
-def read_image(path: Path) -> QImage:
-    """A picture file; an empty image where there is none."""
-    return QImage(str(path))

@@ -1,0 +1,368 @@
+"""The real window over a real library: open, play, step, correct, undo, close, reopen."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtGui import QDragEnterEvent, QDropEvent
+from PySide6.QtWidgets import QAbstractButton, QLineEdit, QMessageBox
+from pytestqt.qtbot import QtBot
+
+from app.annotate import masks, phases
+from app.core.case import CaseState
+from app.core.mask import Mask
+from app.store import Library
+from app.ui.main_window import MainWindow
+from app.ui.services import Services
+from app.ui.settings import Settings
+from app.ui.timeline.data import timeline_data
+from tests.helpers.clips import number_of
+from tests.ui.conftest import on_screen
+
+PROJECT = Path(__file__).resolve().parents[2]
+PATIENCE_MS = 20_000
+
+
+def number_on_stage(window: MainWindow) -> int:
+    """The barcode of the picture that the stage would save."""
+    frame = window.current_stage().frame
+    assert frame is not None
+    return number_of(frame.rgb)
+
+
+def test_the_window_opens_without_the_heavy_libraries(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path;"
+        "from app.ui.application import open_window; from app.store import Library;"
+        "from app.ui.settings import Settings;"
+        f"w = open_window(Library.open(Path({str(tmp_path / 'l')!r})), Settings(), []);"
+        "w.show(); import PySide6.QtWidgets as q; q.QApplication.processEvents();"
+        "print([m for m in ('torch', 'cv2', 'av', 'models') if m in sys.modules]); w.close()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout.strip().endswith("[]"), done.stderr
+
+
+def test_an_opened_recording_plays_at_once(window: MainWindow, qtbot: QtBot, clip: Path) -> None:
+    window.open_files([clip])
+    qtbot.waitUntil(lambda: (on_screen(window) or 0) >= 5, timeout=PATIENCE_MS)
+    assert window.workspace == "review"
+    assert window.services.player.state.playing
+    assert window.review.transport.play.accessibleName() == "Pause"
+
+
+def test_steps_show_the_exact_frames(opened: MainWindow, qtbot: QtBot) -> None:
+    stage = opened.current_stage()
+    for key, wanted in (
+        (Qt.Key.Key_Right, 1),
+        (Qt.Key.Key_Right, 2),
+        (Qt.Key.Key_Left, 1),
+        (Qt.Key.Key_End, 59),
+        (Qt.Key.Key_Home, 0),
+    ):
+        qtbot.keyClick(stage, key)
+        qtbot.waitUntil(lambda n=wanted: on_screen(opened) == n, timeout=PATIENCE_MS)
+        assert number_on_stage(opened) == wanted
+    qtbot.keyClick(stage, Qt.Key.Key_Right, Qt.KeyboardModifier.ControlModifier)
+    qtbot.waitUntil(lambda: on_screen(opened) == 10, timeout=PATIENCE_MS)
+
+
+def test_a_click_on_the_ribbon_seeks(opened: MainWindow, qtbot: QtBot) -> None:
+    ribbon = opened.review.ribbon
+    at = QPoint(ribbon.width() // 2, 40)
+    qtbot.mouseClick(ribbon, Qt.MouseButton.LeftButton, pos=at)
+    qtbot.waitUntil(lambda: on_screen(opened) == 30, timeout=PATIENCE_MS)
+    assert abs(ribbon.time_at(at.x()) - 1200) < 20
+
+
+def test_go_to_takes_times_and_frames(opened: MainWindow, qtbot: QtBot) -> None:
+    opened.keys.trigger("go_to")
+    line = opened.slot.lines[-1]
+    field = line.findChild(QLineEdit)
+    field.setText("later")
+    qtbot.keyClick(field, Qt.Key.Key_Return)
+    assert opened.slot.lines
+    field.setText("0:01.5")
+    qtbot.keyClick(field, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: on_screen(opened) == 37, timeout=PATIENCE_MS)
+    assert not opened.slot.lines or opened.slot.lines[-1] is not line
+
+
+def test_a_dropped_file_becomes_a_case(window: MainWindow, qtbot: QtBot, clip: Path) -> None:
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(str(clip))])
+    buttons, none = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    enter = QDragEnterEvent(QPoint(5, 5), Qt.DropAction.CopyAction, mime, buttons, none)
+    window.dragEnterEvent(enter)
+    assert enter.isAccepted()
+    drop = QDropEvent(QPointF(5, 5), Qt.DropAction.CopyAction, mime, buttons, none)
+    window.dropEvent(drop)
+    qtbot.waitUntil(lambda: on_screen(window) is not None, timeout=PATIENCE_MS)
+    case = window.services.session.case
+    assert case is not None
+    assert clip.stem not in case.title
+
+
+def test_the_same_file_opens_the_same_case(opened: MainWindow, qtbot: QtBot, clip: Path) -> None:
+    first = opened.services.session.case
+    with qtbot.waitSignal(opened.services.cases.opened, timeout=PATIENCE_MS):
+        opened.open_files([clip])
+    second = opened.services.session.case
+    assert first is not None
+    assert second is not None
+    assert first.case_id == second.case_id
+    assert len(opened.services.library.cases()) == 1
+
+
+def test_a_file_that_is_no_video_gets_one_sentence(
+    window: MainWindow, qtbot: QtBot, tmp_path: Path
+) -> None:
+    bad = tmp_path / "notes.mp4"
+    bad.write_text("not a video", encoding="utf-8")
+    window.open_files([bad])
+    qtbot.waitUntil(lambda: bool(window.slot.lines), timeout=PATIENCE_MS)
+    text = window.slot.lines[-1].accessibleName()
+    assert text.count(".") >= 1
+    assert not window.services.library.cases()
+    window.keys.trigger("escape")
+    assert not window.slot.lines
+
+
+def test_a_missing_recording_asks_for_it(
+    opened: MainWindow, qtbot: QtBot, clip: Path, tmp_path: Path
+) -> None:
+    case = opened.services.session.case
+    assert case is not None
+    moved = tmp_path / "moved.mp4"
+    from dataclasses import replace
+
+    asset = replace(case.assets[0], path=str(tmp_path / "gone.mp4"))
+    opened.services.library.writer.update_asset(asset).result()
+    opened.services.cases.open_case(case.case_id)
+    qtbot.waitUntil(lambda: bool(opened.slot.lines), timeout=PATIENCE_MS)
+    assert any("not where it was" in x.accessibleName() for x in opened.slot.lines)
+    moved.write_bytes(clip.read_bytes())
+    with qtbot.waitSignal(opened.services.cases.opened, timeout=PATIENCE_MS):
+        opened.services.cases.relink(asset, moved)
+    assert opened.services.session.asset is not None
+    assert opened.services.session.asset.path == str(moved)
+
+
+def test_the_procedure_is_asked_and_can_be_undone(opened: MainWindow, qtbot: QtBot) -> None:
+    session = opened.services.session
+    chooser = opened.slot.lines[-1]
+    assert chooser.accessibleName() == "Which operation is this?"
+    combo = chooser.combo
+    combo.setCurrentIndex(combo.findData("cholecystectomy"))
+    with qtbot.waitSignal(session.fields_changed, timeout=PATIENCE_MS):
+        next(b for b in chooser.findChildren(QAbstractButton) if b.text() == "Use").click()
+    qtbot.waitUntil(lambda: session.taxonomy.procedure == "cholecystectomy", timeout=PATIENCE_MS)
+    assert opened.services.settings.values.procedure == "cholecystectomy"
+    opened.keys.trigger("undo")
+    qtbot.waitUntil(lambda: session.taxonomy.procedure == "unknown", timeout=PATIENCE_MS)
+
+
+def square(window: MainWindow) -> Mask:
+    asset = window.services.session.asset
+    assert asset is not None
+    plane = np.zeros((asset.height_px, asset.width_px), bool)
+    plane[60:140, 100:220] = True
+    return Mask.from_full(plane)
+
+
+def draw(window: MainWindow) -> None:
+    session = window.services.session
+    assert session.case is not None
+    assert session.identity is not None
+    session.commit(
+        masks.draw(session.case.case_id, session.identity, square(window), "hook", session.taxonomy)
+    )
+
+
+def stage_pixels(window: MainWindow) -> np.ndarray:
+    image = (
+        window.current_stage()
+        .snapshot()
+        .convertToFormat(window.current_stage().snapshot().Format.Format_RGB888)
+    )
+    data = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), -1)
+    return data[:, : image.width() * 3].copy()
+
+
+def test_a_drawn_outline_shows_is_saved_undone_redone_and_there_again(
+    opened: MainWindow, qtbot: QtBot, own_library: Path
+) -> None:
+    session = opened.services.session
+    before = stage_pixels(opened)
+    with qtbot.waitSignal(session.saved, timeout=PATIENCE_MS):
+        draw(opened)
+    qtbot.waitUntil(lambda: len(session.instances) == 1, timeout=PATIENCE_MS)
+    assert (stage_pixels(opened) != before).mean() > 0.001
+    assert opened.top.saved.text() == "Saved"
+    assert session.case is not None
+    assert session.case.state is CaseState.WORKING
+
+    opened.keys.trigger("undo")
+    qtbot.waitUntil(lambda: len(session.instances) == 0, timeout=PATIENCE_MS)
+    assert not session.annotations
+    opened.keys.trigger("redo")
+    qtbot.waitUntil(lambda: len(session.instances) == 1, timeout=PATIENCE_MS)
+
+    case_id = session.case.case_id
+    opened.close()
+    again = MainWindow(Services(Library.open(own_library, ballast_bytes=1 << 16), Settings()))
+    try:
+        again.show()
+        again.services.cases.open_case(case_id)
+        qtbot.waitUntil(lambda: on_screen(again) is not None, timeout=PATIENCE_MS)
+        again.services.player.player.pause()
+        again.services.player.player.seek_index(0)
+        found = again.services.session
+        qtbot.waitUntil(lambda: len(found.instances) == 1, timeout=PATIENCE_MS)
+        assert found.instances[0].mask == square(again)
+        again.keys.trigger("undo")
+        qtbot.waitUntil(lambda: len(found.instances) == 0, timeout=PATIENCE_MS)
+    finally:
+        again.close()
+        again.deleteLater()
+
+
+def test_a_human_phase_stands_solid_on_the_ribbon(opened: MainWindow, qtbot: QtBot) -> None:
+    session = opened.services.session
+    opened.services.cases.set_procedure("cholecystectomy")
+    qtbot.waitUntil(lambda: session.taxonomy.procedure == "cholecystectomy", timeout=PATIENCE_MS)
+    assert session.case is not None
+    assert session.asset is not None
+    tiers = timeline_data(session.case.case_id, session.asset, session.taxonomy, you=None).tiers
+    session.commit(phases.start_at(tiers, session.asset.start_pts, "preparation"))
+    blocks = opened.review.ribbon.data.blocks
+    assert [(b.segment.phase, b.human) for b in blocks] == [("preparation", True)]
+    assert opened.review.stage.block is blocks[0]
+    opened.keys.trigger("undo")
+    qtbot.waitUntil(lambda: opened.review.ribbon.data.blocks == (), timeout=PATIENCE_MS)
+
+
+def test_the_dial_goes_round_and_h_inverts(opened: MainWindow, qtbot: QtBot) -> None:
+    draw(opened)
+    session, stage = opened.services.session, opened.current_stage()
+    qtbot.waitUntil(lambda: len(session.instances) == 1, timeout=PATIENCE_MS)
+    outlined = stage_pixels(opened)
+    qtbot.keyPress(stage, Qt.Key.Key_H)
+    qtbot.waitUntil(lambda: (stage_pixels(opened) != outlined).any(), timeout=PATIENCE_MS)
+    qtbot.keyRelease(stage, Qt.Key.Key_H)
+    qtbot.waitUntil(lambda: not (stage_pixels(opened) != outlined).any(), timeout=PATIENCE_MS)
+    words = []
+    for _ in range(5):
+        qtbot.keyClick(stage, Qt.Key.Key_V)
+        words.append(opened.review.transport.dial_word.text())
+    assert words == ["Fill", "Labels", "Confidence", "Nothing", "Outline"]
+    assert opened.services.settings.values.overlay == "outline"
+
+
+def test_deleting_asks_once_and_leaves_nothing(
+    opened: MainWindow, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, clip: Path
+) -> None:
+    opened.show_workspace("library")
+    qtbot.waitUntil(lambda: opened.library.model.rowCount() == 1, timeout=PATIENCE_MS)
+    case = opened.services.library.cases()[0]
+    opened.library.choose(case.case_id)
+    asked = []
+
+    def answer(button: str) -> None:
+        def act(box: QMessageBox) -> int:
+            asked.append(box.text())
+            next(b for b in box.buttons() if b.text() == button).click()
+            return 0
+
+        monkeypatch.setattr(QMessageBox, "exec", act)
+
+    answer("Keep")
+    opened.keys.trigger("delete_case")
+    assert opened.services.library.cases()
+    answer("Delete")
+    opened.keys.trigger("delete_case")
+    qtbot.waitUntil(lambda: opened.library.model.rowCount() == 0, timeout=PATIENCE_MS)
+    assert opened.services.library.cases() == ()
+    assert len(asked) == 2
+    assert clip.exists()
+
+
+def test_search_and_filters_narrow_the_library(opened: MainWindow, qtbot: QtBot) -> None:
+    opened.show_workspace("library")
+    shown = opened.library.filter
+    qtbot.waitUntil(lambda: shown.rowCount() == 1, timeout=PATIENCE_MS)
+    opened.library.search.setText("0001")
+    assert shown.rowCount() == 1
+    opened.library.search.setText("nothing like it")
+    assert shown.rowCount() == 0
+    opened.library.search.clear()
+    box = opened.library._boxes["done"][1]
+    box.setChecked(True)
+    assert shown.rowCount() == 0
+    box.setChecked(False)
+    assert shown.rowCount() == 1
+
+
+def test_esc_goes_up_one_level_at_a_time(opened: MainWindow) -> None:
+    opened.slot.clear("")
+    while opened.slot.close_newest():
+        pass
+    opened.keys.trigger("keys")
+    assert opened.key_sheet.isVisible()
+    opened.keys.trigger("escape")
+    assert not opened.key_sheet.isVisible()
+    opened.keys.trigger("full_screen")
+    assert opened.isFullScreen()
+    opened.keys.trigger("escape")
+    assert not opened.isFullScreen()
+
+
+def test_f6_visits_every_region(opened: MainWindow) -> None:
+    opened.activateWindow()
+    opened.review.transport.wake()
+    visited = []
+    for _ in range(8):
+        opened.keys.trigger("next_region")
+        focus = opened.focusWidget()
+        assert focus is not None
+        visited.append(focus)
+    regions = (*opened.review.regions(), opened.top, opened.status)
+    for region in regions:
+        assert any(region is w or region.isAncestorOf(w) for w in visited), region.accessibleName()
+
+
+def test_another_text_size_opens_the_window_again_where_it_was(
+    opened: MainWindow, qtbot: QtBot, own_library: Path
+) -> None:
+    opened.services.player.player.seek_index(20)
+    qtbot.waitUntil(lambda: on_screen(opened) == 20, timeout=PATIENCE_MS)
+    opened.settings_sheet._set_size(1.3)
+    resume = opened.resume
+    assert resume is not None
+    assert (resume.index, resume.workspace) == (20, "review")
+    from app.ui.application import open_window
+
+    again = open_window(Library.open(own_library), Settings(), [], resume=resume)
+    try:
+        again.show()
+        qtbot.waitUntil(lambda: on_screen(again) == 20, timeout=PATIENCE_MS)
+        assert not again.services.player.state.playing
+        assert again.top.height() > opened.top.height()
+    finally:
+        again.close()
+        again.deleteLater()
+
+
+def test_a_second_window_gets_its_sentence(opened: MainWindow, own_library: Path) -> None:
+    from app.core.errors import Refused
+
+    with pytest.raises(Refused) as caught:
+        Library.open(own_library)
+    assert caught.value.user_message.count(".") >= 1
