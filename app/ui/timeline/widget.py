@@ -21,7 +21,7 @@ from PySide6.QtGui import (
     QResizeEvent,
     QWheelEvent,
 )
-from PySide6.QtWidgets import QLabel, QWidget
+from PySide6.QtWidgets import QWidget
 
 from app.annotate import phases
 from app.annotate.phases import Block
@@ -40,6 +40,7 @@ from app.ui.timeline.geometry import (
     lay_out,
     snapped,
 )
+from app.ui.timeline.hover import HoverCard
 from app.ui.timeline.layer import Scene, bar_of, paint_scene, window_of
 from app.ui.timeline.speech import block_name, hover_lines, summary
 
@@ -131,7 +132,7 @@ class Timeline(QWidget):
         self._drag: _Drag | None = None
         self._picture: QPixmap | None = None
         self._scene: Scene | None = None
-        self._card = _HoverCard(self)
+        self._card = HoverCard(self)
 
     # What is shown
 
@@ -644,32 +645,3 @@ class Timeline(QWidget):
         """Hide the focus ring."""
         super().focusOutEvent(event)
         self.update()
-
-
-class _HoverCard(QLabel):
-    """Name, times and author of the block under the pointer; never over the playhead."""
-
-    def __init__(self, parent: Timeline) -> None:
-        super().__init__(parent)
-        self._room = parent
-        self.setTextFormat(Qt.TextFormat.PlainText)
-        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        self.setProperty("kind", "card")
-        self.setFont(theme.font("small"))
-        self.setContentsMargins(10, 6, 10, 6)
-        self.hide()
-
-    def show_for(self, lines: tuple[str, str], point: QPointF, playhead_x: float) -> None:
-        """Show two lines beside the pointer."""
-        self.setText("\n".join(lines))
-        self.adjustSize()
-        room = self._room.rect()
-        x, y = point.x() + 14, point.y() + 18
-        if x <= playhead_x <= x + self.width():
-            x = playhead_x + 10 if point.x() > playhead_x - 8 else playhead_x - 10 - self.width()
-        x = min(max(x, 4), room.width() - self.width() - 4)
-        if y + self.height() > room.height() - 4:
-            y = max(4, point.y() - 14 - self.height())
-        self.move(round(x), round(y))
-        self.show()
-        self.raise_()
