@@ -1,0 +1,188 @@
+"""A case's human work in foreign formats: what the export command and the window both call."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from app import __version__
+from app.core.case import Asset, Case
+from app.core.correction import Verdict
+from app.core.errors import BadInput, EnvironmentProblem
+from app.core.prediction import Instance
+from app.core.resources import RESEARCH_USE
+from app.core.taxonomy import find_taxonomy
+from app.core.timeline import timeline_from_phases
+from app.exchange import coco, phase_csv
+from app.exchange.images import write_png
+from app.store import Library
+from app.video import VideoSource, open_video
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+        path: the annotation file.
+        words: how much, for people.
+        counts: how much, by name.
+    """
+
+    path: Path
+    words: str
+    counts: dict[str, int]
+
+
+def export_coco(
+    library: Library, case_id: str, out: Path, *, pictures: bool = True, polygons: bool = False
+) -> Exported:
+    """Write the corrected frames of a case as COCO, with the frames as PNG where wanted.
+
+    Raises:
+        BadInput: there is no such case, or a recording is not where it was.
+        EnvironmentProblem: the folder cannot be written.
+    """
+    case = library.case(case_id)
+    with _writing(out):
+        frames: list[coco.AnnotatedFrame] = []
+        for asset in case.assets:
+            with open_video(_recording(asset)) as source:
+                for frame in _annotated(library, asset, source.index_of):
+                    frames.append(frame)
+                    if pictures:
+                        write_png(out / coco.file_name(frame), source.frame(frame.index).rgb)
+        path = out / "annotations.json"
+        coco.write(path, frames, find_taxonomy(case.procedure), _info(case), polygons=polygons)
+        _readme(out, case, "COCO instance annotations")
+    count = sum(len(f.instances) for f in frames)
+    return Exported(
+        path=path,
+        words=f"{count} outlines in {len(frames)} frames",
+        counts={"frames": len(frames), "instances": count},
+    )
+
+
+def export_phases(library: Library, case_id: str, out: Path) -> Exported:
+    """Write the phases of a case as CSV: the human tier, then each model's.
+
+    Raises: as ``export_coco``.
+    """
+    case = library.case(case_id)
+    with _writing(out):
+        tiers: list[phase_csv.Tier] = []
+        for asset in case.assets:
+            with open_video(_recording(asset)) as source:
+                tiers += _tiers(library, case, asset, source)
+        path = out / "phases.csv"
+        phase_csv.write(path, tiers, find_taxonomy(case.procedure))
+        _readme(out, case, "phase segments")
+    count = sum(len(t.timeline.segments) for t in tiers)
+    return Exported(
+        path=path,
+        words=f"{count} phase segments",
+        counts={"tiers": len(tiers), "segments": count},
+    )
+
+
+class _writing:  # noqa: N801 - reads as a word in a with statement
+    """The folder exists within; what the disk refuses becomes one sentence."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+
+    def __enter__(self) -> None:
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._problem(error) from error
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError):
+            raise self._problem(error) from error
+
+    def _problem(self, error: OSError) -> EnvironmentProblem:
+        return EnvironmentProblem(
+            f"The export could not be written to {self.out} ({error.strerror}); choose another "
+            "folder.",
+            str(error),
+        )
+
+
+def _annotated(
+    library: Library, asset: Asset, index_of: Callable[[int], int]
+) -> list[coco.AnnotatedFrame]:
+    complete = {f.pts for f in library.reviewed_frames(asset.asset_id)}
+    by_pts: dict[int, list[Instance]] = {pts: [] for pts in complete}
+    for a in library.annotations(asset.asset_id):
+        kept = by_pts.setdefault(a.frame.pts, [])
+        if a.verdict is not Verdict.REJECTED:
+            kept.append(Instance(label=a.label, mask=a.mask, track=a.track))
+    return [
+        coco.AnnotatedFrame(
+            asset=asset,
+            pts=pts,
+            index=index_of(pts),
+            instances=tuple(by_pts[pts]),
+            complete=pts in complete,
+        )
+        for pts in sorted(by_pts)
+    ]
+
+
+def _tiers(library: Library, case: Case, asset: Asset, source: VideoSource) -> list[phase_csv.Tier]:
+    pts = [source.pts(i) for i in range(len(source))]
+
+    def index_of(moment: int) -> int:
+        return bisect_left(pts, moment)
+
+    tiers = []
+    human = library.human_timeline(asset.asset_id)
+    if human is not None:
+        tiers.append(
+            phase_csv.Tier(name="human", asset=asset, timeline=human.timeline, index_of=index_of)
+        )
+    store = library.predictions(case.case_id)
+    for run in store.runs(asset.asset_id):
+        if run.task == "phase-recognition":
+            said = timeline_from_phases(
+                store.phases(run.run_id), run.classes, asset.start_pts, asset.end_pts
+            )
+            tiers.append(
+                phase_csv.Tier(name=run.model, asset=asset, timeline=said, index_of=index_of)
+            )
+    return tiers
+
+
+def _recording(asset: Asset) -> Path:
+    path = Path(asset.path)
+    if not path.exists():
+        raise BadInput(f"The recording {path.name} is not where it was; put it back and try again.")
+    return path
+
+
+def _info(case: Case) -> dict[str, Any]:
+    taxonomy = find_taxonomy(case.procedure)
+    return {
+        "description": f"Trocar case {case.case_id}: corrected frames",
+        "version": __version__,
+        "taxonomy": f"{taxonomy.procedure} {taxonomy.version}",
+        "frame_index_base": 0,
+        "time": "time_ms counts from the first presentable frame; pts is in the asset's time base",
+        "time_bases": {a.asset_id: str(a.time_base) for a in case.assets},
+        "start_pts": {a.asset_id: a.start_pts for a in case.assets},
+        "use": RESEARCH_USE,
+    }
+
+
+def _readme(out: Path, case: Case, what: str) -> None:
+    (out / "README.txt").write_text(
+        f"Trocar {__version__}, case {case.case_id}: {what}.\n"
+        "Frame indices are 0-based in display order; times count from the first presentable "
+        "frame; pts are in each asset's own time base.\n"
+        f"{RESEARCH_USE}\n",
+        encoding="utf-8",
+    )
