@@ -1,0 +1,85 @@
+"""``trocar doctor``: which device, why, how fast the models are here, and what is installed."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
+
+import typer
+
+from app.cli.common import JsonOption, LibraryOption, emit, library_folder, progress
+from app.core.errors import BadInput
+
+PACKAGES = (
+    "torch",
+    "av",
+    "numpy",
+    "opencv-python-headless",
+    "PySide6-Essentials",
+    "safetensors",
+    "sqlite-utils",
+    "pycocotools",
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command("doctor")
+    def doctor(
+        device: Annotated[
+            str | None, typer.Option(help="cuda, mps or cpu. Default: the best that works.")
+        ] = None,
+        library: LibraryOption = None,
+        as_json: JsonOption = False,
+    ) -> None:
+        """Say what the models run on here, why, and how fast."""
+        from app.inference.cards import RUNNABLE_TASKS, model_cards
+        from app.inference.device import choose_device
+        from app.inference.trial import trial_ms
+        from app.video.versions import ffmpeg_version
+
+        choice = choose_device(device)
+        cards = [c for c in model_cards(library_folder(library)) if c.task in RUNNABLE_TASKS]
+        speeds: dict[str, float] = {}
+        problems: list[str] = []
+        with progress("Trying the models", quiet=as_json) as bar:
+            for card in bar.track(cards, task_id=bar.task_ids[0]):
+                try:
+                    speeds[card.name], used = trial_ms(card, choice)
+                except BadInput as error:
+                    problems.append(error.user_message)
+                    continue
+                if used != choice:
+                    problems.append(used.reason)
+        found = {
+            "device": choice.device,
+            "name": choice.name,
+            "reason": choice.reason,
+            "memory_mb": choice.memory_mb,
+            "ms_per_frame": speeds,
+            "ffmpeg": ffmpeg_version(),
+            "versions": versions(),
+            "problems": problems,
+        }
+        lines = [
+            f"Device:   {choice.name} ({choice.device}), {choice.memory_mb} MB",
+            f"Why:      {choice.reason}",
+            *(f"Model:    {name}, {ms:.0f} ms a frame" for name, ms in speeds.items()),
+            f"FFmpeg:   {found['ffmpeg']}",
+            "Versions: " + ", ".join(f"{k} {v}" for k, v in versions().items()),
+            *(f"Problem:  {p}" for p in problems),
+        ]
+        emit(found, as_json=as_json, text="\n".join(lines))
+
+
+def versions() -> dict[str, str]:
+    """Of Python, Trocar and what it stands on."""
+    found = {"python": platform.python_version(), "system": platform.platform(terse=True)}
+    for package in ("trocar", *PACKAGES):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found

@@ -1,0 +1,162 @@
+"""``trocar models``: what can run here, what a model is, whether it is whole; in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from app.cli.common import JsonOption, LibraryOption, emit, library_folder
+from app.core.errors import BadInput, EnvironmentProblem
+
+if TYPE_CHECKING:
+    from models import ModelCard
+
+NameArgument = Annotated[str, typer.Argument(help="Name or folder of a model.", show_default=False)]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    group = typer.Typer(help="Networks, cards and weights.", no_args_is_help=True)
+    app.add_typer(group, name="models")
+
+    @group.command("list")
+    def list_models(library: LibraryOption = None, as_json: JsonOption = False) -> None:
+        """List the models that are installed, and those in the library."""
+        from app.inference.cards import model_cards
+
+        cards = model_cards(library_folder(library))
+        lines = [f"{c.name}  {c.title}  ({c.task}{', demo' if c.demo else ''})" for c in cards]
+        text = "\n".join(lines) or "No model is installed."
+        emit([c.as_json() for c in cards], as_json=as_json, text=text)
+
+    @group.command("show")
+    def show(
+        name: NameArgument, library: LibraryOption = None, as_json: JsonOption = False
+    ) -> None:
+        """Show a model's card: what it was made from and for, and where it fails."""
+        from app.inference.cards import find_model
+
+        card = find_model(name, library_folder(library))
+        emit(card_json(card), as_json=as_json, text=card_words(card))
+
+    @group.command("check")
+    def check(
+        name: NameArgument, library: LibraryOption = None, as_json: JsonOption = False
+    ) -> None:
+        """Check a model's weights against its card and run it on one picture."""
+        from app.inference.cards import find_model
+        from app.inference.trial import trial_ms
+
+        card = find_model(name, library_folder(library))
+        milliseconds, device = trial_ms(card)
+        found = {
+            "name": card.name,
+            "ok": True,
+            "weights_sha256": card.weights_sha256,
+            "parameters": card.parameters,
+            "device": device.device,
+            "ms_per_frame": milliseconds,
+        }
+        text = (
+            f"{card.name} is whole: its weights are those of its card, and it runs "
+            f"({milliseconds:.0f} ms a frame on {device.name})."
+        )
+        emit(found, as_json=as_json, text=text)
+
+    @group.command("import")
+    def import_model(
+        folder: Annotated[
+            Path, typer.Argument(help="Folder with card.toml and weights.", show_default=False)
+        ],
+        library: LibraryOption = None,
+        as_json: JsonOption = False,
+    ) -> None:
+        """Check a model and copy it into the library."""
+        import models
+        from app.inference.cards import model_errors, model_folder
+
+        root = model_folder(library_folder(library))
+        with model_errors(), disk_errors(f"{folder.name} cannot be imported"):
+            card = models.install_model(folder, root)
+        emit(card.as_json(), as_json=as_json, text=f"{card.name} is installed and can be chosen.")
+
+    @group.command("export")
+    def export_model(
+        name: NameArgument,
+        out: Annotated[Path, typer.Option(help="Folder to make.", show_default=False)],
+        library: LibraryOption = None,
+        as_json: JsonOption = False,
+    ) -> None:
+        """Check a model and copy its folder to where another computer can import it."""
+        import models
+        from app.inference.cards import find_model, model_errors
+
+        card = find_model(name, library_folder(library))
+        with model_errors(), disk_errors(f"{card.name} cannot be exported to {out}"):
+            written = models.install_model(card.folder or Path(name), out)
+        where = written.folder or out
+        emit(
+            {"name": card.name, "folder": str(where)},
+            as_json=as_json,
+            text=f"{card.name} is in {where}; “trocar models import” reads it.",
+        )
+
+
+@contextmanager
+def disk_errors(what: str) -> Iterator[None]:
+    """Errors of the file system inside become one sentence."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise BadInput(f"{what}: the file {error.filename} is missing.") from error
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"{what} ({error.strerror}); check the disk.", str(error)
+        ) from error
+
+
+def card_json(card: ModelCard) -> dict[str, Any]:
+    """Everything a card holds."""
+    return {
+        **card.as_json(),
+        "options": card.options,
+        "picture": card.picture,
+        "input_size_px": list(card.input_size_px),
+        "frames_per_second": card.frames_per_second,
+        "thresholds": card.thresholds,
+        "trained": {
+            "command": card.trained.command,
+            "seconds": card.trained.seconds,
+            "device": card.trained.device,
+            "data": card.trained.data,
+        },
+        "figures": card.figures,
+        "limits": card.limits,
+        "parent": card.parent,
+        "created": card.created,
+        "weights_sha256": card.weights_sha256,
+    }
+
+
+def card_words(card: ModelCard) -> str:
+    """A card for people."""
+    demo = "Demo model, trained on synthetic pictures. " if card.demo else ""
+    fields = (
+        ("Title", card.title),
+        ("Task", card.task),
+        ("Network", f"{card.system}, {card.parameters:,} parameters"),
+        ("Classes", ", ".join(c.name for c in card.classes)),
+        ("Made for", ", ".join(card.procedures) or "any procedure"),
+        ("Pictures", card.picture),
+        ("Trained on", card.trained.data),
+        ("Figures", ", ".join(f"{k} {v:g}" for k, v in card.figures.items())),
+        ("Limits", demo + card.limits),
+        ("Licence", card.licence),
+        ("From", card.parent),
+        ("Weights", str(card.weights_path or "none")),
+    )
+    return "\n".join(f"{name + ':':<12}{value}" for name, value in fields if value)
