@@ -1,9 +1,13 @@
-"""The networks' tests run on one thread: the machine is shared, and two threads only wait."""
+"""The networks' tests run on one thread, and no example has to be quick: machines are shared."""
 
 from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import settings
+
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 
 @pytest.fixture(autouse=True, scope="session")
