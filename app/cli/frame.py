@@ -33,17 +33,16 @@ def register(app: typer.Typer) -> None:
         from app.video import open_video
 
         with open_video(file) as source:
-            last = len(source) - 1
             length_s = source.info.duration_ms / 1000
-            if seconds is not None:
-                if not 0 <= seconds <= length_s:
-                    raise BadInput(
-                        f"{file.name} is {length_s:.3f} seconds long; it has no {seconds:g}."
-                    )
-                index = source.index_at_ms(seconds * 1000)
-            if not 0 <= index <= last:
-                raise BadInput(f"{file.name} has the frames 0 to {last}; it has no frame {index}.")
-            shown = source.frame(index)
+            if seconds is not None and not 0 <= seconds <= length_s:
+                raise BadInput(
+                    f"{file.name} is {length_s:.3f} seconds long; it has no {seconds:g}."
+                )
+            at = source.index_at_ms(seconds * 1000) if seconds is not None else index or 0
+            last = len(source) - 1
+            if not 0 <= at <= last:
+                raise BadInput(f"{file.name} has the frames 0 to {last}; it has no frame {at}.")
+            shown = source.frame(at)
         _write_png(out, shown.rgb)
         found = {
             "index": shown.index,

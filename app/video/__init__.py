@@ -1,11 +1,14 @@
 """Frames from files, exact by packet index; playback. The only room that knows av."""
 
 from app.video.cache import FrameCache
+from app.video.decoder import SeekCancelled, UndecodableFrame
 from app.video.fingerprint import describe_asset, full_hash, quick_hash
 from app.video.index import OpenCancelled, PacketIndex
+from app.video.info import StreamInfo, VideoInfo
 from app.video.opening import open_video, probe
-from app.video.player import Player, PlayerState, ShownFrame
-from app.video.source import SeekCancelled, StreamInfo, UndecodableFrame, VideoInfo, VideoSource
+from app.video.player import Player
+from app.video.player_state import PlayerState, ShownFrame
+from app.video.source import VideoSource
 
 __all__ = [
     "FrameCache",

@@ -121,7 +121,9 @@ def prepare_decoder(stream: VideoStream, threads: int = 0) -> None:
     stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
 
 
-def read_packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet]:
+def read_packets(
+    container: InputContainer, stream: VideoStream
+) -> Iterator[av.Packet[VideoStream]]:
     """Packets with content from where the container stands; reads on after damaged stretches."""
     failures = 0
     while failures < _READ_FAILURES:

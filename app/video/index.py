@@ -213,7 +213,7 @@ def _is_edited(track: bytes) -> bool:
 def _by_demuxing(
     container: InputContainer, stream: VideoStream, cancelled: Callable[[], bool]
 ) -> list[tuple[int, int, int, int]]:
-    rows = []
+    rows: list[tuple[int, int, int, int]] = []
     codec = stream.codec_context.codec.canonical_name
     for packet in read_packets(container, stream):
         if len(rows) % _CHECK_EVERY == 0 and cancelled():
@@ -230,7 +230,7 @@ def _last_duration(pts: NDArray[np.int64], declared: int, stream: VideoStream) -
     if len(pts) > 1:
         step = int(np.median(np.diff(pts)))
     else:
-        step = round(1 / (stream.average_rate or 25) / stream.time_base)
+        step = round(1 / (stream.average_rate or 25) / (stream.time_base or 1))
     return declared if 0 < declared < 100 * step else max(step, 1)
 
 
@@ -270,7 +270,7 @@ def _display_order(
     return np.argsort(rank, kind="stable")
 
 
-def _is_shown(codec: str, packet: av.Packet) -> bool:
+def _is_shown(codec: str, packet: av.Packet[VideoStream]) -> bool:
     """Whether a VP8 or VP9 packet is shown at all (RFC 6386 §9.1; VP9 bitstream §7.2)."""
     if codec == "vp8":
         return bool(bytes(packet)[0] & 0x10)

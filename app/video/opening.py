@@ -13,7 +13,8 @@ from pathlib import Path
 from app.video.fingerprint import quick_hash
 from app.video.first_look import first_look
 from app.video.index import PacketIndex
-from app.video.source import CACHE_BYTES, VideoInfo, VideoSource
+from app.video.info import VideoInfo
+from app.video.source import CACHE_BYTES, VideoSource
 
 _KEPT_INDICES = 16
 

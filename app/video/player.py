@@ -9,15 +9,17 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from app.core.errors import TrocarError
 from app.core.frame import Frame
 from app.video.clock import PlaybackClock, bounded_speed
+from app.video.decoder import SeekCancelled, UndecodableFrame
 from app.video.index import OpenCancelled
 from app.video.opening import open_video
-from app.video.source import SeekCancelled, UndecodableFrame, VideoInfo, VideoSource
+from app.video.player_state import PlayerState, ShownFrame
+from app.video.source import VideoSource
 
 CACHE_BYTES = 512 << 20
 _JOIN_S = 2.0
@@ -31,51 +33,6 @@ _LAGGING_FRAMES = 8
 _STALL_S = 0.25
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShownFrame:
-    """What the picture on screen is.
-
-    Attributes:
-        path: the file it is of.
-        frame: the picture.
-        index: the frame that was asked for.
-        exact: the picture is that frame; else a keyframe on the way to it, or, where the frame
-            does not decode, the last good picture.
-    """
-
-    path: Path
-    frame: Frame
-    index: int
-    exact: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlayerState:
-    """Where the player stands.
-
-    Attributes:
-        path: the file that is open or being opened, None without one.
-        info: of the open file, None without one.
-        playing: whether the clock runs.
-        speed: 0.1 to 16, negative backwards.
-        index: the frame on screen, or asked for.
-        shown: frames shown since the file was opened.
-        dropped: late frames left out while playing.
-        undecodable: frames that did not decode.
-        at_end: playing forwards reached the last frame.
-    """
-
-    path: Path | None = None
-    info: VideoInfo | None = None
-    playing: bool = False
-    speed: float = 1.0
-    index: int = 0
-    shown: int = 0
-    dropped: int = 0
-    undecodable: int = 0
-    at_end: bool = False
 
 
 class Player:

@@ -40,7 +40,7 @@ class Rasteriser:
 
 def _pixels(frame: av.VideoFrame) -> NDArray[np.uint8]:
     plane = frame.planes[0]
-    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
     # A copy: the scaler hands through what is RGB already, and that picture may be cached.
     return rows[: frame.height, : frame.width * 3].reshape(frame.height, -1, 3).copy()
 
@@ -64,7 +64,7 @@ def orientation(frame: av.VideoFrame) -> tuple[int, int, int, int]:
     data = frame.side_data.get("DISPLAYMATRIX")
     if data is None:
         return _IDENTITY
-    a, b, _, c, d = np.frombuffer(data, np.int32)[:5].astype(float)
+    a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5].astype(float)
     matrix = (_sign(a), _sign(b), _sign(c), _sign(d))
     straight = matrix[1] == matrix[2] == 0 and matrix[0] and matrix[3]
     turned = matrix[0] == matrix[3] == 0 and matrix[1] and matrix[2]

@@ -95,12 +95,18 @@ def screen() -> Iterator[Callable[..., Screen]]:
 def slowed(clock_of: list[FakeClock], seconds: float) -> Callable[..., VideoSource]:
     """Sources whose every new picture takes ``seconds`` of the fake clock."""
 
-    class Slow(VideoSource):
-        def _keep(self, picture: Any) -> int:
-            clock_of[0].time_s += seconds
-            return super()._keep(picture)
+    def slow(path: Path, **options: Any) -> VideoSource:
+        source = VideoSource(path, **options)
+        keep = source._decoder._keep
 
-    return Slow
+        def keep_late(picture: Any) -> int:
+            clock_of[0].time_s += seconds
+            return keep(picture)
+
+        source._decoder._keep = keep_late
+        return source
+
+    return slow
 
 
 def test_opens_on_the_first_frame(screen: Callable[..., Screen], clip: Any) -> None:

@@ -1,0 +1,207 @@
+"""Walks a file's packets to the frame that is asked for. Used by the thread that owns the source.
+
+Exactness: a seek goes to a keyframe by the packet index, the first packet read is compared with
+it, and only a picture with the indexed pts is accepted.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from app.core.errors import BadInput
+from app.video.cache import FrameCache
+from app.video.container import (
+    check_size,
+    open_container,
+    prepare_decoder,
+    read_packets,
+    video_stream,
+)
+from app.video.index import PacketIndex
+
+# Up to this many frames ahead, decoding on is cheaper than a seek.
+_STEP_FRAMES = 12
+# A decoder may hand out a few frames late; after that many later ones, a frame will not come.
+LATE_FRAMES = 16
+# Where a seek to a keyframe's pts lands behind it (measured); elsewhere its dts lands too early.
+_SEEK_BY_DTS = ("mpegts", "mpeg")
+
+log = logging.getLogger(__name__)
+
+
+class UndecodableFrame(BadInput):
+    """A packet of the file does not decode; its frame keeps its index."""
+
+    def __init__(self, index: int, name: str) -> None:
+        super().__init__(f"Frame {index} of {name} is damaged and cannot be shown.")
+        self.index = index
+
+
+class SeekCancelled(Exception):
+    """The caller's ``cancelled`` answered true before the frame was reached."""
+
+
+class Decoder:
+    """Pictures by display index, with those around the newest one kept.
+
+    Args:
+        path: the file.
+        index: its packet index.
+        cache_bytes: room for decoded pictures.
+    """
+
+    def __init__(self, path: Path, index: PacketIndex, cache_bytes: int) -> None:
+        self.cache = FrameCache(cache_bytes)
+        self._path, self._index = path, index
+        self._index_of = {int(label): i for i, label in enumerate(index.label)}
+        self._undecodable: set[int] = set()
+        self._container: InputContainer | None = None
+        self._stream: VideoStream
+        self._seeks_by_dts = False
+        self._packets: Iterator[av.Packet[VideoStream]] = iter(())
+        # The packet to decode next, where one was read to see where a seek had landed.
+        self._pending: av.Packet[VideoStream] | None = None
+        # Whether the decoder was asked for what it held back at the end of the file.
+        self._emptied = False
+        # The newest frame that came, and the first that may be trusted since the last seek.
+        self._position, self._floor = -1, 0
+        self._reopen()
+
+    def close(self) -> None:
+        """Release the file and the pictures."""
+        self.cache.clear()
+        self._release()
+
+    def _release(self) -> None:
+        self._packets = iter(())
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
+    def picture(self, index: int, cancelled: Callable[[], bool] | None = None) -> av.VideoFrame:
+        """The picture of a display index as the decoder made it.
+
+        Raises:
+            UndecodableFrame: its packet does not decode.
+            SeekCancelled: ``cancelled()`` answered true.
+            BadInput, EnvironmentProblem: the file is gone, or the picture is too large.
+        """
+        self.cache.focus = index
+        found = self.cache.get(index)
+        if found is not None:
+            return found
+        if index in self._undecodable:
+            raise UndecodableFrame(index, self._path.name)
+        if self._is_just_ahead(index):
+            found = self._decode_to(index, cancelled)
+        if found is None:
+            for keyframes_back in (0, 1):
+                self._go_before(index, keyframes_back)
+                found = self._decode_to(index, cancelled)
+                if found is not None or self._floor == 0:
+                    break
+        if found is None:
+            self._undecodable.add(index)
+            raise UndecodableFrame(index, self._path.name)
+        return found
+
+    def _is_just_ahead(self, index: int) -> bool:
+        at = self._position
+        return index > at and (index - at <= _STEP_FRAMES or self._index.key_at(index) <= at)
+
+    def _decode_to(self, index: int, cancelled: Callable[[], bool] | None) -> av.VideoFrame | None:
+        later = 0
+        while later < LATE_FRAMES:
+            if cancelled is not None and cancelled():
+                raise SeekCancelled
+            decoded = self._decode_packet()
+            if decoded is None:
+                break
+            for picture in decoded:
+                reached = self._keep(picture)
+                later += reached > index
+            if (found := self.cache.get(index)) is not None:
+                return found
+        return self.cache.get(index)
+
+    def _keep(self, picture: av.VideoFrame) -> int:
+        """Cache a decoded frame; returns its index, or -1 for one that is not presentable."""
+        check_size(picture.width, picture.height, self._path)
+        pts = picture.pts if picture.pts is not None else picture.dts
+        index = -1 if pts is None else self._index_of.get(pts, -1)
+        # What comes before the keyframe stood on may lean on pictures that were not decoded.
+        if index >= self._floor:
+            self.cache.put(index, picture)
+            self._position = max(self._position, index)
+        return index
+
+    def _decode_packet(self) -> list[av.VideoFrame] | None:
+        """Frames of the next packet; None once the decoder was emptied at the end."""
+        packet, self._pending = self._pending, None
+        packet = packet or next(self._packets, None)
+        if packet is None and self._emptied:
+            return None
+        self._emptied = packet is None
+        try:
+            return list(self._stream.decode(packet))
+        except av.FFmpegError as error:
+            log.debug("a packet does not decode: %s", type(error).__name__)
+            return []
+
+    def _go_before(self, index: int, keyframes_back: int) -> None:
+        """Stand on a keyframe packet from which ``index`` decodes."""
+        keys = self._index.keys
+        position = int(np.searchsorted(keys, index, side="right")) - 1 - keyframes_back
+        back = 1
+        while position >= 0:
+            key = int(keys[position])
+            label = int(self._index.label[key])
+            times = [label, int(self._index.dts[key])]
+            for time in reversed(times) if self._seeks_by_dts else times:
+                if self._land(time, latest_pts=label):
+                    return
+            position -= back
+            back *= 2
+        self._reopen()
+
+    def _land(self, timestamp: int, latest_pts: int) -> bool:
+        """Seek and read up to a keyframe; False where it lies after ``latest_pts``."""
+        self._position = -1
+        if self._container is None:
+            return False
+        try:
+            self._container.seek(timestamp, stream=self._stream, backward=True)
+        except av.FFmpegError:
+            return False
+        self._packets, self._emptied = read_packets(self._container, self._stream), False
+        for packet in self._packets:
+            if packet.is_keyframe and packet.pts is not None:
+                self._pending = packet
+                self._floor = self._index_from(packet.pts)
+                return packet.pts <= latest_pts
+            if packet.dts is not None and packet.dts > latest_pts:
+                return False
+        return False
+
+    def _index_from(self, label: int) -> int:
+        known = self._index_of.get(label)
+        return int(np.searchsorted(self._index.pts, label)) if known is None else known
+
+    def _reopen(self) -> None:
+        """Stand at the very start, with a decoder that carries nothing over."""
+        self._release()
+        self._container = open_container(self._path)
+        self._seeks_by_dts = self._container.format.name in _SEEK_BY_DTS
+        self._stream = video_stream(self._container, self._path)
+        prepare_decoder(self._stream)
+        self._packets, self._emptied = read_packets(self._container, self._stream), False
+        self._pending = None
+        self._floor = 0
+        self._position = -1

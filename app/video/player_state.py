@@ -1,0 +1,54 @@
+"""What a player says of itself; immutable, handed from the decode thread to others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.core.frame import Frame
+from app.video.info import VideoInfo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownFrame:
+    """What the picture on screen is.
+
+    Attributes:
+        path: the file it is of.
+        frame: the picture.
+        index: the frame that was asked for.
+        exact: the picture is that frame; else a keyframe on the way to it, or, where the frame
+            does not decode, the last good picture.
+    """
+
+    path: Path
+    frame: Frame
+    index: int
+    exact: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlayerState:
+    """Where the player stands.
+
+    Attributes:
+        path: the file that is open or being opened, None without one.
+        info: of the open file, None without one.
+        playing: whether the clock runs.
+        speed: 0.1 to 16, negative backwards.
+        index: the frame on screen, or asked for.
+        shown: frames shown since the file was opened.
+        dropped: late frames left out while playing.
+        undecodable: frames that did not decode.
+        at_end: playing forwards reached the last frame.
+    """
+
+    path: Path | None = None
+    info: VideoInfo | None = None
+    playing: bool = False
+    speed: float = 1.0
+    index: int = 0
+    shown: int = 0
+    dropped: int = 0
+    undecodable: int = 0
+    at_end: bool = False
