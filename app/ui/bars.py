@@ -90,13 +90,24 @@ class TopBar(QFrame):
         right.addWidget(self.saved_icon)
         right.addWidget(self.saved)
         right.addSpacing(8)
+        self.words: dict[str, tuple[Button, tuple[str, ...]]] = {}
+        for action, word, icon, where in (
+            ("report", "Report", "file-text", ("review",)),
+            ("teach", "Teach model", "graduation-cap", ("annotate",)),
+        ):
+            button = Button(word, "", icon, keys.tooltip(action))
+            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+            button.clicked.connect(lambda _=False, a=action: keys.trigger(a))
+            self.words[action] = (button, where)
+            right.addWidget(button)
+        right.addSpacing(4)
         self.buttons = []
         for action, icon in (("models", "cpu"), ("keys", "keyboard"), ("settings", "settings-2")):
             text = keys.tooltip(action)
-            button = IconButton(icon, text.split("  (")[0], text)
-            button.clicked.connect(lambda _=False, a=action: keys.trigger(a))
-            self.buttons.append(button)
-            right.addWidget(button)
+            small = IconButton(icon, text.split("  (")[0], text)
+            small.clicked.connect(lambda _=False, a=action: keys.trigger(a))
+            self.buttons.append(small)
+            right.addWidget(small)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(14, 0, 10, 0)
         layout.addLayout(left, 1)
@@ -112,6 +123,11 @@ class TopBar(QFrame):
     def show_workspace(self, name: str) -> None:
         """Mark the workspace on screen."""
         self._words[name].setChecked(True)
+
+    def show_words(self, workspace: str) -> None:
+        """Show the worded buttons of a workspace."""
+        for button, where in self.words.values():
+            button.setVisible(workspace in where)
 
     def show_case(self, name: str, about: str) -> None:
         """Name the open case."""

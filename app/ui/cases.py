@@ -40,6 +40,7 @@ class Cases(QObject):
         pictured: (case id, QImage) a thumbnail was made.
         find_asked: (Asset) the user wants to show where a recording lies.
         said: (Message)
+        reported: (Path) a report was written.
     """
 
     find_asked = Signal(object)
@@ -48,6 +49,7 @@ class Cases(QObject):
     listed = Signal(object)
     pictured = Signal(str, QImage)
     said = Signal(object)
+    reported = Signal(object)
 
     def __init__(
         self, library: Library, settings: Settings, session: Session, player: PlayerBridge
@@ -203,6 +205,17 @@ class Cases(QObject):
             lambda _: self.refresh(),
             self._failed,
         )
+
+    def write_report(self, case_id: str, path: Path) -> None:
+        """Write the report of a case."""
+
+        def work() -> Path:
+            from app.analysis.report import write_report
+
+            write_report(self._library, case_id, path)
+            return path
+
+        self._io.run(work, self.reported.emit, self._failed)
 
     def refresh(self) -> None:
         """List the library again."""

@@ -7,9 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QByteArray, QEvent, Qt, QTimer
+from PySide6.QtCore import QByteArray, QEvent, Qt, QTimer, QUrl
 from PySide6.QtGui import (
     QCloseEvent,
+    QDesktopServices,
     QDragEnterEvent,
     QDropEvent,
     QGuiApplication,
@@ -47,6 +48,7 @@ from app.ui.services import Services
 from app.ui.settings_sheet import SettingsSheet
 from app.ui.sheet import Sheet
 from app.ui.stage import Stage
+from app.ui.teach_sheet import TeachSheet, result_words
 from app.ui.transport import DIAL_WORDS
 from app.ui.words import count, date, length
 
@@ -108,7 +110,10 @@ class MainWindow(QMainWindow):
         self.key_sheet = KeySheet(self, self.keys)
         self.settings_sheet = SettingsSheet(self, services.settings)
         self.model_sheet = ModelSheet(self)
-        self.sheets = (self.key_sheet, self.settings_sheet, self.model_sheet)
+        self.teach_sheet = TeachSheet(self, services.teaching)
+        self.sheets = (
+            self.key_sheet, self.settings_sheet, self.model_sheet, self.teach_sheet,
+        )  # fmt: skip
         self._bind_keys()
         self._connect()
         self._restore()
@@ -169,6 +174,10 @@ class MainWindow(QMainWindow):
         self.status.pause_clicked.connect(s.analysis.toggle)
         self.status.stop_clicked.connect(lambda: s.analysis.stop())
         s.analysis.changed.connect(self._analysis_changed)
+        s.teaching.taught.connect(self._taught)
+        self.teach_sheet.use_asked.connect(self._use_taught)
+        s.cases.reported.connect(self._report_saved)
+        s.cases.listed.connect(lambda _: self._offer_cases())
         self.model_sheet.model_chosen.connect(s.analysis.choose)
         self.review.ribbon.analyse.connect(s.analysis.start)
         self.review.ribbon.opened.connect(lambda _: self.show_workspace("annotate"))
@@ -214,6 +223,8 @@ class MainWindow(QMainWindow):
         bind("keys", lambda: self._toggle_sheet(self.key_sheet))
         bind("settings", lambda: self._toggle_sheet(self.settings_sheet))
         bind("models", self.show_models)
+        bind("teach", self.show_teaching)
+        bind("report", self.save_report)
         bind("escape", self._escape)
         bind("quit", self.close)
         bind("open", self.ask_for_file)
@@ -245,6 +256,7 @@ class MainWindow(QMainWindow):
         self.stack.setCurrentWidget(self.pages[name])
         self.top.show_workspace(name)
         self.keys.set_workspace(SCOPES[name])
+        self.top.show_words(name)
         if name == "library":
             self._drop_chooser()
             self.services.player.pause()
@@ -270,9 +282,10 @@ class MainWindow(QMainWindow):
         page = self.pages[self._workspace]
         regions = [self.top, *page.regions(), self.status]
         focus = self.focusWidget()
-        at = next(
-            (i for i, r in enumerate(regions) if focus and (r is focus or r.isAncestorOf(focus))), 0
-        )
+        within = [
+            i for i, r in enumerate(regions) if focus and (r is focus or r.isAncestorOf(focus))
+        ]
+        at = within[-1] if within else 0
         for step in range(1, len(regions) + 1):
             region = regions[(at + direction * step) % len(regions)]
             target = _first_stop(region)
@@ -308,6 +321,68 @@ class MainWindow(QMainWindow):
                 analysis.worker.ask_device()
             self._fill_models()
         self._toggle_sheet(self.model_sheet)
+
+    def show_teaching(self) -> None:
+        """Open the sheet that teaches a model from corrections."""
+        session, analysis = self.services.session, self.services.analysis
+        open_case = session.case.case_id if session.case else ""
+
+        def offer() -> None:
+            self.teach_sheet.offer(analysis.cards, self.library.model.cards, open_case)
+
+        if not self.services.teaching.running:
+            self.services.cases.refresh()
+            analysis.read_cards(offer)
+        self._toggle_sheet(self.teach_sheet)
+
+    def _offer_cases(self) -> None:
+        if self.teach_sheet.isVisible() and not self.services.teaching.running:
+            case = self.services.session.case
+            self.teach_sheet.offer(
+                self.services.analysis.cards,
+                self.library.model.cards,
+                case.case_id if case else "",
+            )
+
+    def save_report(self) -> None:
+        """Write the report of the open case where the user wants it."""
+        case = self.services.session.case
+        if case is None:
+            return
+        name, _ = QFileDialog.getSaveFileName(
+            self, "Save the report", f"case-{case.case_id}.html", "Report (*.html)"
+        )
+        if name:
+            self.services.cases.write_report(case.case_id, Path(name))
+
+    def _report_saved(self, path: Path) -> None:
+        url = QUrl.fromLocalFile(str(path))
+        self.slot.say(
+            Message(
+                text="Report saved.",
+                tone=Tone.OK,
+                button="Open",
+                action=lambda: QDesktopServices.openUrl(url),
+                lasting_s=8,
+            )
+        )
+
+    def _use_taught(self, name: str) -> None:
+        self.teach_sheet.close_sheet()
+        analysis = self.services.analysis
+        analysis.read_cards(lambda: analysis.choose(SEGMENTATION, name))
+
+    def _taught(self, result: dict[str, object]) -> None:
+        name = str(result["model"])
+        if not self.teach_sheet.isVisible():
+            self.slot.say(
+                Message(
+                    text=f"{name} is ready. {result_words(result)}",
+                    tone=Tone.OK,
+                    button="Use it",
+                    action=lambda: self._use_taught(name),
+                )
+            )
 
     def toggle_full_screen(self) -> None:
         """Picture and ribbon alone, or the window again."""

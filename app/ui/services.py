@@ -17,6 +17,7 @@ from app.ui.playback import Playback
 from app.ui.player_bridge import PlayerBridge
 from app.ui.session import Session
 from app.ui.settings import Settings
+from app.ui.teaching import Teaching
 from app.ui.thumbnails import Thumbnails
 from app.ui.transport import DIAL_WORDS
 
@@ -37,6 +38,7 @@ class Services(QObject):
         thumbnails: small pictures of moments.
         cases: opening, adding, listing and deleting cases.
         analysis: models over the open case, on the inference thread.
+        teaching: fine-tuning in a process of its own.
 
     Signals:
         said: (Message) something to tell the user.
@@ -58,6 +60,7 @@ class Services(QObject):
         self.thumbnails = Thumbnails()
         self.cases = Cases(library, settings, self.session, self.player)
         self.analysis = Analysis(library, settings, self.session, self.cases, self.playback)
+        self.teaching = Teaching(library.folder)
         for source in (self.session, self.cases, self.analysis):
             source.said.connect(self.said)
         self._closed = False
@@ -68,6 +71,7 @@ class Services(QObject):
             return
         self._closed = True
         self.playback.stop()
+        self.teaching.stop()
         self.analysis.close()
         self.overlay.close()
         self.player.close()

@@ -1,132 +1,133 @@
-"""Teaching a model on corrections from the window: one run at a time, in its own process. GUI."""
+"""Fine-tuning from the window: a process of its own that reports one JSON line at a time. GUI."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import json
+import logging
+import re
+import sys
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, Signal
 
-from app.ui.messages import Message, Tone
+from app.core.resources import resources_dir
 
-if TYPE_CHECKING:
-    from app.learning.process import TrainingProcess
-    from app.store import Library
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lesson:
-    """What is to be taught.
-
-    Attributes:
-        cases: numbers of the cases to learn from.
-        base: name of the model to start from.
-        name: of the new model.
-        steps: how long.
-    """
-
-    cases: tuple[str, ...]
-    base: str
-    name: str
-    steps: int
+STOP_MS = 3000
+log = logging.getLogger(__name__)
 
 
 class Teaching(QObject):
-    """The run, if there is one.
+    """One training process at a time.
 
     Signals:
-        changed: progress, result or end.
-        taught: (model name) a new model is there to choose.
-        said: (Message)
+        progressed: (words, share 0 to 1)
+        taught: (dict as ``trocar finetune --json`` prints it)
+        failed: (sentence)
+        stopped: the user stopped it; the run goes on where it was when started again.
     """
 
-    changed = Signal()
-    taught = Signal(str)
-    said = Signal(object)
-    _progressed = Signal(object)
-    _ended = Signal(object)
-    _broke = Signal(str)
+    progressed = Signal(str, float)
+    taught = Signal(object)
+    failed = Signal(str)
+    stopped = Signal()
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, library_folder: Path) -> None:
         super().__init__()
-        self._library = library
-        self._process: TrainingProcess | None = None
-        self.lesson: Lesson | None = None
-        self.step, self.steps = 0, 0
-        self.losses: list[float] = []
-        self.result: dict[str, Any] | None = None
-        self._progressed.connect(self._on_progress)
-        self._ended.connect(self._on_result)
-        self._broke.connect(self._on_failed)
+        self._folder = library_folder
+        self._process: QProcess | None = None
+        self._stopping = False
+        self._result: dict[str, Any] | None = None
+        self._rest = b""
 
     @property
     def running(self) -> bool:
-        """Whether a run goes on."""
+        """Whether a model is being taught."""
         return self._process is not None
 
-    def start(self, lesson: Lesson) -> None:
-        """Begin; the window stays usable."""
-        if self._process is not None:
+    def start(self, cases: Sequence[str], base: str, name: str, steps: int) -> None:
+        """Teach a new model ``name`` from ``base`` with the corrections of cases."""
+        if self.running:
             return
-        from app.learning.process import TrainingProcess
-
-        self.lesson, self.result = lesson, None
-        self.step, self.steps, self.losses = 0, lesson.steps, []
-        self._process = TrainingProcess(
-            _arguments(lesson, str(self._library.folder)),
-            on_progress=self._progressed.emit,
-            on_result=self._ended.emit,
-            on_failed=self._broke.emit,
-            threads=max(1, (os.cpu_count() or 2) - 1),
-        )
-        self.changed.emit()
+        process = QProcess(self)
+        environment = QProcessEnvironment.systemEnvironment()
+        code = str(resources_dir().parent)
+        older = environment.value("PYTHONPATH", "")
+        environment.insert("PYTHONPATH", f"{code}{_separator()}{older}" if older else code)
+        process.setProcessEnvironment(environment)
+        process.readyReadStandardOutput.connect(self._read)
+        process.finished.connect(self._finished)
+        process.errorOccurred.connect(self._broken)
+        self._process, self._stopping, self._result, self._rest = process, False, None, b""
+        chosen = [part for case in cases for part in ("--from", case)]
+        frozen = bool(getattr(sys, "frozen", False))
+        arguments = [
+            *([] if frozen else ["-m", "app"]),
+            "finetune", *chosen, "--base", base, "--name", name, "--steps", str(steps),
+            "--library", str(self._folder), "--lines",
+        ]  # fmt: skip
+        process.start(sys.executable, arguments)
+        self.progressed.emit("Reading your corrections", 0.0)
 
     def stop(self) -> None:
-        """End the run; the same lesson goes on from there when it is started again."""
-        if self._process is None:
+        """Stop the process; what it learnt so far is kept in its run folder."""
+        if self._process is not None:
+            self._stopping = True
+            self._process.terminate()
+            if not self._process.waitForFinished(STOP_MS):
+                self._process.kill()
+                self._process.waitForFinished(STOP_MS)
+
+    def _read(self) -> None:
+        assert self._process is not None  # noqa: S101 - it has just written
+        self._rest += bytes(self._process.readAllStandardOutput().data())
+        *lines, self._rest = self._rest.split(b"\n")
+        for line in lines:
+            try:
+                data = json.loads(line)
+            except ValueError:
+                log.info("a line of the training process is not JSON")
+                continue
+            if "model" in data:
+                self._result = data
+            elif "step" in data:
+                self._tell(data)
+
+    def _tell(self, data: dict[str, Any]) -> None:
+        step, steps = int(data["step"]), max(1, int(data["steps"]))
+        words = f"Learning, {step} of {steps}"
+        self.progressed.emit(words, step / steps)
+
+    def _finished(self, status: int) -> None:
+        process, self._process = self._process, None
+        if process is None:
             return
-        self._process.stop()
-        self._process = None
-        self.changed.emit()
+        text = bytes(process.readAllStandardError().data()).decode(errors="replace").strip()
+        process.deleteLater()
+        if self._stopping:
+            self.stopped.emit()
+        elif status == 0 and self._result is not None:
+            self.taught.emit(self._result)
+        else:
+            log.info("teaching ended with %d", status)
+            sentence = text.splitlines()[-1] if text else "Teaching broke; start it again."
+            self.failed.emit(sentence)
 
-    def close(self) -> None:
-        """End the run with the window."""
-        self.stop()
-
-    def _on_progress(self, said: dict[str, Any]) -> None:
-        if self._process is None:
-            return
-        self.step, self.steps = int(said["step"]), int(said["steps"])
-        self.losses.append(float(said["loss"]))
-        self.changed.emit()
-
-    def _on_result(self, said: dict[str, Any]) -> None:
-        self._process, self.result = None, said
-        self.said.emit(
-            Message(text=f"{said['model']} has learnt; choose it in Models.", tone=Tone.OK)
-        )
-        self.taught.emit(str(said["model"]))
-        self.changed.emit()
-
-    def _on_failed(self, sentence: str) -> None:
-        self._process = None
-        self.said.emit(Message(text=sentence, tone=Tone.ERROR))
-        self.changed.emit()
+    def _broken(self, error: QProcess.ProcessError) -> None:
+        if error == QProcess.ProcessError.FailedToStart:
+            self._process = None
+            self.failed.emit("The training process could not be started; start Trocar again.")
 
 
-def _arguments(lesson: Lesson, folder: str) -> Sequence[str]:
-    cases = [x for case in lesson.cases for x in ("--from", case)]
-    return [
-        "finetune",
-        *cases,
-        "--base",
-        lesson.base,
-        "--name",
-        lesson.name,
-        "--steps",
-        str(lesson.steps),
-        "--library",
-        folder,
-    ]
+def _separator() -> str:
+    return ";" if sys.platform == "win32" else ":"
+
+
+def free_name(base: str, taken: Collection[str]) -> str:
+    """A name for what is taught from ``base``: ``tools-2``, ``tools-3``."""
+    stem = re.sub(r"-\d+$", "", base)
+    number = 2
+    while f"{stem}-{number}" in taken:
+        number += 1
+    return f"{stem}-{number}"

@@ -146,8 +146,10 @@ def test_a_missing_recording_asks_for_it(
     asset = replace(case.assets[0], path=str(tmp_path / "gone.mp4"))
     opened.services.library.writer.update_asset(asset).result()
     opened.services.cases.open_case(case.case_id)
-    qtbot.waitUntil(lambda: bool(opened.slot.lines), timeout=PATIENCE_MS)
-    assert any("not where it was" in x.accessibleName() for x in opened.slot.lines)
+    qtbot.waitUntil(
+        lambda: any("not where it was" in x.accessibleName() for x in opened.slot.lines),
+        timeout=PATIENCE_MS,
+    )
     moved.write_bytes(clip.read_bytes())
     with qtbot.waitSignal(opened.services.cases.opened, timeout=PATIENCE_MS):
         opened.services.cases.relink(asset, moved)
@@ -182,7 +184,7 @@ def draw(window: MainWindow) -> None:
     assert session.case is not None
     assert session.identity is not None
     session.commit(
-        masks.draw(session.case.case_id, session.identity, square(window), "hook", session.taxonomy)
+        masks.draw(session.case.case_id, session.identity, "hook", square(window), session.taxonomy)
     )
 
 

@@ -1,0 +1,177 @@
+"""Analysis in the real window with tiny real networks: overlay, ribbon, pause, stop, models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PySide6.QtWidgets import QApplication, QLabel, QRadioButton
+from pytestqt.qtbot import QtBot
+
+from app.core.taxonomy import find_taxonomy
+from app.store import Library
+from app.ui import theme
+from app.ui.analysis import pick
+from app.ui.main_window import MainWindow
+from app.ui.model_sheet import DEMO_WORDS, card_lines, fit_words
+from app.ui.services import Services
+from app.ui.settings import Settings
+from tests.inference.conftest import save_instruments, save_phases
+from tests.ui.conftest import on_screen
+
+PATIENCE_MS = 90_000
+
+
+@pytest.fixture
+def window(dressed: QApplication, qtbot: QtBot, own_library: Path) -> Iterator[MainWindow]:
+    """A window over a library with two tiny models that analyses what it opens."""
+    (own_library / "models").mkdir(parents=True)
+    save_instruments(own_library / "models")
+    save_phases(own_library / "models")
+    settings = Settings()
+    settings.set(models={"instance-segmentation": "tools", "phase-recognition": "phases"})
+    library = Library.open(own_library, ballast_bytes=1 << 16)
+    made = MainWindow(Services(library, settings))
+    made.show()
+    qtbot.waitExposed(made)
+    yield made
+    made.close()
+    made.deleteLater()
+    theme.apply(dressed)
+
+
+def test_a_dropped_clip_gets_masks_and_phases_by_itself(
+    window: MainWindow, qtbot: QtBot, clip: Path
+) -> None:
+    session, analysis = window.services.session, window.services.analysis
+    window.open_files([clip])
+    qtbot.waitUntil(lambda: analysis.running, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: len(session.instances) > 0, timeout=PATIENCE_MS)
+    assert window.status.work.text()
+    qtbot.waitUntil(lambda: not analysis.running, timeout=PATIENCE_MS)
+    qtbot.waitUntil(
+        lambda: session.segment_run is not None and session.segment_run.finished,
+        timeout=PATIENCE_MS,
+    )
+    assert session.model is not None
+    assert session.model.analysed_to_pts == session.asset.end_pts
+    assert session.model.confidence
+    blocks = window.review.ribbon.data.blocks
+    assert blocks
+    assert not any(b.human for b in blocks)
+    assert window.status.device.text() not in ("", "Device")
+    assert "ms per frame" in window.status.speed.text()
+    assert DEMO_WORDS in window.status.fits.text()
+    store = window.services.library.predictions(session.case.case_id)
+    assert len(store.stored_pts(session.segment_run.run_id)) == session.asset.frames
+
+    window.services.player.player.pause()
+    window.services.player.player.seek_index(17)
+    qtbot.waitUntil(
+        lambda: (
+            on_screen(window) == 17
+            and session.prediction is not None
+            and session.prediction.index == 17
+        ),
+        timeout=PATIENCE_MS,
+    )
+    stored = store.frame(session.segment_run.run_id, session.frame.pts)
+    assert session.prediction == stored
+
+
+def test_pause_serves_the_screen_and_stop_keeps_what_is_done(
+    window: MainWindow, qtbot: QtBot, clip: Path
+) -> None:
+    session, analysis = window.services.session, window.services.analysis
+    window.open_files([clip])
+    qtbot.waitUntil(lambda: analysis.progress is not None, timeout=PATIENCE_MS)
+    window.keys.trigger("analyse")
+    assert analysis.paused
+    window.services.player.player.pause()
+    window.services.player.player.seek_index(55)
+    qtbot.waitUntil(
+        lambda: on_screen(window) == 55 and session.prediction is not None, timeout=PATIENCE_MS
+    )
+    window.status.stop.click()
+    qtbot.waitUntil(lambda: not analysis.running, timeout=PATIENCE_MS)
+    store = window.services.library.predictions(session.case.case_id)
+    run = store.runs(session.asset.asset_id)[0]
+    kept = len(store.stored_pts(run.run_id))
+    assert kept >= 1
+    window.keys.trigger("analyse")
+    qtbot.waitUntil(lambda: analysis.running, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: not analysis.running, timeout=PATIENCE_MS)
+    assert len(store.stored_pts(run.run_id)) == session.asset.frames
+
+
+def test_closing_in_the_middle_of_an_analysis_loses_nothing(
+    window: MainWindow, qtbot: QtBot, clip: Path, own_library: Path
+) -> None:
+    analysis = window.services.analysis
+    window.open_files([clip])
+    qtbot.waitUntil(
+        lambda: analysis.progress is not None and analysis.progress.done > 0, timeout=PATIENCE_MS
+    )
+    done = analysis.progress.done
+    window.close()
+    with Library.open(own_library, "read") as library:
+        case = library.cases()[0]
+        store = library.predictions(case.case_id)
+        runs = store.runs(case.assets[0].asset_id)
+        assert max(len(store.stored_pts(r.run_id)) for r in runs) >= done
+
+
+def test_a_broken_model_gets_one_sentence(
+    window: MainWindow, qtbot: QtBot, clip: Path, own_library: Path
+) -> None:
+    weights = own_library / "models" / "tools" / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    window.open_files([clip])
+    qtbot.waitUntil(
+        lambda: any("tools" in x.accessibleName().lower() for x in window.slot.lines),
+        timeout=PATIENCE_MS,
+    )
+    assert not window.services.analysis.running
+    assert window.services.player.state.info is not None
+
+
+def test_the_models_sheet_says_what_runs_where(
+    window: MainWindow, qtbot: QtBot, clip: Path
+) -> None:
+    window.keys.trigger("models")
+    analysis = window.services.analysis
+    qtbot.waitUntil(lambda: analysis.device is not None, timeout=PATIENCE_MS)
+    words = [label.text() for label in window.model_sheet.findChildren(QLabel)]
+    assert analysis.device.reason in words
+    assert analysis.device.name in words
+    assert DEMO_WORDS in words
+    chosen = [b.text() for b in window.model_sheet.findChildren(QRadioButton) if b.isChecked()]
+    assert chosen == ["Phases", "Tools"] or sorted(chosen) == ["Phases", "Tools"]
+
+
+def test_a_model_for_another_operation_is_named(own_library: Path) -> None:
+    from dataclasses import replace
+
+    (own_library / "models").mkdir(parents=True)
+    card = replace(save_instruments(own_library / "models"), procedures=("cholecystectomy",))
+    other = replace(find_taxonomy("cholecystectomy"), procedure="x", name="Appendectomy")
+    assert "not for appendectomy" in fit_words(card, other)
+    assert fit_words(card, find_taxonomy("cholecystectomy")) == ""
+    assert fit_words(card, find_taxonomy("unknown")) == ""
+    assert card_lines(card, other)[0] == (DEMO_WORDS, "warn")
+
+
+def test_the_wanted_model_is_used_else_one_that_suits(own_library: Path) -> None:
+    from dataclasses import replace
+
+    (own_library / "models").mkdir(parents=True)
+    first = save_instruments(own_library / "models", "a")
+    second = replace(
+        save_instruments(own_library / "models", "b"), procedures=("other",), demo=False
+    )
+    task = "instance-segmentation"
+    assert pick((first, second), task, "", "cholecystectomy") is first
+    assert pick((first, second), task, "b", "cholecystectomy") is second
+    assert pick((first, second), task, "gone", "other") is second
+    assert pick((), task, "a", "other") is None
