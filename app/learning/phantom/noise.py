@@ -54,19 +54,28 @@ def fill_from_elsewhere(rgb: np.ndarray, hole: np.ndarray) -> np.ndarray:
         rgb: uint8 (H, W, 3).
         hole: bool (H, W), what to fill.
     """
-    ring = cv2.dilate(hole.astype(np.uint8), np.ones((13, 13), np.uint8)).astype(bool)
-    ring &= ~hole
+    count, parts = cv2.connectedComponents(hole.astype(np.uint8))
+    sizes = np.bincount(parts.ravel(), minlength=count)
+    open_holes = hole.copy()
+    for number in sorted(range(1, count), key=lambda n: sizes[n]):
+        part = parts == number
+        rgb = _fill_one(rgb, part, open_holes)
+        open_holes &= ~part
+    return rgb
+
+
+def _fill_one(rgb: np.ndarray, hole: np.ndarray, unknown: np.ndarray) -> np.ndarray:
+    ring = cv2.dilate(hole.astype(np.uint8), np.ones((13, 13), np.uint8)) > 0
+    ring &= ~unknown
     if not ring.any():
         return rgb
-    small = tuple(_shrink(a) for a in (rgb, hole, ring))
-    flip, dx, dy = min(
-        _moves(), key=lambda m: _misfit(small[0], _moved(small[0], ~small[1], m, 1), small)
-    )
-    source, known = _moved(rgb, ~hole, (flip, dx, dy), SHRINK)
+    move = _best_move(_shrink(rgb), _shrink(hole), _shrink(ring), ~_shrink(unknown))
+    source, known = _moved(rgb, ~unknown, move)
     return _membrane(rgb, source, hole, known, ring)
 
 
 SHRINK = 4
+REACH = 124
 
 
 def _shrink(image):
@@ -82,33 +91,44 @@ def _shrink(image):
     return cv2.resize(image, None, fx=1 / SHRINK, fy=1 / SHRINK, interpolation=cv2.INTER_AREA)
 
 
-def _moves():
-    for flip in (None, 1, 0):
-        for dx in range(-120, 121, 15):
-            for dy in range(-90, 91, 15):
-                if flip is not None or abs(dx) + abs(dy) >= 25:
-                    yield flip, dx, dy
+def _best_move(rgb, hole, ring, usable) -> tuple[int | None, int, int]:
+    """The mirror image and shift whose tissue fits best at the hole's edge."""
+    edge, inner = np.argwhere(ring), np.argwhere(hole)
+    wanted = rgb[ring].astype(np.int16)
+    best, best_misfit = (1, 0, 0), np.inf
+    if not len(inner) or not len(edge):
+        return best
+    for flip in (None, 1, 0, -1):
+        picture = (rgb if flip is None else cv2.flip(rgb, flip)).astype(np.int16)
+        known = usable.astype(np.uint8)
+        known = np.pad(known if flip is None else cv2.flip(known, flip), REACH)
+        picture = np.pad(picture, ((REACH, REACH), (REACH, REACH), (0, 0)))
+        for dx in range(-120, 121, 12):
+            for dy in range(-84, 85, 12):
+                if flip is None and abs(dx) + abs(dy) < 25:
+                    continue
+                there = edge - (dy, dx) + REACH
+                has = known[there[:, 0], there[:, 1]] > 0
+                if has.mean() < 0.4:
+                    continue
+                apart = np.abs(picture[there[:, 0], there[:, 1]] - wanted)[has].mean()
+                inside = inner - (dy, dx) + REACH
+                missing = 1 - known[inside[:, 0], inside[:, 1]].mean()
+                misfit = float(apart) + 120 * float(missing)
+                if misfit < best_misfit:
+                    best, best_misfit = (flip, dx, dy), misfit
+    return best
 
 
-def _moved(rgb, usable, move, scale):
+def _moved(rgb, usable, move):
     flip, dx, dy = move
     size = usable.shape[::-1]
     known = usable.astype(np.uint8)
     if flip is not None:
         rgb, known = cv2.flip(rgb, flip), cv2.flip(known, flip)
-    shift = np.float32([[1, 0, dx * scale], [0, 1, dy * scale]])
+    shift = np.float32([[1, 0, dx * SHRINK], [0, 1, dy * SHRINK]])
     known = cv2.warpAffine(known, shift, size, flags=cv2.INTER_NEAREST) > 0
     return cv2.warpAffine(rgb, shift, size), known
-
-
-def _misfit(rgb, candidate, small):
-    source, known = candidate
-    _, hole, ring = small
-    both = ring & known
-    if not hole.any() or both.sum() < 0.4 * ring.sum():
-        return 1e6 - float(both.sum())
-    apart = np.abs(source[both].astype(np.int16) - rgb[both]).mean()
-    return float(apart) + 120 * float(1 - known[hole].mean())
 
 
 def _membrane(rgb, source, hole, known, ring):
