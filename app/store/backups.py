@@ -214,7 +214,7 @@ def _in_words(what: str) -> Iterator[None]:
         raise EnvironmentProblem(
             f"{what} ({error.strerror}); check the disk's free space and permissions, then try "
             "again.",
-            str(error),
+            f"{type(error).__name__} {error.errno}",
         ) from error
 
 

@@ -126,7 +126,7 @@ class Library:
             raise EnvironmentProblem(
                 f"The folder {folder} cannot be made ({error.strerror}); choose another one with "
                 "--library.",
-                str(error),
+                f"{type(error).__name__} {error.errno}",
             ) from error
         lock = WriterLock(folder)
         lock.acquire()
@@ -334,7 +334,7 @@ class Library:
         except OSError as error:
             raise EnvironmentProblem(
                 f"The picture of case {case_id} was not kept ({error.strerror}); check the disk.",
-                str(error),
+                f"{type(error).__name__} {error.errno}",
             ) from error
         return path
 

@@ -53,7 +53,7 @@ class WriterLock:
             raise EnvironmentProblem(
                 f"The library in {self._folder} cannot be written ({error.strerror}); it can be "
                 "opened for reading, or choose a folder you may write to with --library.",
-                str(error),
+                f"{type(error).__name__} {error.errno}",
             ) from error
 
     def release(self) -> None:

@@ -83,5 +83,5 @@ def _make(database: Path, clock: audit.Clock) -> None:
     except OSError as error:
         raise EnvironmentProblem(
             f"The library in {database.parent} cannot be made ({error.strerror}); check the disk.",
-            str(error),
+            f"{type(error).__name__} {error.errno}",
         ) from error

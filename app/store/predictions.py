@@ -342,7 +342,10 @@ class PredictionStore:
         with self._lock:
             conn = self._writer
             if conn is None:
-                raise Refused("This library is open for reading; predictions cannot be stored.")
+                raise Refused(
+                    "Predictions cannot be stored: the library is open for reading only, or the "
+                    "case was removed."
+                )
             try:
                 conn.execute("BEGIN IMMEDIATE")
                 yield conn

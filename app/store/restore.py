@@ -48,7 +48,7 @@ def restore(folder: Path, backup: Path, *, clock: audit.Clock = audit.utc_now_ms
     except OSError as error:
         raise EnvironmentProblem(
             f"The backup was not restored ({error.strerror}); check the disk's free space.",
-            str(error),
+            f"{type(error).__name__} {error.errno}",
         ) from error
     finally:
         backups.remove_database(folder / "restore.tmp")
