@@ -43,6 +43,8 @@ def first_look(
             stderr=subprocess.PIPE,
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
             cwd=Path(__file__).resolve().parents[2],
+            # Without it, Windows opens a console window.
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
     except OSError as error:
         raise EnvironmentProblem(

@@ -127,6 +127,8 @@ RECIPES: dict[str, Recipe] = {
     "vfr-mkv": Recipe(suffix=".mkv", options=_X264, pts_steps=(8, 3, 17, 8, 2, 11)),
     "late-start-mp4": Recipe(options=_X264, start_s=Fraction(7, 2)),
     "late-start-mkv": Recipe(suffix=".mkv", options=_X264, start_s=Fraction(90)),
+    # The 33-bit clock of MPEG-TS starts again one and a half seconds into the clip.
+    "clock-wraps-ts": Recipe(suffix=".ts", options=_X264, start_s=Fraction(95442)),
     "edit-list-mp4": Recipe(options=_X264, cut_before=7),
     "edit-list-mov": Recipe(suffix=".mov", options=_X264, cut_before=22),
     "rotated-mp4": Recipe(options=_X264, rotation_deg=90),
