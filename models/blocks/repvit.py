@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from models.blocks.conv import C2f, folded_weight, norm2d, replaced_conv
 
 
-def full_precision(x: Tensor) -> AbstractContextManager[object]:
+def without_autocast(x: Tensor) -> AbstractContextManager[object]:
     """Autocast off for the device of `x`, where the device has autocast at all."""
     if torch.amp.is_autocast_available(x.device.type):
         return torch.autocast(x.device.type, enabled=False)
@@ -71,7 +71,7 @@ class EMA(nn.Module):
 
     def gate(self, x: Tensor) -> Tensor:
         """The gate, (B, H, W, G), for x (B, c, H, W); computed in float32 where x is half."""
-        with full_precision(x):
+        with without_autocast(x):
             whole = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
             rows, columns = whole.mean(3), whole.mean(2)
             gated = self._gated(whole, rows, columns)

@@ -86,6 +86,7 @@ def test_two_pictures_by_heart() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     "options", [{}, {"norm": "gn"}, {"c2f_pro": False, "neck": False, "lmsh": False}]
 )
@@ -116,6 +117,7 @@ def test_twenty_steps_of_a_batch_of_one_stay_finite_and_fall() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 def test_a_batch_of_one_at_full_size() -> None:
     history = single_steps(640, 20)
     assert np.isfinite(history).all()
