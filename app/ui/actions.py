@@ -60,6 +60,7 @@ ACTIONS: tuple[Action, ...] = (
     _action("analyse", "Analyse, pause the analysis", "Ctrl+R", _P, ALWAYS),
     _action("models", "Models and device", "Ctrl+M", _E, ALWAYS),
     _action("teach", "Teach a model from corrections", "Ctrl+T", _E, ALWAYS),
+    _action("export", "Export outlines and phases", "Ctrl+E", _P, ALWAYS),
     _action("report", "Save the report", "Ctrl+P", _P, ALWAYS),
     _action("case_done", "Mark the case as done, or not", "Ctrl+Shift+D", _P, ALWAYS),
     _action("undo", "Undo", "Ctrl+Z", _P, ALWAYS),

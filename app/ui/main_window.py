@@ -211,6 +211,7 @@ class MainWindow(QMainWindow):
         bind("full_screen", self.toggle_full_screen)
         bind("snapshot", self.save_snapshot)
         bind("copy_picture", self.copy_picture)
+        bind("export", self.export_case)
         bind("case_done", self.services.cases.set_done)
         bind("undo", self.services.session.undo)
         bind("redo", self.services.session.redo)
@@ -383,6 +384,16 @@ class MainWindow(QMainWindow):
                     action=lambda: self._use_taught(name),
                 )
             )
+
+    def export_case(self) -> None:
+        """Ask for a folder, then write outlines and phases of the open case."""
+        case = self.services.session.case
+        if case is None:
+            return
+        name = QFileDialog.getExistingDirectory(self, "Export into a folder", str(Path.home()))
+        if name:
+            folder = Path(name) / f"trocar-case-{case.case_id}"
+            self.services.leaving.outlines(case.case_id, folder)
 
     def toggle_full_screen(self) -> None:
         """Picture and ribbon alone, or the window again."""

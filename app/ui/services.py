@@ -12,6 +12,7 @@ from PySide6.QtCore import QObject, Signal
 
 from app.ui.analysis import Analysis
 from app.ui.cases import Cases
+from app.ui.leaving import Leaving
 from app.ui.overlay_worker import OverlayWorker
 from app.ui.playback import Playback
 from app.ui.player_bridge import PlayerBridge
@@ -39,6 +40,7 @@ class Services(QObject):
         cases: opening, adding, listing and deleting cases.
         analysis: models over the open case, on the inference thread.
         teaching: fine-tuning in a process of its own.
+        leaving: exports of the open case.
 
     Signals:
         said: (Message) something to tell the user.
@@ -61,7 +63,8 @@ class Services(QObject):
         self.cases = Cases(library, settings, self.session, self.player)
         self.analysis = Analysis(library, settings, self.session, self.cases, self.playback)
         self.teaching = Teaching(library.folder)
-        for source in (self.session, self.cases, self.analysis):
+        self.leaving = Leaving(library)
+        for source in (self.session, self.cases, self.analysis, self.leaving):
             source.said.connect(self.said)
         self._closed = False
 
@@ -70,6 +73,7 @@ class Services(QObject):
         if self._closed:
             return
         self._closed = True
+        self.leaving.close()
         self.playback.stop()
         self.teaching.stop()
         self.analysis.close()
