@@ -64,6 +64,7 @@ class Editor(QObject):
         self._selected: Key | None = None
         self._track: int | None = None
         self._pts: int | None = None
+        self._asset = ""
         self._said: FramePrediction | None = None
         self._run: Run | None = None
         self.instances: tuple[ShownInstance, ...] = ()
@@ -102,6 +103,10 @@ class Editor(QObject):
         alike = [s for s in self.instances if s.label == shown.label]
         name = self._session.taxonomy.instrument_name(shown.label)
         return name if len(alike) < 2 else f"{name} {alike.index(shown) + 1}"
+
+    def new_name(self) -> str:
+        """The class of the next outline that is drawn, in words."""
+        return self._session.taxonomy.instrument_name(self.label)
 
     def original_of(self, shown: ShownInstance) -> Instance | None:
         """What the run on screen had said where a human answered it."""
@@ -316,9 +321,14 @@ class Editor(QObject):
         instruments = self._session.taxonomy.instruments
         if self.label not in {i.key for i in instruments}:
             self.label = instruments[0].key if instruments else "instrument"
-        self._selected = self._track = self._said = self._run = None
-        self._refresh()
-        self.selection_changed.emit()
+        asset = self._session.asset.asset_id if self._session.asset else ""
+        if asset != self._asset:
+            self._asset = asset
+            self._selected = self._track = self._said = self._run = None
+            self._refresh()
+            self.selection_changed.emit()
+        else:
+            self._refresh()
 
     def _on_prediction(self) -> None:
         """A prediction and the run that made it come together; the session's run may be ahead."""

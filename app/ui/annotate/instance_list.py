@@ -14,7 +14,7 @@ from PySide6.QtCore import (
     QSize,
     Qt,
 )
-from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPen
+from PySide6.QtGui import QColor, QFontMetricsF, QKeyEvent, QPainter, QPen
 from PySide6.QtWidgets import (
     QListView,
     QSizePolicy,
@@ -28,6 +28,7 @@ from app.core.correction import Verdict
 from app.overlay import ShownInstance
 from app.ui import style, theme
 from app.ui.annotate.editor import Editor, key_of, verdict_words
+from app.ui.keys import digit_of
 
 SHOWN = Qt.ItemDataRole.UserRole + 1
 Index = QModelIndex | QPersistentModelIndex
@@ -204,6 +205,13 @@ class InstanceList(QListView):
     def _chosen(self, index: QModelIndex, _before: QModelIndex) -> None:
         if not self._following and index.isValid():
             self._editor.select(index.data(SHOWN))
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Digits name phases: Qt would search for a row that begins with one."""
+        if digit_of(event) is not None:
+            event.ignore()
+        else:
+            super().keyPressEvent(event)
 
     def sizeHint(self) -> QSize:
         """As high as its rows, up to seven."""

@@ -12,7 +12,7 @@ from PySide6.QtCore import (
     QRectF,
     Qt,
 )
-from PySide6.QtGui import QPainter, QPixmap
+from PySide6.QtGui import QKeyEvent, QPainter, QPixmap
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QGridLayout,
@@ -25,7 +25,7 @@ from PySide6.QtWidgets import (
 from app.annotate.phases import Block
 from app.core.timeline import Segment
 from app.ui import theme
-from app.ui.keys import KeyMap, Scope, set_widget_scope
+from app.ui.keys import KeyMap, Scope, digit_of, set_widget_scope
 from app.ui.timeline.commands import TimelineCommands
 from app.ui.timeline.data import TimelineData
 from app.ui.timeline.paint import clock, duration
@@ -153,6 +153,17 @@ def _lines(data: TimelineData) -> list[_Line]:
     return found
 
 
+class _Table(QTableView):
+    """A table that leaves digits to the window: they name phases."""
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Qt would search for a row that begins with the digit."""
+        if digit_of(event) is not None:
+            event.ignore()
+        else:
+            super().keyPressEvent(event)
+
+
 class SegmentsTab(QWidget):
     """The table with its buttons; the selection is the timeline's."""
 
@@ -161,7 +172,7 @@ class SegmentsTab(QWidget):
         self._timeline = timeline
         self._commands = commands
         self.model = SegmentModel()
-        self.table = QTableView()
+        self.table = _Table()
         self.table.setModel(self.model)
         self.table.setAccessibleName("Phases")
         set_widget_scope(self.table, Scope.TIMELINE)

@@ -13,7 +13,7 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QCursor, QImage, QPainter, QPainterPath, QPen, QPolygonF
 
 from app.annotate.brush import Box, Brush
-from app.annotate.outline import Outline
+from app.annotate.outline import Outline, smoothed
 from app.core.mask import Mask
 from app.overlay import ShownInstance, mask_from_polygon
 from app.ui import theme
@@ -53,6 +53,10 @@ class Tool:
     def hint(self) -> str:
         """What happens, for the plate at the top left."""
         return ""
+
+    def subject(self) -> ShownInstance | None:
+        """The outline that it works on; None for a new one."""
+        return self.editor.selected
 
     def press(self, at: QPointF, *, alt: bool) -> None:
         """The left button went down; ``alt`` is held."""
@@ -210,7 +214,7 @@ class SelectTool(Tool):
         if self._dragged is not None:
             path = QPainterPath()
             path.setFillRule(Qt.FillRule.OddEvenFill)
-            for ring in rings:
+            for ring in map(smoothed, rings):
                 path.addPolygon(QPolygonF([QPointF(float(x), float(y)) for x, y in ring]))
                 path.closeSubpath()
             self.canvas.stroke(painter, transform.map(path), colour, selected=True)
@@ -390,10 +394,14 @@ class PolygonTool(Tool):
         super().__init__(canvas, editor)
         self._points: list[QPointF] = []
 
+    def subject(self) -> ShownInstance | None:
+        """Always a new outline."""
+        return None
+
     def hint(self) -> str:
         """How to go on."""
         if not self._points:
-            return "drawing a new outline, click its corners"
+            return "new outline, click its corners"
         if len(self._points) < 3:
             return f"{len(self._points)} corners"
         return f"{len(self._points)} corners, Enter finishes"

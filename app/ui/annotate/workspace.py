@@ -98,6 +98,8 @@ class AnnotateWorkspace(QWidget):
         self._connect()
         self._restore()
         style.watch(self)
+        if not services.library.is_writable:
+            self.set_locked("This library is open for reading; nothing in it can be changed.")
         self._case_opened()
 
     # Layout
@@ -181,7 +183,7 @@ class AnnotateWorkspace(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """On a small window the cases fold away and the timeline is lower."""
         super().resizeEvent(event)
-        narrow = event.size().width() < NARROW_PX
+        narrow = event.size().width() < theme.px(NARROW_PX)
         if narrow != self._narrow:
             self._narrow = narrow
             self.cases.setVisible(not narrow)
