@@ -215,6 +215,10 @@ class Playback(QObject):
 
     def _apply(self, composed: Composed) -> None:
         assert self._stage is not None  # noqa: S101
+        if composed.run != self._session.segment_run:
+            # Another run was chosen since: an old answer must not bring the old one back.
+            self.refresh_view()
+            return
         if composed.prediction is None and not composed.shown and self._direction():
             self._keep_stale(composed.pts)
         else:
