@@ -19,7 +19,7 @@ TABLE = {
 
 @pytest.fixture(scope="module")
 def procedures():
-    return [write_procedure(seed) for seed in range(240)]
+    return [write_procedure(seed) for seed in range(160)]
 
 
 def test_a_script_depends_on_its_seed(procedures) -> None:

@@ -23,12 +23,12 @@ FULL_VIEW = (80.0, 48.0, 160.0)
 @pytest.fixture(scope="module")
 def samples():
     stills = PhantomStills(4, SIZE_PX)
-    return [stills.sample(i) for i in range(60)]
+    return [stills.sample(i) for i in range(36)]
 
 
 def test_a_sample_depends_on_seed_and_index_alone(samples) -> None:
     again = PhantomStills(4, SIZE_PX)
-    for index in (17, 3, 44):
+    for index in (17, 3, 31):
         first, second = samples[index], again.sample(index)
         assert first.rgb.tobytes() == second.rgb.tobytes()
         assert first.ignore.tobytes() == second.ignore.tobytes()
@@ -64,8 +64,8 @@ def test_instances_and_ignore_never_share_a_pixel(samples) -> None:
 
 
 def test_the_recipe_mixes_what_it_should() -> None:
-    stills = PhantomStills(9, (96, 54))
-    counts = [len(stills.sample(i).instances) for i in range(240)]
+    stills = PhantomStills(9, (64, 36))
+    counts = [len(stills.sample(i).instances) for i in range(160)]
     shares = np.bincount(np.minimum(counts, 3), minlength=4) / len(counts)
     assert 0.05 < shares[0] < 0.25
     assert shares[1] > 0.25
