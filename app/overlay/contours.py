@@ -16,6 +16,40 @@ from app.core.mask import MAX_PIXELS, Mask
 
 Ring = NDArray[np.float32]
 
+# Eight directions around a pixel as (x, y), clockwise on the screen from the right.
+_AROUND = ((1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1))
+_SQUARE = ((0, 0), (1, 0), (1, 1), (0, 1))
+
+
+def _corner_tables() -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
+    """For a border walked with the outside on its right: which pixel corners lie on the way.
+
+    Of a pixel entered in one direction and left in another, the sides that face the outside are
+    those between where the walk came from and where it goes.
+
+    Returns:
+        int64 (3, 3) direction of a step by its (y + 1, x + 1); int64 (8, 8) number of corners, and
+        int32 (8, 8, 4, 2) their x, y from the pixel's upper left, by entering and leaving direction.
+    """
+    direction_of = np.zeros((3, 3), np.int64)
+    counts = np.zeros((8, 8), np.int64)
+    offsets = np.zeros((8, 8, 4, 2), np.int32)
+    for number, (x, y) in enumerate(_AROUND):
+        direction_of[y + 1, x + 1] = number
+    for entering in range(8):
+        for leaving in range(8):
+            side = (entering + 3) % 8
+            while side != leaving and counts[entering, leaving] < 4:
+                if side % 2 == 0:
+                    x, y = _AROUND[(side - 1) % 8]
+                    offsets[entering, leaving, counts[entering, leaving]] = x > 0, y > 0
+                    counts[entering, leaving] += 1
+                side = (side - 1) % 8
+    return direction_of, counts, offsets
+
+
+_DIRECTION_OF, _COUNTS, _OFFSETS = _corner_tables()
+
 
 def contours(mask: Mask, tolerance_px: float = 0.0) -> tuple[Ring, ...]:
     """The rings around a mask: outer edges and holes, to be filled by the even-odd rule.
@@ -30,11 +64,8 @@ def contours(mask: Mask, tolerance_px: float = 0.0) -> tuple[Ring, ...]:
     """
     if not mask.bits.size:
         return ()
-    # On doubled pixels each contour point is nearest to exactly one pixel corner.
-    doubled = cv2.resize(
-        mask.bits.view(np.uint8), None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST
-    )
-    found, _ = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    inside = mask.bits.view(np.uint8)
+    found, _ = cv2.findContours(inside, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     rings = [_corners(points.reshape(-1, 2)) for points in found]
     if tolerance_px > 0:
         simple = [_simplified(r, tolerance_px) for r in rings]
@@ -97,16 +128,20 @@ def _toggle_crossings(toggles: NDArray[np.uint8], ring: NDArray[np.float64]) -> 
     np.bitwise_xor.at(toggles, (row, column), 1)
 
 
-def _corners(points: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Contour points of the doubled grid as pixel corners, without repeats or points on a line."""
-    corners = (points + 1) // 2
-    corners = corners[(corners != np.roll(corners, 1, axis=0)).any(axis=1)]
-    if len(corners) < 3:
-        return corners
+def _corners(chain: NDArray[np.int32]) -> NDArray[np.int32]:
+    """The pixel corners along a chain of border pixels, without points on a straight line."""
+    if len(chain) == 1:
+        return chain + np.array(_SQUARE, np.int32)
+    steps = np.roll(chain, -1, axis=0) - chain
+    leaving = _DIRECTION_OF[steps[:, 1] + 1, steps[:, 0] + 1]
+    entering = np.roll(leaving, 1)
+    counts = _COUNTS[entering, leaving]
+    pixel = np.repeat(np.arange(len(chain)), counts)
+    place = np.arange(pixel.size) - np.repeat(np.cumsum(counts) - counts, counts)
+    corners = chain[pixel] + _OFFSETS[entering[pixel], leaving[pixel], place]
     before = corners - np.roll(corners, 1, axis=0)
     after = np.roll(corners, -1, axis=0) - corners
-    turns = before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]
-    return corners[turns]
+    return corners[before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]]
 
 
 def _simplified(ring: NDArray[np.int32], tolerance_px: float) -> NDArray[np.int32]:
