@@ -95,6 +95,6 @@ def _spread(ring: Ring, spacing_px: float) -> list[int]:
     return kept if len(kept) >= 3 else telling
 
 
-def smoothed(ring: Ring, tolerance_px: float = 0.75) -> Ring:
+def smoothed(ring: Ring, tolerance_px: float = 1.0) -> Ring:
     """A ring with fewer points, for drawing: pixel steps along a slope become a line."""
     return cv2.approxPolyDP(ring.reshape(-1, 1, 2), tolerance_px, closed=True).reshape(-1, 2)

@@ -75,6 +75,7 @@ QLineEdit, QComboBox, QSpinBox, QPlainTextEdit { background: $panel; color: $tex
     border: 1px solid $control_edge; border-radius: 6px; padding: 0 8px;
     min-height: ${h_field}px; selection-background-color: $accent;
     selection-color: $on_accent; }
+QSpinBox QLineEdit { border: none; padding: 0; min-height: 0; background: transparent; }
 QLineEdit:focus, QComboBox:focus, QSpinBox:focus, QPlainTextEdit:focus {
     border: 2px solid $accent; padding: 0 7px; }
 QLineEdit:disabled, QComboBox:disabled { color: $text_off; border-color: $line; }
@@ -103,6 +104,13 @@ QTabWidget::pane { border: none; border-top: 1px solid $line; background: $panel
 QListView, QTableView, QTreeView, QScrollArea, QTextBrowser { background: transparent;
     border: none; }
 QScrollArea > QWidget > QWidget { background: transparent; }
+QTableView { selection-background-color: $control; selection-color: $text; }
+QTableView::item { padding: 0 4px; border: none; }
+QTableView::item:hover { background: $hover; }
+QTableView::item:selected { background: $control; color: $text; }
+QHeaderView { background: $panel; border: none; }
+QHeaderView::section { background: $panel; color: $text_3; border: none;
+    border-bottom: 1px solid $line; padding: 4px 4px; font-weight: 500; }
 QScrollBar:vertical { background: transparent; width: 10px; margin: 0; }
 QScrollBar:horizontal { background: transparent; height: 10px; margin: 0; }
 QScrollBar::handle { background: $line_strong; border-radius: 3px; margin: 2px; }

@@ -45,7 +45,7 @@ from app.ui.stage import Stage, draw_research_mark, mean_luma
 from app.ui.widgets import draw_key_cap
 from app.ui.words import clock, count
 
-_SMOOTH_PX = 0.75
+_SMOOTH_PX = 1.0
 _RASTER_ZOOM = 1.5
 _MARGIN = 16
 
@@ -97,6 +97,7 @@ class Canvas(Stage):
         self._pressed = False
         editor.changed.connect(self._on_changed)
         editor.selection_changed.connect(self._on_changed)
+        self.view_changed.connect(self._look_at_corner)
 
     # State
 
@@ -151,10 +152,16 @@ class Canvas(Stage):
             self.tool.escape() if self._pressed or self.tool is self.polygon_tool else None
             self._pressed = False
         super().set_frame(frame)
-        if frame is not None and self._image is not None:
-            h, w = frame.rgb.shape[:2]
-            corner = QRectF(w * 0.82, 0, w * 0.18, h * 0.12)
-            self._bright_corner = mean_luma(self._image, corner) > osd.BRIGHT
+        self._look_at_corner()
+
+    def _look_at_corner(self) -> None:
+        """Whether the picture behind the clock is too bright for bare words."""
+        inverse, possible = self.to_widget_transform().inverted()
+        if self._image is None or not possible:
+            return
+        clock_place = QRectF(self.width() - theme.px(170), 8, theme.px(160), theme.px(58))
+        behind = inverse.mapRect(clock_place).intersected(QRectF(self._image.rect()))
+        self._bright_corner = not behind.isEmpty() and (mean_luma(self._image, behind) > osd.BRIGHT)
 
     # Painting
 
@@ -162,7 +169,7 @@ class Canvas(Stage):
         """The colour of an outline; of the next new one for None."""
         if self._style is None:
             return theme.outlines()[0]
-        drawn = [s for s in self._editor.instances if s.mask.bits.size]
+        drawn = [s for s in self._editor.painted if s.mask.bits.size]
         if shown is None:
             return theme.outlines()[len(drawn) % len(theme.outlines())]
         keys = [key_of(s) for s in drawn]
@@ -259,7 +266,7 @@ class Canvas(Stage):
 
     def _numbered(self, selected: ShownInstance | None) -> list[ShownInstance]:
         """The others, each with the number that decides its colour among all."""
-        drawn = [s for s in self._editor.instances if s.mask.bits.size]
+        drawn = [s for s in self._editor.painted if s.mask.bits.size]
         return [
             replace(s, track=number_of(s, place))
             for place, s in enumerate(drawn)
@@ -333,6 +340,9 @@ class Canvas(Stage):
 
     def _paint_plate(self, painter: QPainter) -> None:
         """Top left: object, what the tool does, its keys."""
+        if self._editor.locked_reason:
+            self._paint_lock(painter, self._editor.locked_reason)
+            return
         subject, hint = self.tool.subject(), self.tool.hint()
         brush = isinstance(self.tool, BrushTool)
         name = ""
@@ -362,6 +372,15 @@ class Canvas(Stage):
                 cap = QRectF(x, plate.center().y() - theme.px(9), theme.px(20), theme.px(18))
                 draw_key_cap(painter, cap, key)
                 x += theme.px(20) + 4
+
+    def _paint_lock(self, painter: QPainter, reason: str) -> None:
+        words = [osd.Text(text=reason, token="osd_text_2")]  # noqa: S106 - a colour token
+        plate = QRectF(_MARGIN, 12, osd.width(words) + 48, theme.px(34))
+        osd.plate(painter, plate)
+        lock = theme.pixmap("lock", 15, "osd_text_2", self.devicePixelRatioF())
+        painter.drawPixmap(QPointF(plate.x() + 12, plate.center().y() - 7.5), lock)
+        top = plate.center().y() - theme.px(18) / 2
+        osd.draw_lines(painter, words, QPointF(plate.x() + 34, top), right=False)
 
     def update_raster(self, box: Box) -> None:
         """Repaint a rectangle of the raster, and the pointer's ring."""

@@ -42,7 +42,8 @@ class Editor(QObject):
     """Outlines of the frame on screen and the edits on them.
 
     Attributes:
-        instances: human ones first, then open predictions.
+        instances: in an order that an edit does not change: drawn ones, then the model's.
+        painted: the same as the overlay paints them; decides the colours.
         label: class of the next outline that is drawn.
         locked_reason: why nothing can be edited, "" when it can.
 
@@ -68,6 +69,7 @@ class Editor(QObject):
         self._said: FramePrediction | None = None
         self._run: Run | None = None
         self.instances: tuple[ShownInstance, ...] = ()
+        self.painted: tuple[ShownInstance, ...] = ()
         self.label = ""
         self.locked_reason = ""
         session.case_opened.connect(self._on_case)
@@ -340,16 +342,15 @@ class Editor(QObject):
         session = self._session
         frame, said, run = session.frame, self._said, self._run
         if frame is None:
-            self.instances = ()
+            self.painted = ()
         else:
             predictions = {}
             if said is not None and run is not None and said.pts == frame.pts:
                 predictions[run.run_id] = said
-            self.instances = shown_instances(
-                predictions,
-                session.annotations,
-                reviewed=self.is_complete,
+            self.painted = shown_instances(
+                predictions, session.annotations, reviewed=self.is_complete
             )
+        self.instances = tuple(sorted(self.painted, key=_place))
         self._keep_selection(None if frame is None else frame.pts)
         self.changed.emit()
 
@@ -362,6 +363,11 @@ class Editor(QObject):
         if key != self._selected or pts != self._pts:
             self._selected, self._pts = key, pts
             self.selection_changed.emit()
+
+
+def _place(shown: ShownInstance) -> tuple[int, int]:
+    """Drawn ones first, the others where the model had put them."""
+    return (1, shown.source.instance) if shown.source is not None else (0, 0)
 
 
 def verdict_words(shown: ShownInstance) -> str:

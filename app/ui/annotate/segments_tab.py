@@ -12,7 +12,7 @@ from PySide6.QtCore import (
     QRectF,
     Qt,
 )
-from PySide6.QtGui import QKeyEvent, QPainter, QPixmap
+from PySide6.QtGui import QIcon, QKeyEvent, QPainter, QPixmap
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QGridLayout,
@@ -34,7 +34,7 @@ from app.ui.timeline.widget import Timeline
 from app.ui.widgets import Button, Label, draw_letter
 
 Index = QModelIndex | QPersistentModelIndex
-_HEADS = ("Phase", "From", "To", "Length", "Whose")
+_HEADS = ("Phase", "From", "To", "Length", "By")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +83,7 @@ class SegmentModel(QAbstractTableModel):
         return 0 if parent.isValid() else len(self._lines)
 
     def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
-        """Phase, from, to, length, whose."""
+        """Phase, from, to, length, by whom."""
         return 0 if parent.isValid() else len(_HEADS)
 
     def headerData(
@@ -125,7 +125,7 @@ class SegmentModel(QAbstractTableModel):
         _, start, _, length, _ = self._words(line)
         return f"Disagreement, {length}, at {start}"
 
-    def _letter(self, line: _Line) -> QPixmap:
+    def _letter(self, line: _Line) -> QIcon:
         assert self._data is not None  # noqa: S101
         assert line.segment is not None  # noqa: S101
         phase = self._data.tiers.taxonomy.phase(line.segment.phase)
@@ -139,7 +139,10 @@ class SegmentModel(QAbstractTableModel):
         painter = QPainter(picture)
         draw_letter(painter, QRectF(0, 0, side, side), phase.code if phase else "?", paint)
         painter.end()
-        return picture
+        icon = QIcon(picture)
+        # Qt tints the picture of a selected row unless it has one of its own.
+        icon.addPixmap(picture, QIcon.Mode.Selected)
+        return icon
 
 
 def _lines(data: TimelineData) -> list[_Line]:
