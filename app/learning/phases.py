@@ -51,12 +51,19 @@ def network_input(rgb: NDArray[np.uint8], size_px: tuple[int, int]) -> NDArray[n
 
 
 def draw_window(rng: np.random.Generator, recipe: Recipe, procedure_seed: int) -> Window:
-    """A window at a random place of an operation, its frames 1 to ``most_gap_s`` seconds apart."""
+    """A window at a random place of an operation, its frames 1 to ``most_gap_s`` seconds apart.
+
+    A phase is drawn by the root of its length, so that short ones are seen often enough.
+    """
     length = int(recipe.data["window"])
     procedure = write_procedure(procedure_seed)
     gap_s = float(rng.uniform(1.0, float(recipe.data["most_gap_s"])))
     gap_s = min(gap_s, procedure.seconds / length)
-    start_s = float(rng.uniform(0, procedure.seconds - gap_s * length))
+    lengths = np.array([span.end_s - span.start_s for span in procedure.phases])
+    shares = np.sqrt(lengths) / np.sqrt(lengths).sum()
+    span = procedure.phases[int(rng.choice(len(shares), p=shares))]
+    start_s = float(rng.uniform(span.start_s, span.end_s) - rng.random() * gap_s * length)
+    start_s = min(max(start_s, 0.0), procedure.seconds - gap_s * length)
     video = PhantomVideo(
         procedure_seed,
         fps=1 / gap_s,
