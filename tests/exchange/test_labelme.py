@@ -58,7 +58,8 @@ def test_rectangle_and_circle(tmp_path: Path) -> None:
     write_pair(tmp_path, shapes)
     (picture,) = labelme.read_folder(tmp_path)
     assert picture.instances[0].mask.area_px == 11 * 21
-    assert picture.instances[1].mask.area_px == pytest.approx(np.pi * 100, rel=0.15)  # fillPoly draws the border too
+    # fillPoly draws the border too.
+    assert picture.instances[1].mask.area_px == pytest.approx(np.pi * 100, rel=0.15)
 
 
 @pytest.mark.parametrize(
