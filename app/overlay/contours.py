@@ -18,7 +18,7 @@ Ring = NDArray[np.float32]
 
 # Eight directions around a pixel as (x, y), clockwise on the screen from the right.
 _AROUND = ((1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1))
-_SQUARE = ((0, 0), (1, 0), (1, 1), (0, 1))
+_SQUARE = ((0, 0), (0, 1), (1, 1), (1, 0))
 
 
 def _corner_tables() -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
@@ -28,8 +28,8 @@ def _corner_tables() -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.i
     those between where the walk came from and where it goes.
 
     Returns:
-        int64 (3, 3) direction of a step by its (y + 1, x + 1); int64 (8, 8) number of corners, and
-        int32 (8, 8, 4, 2) their x, y from the pixel's upper left, by entering and leaving direction.
+        int64 (3, 3) direction of a step by its (y + 1, x + 1); by entering and leaving direction,
+        int64 (8, 8) number of corners and int32 (8, 8, 4, 2) their x, y in the pixel.
     """
     direction_of = np.zeros((3, 3), np.int64)
     counts = np.zeros((8, 8), np.int64)
