@@ -195,13 +195,15 @@ class StatusBar(QFrame):
         layout.addWidget(self.fits, 1)
         layout.addWidget(self.saved)
         self.show_device("Device", "")
+        self.show_rate("")
+        self.show_speed("")
         self.show_work("", 0.0, running=False, paused=False)
 
     def _button(self, icon: str, text: str, tooltip: str) -> QToolButton:
         made = QToolButton()
         made.setProperty("kind", "status")
-        made.setIcon(theme.icon(icon, 13, "text_2", "text_2"))
-        made.setIconSize(QSize(theme.px(13), theme.px(13)))
+        made.setIcon(theme.word_icon(icon, theme.px(13), "text_2"))
+        made.setIconSize(QSize(theme.px(13) + theme.WORD_GAP_PX, theme.px(13)))
         made.setFont(theme.font("small"))
         made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         made.setText(text)
@@ -220,19 +222,23 @@ class StatusBar(QFrame):
     def show_rate(self, text: str) -> None:
         """Frames shown and dropped."""
         self.rate.setText(text)
+        self.rate.setVisible(bool(text))
 
     def show_speed(self, text: str) -> None:
         """Milliseconds per frame of the model."""
         self.speed.setText(text)
+        self.speed.setVisible(bool(text))
 
     def show_work(self, text: str, share: float, *, running: bool, paused: bool) -> None:
         """How far the analysis is; no text when there is none."""
         self.work.setText(text)
+        self.work.setVisible(bool(text))
         self.bar.setValue(round(share * 1000))
         for part in (self.bar, self.pause, self.stop):
             part.setVisible(running)
         self.pause.setText("Go on" if paused else "Pause")
-        self.pause.setIcon(theme.icon("play" if paused else "pause", 13, "text_2", "text_2"))
+        icon = "play" if paused else "pause"
+        self.pause.setIcon(theme.word_icon(icon, theme.px(13), "text_2"))
 
     def show_fits(self, text: str) -> None:
         """Where a model does not fit the case, or is a demo."""

@@ -255,7 +255,7 @@ class CardDelegate(QStyledItemDelegate):
         )
         painter.drawText(room, middle, day)
         second = first.translated(0, line)
-        title = card.case.title or card.procedure_name
+        title = card.procedure_name if card.case.title == "Recording" else card.case.title
         painter.drawText(
             second, middle, metrics.elidedText(title, Qt.TextElideMode.ElideRight, second.width())
         )

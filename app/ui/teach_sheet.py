@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from models import ModelCard
 
 STEPS = 300
+NOTHING_YET = "No corrections yet. Correct an outline in Annotate first."
 
 
 class TeachSheet(Sheet):
@@ -165,7 +166,9 @@ class TeachSheet(Sheet):
         if not self._taught:
             self.use.hide()
         if not running and not self._boxes:
-            self.words.setText("No corrections yet. Correct an outline in Annotate first.")
+            self.words.setText(NOTHING_YET)
+        elif self.words.text() == NOTHING_YET:
+            self.words.setText("")
 
 
 def result_words(result: dict[str, Any]) -> str:

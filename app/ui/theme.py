@@ -31,6 +31,7 @@ from app.core.resources import resources_dir
 
 FAMILY = "Inter"
 SCALES = (1.0, 1.15, 1.3, 1.5)
+WORD_GAP_PX = 4
 
 # role: (px, line px, weight)
 ROLES: dict[str, tuple[int, int, QFont.Weight]] = {
@@ -88,6 +89,7 @@ def _load(name: str, scale: float) -> None:
     color.cache_clear()
     pixmap.cache_clear()
     icon.cache_clear()
+    word_icon.cache_clear()
     font.cache_clear()
 
 
@@ -220,6 +222,22 @@ def _draw_icon(name: str, size: int, colour: QColor, ratio: float) -> QPixmap:
     painter.end()
     made = QPixmap.fromImage(image)
     made.setDevicePixelRatio(ratio)
+    return made
+
+
+@cache
+def word_icon(name: str, size: int, tint: str) -> QIcon:
+    """An icon that stands before a word: with room on its right."""
+    made = QIcon()
+    for token, mode in ((tint, QIcon.Mode.Normal), ("text_off", QIcon.Mode.Disabled)):
+        for ratio in (1.0, 2.0):
+            wide = QPixmap(round((size + WORD_GAP_PX) * ratio), round(size * ratio))
+            wide.setDevicePixelRatio(ratio)
+            wide.fill(Qt.GlobalColor.transparent)
+            painter = QPainter(wide)
+            painter.drawPixmap(0, 0, pixmap(name, size, token, ratio))
+            painter.end()
+            made.addPixmap(wide, mode)
     return made
 
 

@@ -95,8 +95,9 @@ class IconButton(QToolButton):
         self._redraw()
 
     def _redraw(self) -> None:
-        self.setIcon(theme.icon(self._icon, self._size, self._tint))
-        self.setIconSize(QSize(theme.px(self._size), theme.px(self._size)))
+        side = theme.px(self._size)
+        self.setIcon(theme.icon(self._icon, side, self._tint))
+        self.setIconSize(QSize(side, side))
 
     def changeEvent(self, event: QEvent) -> None:
         """Redraw the icon in the new theme."""
@@ -120,8 +121,9 @@ class Button(QPushButton):
         self._redraw()
 
     def _redraw(self) -> None:
-        tint = "on_accent" if self._kind == "main" else "text"
-        self.setIcon(theme.icon(self._icon, 16, tint, tint) if self._icon else QIcon())
+        tint, side = "on_accent" if self._kind == "main" else "text", theme.px(16)
+        self.setIcon(theme.word_icon(self._icon, side, tint) if self._icon else QIcon())
+        self.setIconSize(QSize(side + theme.WORD_GAP_PX, side))
 
     def changeEvent(self, event: QEvent) -> None:
         """Redraw the icon in the new theme."""
@@ -143,8 +145,9 @@ class Combo(QComboBox):
         super().paintEvent(event)
         painter = QPainter(self)
         token = "text_2" if self.isEnabled() else "text_off"
-        icon = theme.pixmap("chevron-down", 13, token, self.devicePixelRatioF())
-        painter.drawPixmap(QPointF(self.width() - 22, (self.height() - 13) / 2), icon)
+        side = theme.px(13)
+        icon = theme.pixmap("chevron-down", side, token, self.devicePixelRatioF())
+        painter.drawPixmap(QPointF(self.width() - 9 - side, (self.height() - side) / 2), icon)
 
 
 class KeyCap(QWidget):

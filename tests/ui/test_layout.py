@@ -91,6 +91,18 @@ def sized(
     theme.apply(qapp)
 
 
+def test_what_does_not_fit_is_found(qtbot: QtBot, dressed: QApplication) -> None:
+    box = QWidget()
+    qtbot.addWidget(box)
+    short, long = QLabel("fits", box), QLabel("this does not fit at all", box)
+    short.setGeometry(0, 0, 80, 20)
+    long.setGeometry(60, 0, 60, 20)
+    box.resize(100, 30)
+    box.show()
+    assert len(clipped(box)) == 2
+    assert len(overlapping(box)) == 1
+
+
 def settle(qapp: QApplication) -> None:
     for _ in range(4):
         qapp.processEvents()
@@ -148,11 +160,13 @@ def test_everything_that_takes_focus_has_a_name(
     from PySide6.QtCore import Qt
 
     nameless = [
-        f"{type(w).__name__} in {type(w.parentWidget()).__name__}"
+        f"{w.metaObject().className()} in {type(w.parentWidget()).__name__}"
         for w in window.findChildren(QWidget)
         if w.focusPolicy() & Qt.FocusPolicy.TabFocus
         and not w.accessibleName()
         and not (isinstance(w, QAbstractButton) and w.text())
         and not w.objectName().startswith("qt_")
+        and w.focusProxy() is None
+        and w.metaObject().className() != "QComboBoxListView"
     ]
     assert nameless == []
