@@ -701,6 +701,7 @@ class MainWindow(QMainWindow):
     def stop(self) -> None:
         """Stop the window's timers; its services go on."""
         self._tick.stop()
+        self.slot.stop()
         self.review.stage.stop()
         self.review.transport.stop()
         if self.annotate is not None:

@@ -43,6 +43,10 @@ class MessageLine(QFrame):
         if message.lasting_s:
             self._timer.start(round(message.lasting_s * 1000))
 
+    def stop(self) -> None:
+        """The window closes: the line need not go by itself any more."""
+        self._timer.stop()
+
     def _top(self) -> QHBoxLayout:
         message = self.message
         top = QHBoxLayout()
@@ -148,6 +152,12 @@ class MessageSlot(QWidget):
         for line in list(self._lines):
             if isinstance(line, MessageLine) and line.message.key == key:
                 line.close_line()
+
+    def stop(self) -> None:
+        """No timer may outlive the window."""
+        for line in self._lines:
+            if isinstance(line, MessageLine):
+                line.stop()
 
     def close_newest(self) -> bool:
         """Take the newest message away. False when there is none."""

@@ -103,7 +103,7 @@ class SegmentModel(QAbstractTableModel):
             return self._words(line)[index.column()]
         if role == Qt.ItemDataRole.DecorationRole and index.column() == 0 and line.segment:
             return self._letter(line)
-        if role == Qt.ItemDataRole.AccessibleTextRole:
+        if role in (Qt.ItemDataRole.AccessibleTextRole, Qt.ItemDataRole.ToolTipRole):
             return self._spoken(line)
         if role == Qt.ItemDataRole.ForegroundRole and index.column() > 0:
             return theme.color("text_2")
