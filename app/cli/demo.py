@@ -61,14 +61,13 @@ def _without_display(library: Path | None, out: Path, *, as_json: bool) -> None:
     from app.analysis.report import write_report
     from app.inference.analysis import AnalysisJob
     from app.inference.cards import default_models
-    from app.inference.cores import cores
     from app.inference.new_case import case_of
 
     with open_library(library, "write") as opened:
         case = case_of(opened, [recording], procedure=PROCEDURE, title=TITLE)
         cards = default_models(opened.folder, case.procedure)
         with progress("Analysing the demo case", quiet=as_json) as bar:
-            result = AnalysisJob(opened, case, cards, threads=cores()).run(
+            result = AnalysisJob(opened, case, cards).run(
                 lambda p: bar.update(bar.task_ids[0], completed=p.done, total=p.total)
             )
         report = out / "report.html"
