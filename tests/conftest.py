@@ -12,9 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", "67108864")
+
+# Correctness must not depend on how busy the machine is.
+settings.register_profile("trocar", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("trocar")
 
 PROJECT = Path(__file__).resolve().parents[1]
 SHARED_DATA = PROJECT.parent / "shared" / "data"
