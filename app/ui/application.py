@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 
-from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtCore import QObject, Qt, QtMsgType, Signal, qInstallMessageHandler
 from PySide6.QtGui import QFontInfo, QGuiApplication
 from PySide6.QtWidgets import QApplication
 
@@ -17,6 +18,27 @@ from app.ui.messages import Message, Tone
 from app.ui.services import Services
 from app.ui.settings import Settings
 from app.ui.settings_sheet import wanted_scale
+
+# The offscreen platform says this on every window; nothing follows from it.
+_HARMLESS = "This plugin does not support propagateSizeHints()"
+_LEVELS = {
+    QtMsgType.QtDebugMsg: logging.DEBUG,
+    QtMsgType.QtInfoMsg: logging.INFO,
+    QtMsgType.QtWarningMsg: logging.WARNING,
+    QtMsgType.QtCriticalMsg: logging.ERROR,
+    QtMsgType.QtFatalMsg: logging.CRITICAL,
+}
+log = logging.getLogger(__name__)
+
+
+def log_qt_messages() -> None:
+    """Send what Qt says to the log."""
+
+    def write(kind: QtMsgType, _context: object, text: str) -> None:
+        if text != _HARMLESS:
+            log.log(_LEVELS.get(kind, logging.WARNING), "Qt: %s", text)
+
+    qInstallMessageHandler(write)
 
 
 class _Told(QObject):
@@ -96,6 +118,7 @@ def run(folder: Path, files: list[Path], *, demo: bool = False) -> int:
         TrocarError: the library cannot be opened.
     """
     application = make_application()
+    log_qt_messages()
     told = _Told()
     reports = CrashReports(log_folder(), told.report.emit)
     reports.install()

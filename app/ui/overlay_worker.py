@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 CACHE_BYTES = 192 << 20
 AHEAD_MS = 700.0
+RECENT_MS = 250.0
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +71,8 @@ class OverlayWorker(QObject):
     """Composes overlays.
 
     Signals:
-        ready: (Composed) the overlay of the frame asked for last.
+        ready: (Composed) the overlay of the frame asked for last; where no model has looked at
+            it, while playing, also that of the newest frame before it that is known.
         failed: (TrocarError)
     """
 
@@ -165,9 +167,12 @@ class OverlayWorker(QObject):
                 self.failed.emit(error)
 
     def _serve(self, view: View, generation: int, pts: int, direction: int) -> None:
-        self.ready.emit(self._composed(view, generation, pts))
+        now = self._composed(view, generation, pts)
+        self.ready.emit(now)
         if direction == 0 or view.run is None:
             return
+        if now.prediction is None:
+            self._tell_recent(view, generation, pts, direction)
         span = round(AHEAD_MS / 1000 / view.asset.time_base) * direction
         first, last = sorted((pts + (1 if direction > 0 else -1), pts + span))
         ahead = self._library.predictions(view.case_id).frames(view.run.run_id, first, last)
@@ -176,6 +181,16 @@ class OverlayWorker(QObject):
                 return
             if self.at_hand(prediction.pts) is None:
                 self._keep(self._compose(view, generation, prediction.pts, prediction))
+
+    def _tell_recent(self, view: View, generation: int, pts: int, direction: int) -> None:
+        """While playing over what is being analysed: the newest frame that is known."""
+        assert view.run is not None  # noqa: S101 - asked by the caller
+        span = round(RECENT_MS / 1000 / view.asset.time_base) * direction
+        first, last = sorted((pts - span, pts - (1 if direction > 0 else -1)))
+        known = self._library.predictions(view.case_id).frames(view.run.run_id, first, last)
+        if known:
+            newest = known[-1 if direction > 0 else 0]
+            self.ready.emit(self._composed(view, generation, newest.pts))
 
     def _interrupted(self, generation: int) -> bool:
         with self._lock:

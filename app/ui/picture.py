@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QApplication
 
 from app.core.errors import EnvironmentProblem
 from app.store import Library
-from app.ui.application import make_application, open_window
+from app.ui.application import log_qt_messages, make_application, open_window
 from app.ui.main_window import MainWindow
 from app.ui.settings import Settings
 
@@ -31,6 +31,7 @@ def window_picture(folder: Path, case_id: str, path: Path) -> None:
     Raises:
         EnvironmentProblem: nothing came on screen in two minutes, or the file is not written.
     """
+    log_qt_messages()
     application = make_application()
     with tempfile.TemporaryDirectory() as nobody:
         window = open_window(Library.open(folder, "write"), Settings(Path(nobody)), [])

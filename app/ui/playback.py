@@ -200,8 +200,8 @@ class Playback(QObject):
             age_ms = abs(float((pts - last.pts) * asset.time_base * 1000))
         if age_ms >= STALE_GONE_MS or last is None or last.raster is None:
             self._stage.set_overlay(None)
-        elif age_ms > STALE_FADED_MS:
-            self._stage.set_overlay(last.raster, 0.4)
+        else:
+            self._stage.set_overlay(last.raster, 0.4 if age_ms > STALE_FADED_MS else 1.0)
 
     @Slot(object)
     def _on_overlay(self, composed: Composed) -> None:
@@ -212,6 +212,9 @@ class Playback(QObject):
             self._apply(composed)
             if composed.prediction is None:
                 self.unknown.emit(frame)
+        elif composed.run == self._session.segment_run:
+            self._last = composed
+            self._keep_stale(frame.pts)
 
     def _apply(self, composed: Composed) -> None:
         assert self._stage is not None  # noqa: S101

@@ -147,7 +147,7 @@ class ReviewStage(Stage):
         ]
         right = self.width() - osd.MARGIN
         if self._bright["right"]:
-            rect = QRectF(right - theme.px(164), osd.MARGIN - 10, theme.px(176), theme.px(96))
+            rect = QRectF(right - theme.px(164), osd.MARGIN - 10, theme.px(176), theme.px(84))
             osd.plate(painter, rect)
         osd.draw_clock(painter, QPointF(right, osd.MARGIN - 4), whole, fraction, exact=self.exact)
         at = QPointF(right, osd.MARGIN + theme.px(28))
