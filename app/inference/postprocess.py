@@ -116,7 +116,7 @@ def decode_boxes(
         float32 (N, 4), x0 y0 x1 y1 in input pixels, not clipped.
     """
     count = len(bins)
-    logits = bins.reshape(count, 4, -1)
+    logits = bins.reshape(count, 4, bins.shape[1] // 4)
     weights = np.exp(logits - logits.max(axis=2, keepdims=True))
     values = np.arange(weights.shape[2], dtype=np.float32)
     distances = (weights @ values) / weights.sum(axis=2) * strides_px[:, None]

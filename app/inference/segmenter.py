@@ -57,6 +57,7 @@ class Segmenter:
         card: a model of the task ``instance-segmentation`` with weights.
         device: where to run; chosen when None.
         threads: of the processor; all but one when None, so that the window stays awake.
+        may_halve: try half precision, and keep it where it is faster and says the same.
 
     Attributes:
         card: as given.
@@ -68,7 +69,12 @@ class Segmenter:
     """
 
     def __init__(
-        self, card: ModelCard, device: DeviceChoice | None = None, *, threads: int | None = None
+        self,
+        card: ModelCard,
+        device: DeviceChoice | None = None,
+        *,
+        threads: int | None = None,
+        may_halve: bool = True,
     ) -> None:
         self.card = card
         self.rules = rules_of(card)
@@ -79,7 +85,7 @@ class Segmenter:
         self._fit: Fit | None = None
         self._picture: NDArray[np.uint8] | None = None
         self._half: torch.dtype | None = None
-        self._until_trial: int | None = 0
+        self._until_trial: int | None = 0 if may_halve else None
         self.cost = Cost(preprocess_ms=0, forward_ms=0, post_ms=0)
 
     def predict(self, rgb: NDArray[np.uint8]) -> tuple[Instance, ...]:
@@ -119,6 +125,10 @@ class Segmenter:
     def raw(self, rgb: NDArray[np.uint8]) -> InstanceOutput:
         """The network's raw output for one frame, synchronised with the device."""
         self._fitted(rgb)
+        return self.forward()
+
+    def forward(self) -> InstanceOutput:
+        """The network alone, on the frame that was prepared last."""
         with devices.threads(self._threads):
             return self._forward(self.device)
 
@@ -226,10 +236,10 @@ class Segmenter:
         logits = output.class_logits[0].T.float().cpu().numpy()
         if anchors is None:
             found = find_candidates(logits, self.rules)
+            if not found.anchors.size:
+                return None
             kept = keep_distinct(_boxes(output, found.anchors), found, self.rules)
             anchors = found.anchors[kept]
-            if not anchors.size:
-                return None
         vectors = _rows(output.mask_coefficients, anchors)
         return Detected(
             anchors=anchors,
