@@ -25,7 +25,25 @@ def _redo(desk: Desk) -> None:
     desk.wait_saved()
 
 
-def test_the_models_outlines_are_drawn_and_selected_by_click(desk: Desk) -> None:
+def _start_again(desk: Desk) -> None:
+    """Take everything back and stand on the first frame with nothing selected."""
+    desk.annotate.set_locked("")
+    while _history(desk):
+        desk.window.services.session.undo()
+        desk.wait_saved()
+    desk.annotate.canvas.set_tool("tool_select")
+    desk.annotate.canvas.pointer = None
+    desk.annotate.editor.select(None)
+    desk.annotate.editor.label = "instrument"
+    desk.go_to(0)
+    desk.qtbot.waitUntil(
+        lambda: desk.shown == [("grasper", "model"), ("hook", "model")], timeout=10_000
+    )
+
+
+def test_the_models_outlines_are_drawn_and_selected_and_escape_leaves_step_by_step(
+    desk: Desk,
+) -> None:
     assert desk.shown == [("grasper", "model"), ("hook", "model")]
     desk.click(60, 80)
     selected = desk.annotate.editor.selected
@@ -37,9 +55,22 @@ def test_the_models_outlines_are_drawn_and_selected_by_click(desk: Desk) -> None
     assert all(_near(c, lines) for c in along)
     desk.click(300, 20)
     assert desk.annotate.editor.selected is None
+    _start_again(desk)
+    desk.click(60, 80)
+    desk.press(Qt.Key.Key_G)
+    desk.click(230, 20)
+    desk.click(280, 20)
+    desk.press(Qt.Key.Key_Backspace)
+    desk.press(Qt.Key.Key_Escape)
+    assert desk.annotate.canvas.tool.id == "tool_polygon"
+    desk.press(Qt.Key.Key_Escape)
+    assert desk.annotate.canvas.tool.id == "tool_select"
+    desk.press(Qt.Key.Key_Escape)
+    assert desk.annotate.editor.selected is None
+    assert _history(desk) == []
 
 
-def test_a_brush_stroke_adds_to_the_selected_outline_and_is_one_step(desk: Desk) -> None:
+def test_brush_and_eraser_change_the_selected_outline_one_step_per_stroke(desk: Desk) -> None:
     desk.click(60, 80)
     desk.press(Qt.Key.Key_B)
     desk.annotate.canvas.brush_px = 20
@@ -57,9 +88,7 @@ def test_a_brush_stroke_adds_to_the_selected_outline_and_is_one_step(desk: Desk)
     assert desk.shown == [("grasper", "model"), ("hook", "model")]
     _redo(desk)
     assert np.array_equal(desk.annotate.editor.instances[0].mask.full(), now)
-
-
-def test_the_eraser_and_alt_take_away(desk: Desk) -> None:
+    _start_again(desk)
     desk.click(60, 80)
     desk.press(Qt.Key.Key_E)
     desk.annotate.canvas.brush_px = 10
@@ -71,9 +100,7 @@ def test_the_eraser_and_alt_take_away(desk: Desk) -> None:
     assert not mask.contains(50, 100)
     assert mask.contains(80, 100)
     assert len(_history(desk)) == 2
-
-
-def test_erasing_everything_rejects_what_the_model_said(desk: Desk) -> None:
+    _start_again(desk)
     desk.click(60, 80)
     desk.press(Qt.Key.Key_E)
     desk.annotate.canvas.brush_px = 200
@@ -82,7 +109,7 @@ def test_erasing_everything_rejects_what_the_model_said(desk: Desk) -> None:
     assert _stored(desk)[0].verdict is Verdict.REJECTED
 
 
-def test_a_corner_is_dragged_and_the_rest_stays(desk: Desk) -> None:
+def test_corners_are_moved_by_mouse_and_by_keyboard(desk: Desk) -> None:
     desk.click(60, 80)
     desk.drag((90, 110), (100, 118), (110, 125))
     instance = desk.annotate.editor.instances[0]
@@ -91,9 +118,7 @@ def test_a_corner_is_dragged_and_the_rest_stays(desk: Desk) -> None:
     assert now[120, 103]
     assert np.array_equal(now[:60], before[:60])
     assert (now & before).sum() == before.sum()
-
-
-def test_a_corner_is_moved_by_keyboard_alone(desk: Desk) -> None:
+    _start_again(desk)
     desk.press(Qt.Key.Key_Tab)
     assert desk.annotate.editor.selected is not None
     desk.press(Qt.Key.Key_C)
@@ -105,7 +130,7 @@ def test_a_corner_is_moved_by_keyboard_alone(desk: Desk) -> None:
     assert len(_history(desk)) == 2
 
 
-def test_a_polygon_is_a_new_outline_of_the_chosen_class(desk: Desk) -> None:
+def test_new_outlines_by_polygon_by_brush_and_by_keyboard_alone(desk: Desk) -> None:
     desk.press(Qt.Key.Key_6, CTRL)
     desk.press(Qt.Key.Key_G)
     for x, y in ((230, 20), (280, 20), (280, 60)):
@@ -117,9 +142,7 @@ def test_a_polygon_is_a_new_outline_of_the_chosen_class(desk: Desk) -> None:
     assert not drawn.contains(240, 50)
     assert drawn.area_px == pytest.approx(1000, abs=60)
     assert desk.annotate.editor.selected is desk.annotate.editor.instances[0]
-
-
-def test_a_stroke_with_nothing_selected_draws_a_new_outline(desk: Desk) -> None:
+    _start_again(desk)
     desk.press(Qt.Key.Key_B)
     desk.annotate.canvas.brush_px = 12
     desk.drag((250, 30), (290, 30))
@@ -127,9 +150,7 @@ def test_a_stroke_with_nothing_selected_draws_a_new_outline(desk: Desk) -> None:
     assert desk.shown[0] == ("instrument", "drawn")
     assert len([s for s in desk.shown if s[1] == "drawn"]) == 1
     assert desk.annotate.editor.instances[0].mask.contains(250, 48)
-
-
-def test_an_outline_is_drawn_by_keyboard_alone(desk: Desk) -> None:
+    _start_again(desk)
     desk.press(Qt.Key.Key_B)
     desk.annotate.canvas.brush_px = 20
     alt = Qt.KeyboardModifier.AltModifier
@@ -140,22 +161,7 @@ def test_an_outline_is_drawn_by_keyboard_alone(desk: Desk) -> None:
     assert desk.annotate.editor.instances[0].mask.contains(160, 30)
 
 
-def test_escape_forgets_a_polygon_then_the_tool_then_the_selection(desk: Desk) -> None:
-    desk.click(60, 80)
-    desk.press(Qt.Key.Key_G)
-    desk.click(230, 20)
-    desk.click(280, 20)
-    desk.press(Qt.Key.Key_Backspace)
-    desk.press(Qt.Key.Key_Escape)
-    assert desk.annotate.canvas.tool.id == "tool_polygon"
-    desk.press(Qt.Key.Key_Escape)
-    assert desk.annotate.canvas.tool.id == "tool_select"
-    desk.press(Qt.Key.Key_Escape)
-    assert desk.annotate.editor.selected is None
-    assert _history(desk) == []
-
-
-def test_relabelling_by_combo_and_by_key(desk: Desk) -> None:
+def test_relabelling_one_frame_and_the_whole_track(desk: Desk) -> None:
     desk.click(60, 80)
     combo = desk.annotate.details.classes
     assert combo.currentText() == "Grasper"
@@ -165,9 +171,16 @@ def test_relabelling_by_combo_and_by_key(desk: Desk) -> None:
     desk.press(Qt.Key.Key_4, CTRL)
     assert desk.shown[0] == ("hook", "corrected")
     assert desk.annotate.details.classes.currentText() == "Hook"
+    _start_again(desk)
+    desk.click(190, 100)
+    desk.annotate.editor.relabel_track("scissors")
+    desk.qtbot.waitUntil(lambda: ("scissors", "corrected") in desk.shown, timeout=10_000)
+    desk.wait_saved()
+    assert len(_stored(desk)) == 40
+    assert len(_history(desk)) == 1
 
 
-def test_accept_and_reject_go_on_to_the_next_open_outline(desk: Desk) -> None:
+def test_accepting_rejecting_and_marking_the_frame_complete(desk: Desk) -> None:
     desk.press(Qt.Key.Key_N)
     desk.press(Qt.Key.Key_A)
     assert ("grasper", "accepted") in desk.shown
@@ -179,9 +192,7 @@ def test_accept_and_reject_go_on_to_the_next_open_outline(desk: Desk) -> None:
     desk.wait_saved()
     _undo(desk)
     assert ("hook", "model") in desk.shown
-
-
-def test_accepting_all_and_marking_the_frame_complete(desk: Desk) -> None:
+    _start_again(desk)
     desk.press(Qt.Key.Key_A, SHIFT)
     assert [v for _, v in desk.shown] == ["accepted", "accepted"]
     desk.press(Qt.Key.Key_Return, CTRL)
@@ -193,7 +204,7 @@ def test_accepting_all_and_marking_the_frame_complete(desk: Desk) -> None:
     assert not desk.window.services.library.reviewed_frames(_asset(desk))
 
 
-def test_deleting_a_tracked_outline_asks_where(desk: Desk) -> None:
+def test_deleting_here_from_here_on_and_on_the_whole_track(desk: Desk) -> None:
     desk.go_to(10)
     desk.click(75, 80)
     desk.press(Qt.Key.Key_D)
@@ -206,9 +217,16 @@ def test_deleting_a_tracked_outline_asks_where(desk: Desk) -> None:
     assert desk.shown == [("hook", "model")]
     desk.go_to(11)
     assert len(desk.shown) == 2
-
-
-def test_a_whole_track_is_deleted_and_comes_back_in_one_step(desk: Desk) -> None:
+    _start_again(desk)
+    desk.go_to(30)
+    desk.click(95, 80)
+    desk.press(Qt.Key.Key_D, SHIFT)
+    desk.qtbot.waitUntil(lambda: desk.shown == [("hook", "model")], timeout=10_000)
+    desk.wait_saved()
+    assert len(_stored(desk)) == 30
+    desk.go_to(29)
+    assert len(desk.shown) == 2
+    _start_again(desk)
     desk.go_to(10)
     desk.click(75, 80)
     desk.press(Qt.Key.Key_D)
@@ -224,27 +242,7 @@ def test_a_whole_track_is_deleted_and_comes_back_in_one_step(desk: Desk) -> None
     assert _stored(desk) == ()
 
 
-def test_deleting_from_here_on_leaves_what_was_before(desk: Desk) -> None:
-    desk.go_to(30)
-    desk.click(95, 80)
-    desk.press(Qt.Key.Key_D, SHIFT)
-    desk.qtbot.waitUntil(lambda: desk.shown == [("hook", "model")], timeout=10_000)
-    desk.wait_saved()
-    assert len(_stored(desk)) == 30
-    desk.go_to(29)
-    assert len(desk.shown) == 2
-
-
-def test_a_class_for_the_whole_track(desk: Desk) -> None:
-    desk.click(190, 100)
-    desk.annotate.editor.relabel_track("scissors")
-    desk.qtbot.waitUntil(lambda: ("scissors", "corrected") in desk.shown, timeout=10_000)
-    desk.wait_saved()
-    assert len(_stored(desk)) == 40
-    assert len(_history(desk)) == 1
-
-
-def test_the_same_object_stays_selected_from_frame_to_frame(desk: Desk) -> None:
+def test_the_selection_follows_the_object_and_undo_shows_its_frame(desk: Desk) -> None:
     desk.click(190, 100)
     desk.go_to(12)
     selected = desk.annotate.editor.selected
@@ -254,9 +252,7 @@ def test_the_same_object_stays_selected_from_frame_to_frame(desk: Desk) -> None:
     assert desk.annotate.editor.selected is None
     desk.go_to(20)
     assert desk.annotate.editor.selected is not None
-
-
-def test_undo_shows_the_frame_that_it_changes(desk: Desk) -> None:
+    _start_again(desk)
     desk.go_to(20)
     desk.click(80, 80)
     desk.press(Qt.Key.Key_A)
@@ -265,6 +261,43 @@ def test_undo_shows_the_frame_that_it_changes(desk: Desk) -> None:
     _undo(desk)
     session = desk.window.services.session
     desk.qtbot.waitUntil(lambda: session.frame.index == 20, timeout=10_000)
+
+
+def test_holding_keys_and_a_locked_case(desk: Desk) -> None:
+    desk.click(60, 80)
+    with_outlines = desk.canvas.grab().toImage()
+    desk.qtbot.keyPress(desk.canvas, Qt.Key.Key_H)
+    without = desk.canvas.grab().toImage()
+    point = desk.at(60, 60)
+    colour = desk.annotate.canvas.colour_of(desk.annotate.editor.selected)
+    assert _near(with_outlines.pixelColor(point), colour)
+    assert not _near(without.pixelColor(point), colour)
+    desk.qtbot.keyRelease(desk.canvas, Qt.Key.Key_H)
+    assert _near(desk.canvas.grab().toImage().pixelColor(point), colour)
+    _start_again(desk)
+    heard = []
+    desk.annotate.editor.said.connect(lambda m: heard.append(m.text))
+    desk.annotate.set_locked("This library is open for reading.")
+    desk.click(60, 80)
+    desk.press(Qt.Key.Key_A)
+    desk.press(Qt.Key.Key_B)
+    desk.drag((85, 85), (120, 85))
+    assert heard == ["This library is open for reading."]
+    assert _history(desk) == []
+    assert not desk.annotate.details.delete.isEnabled()
+    _start_again(desk)
+    desk.annotate.canvas.zoom_by(3)
+    player = desk.window.services.player
+    before = desk.annotate.canvas.image_rect()
+    desk.qtbot.keyPress(desk.canvas, Qt.Key.Key_Space)
+    desk.drag((160, 90), (170, 95))
+    desk.qtbot.keyRelease(desk.canvas, Qt.Key.Key_Space)
+    assert desk.annotate.canvas.image_rect() != before
+    assert not player.state.playing
+    desk.qtbot.keyClick(desk.canvas, Qt.Key.Key_Space)
+    desk.qtbot.waitUntil(lambda: player.state.playing, timeout=5_000)
+    desk.qtbot.mouseClick(desk.canvas, Qt.MouseButton.LeftButton, pos=desk.at(160, 90))
+    desk.qtbot.waitUntil(lambda: not player.state.playing, timeout=5_000)
 
 
 def test_a_later_run_does_not_bring_back_what_was_rejected(desk: Desk) -> None:
@@ -317,47 +350,6 @@ def test_everything_is_there_after_closing_and_opening(desk: Desk, qtbot: QtBot)
         assert len(_read(library, asset)) == 1
         library.writer.redo(case).result()
         assert {a.annotation_id: a for a in _read(library, asset)} == kept
-
-
-def test_nothing_is_drawn_while_the_key_for_tissue_is_held(desk: Desk) -> None:
-    desk.click(60, 80)
-    with_outlines = desk.canvas.grab().toImage()
-    desk.qtbot.keyPress(desk.canvas, Qt.Key.Key_H)
-    without = desk.canvas.grab().toImage()
-    point = desk.at(60, 60)
-    colour = desk.annotate.canvas.colour_of(desk.annotate.editor.selected)
-    assert _near(with_outlines.pixelColor(point), colour)
-    assert not _near(without.pixelColor(point), colour)
-    desk.qtbot.keyRelease(desk.canvas, Qt.Key.Key_H)
-    assert _near(desk.canvas.grab().toImage().pixelColor(point), colour)
-
-
-def test_a_locked_case_says_why_and_changes_nothing(desk: Desk) -> None:
-    heard = []
-    desk.annotate.editor.said.connect(lambda m: heard.append(m.text))
-    desk.annotate.set_locked("This library is open for reading.")
-    desk.click(60, 80)
-    desk.press(Qt.Key.Key_A)
-    desk.press(Qt.Key.Key_B)
-    desk.drag((85, 85), (120, 85))
-    assert heard == ["This library is open for reading."]
-    assert _history(desk) == []
-    assert not desk.annotate.details.delete.isEnabled()
-
-
-def test_space_held_pans_and_space_tapped_plays(desk: Desk) -> None:
-    desk.annotate.canvas.zoom_by(3)
-    player = desk.window.services.player
-    before = desk.annotate.canvas.image_rect()
-    desk.qtbot.keyPress(desk.canvas, Qt.Key.Key_Space)
-    desk.drag((160, 90), (170, 95))
-    desk.qtbot.keyRelease(desk.canvas, Qt.Key.Key_Space)
-    assert desk.annotate.canvas.image_rect() != before
-    assert not player.state.playing
-    desk.qtbot.keyClick(desk.canvas, Qt.Key.Key_Space)
-    desk.qtbot.waitUntil(lambda: player.state.playing, timeout=5_000)
-    desk.qtbot.mouseClick(desk.canvas, Qt.MouseButton.LeftButton, pos=desk.at(160, 90))
-    desk.qtbot.waitUntil(lambda: not player.state.playing, timeout=5_000)
 
 
 def _near(one: QColor, other: QColor) -> bool:

@@ -115,7 +115,9 @@ def test_dragging_split_merge_undo_redo_and_after_a_restart(desk: Desk) -> None:
         )
 
 
-def test_the_table_says_all_that_the_timeline_shows_and_edits_it(desk: Desk) -> None:
+def test_table_and_rows_say_all_that_the_timeline_shows_and_everything_has_a_name(
+    desk: Desk,
+) -> None:
     tabs, segments = desk.annotate.tabs, desk.annotate.segments
     tabs.setCurrentWidget(segments)
     desk.press(Qt.Key.Key_A, on=desk.annotate.timeline)
@@ -145,8 +147,8 @@ def test_the_table_says_all_that_the_timeline_shows_and_edits_it(desk: Desk) -> 
     segments.buttons["block_remove"].click()
     assert _you(desk) == [(0, 21, CALOT)]
 
-
-def test_the_rows_name_instruments_and_frames_with_outlines(desk: Desk) -> None:
+    tabs.setCurrentIndex(0)
+    desk.go_to(0)
     desk.click(60, 80)
     desk.press(Qt.Key.Key_A)
     scene = desk.annotate.timeline.scene()
@@ -155,8 +157,10 @@ def test_the_rows_name_instruments_and_frames_with_outlines(desk: Desk) -> None:
     assert {"Grasper", "Hook", "Your outlines", "You", "Model"} <= set(labels)
     assert scene.data.marks == (0,)
 
+    _everything_has_a_name(desk)
 
-def test_every_control_has_a_name_and_every_icon_a_tooltip(desk: Desk) -> None:
+
+def _everything_has_a_name(desk: Desk) -> None:
     from PySide6.QtWidgets import QAbstractButton, QAbstractItemView, QComboBox, QLineEdit
 
     annotate = desk.annotate
