@@ -18,6 +18,7 @@ from app.core.errors import TrocarError
 COMMANDS: tuple[str, ...] = (
     "demo",
     "analyze",
+    "bench",
     "doctor",
     "models",
     "probe",

@@ -1,0 +1,1 @@
+"""The benchmark suite behind ``trocar bench``. Nothing here is part of the installed program."""
