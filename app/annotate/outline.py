@@ -97,4 +97,5 @@ def _spread(ring: Ring, spacing_px: float) -> list[int]:
 
 def smoothed(ring: Ring, tolerance_px: float = 1.0) -> Ring:
     """A ring with fewer points, for drawing: pixel steps along a slope become a line."""
-    return cv2.approxPolyDP(ring.reshape(-1, 1, 2), tolerance_px, closed=True).reshape(-1, 2)
+    fewer = cv2.approxPolyDP(ring.reshape(-1, 1, 2), tolerance_px, closed=True)
+    return np.asarray(fewer, np.float32).reshape(-1, 2)

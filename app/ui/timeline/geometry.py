@@ -203,10 +203,10 @@ def hit_block(
                 best = weight, Hit(block=block, edge="start" if edge == "start" else "end")
     if best is not None:
         return best[1]
-    i = timeline.index_at(int(view.pts(x)))
-    if i is None:
+    here = timeline.index_at(int(view.pts(x)))
+    if here is None:
         return None
-    return Hit(block=Block(row="you" if row == "you" else "model", index=i))
+    return Hit(block=Block(row="you" if row == "you" else "model", index=here))
 
 
 def snapped(pts: float, targets: Iterable[int], view: View) -> int | None:

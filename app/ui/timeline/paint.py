@@ -195,11 +195,11 @@ def draw_confidence(
         return
     width = max(1, round(area.width()))
     samples = np.array(confidence, np.float64)
-    first = to_x(samples[:, 0]) - area.left()
-    last = to_x(samples[:, 0] + step_pts) - area.left()
-    seen = (last > 0) & (first < width)
-    first = first[seen].clip(0, width - 1).astype(int)
-    last = np.maximum(last[seen].clip(0, width).astype(int), first + 1)
+    begins = to_x(samples[:, 0]) - area.left()
+    ends = to_x(samples[:, 0] + step_pts) - area.left()
+    seen = (ends > 0) & (begins < width)
+    first = begins[seen].clip(0, width - 1).astype(int)
+    last = np.maximum(ends[seen].clip(0, width).astype(int), first + 1)
     # Each sample adds its value to the columns it reaches: differences, summed up once.
     total, count = np.zeros((2, width + 1))
     for sums, value in ((total, samples[seen, 1]), (count, 1.0)):
