@@ -26,9 +26,11 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def dressed(qapp: QApplication) -> Iterator[QApplication]:
     """The application in the dark theme at 100 %."""
-    theme.apply(qapp)
+    if (theme.theme_name(), theme.scale()) != ("dark", 1.0) or not qapp.styleSheet():
+        theme.apply(qapp)
     yield qapp
-    theme.apply(qapp)
+    if (theme.theme_name(), theme.scale()) != ("dark", 1.0):
+        theme.apply(qapp)
 
 
 @pytest.fixture
