@@ -28,8 +28,9 @@ def _corner_tables() -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.i
     those between where the walk came from and where it goes.
 
     Returns:
-        int64 (3, 3) direction of a step by its (y + 1, x + 1); by entering and leaving direction,
-        int64 (8, 8) number of corners and int32 (8, 8, 4, 2) their x, y in the pixel.
+        int64 (9,) direction of a step by its 3 * y + x + 4; by 8 * entering + leaving direction,
+        int64 (64,) number of corners; by four times that + place, int32 (256, 2) their x, y in the
+        pixel.
     """
     direction_of = np.zeros((3, 3), np.int64)
     counts = np.zeros((8, 8), np.int64)
@@ -45,7 +46,7 @@ def _corner_tables() -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.i
                     offsets[entering, leaving, counts[entering, leaving]] = x > 0, y > 0
                     counts[entering, leaving] += 1
                 side = (side - 1) % 8
-    return direction_of, counts, offsets
+    return direction_of.ravel(), counts.ravel(), offsets.reshape(-1, 2)
 
 
 _DIRECTION_OF, _COUNTS, _OFFSETS = _corner_tables()
@@ -132,16 +133,19 @@ def _corners(chain: NDArray[np.int32]) -> NDArray[np.int32]:
     """The pixel corners along a chain of border pixels, without points on a straight line."""
     if len(chain) == 1:
         return chain + np.array(_SQUARE, np.int32)
-    steps = np.roll(chain, -1, axis=0) - chain
-    leaving = _DIRECTION_OF[steps[:, 1] + 1, steps[:, 0] + 1]
-    entering = np.roll(leaving, 1)
-    counts = _COUNTS[entering, leaving]
+    closed = np.concatenate((chain[-1:], chain, chain[:1]))
+    steps = closed[1:] - closed[:-1]
+    directions = _DIRECTION_OF.take(steps[:, 1] * 3 + steps[:, 0] + 4)
+    turns = directions[:-1] * 8 + directions[1:]
+    counts = _COUNTS.take(turns)
+    ends = np.cumsum(counts)
     pixel = np.repeat(np.arange(len(chain)), counts)
-    place = np.arange(pixel.size) - np.repeat(np.cumsum(counts) - counts, counts)
-    corners = chain[pixel] + _OFFSETS[entering[pixel], leaving[pixel], place]
-    before = corners - np.roll(corners, 1, axis=0)
-    after = np.roll(corners, -1, axis=0) - corners
-    return corners[before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]]
+    place = np.arange(ends[-1]) - (ends - counts).take(pixel)
+    corners = chain.take(pixel, axis=0) + _OFFSETS.take(turns.take(pixel) * 4 + place, axis=0)
+    closed = np.concatenate((corners[-1:], corners, corners[:1]))
+    # Neighbouring corners are one side of a pixel apart, so a step has one of four values.
+    sides = (closed[1:] - closed[:-1]) @ np.array([1, 2], np.int32)
+    return corners[sides[1:] != sides[:-1]]
 
 
 def _simplified(ring: NDArray[np.int32], tolerance_px: float) -> NDArray[np.int32]:
