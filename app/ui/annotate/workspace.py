@@ -387,8 +387,12 @@ class AnnotateWorkspace(QWidget):
         self.canvas.set_playing(playing=playing)
 
     def _digit(self, digit: int, modifiers: Qt.KeyboardModifier) -> None:
-        if self.isVisible() and modifiers == Qt.KeyboardModifier.NoModifier:
+        if not self.isVisible() or modifiers != Qt.KeyboardModifier.NoModifier:
+            return
+        if self._services.session.taxonomy.phases:
             self.commands.digit(digit)
+        else:
+            self._refused("Say which operation this is; then digits name its phases.")
 
     def _analyse(self) -> None:
         if self._keys.is_bound("analyse"):

@@ -26,6 +26,7 @@ from PySide6.QtWidgets import QWidget
 from app.annotate import phases
 from app.annotate.phases import Block
 from app.core.correction import Correction, HumanTimeline
+from app.core.timeline import Timeline as Line
 from app.ui import style, theme
 from app.ui.timeline import paint
 from app.ui.timeline.data import TimelineData
@@ -177,8 +178,11 @@ class Timeline(QWidget):
             or data.tiers.asset_id != self._data.tiers.asset_id
             or data.tiers.taxonomy != self._data.tiers.taxonomy
         )
+        if not self._survives(data):
+            self._drag = None
         self._data = self._shown = data
-        self._drag = None
+        if self._drag is not None and data is not None:
+            self._shown = data.with_you(_after(self._drag.correction, data.tiers.you))
         if other:
             self._looks = paint.PhaseLooks(data.tiers.taxonomy) if data else None
             self._marks, self._hovered = (None, None), None
@@ -189,6 +193,18 @@ class Timeline(QWidget):
             self.select(None)
         self.setAccessibleDescription(summary(data) if data else "")
         self.redraw()
+
+    def _survives(self, data: TimelineData | None) -> bool:
+        """Whether a drag goes on while an analysis adds to the model's tier."""
+        drag, old = self._drag, self._data
+        if drag is None or old is None or data is None:
+            return False
+        if data.tiers.asset_id != old.tiers.asset_id:
+            return False
+        if drag.grip is not _Grip.EDGE or drag.hit is None:
+            return True
+        same = old.tiers.segment(drag.hit.block) == data.tiers.segment(drag.hit.block)
+        return same and old.tiers.you == data.tiers.you
 
     def set_playhead(self, pts: int, *, follow: bool = False) -> None:
         """Move the playhead; with ``follow`` the visible stretch turns the page with it."""
@@ -529,11 +545,7 @@ class Timeline(QWidget):
             drag.snap = snapped(view.pts(x), self._snap_targets(drag.hit, drag.playhead), view)
             pts = pts if drag.snap is None else drag.snap
         drag.correction = phases.move_edge(tiers, drag.hit.block, drag.hit.edge, pts)
-        you = tiers.you
-        if drag.correction is not None:
-            after = drag.correction.changes[0].after
-            you = after.timeline if isinstance(after, HumanTimeline) else you
-        self._shown = self._data.with_you(you)
+        self._shown = self._data.with_you(_after(drag.correction, tiers.you))
         self.redraw()
         self.seek_requested.emit(min(pts, self._data.end_pts - tiers.frame_pts))
 
@@ -645,3 +657,9 @@ class Timeline(QWidget):
         """Hide the focus ring."""
         super().focusOutEvent(event)
         self.update()
+
+
+def _after(correction: Correction | None, you: Line | None) -> Line | None:
+    """The human timeline as a correction leaves it."""
+    after = correction.changes[0].after if correction is not None else None
+    return after.timeline if isinstance(after, HumanTimeline) else you

@@ -104,6 +104,17 @@ def test_the_drag_is_shown_but_not_stored_before_release(qtbot: QtBot, desk: Des
     assert desk.you[0][1] == pytest.approx(300, abs=1)
 
 
+def test_a_drag_goes_on_while_an_analysis_adds_to_the_models_tier(qtbot: QtBot, desk: Desk) -> None:
+    left = Qt.MouseButton.LeftButton
+    qtbot.mousePress(desk.timeline, left, pos=_at(desk, Kind.YOU, 200))
+    _move(desk, _at(desk, Kind.YOU, 280), Qt.KeyboardModifier.NoModifier)
+    you = desk.timeline.data.tiers.you
+    desk.timeline.set_data(make_data(you, line((0, 210, CALOT), (210, 550, CLIP))))
+    _move(desk, _at(desk, Kind.YOU, 300), Qt.KeyboardModifier.NoModifier)
+    qtbot.mouseRelease(desk.timeline, left, pos=_at(desk, Kind.YOU, 300))
+    assert desk.you[0][1] == pytest.approx(300, abs=1)
+
+
 def test_dragging_the_models_edge_takes_its_block_over(qtbot: QtBot, desk: Desk) -> None:
     desk.timeline.set_data(make_data(None, line((0, 210, CALOT), (210, 500, CLIP))))
     _drag(qtbot, desk, Kind.MODEL, 500, 450)
