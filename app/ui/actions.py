@@ -62,6 +62,7 @@ ACTIONS: tuple[Action, ...] = (
     _action("teach", "Teach a model from corrections", "Ctrl+T", _E, ALWAYS),
     _action("export", "Export outlines and phases", "Ctrl+E", _P, ALWAYS),
     _action("report", "Save the report", "Ctrl+P", _P, ALWAYS),
+    _action("procedure", "Say which operation it is", "Ctrl+Shift+P", _P, ALWAYS),
     _action("case_done", "Mark the case as done, or not", "Ctrl+Shift+D", _P, ALWAYS),
     _action("undo", "Undo", "Ctrl+Z", _P, ALWAYS),
     _action("redo", "Redo", "Ctrl+Shift+Z Ctrl+Y", _P, ALWAYS),

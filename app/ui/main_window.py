@@ -93,7 +93,7 @@ class MainWindow(QMainWindow):
         self.resume: Resume | None = None
         self._play_when_open = False
         self._resumed: Resume | None = None
-        self._chooser: QWidget | None = None
+        self._chooser: ProcedureLine | None = None
         self.top = TopBar(self.keys)
         self.status = StatusBar()
         self.library = LibraryWorkspace(self.keys, demo=demo_recording() is not None)
@@ -143,7 +143,7 @@ class MainWindow(QMainWindow):
         s = self.services
         s.said.connect(self.slot.say)
         self.top.chosen.connect(self.show_workspace)
-        self.library.opened.connect(s.cases.open_case)
+        self.library.opened.connect(self._open_case)
         self.library.add_asked.connect(self.ask_for_file)
         self.library.demo_asked.connect(self.open_demo)
         self.library.delete_asked.connect(self.ask_to_delete)
@@ -212,6 +212,7 @@ class MainWindow(QMainWindow):
         bind("snapshot", self.save_snapshot)
         bind("copy_picture", self.copy_picture)
         bind("export", self.export_case)
+        bind("procedure", self.ask_procedure)
         bind("case_done", self.services.cases.set_done)
         bind("undo", self.services.session.undo)
         bind("redo", self.services.session.redo)
@@ -409,6 +410,15 @@ class MainWindow(QMainWindow):
         """Make cases of recordings and open the first."""
         self.services.cases.open_files(paths)
 
+    def _open_case(self, case_id: str) -> None:
+        """Open a case; its thumbnail stands, dimmed, until the first frame comes."""
+        self.services.cases.open_case(case_id)
+        picture = next(
+            (c.picture for c in self.library.model.cards if c.case.case_id == case_id), None
+        )
+        if picture is not None and not picture.isNull():
+            self.review.stage.set_picture(picture)
+
     def open_demo(self) -> None:
         """Open the demo case."""
         found = demo_recording()
@@ -450,10 +460,20 @@ class MainWindow(QMainWindow):
         self.slot.clear("missing")
         self._drop_chooser()
         if loaded.case.procedure == UNKNOWN_PROCEDURE:
-            chosen = self.services.settings.values.procedure
-            self._chooser = ProcedureLine(self.slot, chosen, self.services.cases.set_procedure)
-            self.slot.add(self._chooser)
+            self._ask_procedure(self.services.settings.values.procedure)
         self._play_when_open = not loaded.missing
+
+    def ask_procedure(self) -> None:
+        """Ask which operation the open case is."""
+        case = self.services.session.case
+        if case is not None:
+            self._ask_procedure(case.procedure).setFocus(Qt.FocusReason.ShortcutFocusReason)
+
+    def _ask_procedure(self, chosen: str) -> QWidget:
+        self._drop_chooser()
+        self._chooser = ProcedureLine(self.slot, chosen, self.services.cases.set_procedure)
+        self.slot.add(self._chooser)
+        return self._chooser.combo
 
     def _drop_chooser(self) -> None:
         if self._chooser is not None:

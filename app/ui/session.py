@@ -78,6 +78,7 @@ class Session(QObject):
     fields_changed = Signal()
     _stored = Signal(object, object)
     _undone = Signal(object)
+    _waiting = Signal(object)
 
     def __init__(self, library: Library) -> None:
         super().__init__()
@@ -95,6 +96,8 @@ class Session(QObject):
         self.saved_utc_ms: int | None = None
         self._stored.connect(self._on_stored)
         self._undone.connect(self._on_undone)
+        self._waiting.connect(self._on_waiting)
+        library.writer.on_problem(self._waiting.emit)
 
     @property
     def identity(self) -> FrameIdentity | None:
@@ -232,6 +235,24 @@ class Session(QObject):
     def _tell_fields(self, correction: Correction) -> None:
         if any(c.object_id == CASE for c in correction.changes):
             self.fields_changed.emit()
+
+    def _on_waiting(self, problem: TrocarError | None) -> None:
+        """Saving has to wait, for a full disk for one; nothing is lost meanwhile."""
+        if problem is None:
+            self.said.emit(
+                Message(text="Everything is saved now.", tone=Tone.OK, key="wait", lasting_s=4)
+            )
+            return
+        self.said.emit(
+            Message(
+                text=problem.user_message,
+                tone=Tone.ERROR,
+                button="Try again",
+                action=self._library.writer.retry,
+                detail=problem.detail,
+                key="wait",
+            )
+        )
 
     def _failed(self, error: BaseException) -> None:
         self._settle(None)

@@ -368,3 +368,42 @@ def test_a_second_window_gets_its_sentence(opened: MainWindow, own_library: Path
     with pytest.raises(Refused) as caught:
         Library.open(own_library)
     assert caught.value.user_message.count(".") >= 1
+
+
+def test_a_full_disk_is_said_and_its_end_too(opened: MainWindow) -> None:
+    from app.core.errors import EnvironmentProblem
+
+    session = opened.services.session
+    session._waiting.emit(EnvironmentProblem("The disk is full; free some space.", "SQLITE_FULL"))
+    assert "disk is full" in opened.slot.lines[-1].accessibleName()
+    session._waiting.emit(None)
+    texts = [x.accessibleName() for x in opened.slot.lines]
+    assert any("saved now" in t for t in texts)
+    assert not any("disk is full" in t for t in texts)
+
+
+def test_a_case_shows_its_thumbnail_until_its_first_frame(opened: MainWindow, qtbot: QtBot) -> None:
+    opened.show_workspace("library")
+    model = opened.library.model
+    qtbot.waitUntil(
+        lambda: model.rowCount() == 1 and not model.cards[0].picture.isNull(), timeout=PATIENCE_MS
+    )
+    case_id = model.cards[0].case.case_id
+    opened.library.choose(case_id)
+    opened.keys.trigger("open_case")
+    assert opened.review.stage.frame is None
+    assert not opened.review.stage.image_size().isEmpty()
+    qtbot.waitUntil(lambda: opened.review.stage.frame is not None, timeout=PATIENCE_MS)
+
+
+def test_what_is_said_by_teaching_reaches_the_user(opened: MainWindow, qtbot: QtBot) -> None:
+    teaching = opened.services.teaching
+    with qtbot.waitSignal(teaching.failed, timeout=60_000) as failed:
+        teaching.start(["0001"], "no-such-model", "mine", 1)
+        assert teaching.running
+    assert "no-such-model" in failed.args[0]
+    assert not teaching.running
+    with qtbot.waitSignal(teaching.stopped, timeout=60_000):
+        teaching.start(["0001"], "no-such-model", "mine", 1)
+        teaching.stop()
+    assert not teaching.running
