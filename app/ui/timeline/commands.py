@@ -23,6 +23,7 @@ def _action(id_: str, text: str, *keys: str, repeats: bool = False) -> Action:
 
 
 ACTIONS: tuple[Action, ...] = (
+    _action("phase_digits", "1 to 9, 0: name the block, or start that phase here"),
     _action("block_back", "Previous block", "Ctrl+Left", repeats=True),
     _action("block_on", "Next block", "Ctrl+Right", repeats=True),
     _action("tier_you", "To your blocks", "Ctrl+Up"),
@@ -59,6 +60,7 @@ class TimelineCommands:
     def table(self) -> dict[str, Callable[[], object]]:
         """Action id to what it does, for ``KeyMap.bind``."""
         return {
+            "phase_digits": self.edit,
             "block_back": lambda: self.step(-1),
             "block_on": lambda: self.step(1),
             "tier_you": lambda: self.change_tier("you"),
