@@ -11,13 +11,12 @@ from PySide6.QtWidgets import (
     QLabel,
     QProgressBar,
     QSizePolicy,
-    QToolButton,
     QWidget,
 )
 
 from app.ui import theme
 from app.ui.keys import KeyMap
-from app.ui.widgets import Button, Elided, IconButton, Label, mark
+from app.ui.widgets import Button, Elided, IconButton, Label, RingToolButton, mark
 from app.ui.words import time_of_day
 
 WORKSPACES = ("library", "review", "annotate")
@@ -199,8 +198,8 @@ class StatusBar(QFrame):
         self.show_speed("")
         self.show_work("", 0.0, running=False, paused=False)
 
-    def _button(self, icon: str, text: str, tooltip: str) -> QToolButton:
-        made = QToolButton()
+    def _button(self, icon: str, text: str, tooltip: str) -> RingToolButton:
+        made = RingToolButton()
         made.setProperty("kind", "status")
         made.setIcon(theme.word_icon(icon, theme.px(13), "text_2"))
         made.setIconSize(QSize(theme.px(13) + theme.WORD_GAP_PX, theme.px(13)))

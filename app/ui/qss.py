@@ -12,7 +12,6 @@ from app.ui import theme
 
 _SHEET = Template(
     """
-* { outline: none; }
 QWidget { color: $text; }
 QMainWindow, QWidget#window { background: $window; }
 QToolTip { background: $raised; color: $text; border: 1px solid $line_strong; padding: 4px 6px; }

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QCheckBox, QGridLayout, QSlider, QWidget
+from PySide6.QtWidgets import QCheckBox, QGridLayout, QWidget
 
 from app.core.resources import RESEARCH_USE
 from app.ui import theme
 from app.ui.settings import Settings
 from app.ui.sheet import Sheet
-from app.ui.widgets import Combo, Label
+from app.ui.widgets import Combo, Label, RingSlider
 
 LOOKS = (("Dark", "dark"), ("Light", "light"))
 SIZES = (
@@ -55,7 +55,7 @@ class SettingsSheet(Sheet):
         grid.setColumnStretch(1, 1)
         look = _choice("Look", LOOKS, values.theme, self._set_look)
         size = _choice("Text size", SIZES, values.text_scale, self._set_size)
-        fill = QSlider(Qt.Orientation.Horizontal)
+        fill = RingSlider(Qt.Orientation.Horizontal)
         fill.setRange(0, 35)
         fill.setValue(round(values.fill * 100))
         fill.setAccessibleName("Strength of the filled overlay")

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from PySide6.QtCore import QPointF, QRectF, QSignalBlocker, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QEnterEvent, QPainter, QPaintEvent, QPolygonF
-from PySide6.QtWidgets import QAbstractButton, QFrame, QHBoxLayout, QMenu, QSlider, QWidget
+from PySide6.QtWidgets import QAbstractButton, QFrame, QHBoxLayout, QMenu, QWidget
 
 from app.ui import osd, theme
 from app.ui.keys import KeyMap
 from app.ui.style import draw_ring, ring_shown
-from app.ui.widgets import Button, IconButton, Label, mark, row
+from app.ui.widgets import Button, IconButton, Label, RingSlider, mark, row
 
 HIDE_AFTER_MS = 2000
 DIAL_WORDS = ("Nothing", "Outline", "Fill", "Labels", "Confidence")
@@ -79,7 +79,7 @@ class Transport(QFrame):
         self.speed.setAccessibleName("Speed")
         self.speed.setToolTip("Speed")
         self.speed.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        self.dial = QSlider(Qt.Orientation.Horizontal)
+        self.dial = RingSlider(Qt.Orientation.Horizontal)
         self.dial.setRange(0, 4)
         self.dial.setPageStep(1)
         self.dial.setFixedWidth(theme.px(72))

@@ -11,12 +11,14 @@ from PySide6.QtWidgets import (
     QLabel,
     QPushButton,
     QSizePolicy,
+    QSlider,
     QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
 from app.ui import theme
+from app.ui.style import draw_ring, ring_shown
 
 Margins = tuple[int, int, int, int]
 
@@ -76,7 +78,33 @@ def mark(widget: QWidget, kind: str) -> QWidget:
     return widget
 
 
-class IconButton(QToolButton):
+class RingToolButton(QToolButton):
+    """A tool button that shows the keyboard's focus; a style sheet would hide it."""
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """The button, then the ring."""
+        super().paintEvent(event)
+        paint_ring(self)
+
+
+class RingSlider(QSlider):
+    """A slider that shows the keyboard's focus."""
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """The slider, then the ring."""
+        super().paintEvent(event)
+        paint_ring(self)
+
+
+def paint_ring(widget: QWidget) -> None:
+    """Paint the focus ring of a widget if the keyboard brought the focus there."""
+    if ring_shown(widget):
+        painter = QPainter(widget)
+        draw_ring(painter, QRectF(widget.rect()), 6)
+        painter.end()
+
+
+class IconButton(RingToolButton):
     """A square button with an icon, a name and a tooltip with its key."""
 
     def __init__(
@@ -124,6 +152,11 @@ class Button(QPushButton):
         tint, side = "on_accent" if self._kind == "main" else "text", theme.px(16)
         self.setIcon(theme.word_icon(self._icon, side, tint) if self._icon else QIcon())
         self.setIconSize(QSize(side + theme.WORD_GAP_PX, side))
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """The button, then the ring."""
+        super().paintEvent(event)
+        paint_ring(self)
 
     def changeEvent(self, event: QEvent) -> None:
         """Redraw the icon in the new theme."""

@@ -157,3 +157,32 @@ def test_everything_that_takes_focus_has_a_name(opened: MainWindow) -> None:
         and w.metaObject().className() != "QComboBoxListView"
     ]
     assert nameless == []
+
+
+def test_the_focus_ring_is_for_the_keyboard_alone(qtbot: QtBot, dressed: QApplication) -> None:
+    from PySide6.QtCore import Qt
+
+    from app.ui import style
+    from app.ui.widgets import Button
+
+    box = QWidget()
+    qtbot.addWidget(box)
+    button = Button("Report")
+    button.setParent(box)
+    button.setGeometry(10, 10, 120, 30)
+    box.resize(160, 60)
+    box.show()
+    qtbot.waitExposed(box)
+    style.watch(box)
+
+    def ringed() -> bool:
+        image = box.grab().toImage()
+        return any(image.pixelColor(x, 11) == theme.color("accent") for x in range(20, 120)) or any(
+            image.pixelColor(11, y) == theme.color("accent") for y in range(12, 38)
+        )
+
+    button.setFocus(Qt.FocusReason.MouseFocusReason)
+    assert not ringed()
+    button.clearFocus()
+    button.setFocus(Qt.FocusReason.TabFocusReason)
+    assert ringed()
