@@ -37,7 +37,8 @@ class Rules:
         class_agnostic: a box suppresses boxes of other classes too.
         max_instances: at most so many per frame, best first.
         max_candidates: at most so many boxes are compared.
-        min_part_share: parts smaller than this share of their mask are dropped, 0 keeps all.
+        min_part_share: connected parts smaller than this share of the picture are dropped, and
+            with its last part the instance; 0 keeps all.
     """
 
     score_threshold: float = 0.25
@@ -45,7 +46,7 @@ class Rules:
     class_agnostic: bool = False
     max_instances: int = 30
     max_candidates: int = 1000
-    min_part_share: float = 0.05
+    min_part_share: float = 0.0
 
     def __post_init__(self) -> None:
         validate.in_range("Rules.score_threshold", self.score_threshold, 0.0, 1.0)
@@ -164,10 +165,11 @@ def masks_of(
     """
     to_frame = np.array([fit.scale_x, fit.scale_y] * 2, np.float32)
     offset = np.array([fit.left_px, fit.top_px] * 2, np.float32)
+    picture_cells = fit.picture_width_px * fit.picture_height_px / PROTOTYPE_STRIDE_PX**2
     limits = np.array([fit.frame_width_px, fit.frame_height_px] * 2, np.float32)
     regions = np.clip(np.rint((boxes - offset) / to_frame), 0, limits).astype(int).tolist()
     return tuple(
-        _mask(region, vector, prototypes, fit, min_part_share)
+        _mask(region, vector, prototypes, fit, min_part_share * picture_cells)
         for region, vector in zip(regions, coefficients, strict=True)
     )
 
@@ -177,7 +179,7 @@ def _mask(
     vector: NDArray[np.float32],
     prototypes: NDArray[np.float32],
     fit: Fit,
-    min_part_share: float,
+    min_part_cells: float,
 ) -> Mask:
     x0, y0, x1, y1 = region
     if x0 >= x1 or y0 >= y1:
@@ -186,8 +188,8 @@ def _mask(
     across = _span(x0, x1, step_x, fit.left_px / PROTOTYPE_STRIDE_PX, prototypes.shape[1])
     down = _span(y0, y1, step_y, fit.top_px / PROTOTYPE_STRIDE_PX, prototypes.shape[0])
     logits = prototypes[down.first : down.last, across.first : across.last] @ vector
-    if min_part_share > 0:
-        _drop_small_parts(logits, min_part_share)
+    if min_part_cells > 0:
+        _drop_small_parts(logits, min_part_cells)
     if max(abs(across.shift), abs(down.shift)) > _SHIFT_TOLERANCE:
         logits = cv2.warpAffine(
             logits,
@@ -226,14 +228,10 @@ def _span(start_px: int, end_px: int, step: float, padding: float, cells: int) -
     return _Span(first, last, origin_px, (origin_px - exact_px) * step)
 
 
-def _drop_small_parts(logits: NDArray[np.float32], min_share: float) -> None:
+def _drop_small_parts(logits: NDArray[np.float32], min_cells: float) -> None:
     inside = (logits > 0).view(np.uint8)
-    count, parts, stats, _ = cv2.connectedComponentsWithStats(inside, connectivity=8)
-    if count <= 2:
-        return
-    areas = stats[:, cv2.CC_STAT_AREA].copy()
-    areas[0] = 0
-    small = areas < min_share * areas.sum()
+    _, parts, stats, _ = cv2.connectedComponentsWithStats(inside, connectivity=8)
+    small = stats[:, cv2.CC_STAT_AREA] < min_cells
     small[0] = False
     if small.any():
         logits[small[parts]] = _OUTSIDE_LOGIT

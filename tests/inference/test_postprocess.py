@@ -168,11 +168,13 @@ def test_small_parts_are_dropped_and_large_ones_stay() -> None:
     prototypes[20:60, 20:60] = prototypes[20:40, 70:90] = prototypes[80:82, 100:102] = 1
     boxes, vector = np.array([[0, 0, 640, 384]], np.float32), np.ones((1, 1), np.float32)
     (whole,) = masks_of(boxes, vector, prototypes, fit)
-    (mask,) = masks_of(boxes, vector, prototypes, fit, min_part_share=0.05)
+    (mask,) = masks_of(boxes, vector, prototypes, fit, min_part_share=0.001)
     assert whole.contains(404, 324)
     assert not mask.contains(404, 324)
     assert mask.contains(320, 120)
     assert mask.contains(160, 160)
+    (nothing,) = masks_of(boxes, vector, prototypes, fit, min_part_share=0.2)
+    assert nothing.area_px == 0
 
 
 def test_a_mask_without_pixels_is_no_instance() -> None:

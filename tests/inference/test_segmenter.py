@@ -48,8 +48,7 @@ def test_instances_lie_in_the_frame_with_the_cards_classes(instruments: ModelCar
 def test_it_finds_what_the_plain_network_finds(instruments: ModelCard) -> None:
     """Against the slow reference of ``models``: no folding, no channels-last, full masks."""
     rgb = picture(192, 128)
-    whole = replace(instruments, thresholds=instruments.thresholds | {"min_part_share": 0.0})
-    found = Segmenter(whole, CPU, threads=1).predict(rgb)
+    found = Segmenter(instruments, CPU, threads=1).predict(rgb)
     network = models.load_model(instruments)
     images = torch.from_numpy(rgb).permute(2, 0, 1)[None].float() / 255
     with torch.no_grad():
