@@ -174,6 +174,7 @@ def test_the_focus_ring_is_for_the_keyboard_alone(qtbot: QtBot, dressed: QApplic
     box.show()
     qtbot.waitExposed(box)
     style.watch(box)
+    box.activateWindow()
 
     def ringed() -> bool:
         image = box.grab().toImage()
@@ -182,7 +183,9 @@ def test_the_focus_ring_is_for_the_keyboard_alone(qtbot: QtBot, dressed: QApplic
         )
 
     button.setFocus(Qt.FocusReason.MouseFocusReason)
+    qtbot.waitUntil(button.hasFocus)
     assert not ringed()
     button.clearFocus()
     button.setFocus(Qt.FocusReason.TabFocusReason)
+    qtbot.waitUntil(button.hasFocus)
     assert ringed()
