@@ -57,12 +57,12 @@ def register(app: typer.Typer) -> None:
         from app.inference.cards import default_models, find_model
         from app.inference.new_case import case_of, complete_hashes
 
+        chosen = _device(device)
         with open_library(library, "write") as opened, stop_on_interrupt() as stopped:
+            named = dict.fromkeys(model or ())
+            cards = tuple(find_model(name, opened.folder) for name in named)
             found = case_of(opened, files or [], case_id=case, procedure=procedure, title=title)
-            if model:
-                cards = tuple(find_model(name, opened.folder) for name in dict.fromkeys(model))
-            else:
-                cards = default_models(opened.folder, found.procedure)
+            cards = cards or default_models(opened.folder, found.procedure)
             with progress(f"Case {found.case_id}", quiet=as_json) as bar:
                 task = bar.task_ids[0]
                 result = AnalysisJob(
@@ -70,7 +70,7 @@ def register(app: typer.Typer) -> None:
                     found,
                     cards,
                     every=every,
-                    device=_device(device),
+                    device=chosen,
                     threads=threads,
                 ).run(
                     lambda p: bar.update(task, completed=p.done, total=p.total),

@@ -315,7 +315,8 @@ class AnalysisJob:
     ) -> AnalysisResult:
         runs = [p.run for passes in visited for p in passes if p.run is not None]
         stored_device = str(runs[-1].settings.get("device", "")) if runs else ""
-        device = self._device
+        loaded = any(p.device() is not None for passes in visited for p in passes)
+        device = self._device if loaded else None
         return AnalysisResult(
             case_id=self._case.case_id,
             frames=sum(a.frames for a in self._case.assets),

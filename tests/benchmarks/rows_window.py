@@ -31,7 +31,7 @@ def lateness(rounds: int) -> list[Row]:
     if find_spec("PySide6") is None:
         return [Row(row=name, ours=None, unit="ms", note=_NO_QT)]
     with tempfile.TemporaryDirectory() as folder:
-        clip = material.make_clip(Path(folder) / "clip.mp4", 150)
+        clip = material.make_clip(Path(folder) / "clip.mp4", 125)
         runs: dict[str, list[dict[str, Any]]] = {"lateness": [], "busy": []}
         for number in range(max(1, rounds // 2)):
             for what, found in runs.items():

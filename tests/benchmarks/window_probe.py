@@ -63,6 +63,9 @@ def main() -> None:
             window.services.analysis.start()
             while not window.services.analysis.ms_per_frame and time.monotonic() < deadline:
                 wait(0.05)
+        player.player.seek_index(0)
+        player.player.play()
+        wait(0.3)
         shown = player.state.shown
         found |= watch(wait, float(seconds))
         found["frames_shown"] = player.state.shown - shown
