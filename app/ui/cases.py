@@ -183,17 +183,19 @@ class Cases(QObject):
         case = self._session.case
         if case is None:
             return
-        self._io.run(
-            lambda: self._library.case(case.case_id),
-            self._session.replace_case,
-            self._failed,
-        )
+
+        def show(read: Case) -> None:
+            self._session.replace_case(read)
+            self.refresh()
+
+        self._io.run(lambda: self._library.case(case.case_id), show, self._failed)
 
     def _working(self) -> None:
         """Human work on a new case: it is being worked on."""
         case = self._session.case
         if case is not None and case.state is CaseState.NEW:
-            self._library.writer.set_state(case.case_id, CaseState.WORKING)
+            stored = self._library.writer.set_state(case.case_id, CaseState.WORKING)
+            self._io.run(stored.result, lambda _: self.refresh(), self._failed)
             self._session.case = replace(case, state=CaseState.WORKING)
 
     def delete(self, case_id: str) -> None:
