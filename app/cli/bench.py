@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -39,7 +40,8 @@ def register(app: typer.Typer) -> None:
             def told(name: str) -> None:
                 bar.update(task, advance=1, description=f"Measuring {name}")
 
-            report = suite.run(names, rounds, told)
+            with redirect_stdout(sys.stderr):  # peers talk
+                report = suite.run(names, rounds, told)
         emit(report, as_json=as_json, text=_table(report))
 
 
