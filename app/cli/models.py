@@ -28,7 +28,10 @@ def register(app: typer.Typer) -> None:
         """List the models that are installed, and those in the library."""
         from app.inference.cards import model_cards
 
-        cards = model_cards(library_folder(library))
+        problems: list[str] = []
+        cards = model_cards(library_folder(library), problems)
+        for sentence in problems:
+            typer.echo(sentence, err=True)
         lines = [f"{c.name}  {c.title}  ({c.task}{', demo' if c.demo else ''})" for c in cards]
         text = "\n".join(lines) or "No model is installed."
         emit([c.as_json() for c in cards], as_json=as_json, text=text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,8 @@ from models import ModelCard
 if TYPE_CHECKING:
     from torch import nn
 
+log = logging.getLogger(__name__)
+
 SEGMENTATION = "instance-segmentation"
 PHASES = "phase-recognition"
 RUNNABLE_TASKS = (SEGMENTATION, PHASES)
@@ -24,14 +27,20 @@ def model_folder(library_folder: Path) -> Path:
     return library_folder / "models"
 
 
-def model_cards(library_folder: Path) -> tuple[ModelCard, ...]:
-    """Models that ship with Trocar and those of a library, by name.
+def model_cards(library_folder: Path, problems: list[str] | None = None) -> tuple[ModelCard, ...]:
+    """Models that ship with Trocar and those of a library, by name; damaged ones are left out.
 
-    Raises:
-        BadInput: a card is damaged.
+    Args:
+        library_folder: of the library.
+        problems: gets one sentence for each model that is left out.
     """
-    with model_errors():
-        return models.list_cards(model_folder(library_folder))
+    damaged: list[models.CardError] = []
+    cards = models.list_cards(model_folder(library_folder), damaged=damaged)
+    for error in damaged:
+        log.info("a model is left out: %s", error)
+    if problems is not None:
+        problems += [str(error) for error in damaged]
+    return cards
 
 
 def find_model(name: str, library_folder: Path) -> ModelCard:
@@ -49,7 +58,7 @@ def default_models(library_folder: Path, procedure: str) -> tuple[ModelCard, ...
     before the demo models, then the newest.
 
     Raises:
-        BadInput: a card is damaged, or no model with weights is installed.
+        BadInput: no model with weights is installed.
     """
     ready = [c for c in model_cards(library_folder) if c.weights_path is not None]
     chosen = []

@@ -95,13 +95,16 @@ class Analysis(QObject):
     def read_cards(self, done: Callable[[], object] | None = None) -> None:
         """Read the cards of the installed models."""
 
-        def work() -> tuple[ModelCard, ...]:
+        def work() -> tuple[tuple[ModelCard, ...], list[str]]:
             from app.inference import model_cards
 
-            return model_cards(self._library.folder)
+            problems: list[str] = []
+            return model_cards(self._library.folder, problems), problems
 
-        def show(cards: tuple[ModelCard, ...]) -> None:
-            self.cards = cards
+        def show(found: tuple[tuple[ModelCard, ...], list[str]]) -> None:
+            self.cards, problems = found
+            for sentence in problems:
+                self.said.emit(Message(text=sentence, tone=Tone.WARN, key=sentence))
             self.changed.emit()
             if done is not None:
                 done()
