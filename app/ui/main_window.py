@@ -7,13 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QByteArray, QEvent, Qt, QTimer, QUrl
+from PySide6.QtCore import QByteArray, QEvent, Qt
 from PySide6.QtGui import (
     QCloseEvent,
-    QDesktopServices,
     QDragEnterEvent,
     QDropEvent,
-    QGuiApplication,
     QKeyEvent,
     QResizeEvent,
     QShowEvent,
@@ -34,23 +32,21 @@ from app.core.resources import demo_recording
 from app.core.taxonomy import UNKNOWN_PROCEDURE
 from app.ui import style, theme
 from app.ui.actions import ACTIONS
-from app.ui.ask import GoToLine, ProcedureLine
-from app.ui.bars import StatusBar, TopBar
-from app.ui.key_sheet import KeySheet
+from app.ui.ask import ProcedureLine
+from app.ui.bars import WORKSPACES, StatusBar, TopBar
+from app.ui.figures import Figures
 from app.ui.keys import KeyMap, Scope
 from app.ui.library_view import LibraryWorkspace
-from app.ui.load_case import SEGMENTATION, Loaded
+from app.ui.load_case import Loaded
 from app.ui.message_slot import MessageSlot
-from app.ui.messages import Message, Tone, from_error
-from app.ui.model_sheet import ModelSheet
+from app.ui.messages import from_error
+from app.ui.pictures import copy_picture, save_snapshot
+from app.ui.playing import Playing
 from app.ui.review import ReviewWorkspace
 from app.ui.services import Services
-from app.ui.settings_sheet import SettingsSheet
-from app.ui.sheet import Sheet
 from app.ui.stage import Stage
-from app.ui.teach_sheet import TeachSheet, result_words
-from app.ui.transport import DIAL_WORDS
-from app.ui.words import count, date, length
+from app.ui.window_sheets import WindowSheets
+from app.ui.words import date
 
 if TYPE_CHECKING:
     from app.ui.annotate.workspace import AnnotateWorkspace
@@ -89,7 +85,6 @@ class MainWindow(QMainWindow):
         self.services = services
         self.keys = KeyMap(self, ACTIONS)
         self._workspace = ""
-        self._counts = (0, 0)
         self.resume: Resume | None = None
         self._play_when_open = False
         self._resumed: Resume | None = None
@@ -107,20 +102,12 @@ class MainWindow(QMainWindow):
             self.stack.addWidget(page)
         self._lay_out()
         self.slot = MessageSlot(self)
-        self.key_sheet = KeySheet(self, self.keys)
-        self.settings_sheet = SettingsSheet(self, services.settings)
-        self.model_sheet = ModelSheet(self)
-        self.teach_sheet = TeachSheet(self, services.teaching)
-        self.sheets = (
-            self.key_sheet, self.settings_sheet, self.model_sheet, self.teach_sheet,
-        )  # fmt: skip
+        self.sheets = WindowSheets(self, services, self.keys, self.library.model)
+        self.playing = Playing(services, self.review, self.slot, self.keys)
+        self.figures = Figures(services, self.top, self.status, self.review)
         self._bind_keys()
         self._connect()
         self._restore()
-        self._tick = QTimer(self)
-        self._tick.setInterval(1000)
-        self._tick.timeout.connect(self._each_second)
-        self._tick.start()
         style.watch(self)
         self.show_workspace("library")
         services.cases.refresh()
@@ -155,78 +142,31 @@ class MainWindow(QMainWindow):
         s.session.case_opened.connect(self._name_case)
         s.session.human_changed.connect(self._phases_changed)
         s.session.model_changed.connect(self._phases_changed)
-        s.session.saving.connect(self._saving)
-        s.session.saved.connect(self._saved)
         s.player.changed.connect(self._player_changed)
         s.player.failed.connect(self._player_failed)
-        s.playback.time_changed.connect(lambda ms, exact: self.review.show_frame(ms, exact=exact))
-        s.playback.key_changed.connect(self.review.show_key)
-        s.playback.dial_changed.connect(self._dial_changed)
-        self.review.transport.dial_moved.connect(lambda i: s.playback.set_dial(i))
-        self.review.transport.speed_chosen.connect(lambda x: s.player.player.set_speed(x))
-        self.review.transport.set_dial(s.playback.dial)
-        for sheet in self.sheets:
-            sheet.closed.connect(lambda: self.keys.block(blocked=False))
-        self.settings_sheet.theme_changed.connect(self._new_theme)
-        self.settings_sheet.size_changed.connect(self._new_size)
-        self.settings_sheet.fill_changed.connect(s.playback.set_fill)
-        self.status.device_clicked.connect(self.show_models)
-        self.status.pause_clicked.connect(s.analysis.toggle)
-        self.status.stop_clicked.connect(lambda: s.analysis.stop())
-        s.analysis.changed.connect(self._analysis_changed)
-        s.teaching.taught.connect(self._taught)
-        self.teach_sheet.use_asked.connect(self._use_taught)
-        s.cases.reported.connect(self._report_saved)
-        s.cases.listed.connect(lambda _: self._offer_cases())
-        self.model_sheet.model_chosen.connect(s.analysis.choose)
+        self.sheets.settings.theme_changed.connect(self._new_theme)
+        self.sheets.settings.size_changed.connect(self._new_size)
+        self.status.device_clicked.connect(self.sheets.show_models)
         self.review.ribbon.analyse.connect(s.analysis.start)
         self.review.ribbon.opened.connect(lambda _: self.show_workspace("annotate"))
-        self.keys.held.connect(lambda i: i == "hold_tissue" and s.playback.hold(held=True))
-        self.keys.released.connect(lambda i: i == "hold_tissue" and s.playback.hold(held=False))
 
     def _bind_keys(self) -> None:
-        player, bind = self.services.player, self.keys.bind
-        bind("play", player.toggle)
-        for name, frames in (
-            ("frame_back", -1), ("frame_on", 1), ("ten_back", -10), ("ten_on", 10),
-        ):  # fmt: skip
-            bind(name, lambda n=frames: player.player.step(n))
-        bind("second_back", lambda: self._jump(-1000.0))
-        bind("second_on", lambda: self._jump(1000.0))
-        bind("boundary_back", lambda: self._to_boundary(-1))
-        bind("boundary_on", lambda: self._to_boundary(1))
-        bind("to_start", lambda: player.player.seek_index(0))
-        bind("to_end", self._to_end)
-        bind("slower", lambda: player.player.shuttle(-1))
-        bind("stop", lambda: player.player.shuttle(0))
-        bind("faster", lambda: player.player.shuttle(1))
-        bind("speed_down", lambda: player.player.set_speed(player.state.speed / 1.1))
-        bind("speed_up", lambda: player.player.set_speed(player.state.speed * 1.1))
-        bind("speed_normal", lambda: player.player.set_speed(1.0))
-        bind("go_to", self.ask_where)
-        bind("overlay", self._next_dial)
+        bind, s = self.keys.bind, self.services
         bind("zoom_in", lambda: self.current_stage().zoom_by(1.25))
         bind("zoom_out", lambda: self.current_stage().zoom_by(0.8))
         bind("fit", lambda: self.current_stage().fit())
         bind("full_screen", self.toggle_full_screen)
         bind("snapshot", self.save_snapshot)
-        bind("copy_picture", self.copy_picture)
-        bind("export", self.export_case)
+        bind("copy_picture", lambda: self.slot.say(copy_picture(self.current_stage())))
         bind("procedure", self.ask_procedure)
-        bind("case_done", self.services.cases.set_done)
-        bind("undo", self.services.session.undo)
-        bind("redo", self.services.session.redo)
-        bind("workspace_library", lambda: self.show_workspace("library"))
-        bind("workspace_review", lambda: self.show_workspace("review"))
-        bind("workspace_annotate", lambda: self.show_workspace("annotate"))
-        bind("analyse", self.services.analysis.toggle)
+        bind("case_done", s.cases.set_done)
+        bind("undo", s.session.undo)
+        bind("redo", s.session.redo)
+        bind("analyse", s.analysis.toggle)
+        for name in WORKSPACES:
+            bind(f"workspace_{name}", lambda n=name: self.show_workspace(n))
         bind("next_region", lambda: self._next_region(1))
         bind("previous_region", lambda: self._next_region(-1))
-        bind("keys", lambda: self._toggle_sheet(self.key_sheet))
-        bind("settings", lambda: self._toggle_sheet(self.settings_sheet))
-        bind("models", self.show_models)
-        bind("teach", self.show_teaching)
-        bind("report", self.save_report)
         bind("escape", self._escape)
         bind("quit", self.close)
         bind("open", self.ask_for_file)
@@ -296,105 +236,12 @@ class MainWindow(QMainWindow):
                 return
 
     def _escape(self) -> None:
-        sheet = next((x for x in self.sheets if x.isVisible()), None)
-        if sheet is not None:
-            sheet.close_sheet()
-        elif self.slot.close_newest():
-            pass
-        elif self.isFullScreen():
+        if self.sheets.close_open_one() or self.slot.close_newest():
+            return
+        if self.isFullScreen():
             self.toggle_full_screen()
         elif self._workspace != "library":
             self.current_stage().setFocus(Qt.FocusReason.ShortcutFocusReason)
-
-    def _toggle_sheet(self, sheet: Sheet) -> None:
-        was_open = sheet.isVisible()
-        for other in self.sheets:
-            other.close_sheet()
-        if not was_open:
-            self.keys.block(blocked=True)
-            sheet.open_sheet()
-
-    def show_models(self) -> None:
-        """Open the sheet of models and device."""
-        analysis = self.services.analysis
-        if not self.model_sheet.isVisible():
-            analysis.read_cards(self._fill_models)
-            if analysis.device is None:
-                analysis.worker.ask_device()
-            self._fill_models()
-        self._toggle_sheet(self.model_sheet)
-
-    def show_teaching(self) -> None:
-        """Open the sheet that teaches a model from corrections."""
-        session, analysis = self.services.session, self.services.analysis
-        open_case = session.case.case_id if session.case else ""
-
-        def offer() -> None:
-            self.teach_sheet.offer(analysis.cards, self.library.model.cards, open_case)
-
-        if not self.services.teaching.running:
-            self.services.cases.refresh()
-            analysis.read_cards(offer)
-        self._toggle_sheet(self.teach_sheet)
-
-    def _offer_cases(self) -> None:
-        if self.teach_sheet.isVisible() and not self.services.teaching.running:
-            case = self.services.session.case
-            self.teach_sheet.offer(
-                self.services.analysis.cards,
-                self.library.model.cards,
-                case.case_id if case else "",
-            )
-
-    def save_report(self) -> None:
-        """Write the report of the open case where the user wants it."""
-        case = self.services.session.case
-        if case is None:
-            return
-        name, _ = QFileDialog.getSaveFileName(
-            self, "Save the report", f"case-{case.case_id}.html", "Report (*.html)"
-        )
-        if name:
-            self.services.cases.write_report(case.case_id, Path(name))
-
-    def _report_saved(self, path: Path) -> None:
-        url = QUrl.fromLocalFile(str(path))
-        self.slot.say(
-            Message(
-                text="Report saved.",
-                tone=Tone.OK,
-                button="Open",
-                action=lambda: QDesktopServices.openUrl(url),
-                lasting_s=8,
-            )
-        )
-
-    def _use_taught(self, name: str) -> None:
-        self.teach_sheet.close_sheet()
-        analysis = self.services.analysis
-        analysis.read_cards(lambda: analysis.choose(SEGMENTATION, name))
-
-    def _taught(self, result: dict[str, object]) -> None:
-        name = str(result["model"])
-        if not self.teach_sheet.isVisible():
-            self.slot.say(
-                Message(
-                    text=f"{name} is ready. {result_words(result)}",
-                    tone=Tone.OK,
-                    button="Use it",
-                    action=lambda: self._use_taught(name),
-                )
-            )
-
-    def export_case(self) -> None:
-        """Ask for a folder, then write outlines and phases of the open case."""
-        case = self.services.session.case
-        if case is None:
-            return
-        name = QFileDialog.getExistingDirectory(self, "Export into a folder", str(Path.home()))
-        if name:
-            folder = Path(name) / f"trocar-case-{case.case_id}"
-            self.services.leaving.outlines(case.case_id, folder)
 
     def toggle_full_screen(self) -> None:
         """Picture and ribbon alone, or the window again."""
@@ -505,35 +352,6 @@ class MainWindow(QMainWindow):
     def _phases_changed(self) -> None:
         self.review.refresh_phases(self.services.analysis.tail_words())
 
-    def _analysis_changed(self) -> None:
-        analysis = self.services.analysis
-        text, share = analysis.words()
-        self.status.show_work(text, share, running=analysis.running, paused=analysis.paused)
-        self.status.show_fits(analysis.caution())
-        if analysis.device is not None:
-            self.status.show_device(analysis.device.name, analysis.device.reason)
-        self.status.show_speed(self._speed_words())
-        lines: tuple[str, ...] = ()
-        p = analysis.progress
-        if analysis.running and p is not None and p.total:
-            rest = f"{length(p.eta_s)} to go" if p.eta_s is not None else ""
-            lines = (f"Analysed {100 * p.done // p.total} %", rest)
-        self.review.show_progress(tuple(x for x in lines if x), analysis.tail_words())
-        if self.model_sheet.isVisible():
-            self._fill_models()
-
-    def _speed_words(self) -> str:
-        analysis = self.services.analysis
-        card = analysis.in_use().get(SEGMENTATION)
-        ms = analysis.ms_per_frame.get(card.name) if card else None
-        return f"Model {ms:.0f} ms per frame" if ms else ""
-
-    def _fill_models(self) -> None:
-        analysis = self.services.analysis
-        chosen = {task: card.name for task, card in analysis.in_use().items()}
-        taxonomy = self.services.session.taxonomy
-        self.model_sheet.show_facts(analysis.facts(), analysis.cards, chosen, taxonomy)
-
     # Playing
 
     def _player_changed(self, state: PlayerState) -> None:
@@ -545,110 +363,15 @@ class MainWindow(QMainWindow):
                 self.services.player.player.seek_index(self._resumed.index)
                 self.show_workspace(self._resumed.workspace)
                 self._resumed = None
-        self.review.transport.play.set_playing(playing=state.playing)
-        self.review.transport.set_speed(state.speed)
 
     def _player_failed(self, error: TrocarError) -> None:
         self.slot.say(from_error(error, key="player"))
 
-    def _jump(self, ms: float) -> None:
-        frame = self.services.session.frame
-        if frame is not None:
-            self.services.player.seek_ms(frame.time_ms + ms)
-
-    def _to_end(self) -> None:
-        info = self.services.player.state.info
-        if info is not None:
-            self.services.player.player.seek_index(info.frames - 1)
-
-    def _to_boundary(self, direction: int) -> None:
-        asset, frame = self.services.session.asset, self.services.session.frame
-        if asset is None or frame is None:
-            return
-        edges = sorted(
-            {
-                p
-                for b in self.review.ribbon.data.blocks
-                for p in (b.segment.start_pts, b.segment.end_pts)
-            }
-            | {asset.start_pts}
-        )
-        if direction > 0:
-            target = next((p for p in edges if p > frame.pts), None)
-        else:
-            target = next((p for p in reversed(edges) if p < frame.pts), None)
-        if target is not None:
-            self.services.player.seek_ms(asset.time_ms(target))
-
-    def ask_where(self) -> None:
-        """Ask for a time or a frame number."""
-        info = self.services.player.state.info
-        if info is None:
-            return
-
-        def go(kind: str, value: float) -> None:
-            if kind == "frame":
-                self.services.player.player.seek_index(int(value))
-            else:
-                self.services.player.seek_ms(value)
-
-        line = GoToLine(self.slot, info.frames, go)
-        self.slot.add(line)
-        line.field.setFocus(Qt.FocusReason.ShortcutFocusReason)
-
-    def _next_dial(self) -> None:
-        self.services.playback.set_dial((self.services.playback.dial + 1) % len(DIAL_WORDS))
-
-    def _dial_changed(self, position: int) -> None:
-        self.review.transport.set_dial(position)
-        self.services.settings.set(overlay=DIAL_WORDS[position].lower())
-
-    # Pictures
-
     def save_snapshot(self) -> None:
         """Save the picture with its overlay and the research mark."""
-        stage, session = self.current_stage(), self.services.session
-        if session.frame is None or session.case is None:
-            return
-        folder = Path.home() / "Pictures" / "Trocar"
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"case-{session.case.case_id}-frame-{session.frame.index}.png"
-        if not stage.snapshot().save(str(path), "PNG"):
-            self.slot.say(
-                Message(text="The picture was not saved; check the disk.", tone=Tone.ERROR)
-            )
-            return
-        self.slot.say(
-            Message(
-                text=f"Picture saved as {path.name} in {folder.name}.", tone=Tone.OK, lasting_s=4
-            )
-        )
-
-    def copy_picture(self) -> None:
-        """Copy the picture with its overlay and the research mark."""
-        QGuiApplication.clipboard().setImage(self.current_stage().snapshot())
-        self.slot.say(Message(text="Picture copied.", tone=Tone.OK, lasting_s=2))
-
-    # Saved state and figures
-
-    def _saving(self) -> None:
-        self.top.show_saved("Saving", "3", "")
-
-    def _saved(self, utc_ms: int) -> None:
-        self.top.show_saved("Saved", "ok", "check")
-        self.status.show_saved(utc_ms)
-
-    def _each_second(self) -> None:
-        state = self.services.player.state
-        shown, dropped = state.shown - self._counts[0], state.dropped - self._counts[1]
-        self._counts = (state.shown, state.dropped)
-        if state.playing and shown > 0:
-            lost = f", {count(dropped)} dropped" if dropped > 0 else ", none dropped"
-            self.status.show_rate(f"{shown} fps{lost}")
-        else:
-            self.status.show_rate("")
-        if self.services.session.unsaved and self.services.library.writer.pending():
-            self.top.show_saved("Not saved yet", "warn", "circle-alert")
+        told = save_snapshot(self.current_stage(), self.services.session)
+        if told is not None:
+            self.slot.say(told)
 
     # Qt's events
 
@@ -720,7 +443,7 @@ class MainWindow(QMainWindow):
 
     def stop(self) -> None:
         """Stop the window's timers; its services go on."""
-        self._tick.stop()
+        self.figures.stop()
         self.slot.stop()
         self.review.stage.stop()
         self.review.transport.stop()

@@ -140,11 +140,11 @@ def test_the_models_sheet_says_what_runs_where(
     window.keys.trigger("models")
     analysis = window.services.analysis
     qtbot.waitUntil(lambda: analysis.device is not None, timeout=PATIENCE_MS)
-    words = [label.text() for label in window.model_sheet.findChildren(QLabel)]
+    words = [label.text() for label in window.sheets.models.findChildren(QLabel)]
     assert analysis.device.reason in words
     assert analysis.device.name in words
     assert DEMO_WORDS in words
-    chosen = [b.text() for b in window.model_sheet.findChildren(QRadioButton) if b.isChecked()]
+    chosen = [b.text() for b in window.sheets.models.findChildren(QRadioButton) if b.isChecked()]
     assert chosen == ["Phases", "Tools"] or sorted(chosen) == ["Phases", "Tools"]
 
 

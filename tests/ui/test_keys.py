@@ -129,10 +129,10 @@ def test_digits_follow_the_place_of_the_key() -> None:
 
 def test_every_bound_action_stands_in_the_sheet(window: MainWindow) -> None:
     window.keys.trigger("keys")
-    shown = {a.id for a in window.key_sheet.matching("")}
+    shown = {a.id for a in window.sheets.keys.matching("")}
     wanted = {a.id for a in window.keys.actions if a.keys and window.keys.is_bound(a.id)}
     assert wanted <= shown
-    assert {a.id for a in window.key_sheet.matching("full screen")} >= {"full_screen"}
+    assert {a.id for a in window.sheets.keys.matching("full screen")} >= {"full_screen"}
 
 
 def test_every_action_of_the_table_does_something(window: MainWindow) -> None:

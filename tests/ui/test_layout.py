@@ -134,7 +134,7 @@ def test_nothing_is_clipped(
     for action in ("keys", "settings", "models", "teach"):
         window.keys.trigger(action)
         settle(qapp)
-        sheet = next(s for s in window.sheets if s.isVisible())
+        sheet = next(s for s in window.sheets.all if s.isVisible())
         problems += [f"{action}: {x}" for x in (*clipped(sheet.panel), *overlapping(sheet.panel))]
         window.keys.trigger("escape")
     assert problems == []

@@ -317,9 +317,9 @@ def test_esc_goes_up_one_level_at_a_time(opened: MainWindow) -> None:
     while opened.slot.close_newest():
         pass
     opened.keys.trigger("keys")
-    assert opened.key_sheet.isVisible()
+    assert opened.sheets.keys.isVisible()
     opened.keys.trigger("escape")
-    assert not opened.key_sheet.isVisible()
+    assert not opened.sheets.keys.isVisible()
     opened.keys.trigger("full_screen")
     assert opened.isFullScreen()
     opened.keys.trigger("escape")
@@ -345,7 +345,7 @@ def test_another_text_size_opens_the_window_again_where_it_was(
 ) -> None:
     opened.services.player.player.seek_index(20)
     qtbot.waitUntil(lambda: on_screen(opened) == 20, timeout=PATIENCE_MS)
-    opened.settings_sheet._set_size(1.3)
+    opened.sheets.settings._set_size(1.3)
     resume = opened.resume
     assert resume is not None
     assert (resume.index, resume.workspace) == (20, "review")
@@ -407,3 +407,20 @@ def test_what_is_said_by_teaching_reaches_the_user(opened: MainWindow, qtbot: Qt
         teaching.start(["0001"], "no-such-model", "mine", 1)
         teaching.stop()
     assert not teaching.running
+
+
+def test_a_snapshot_is_saved_with_the_mark(opened: MainWindow, tmp_path: Path) -> None:
+    from PySide6.QtGui import QImage
+
+    from app.ui.pictures import save_snapshot
+
+    told = save_snapshot(opened.current_stage(), opened.services.session, tmp_path / "out")
+    assert told is not None
+    found = list((tmp_path / "out").glob("*.png"))
+    assert [p.name for p in found] == ["case-0001-frame-0.png"]
+    assert QImage(str(found[0])).size().width() == 320
+    blocked = tmp_path / "file"
+    blocked.write_text("", encoding="utf-8")
+    told = save_snapshot(opened.current_stage(), opened.services.session, blocked / "in")
+    assert told is not None
+    assert "not saved" in told.text

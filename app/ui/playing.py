@@ -1,0 +1,118 @@
+"""What the player's keys and the transport plate do. GUI thread."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Qt
+
+from app.ui.ask import GoToLine
+from app.ui.keys import KeyMap
+from app.ui.message_slot import MessageSlot
+from app.ui.review import ReviewWorkspace
+from app.ui.services import Services
+from app.ui.transport import DIAL_WORDS
+
+if TYPE_CHECKING:
+    from app.video.player import PlayerState
+
+FINE = 1.1
+
+
+class Playing(QObject):
+    """Steps, jumps, speed and the overlay's dial."""
+
+    def __init__(
+        self, services: Services, review: ReviewWorkspace, slot: MessageSlot, keys: KeyMap
+    ) -> None:
+        super().__init__(review)
+        self._services = services
+        self._player = services.player
+        self._review = review
+        self._slot = slot
+        self._bind(keys)
+        playback, transport = services.playback, review.transport
+        playback.time_changed.connect(lambda ms, exact: review.show_frame(ms, exact=exact))
+        playback.key_changed.connect(review.show_key)
+        playback.dial_changed.connect(self._dial_changed)
+        services.player.changed.connect(self._changed)
+        transport.dial_moved.connect(playback.set_dial)
+        transport.speed_chosen.connect(lambda x: self._player.player.set_speed(x))
+        transport.set_dial(playback.dial)
+        keys.held.connect(lambda i: i == "hold_tissue" and playback.hold(held=True))
+        keys.released.connect(lambda i: i == "hold_tissue" and playback.hold(held=False))
+
+    def _bind(self, keys: KeyMap) -> None:
+        bridge = self._player
+        keys.bind("play", bridge.toggle)
+        for name, frames in (
+            ("frame_back", -1), ("frame_on", 1), ("ten_back", -10), ("ten_on", 10),
+        ):  # fmt: skip
+            keys.bind(name, lambda n=frames: bridge.player.step(n))
+        keys.bind("second_back", lambda: self.jump(-1000.0))
+        keys.bind("second_on", lambda: self.jump(1000.0))
+        keys.bind("boundary_back", lambda: self.to_boundary(-1))
+        keys.bind("boundary_on", lambda: self.to_boundary(1))
+        keys.bind("to_start", lambda: bridge.player.seek_index(0))
+        keys.bind("to_end", self.to_end)
+        for name, direction in (("slower", -1), ("stop", 0), ("faster", 1)):
+            keys.bind(name, lambda d=direction: bridge.player.shuttle(d))
+        keys.bind("speed_down", lambda: bridge.player.set_speed(bridge.state.speed / FINE))
+        keys.bind("speed_up", lambda: bridge.player.set_speed(bridge.state.speed * FINE))
+        keys.bind("speed_normal", lambda: bridge.player.set_speed(1.0))
+        keys.bind("go_to", self.ask_where)
+        keys.bind("overlay", self.next_dial)
+
+    def jump(self, ms: float) -> None:
+        """Go back or on by some milliseconds."""
+        frame = self._services.session.frame
+        if frame is not None:
+            self._player.seek_ms(frame.time_ms + ms)
+
+    def to_end(self) -> None:
+        """Go to the last frame."""
+        info = self._player.state.info
+        if info is not None:
+            self._player.player.seek_index(info.frames - 1)
+
+    def to_boundary(self, direction: int) -> None:
+        """Go to the next (1) or previous (-1) change of phase."""
+        asset, frame = self._services.session.asset, self._services.session.frame
+        if asset is None or frame is None:
+            return
+        segments = [b.segment for b in self._review.ribbon.data.blocks]
+        edges = {asset.start_pts, *(p for s in segments for p in (s.start_pts, s.end_pts))}
+        if direction > 0:
+            target = min((p for p in edges if p > frame.pts), default=None)
+        else:
+            target = max((p for p in edges if p < frame.pts), default=None)
+        if target is not None:
+            self._player.seek_ms(asset.time_ms(target))
+
+    def ask_where(self) -> None:
+        """Ask for a time or a frame number."""
+        info = self._player.state.info
+        if info is None:
+            return
+        line = GoToLine(self._slot, info.frames, self._go)
+        self._slot.add(line)
+        line.field.setFocus(Qt.FocusReason.ShortcutFocusReason)
+
+    def _go(self, kind: str, value: float) -> None:
+        if kind == "frame":
+            self._player.player.seek_index(int(value))
+        else:
+            self._player.seek_ms(value)
+
+    def next_dial(self) -> None:
+        """Nothing, outline, fill, labels, confidence, and round again."""
+        playback = self._services.playback
+        playback.set_dial((playback.dial + 1) % len(DIAL_WORDS))
+
+    def _dial_changed(self, position: int) -> None:
+        self._review.transport.set_dial(position)
+        self._services.settings.set(overlay=DIAL_WORDS[position].lower())
+
+    def _changed(self, state: PlayerState) -> None:
+        self._review.transport.play.set_playing(playing=state.playing)
+        self._review.transport.set_speed(state.speed)

@@ -1,0 +1,152 @@
+"""The window's sheets, and what is saved to a place the user names. GUI thread."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import QObject, QUrl
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import QFileDialog, QWidget
+
+from app.ui.case_cards import CaseModel
+from app.ui.key_sheet import KeySheet
+from app.ui.keys import KeyMap
+from app.ui.load_case import SEGMENTATION
+from app.ui.messages import Message, Tone
+from app.ui.model_sheet import ModelSheet
+from app.ui.services import Services
+from app.ui.settings_sheet import SettingsSheet
+from app.ui.sheet import Sheet
+from app.ui.teach_sheet import TeachSheet, result_words
+
+
+class WindowSheets(QObject):
+    """Keys, settings, models and teaching; report and export."""
+
+    def __init__(self, window: QWidget, services: Services, keys: KeyMap, cases: CaseModel) -> None:
+        super().__init__(window)
+        self._window = window
+        self._services = services
+        self._keys = keys
+        self._cases = cases
+        self.keys = KeySheet(window, keys)
+        self.settings = SettingsSheet(window, services.settings)
+        self.models = ModelSheet(window)
+        self.teach = TeachSheet(window, services.teaching)
+        self.all: tuple[Sheet, ...] = (self.keys, self.settings, self.models, self.teach)
+        for sheet in self.all:
+            sheet.closed.connect(lambda: keys.block(blocked=False))
+        keys.bind("keys", lambda: self.toggle(self.keys))
+        keys.bind("settings", lambda: self.toggle(self.settings))
+        keys.bind("models", self.show_models)
+        keys.bind("teach", self.show_teaching)
+        keys.bind("report", self.save_report)
+        keys.bind("export", self.export_case)
+        services.analysis.changed.connect(self._analysis_changed)
+        services.cases.listed.connect(lambda _: self._offer_cases())
+        services.cases.reported.connect(self._report_saved)
+        services.teaching.taught.connect(self._taught)
+        self.models.model_chosen.connect(services.analysis.choose)
+        self.settings.fill_changed.connect(services.playback.set_fill)
+        self.teach.use_asked.connect(self._use_taught)
+
+    def close_open_one(self) -> bool:
+        """Close the sheet that is open; False when none is."""
+        sheet = next((x for x in self.all if x.isVisible()), None)
+        if sheet is not None:
+            sheet.close_sheet()
+        return sheet is not None
+
+    def toggle(self, sheet: Sheet) -> None:
+        """Open a sheet in the place of any other, or close it."""
+        was_open = sheet.isVisible()
+        self.close_open_one()
+        if not was_open:
+            self._keys.block(blocked=True)
+            sheet.open_sheet()
+
+    def show_models(self) -> None:
+        """Open the sheet of models and device."""
+        analysis = self._services.analysis
+        if not self.models.isVisible():
+            analysis.read_cards(self._fill_models)
+            if analysis.device is None:
+                analysis.worker.ask_device()
+            self._fill_models()
+        self.toggle(self.models)
+
+    def _analysis_changed(self) -> None:
+        if self.models.isVisible():
+            self._fill_models()
+
+    def _fill_models(self) -> None:
+        analysis = self._services.analysis
+        chosen = {task: card.name for task, card in analysis.in_use().items()}
+        taxonomy = self._services.session.taxonomy
+        self.models.show_facts(analysis.facts(), analysis.cards, chosen, taxonomy)
+
+    def show_teaching(self) -> None:
+        """Open the sheet that teaches a model from corrections."""
+        self.toggle(self.teach)
+        if self.teach.isVisible() and not self._services.teaching.running:
+            self._services.cases.refresh()
+            self._services.analysis.read_cards(self._offer_cases)
+
+    def _offer_cases(self) -> None:
+        if self.teach.isVisible() and not self._services.teaching.running:
+            case = self._services.session.case
+            cards = self._services.analysis.cards
+            self.teach.offer(cards, self._cases.cards, case.case_id if case else "")
+
+    def _use_taught(self, name: str) -> None:
+        self.teach.close_sheet()
+        analysis = self._services.analysis
+        analysis.read_cards(lambda: analysis.choose(SEGMENTATION, name))
+
+    def _taught(self, result: dict[str, object]) -> None:
+        name = str(result["model"])
+        if self.teach.isVisible():
+            return
+        self._services.said.emit(
+            Message(
+                text=f"{name} is ready. {result_words(result)}",
+                tone=Tone.OK,
+                button="Use it",
+                action=lambda: self._use_taught(name),
+            )
+        )
+
+    def save_report(self) -> None:
+        """Write the report of the open case where the user wants it."""
+        case = self._services.session.case
+        if case is None:
+            return
+        name, _ = QFileDialog.getSaveFileName(
+            self._window, "Save the report", f"case-{case.case_id}.html", "Report (*.html)"
+        )
+        if name:
+            self._services.cases.write_report(case.case_id, Path(name))
+
+    def _report_saved(self, path: Path) -> None:
+        url = QUrl.fromLocalFile(str(path))
+        self._services.said.emit(
+            Message(
+                text="Report saved.",
+                tone=Tone.OK,
+                button="Open",
+                action=lambda: QDesktopServices.openUrl(url),
+                lasting_s=8,
+            )
+        )
+
+    def export_case(self) -> None:
+        """Ask for a folder, then write outlines and phases of the open case."""
+        case = self._services.session.case
+        if case is None:
+            return
+        name = QFileDialog.getExistingDirectory(
+            self._window, "Export into a folder", str(Path.home())
+        )
+        if name:
+            folder = Path(name) / f"trocar-case-{case.case_id}"
+            self._services.leaving.outlines(case.case_id, folder)
