@@ -7,6 +7,8 @@ it run (specs: environment traps).
 
 from __future__ import annotations
 
+import atexit
+import shutil
 import sys
 import tempfile
 import warnings
@@ -44,6 +46,7 @@ def prepare() -> None:
     if find_spec("torchvision") is not None:
         return
     folder = Path(tempfile.mkdtemp(prefix="trocar-bench-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     package, about = folder / "torchvision", folder / "torchvision-0.28.0.dist-info"
     package.mkdir()
     about.mkdir()
