@@ -377,7 +377,7 @@ def test_a_picture_that_may_not_be_shown_stops_play(
     assert "too large" in one.errors[0].user_message
     one.until(lambda: not one.states[-1].playing)
     one.player.seek_index(8)
-    one.until(lambda: one.shown[-1].index == 8 and one.shown[-1].exact)
+    one.until(lambda: any(s.index == 8 and s.exact for s in one.shown))
 
 
 def test_close_during_anything(clip: Any) -> None:
