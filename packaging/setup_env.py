@@ -59,17 +59,17 @@ def main() -> int:
         return 1
     torch = torch_build()
     wanted = hashlib.sha256(
-        f"{dev} {torch} {sys.version_info[:2]} {ROOT}".encode()
+        f"{torch} {sys.version_info[:2]} {ROOT}".encode()
         + (ROOT / "pyproject.toml").read_bytes()
     ).hexdigest()
-    stamp = VENV / ("trocar-dev.stamp" if dev else "trocar.stamp")
-    if PYTHON.exists() and _is(stamp, wanted):
+    plain, full = VENV / "trocar.stamp", VENV / "trocar-dev.stamp"
+    if PYTHON.exists() and (_is(full, wanted) or (not dev and _is(plain, wanted))):
         return 0
     system_libraries()
     if not PYTHON.exists():
         make_venv()
     install(torch, dev=dev)
-    stamp.write_text(wanted)
+    (full if dev else plain).write_text(wanted)
     return 0
 
 
