@@ -59,8 +59,7 @@ def main() -> int:
         return 1
     torch = torch_build()
     wanted = hashlib.sha256(
-        f"{torch} {sys.version_info[:2]} {ROOT}".encode()
-        + (ROOT / "pyproject.toml").read_bytes()
+        f"{torch} {sys.version_info[:2]} {ROOT}".encode() + (ROOT / "pyproject.toml").read_bytes()
     ).hexdigest()
     plain, full = VENV / "trocar.stamp", VENV / "trocar-dev.stamp"
     if PYTHON.exists() and (_is(full, wanted) or (not dev and _is(plain, wanted))):
