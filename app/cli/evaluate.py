@@ -75,13 +75,17 @@ def evaluate(
 
 def _masks(card: ModelCard, pictures: Iterator[LabelledPicture]) -> dict[str, Any]:
     from app.inference import Segmenter
-    from app.learning.evaluate import mask_metrics_of, union_iou
+    from app.learning.evaluate import false_area, mask_metrics_of, union_iou
 
     seen = list(pictures)
     if not seen:
         raise BadInput("No labelled picture was found; check --data and --group.")
     result = mask_metrics_of(card, seen).as_json()
-    overlaps = union_iou(Segmenter(card).predict, seen)
+    predict = Segmenter(card).predict
+    overlaps = union_iou(predict, seen)
+    alarms = false_area(predict, (p for p in seen if not p.instances))
+    result["empty_images"] = len(alarms)
+    result["empty_images_over_half_percent"] = sum(share > 0.005 for share in alarms)
     result["union_iou_mean"] = round(100 * float(np.mean(overlaps)), 2)
     result["union_iou_median"] = round(100 * float(np.median(overlaps)), 2)
     return result

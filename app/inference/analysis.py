@@ -449,5 +449,5 @@ def _check_unchanged(asset: Asset, source: VideoSource) -> None:
     if len(source) != asset.frames or source.info.start_pts != asset.start_pts:
         raise BadInput(
             f"{source.path.name} is not the recording that this case was made from (it has "
-            f"{len(source)} frames, not {asset.frames}); find the original with “trocar relink”."
+            f"{len(source)} frames, not {asset.frames}); name the original file again."
         )

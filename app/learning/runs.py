@@ -31,7 +31,7 @@ class RunEnd:
 
     Attributes:
         steps: batches learnt from.
-        seconds: of training, this process's alone when it was resumed.
+        seconds: of training, earlier processes of a resumed run included.
         ended: ``done``, ``out of time``, ``cancelled`` or ``diverged``.
         best: metrics of the kept weights, empty without evaluation.
     """

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QFontMetricsF, QIcon, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import (
+    QBoxLayout,
     QComboBox,
     QFrame,
     QHBoxLayout,
@@ -249,24 +252,19 @@ def line(*, vertical: bool = False) -> QFrame:
 
 def row(*parts: QWidget | int, spacing: int = 8, margins: Margins = (0, 0, 0, 0)) -> QWidget:
     """Widgets side by side; an int is a fixed gap, 0 a stretch."""
-    box = QWidget()
-    layout = QHBoxLayout(box)
-    layout.setContentsMargins(*margins)
-    layout.setSpacing(spacing)
-    for part in parts:
-        if isinstance(part, QWidget):
-            layout.addWidget(part)
-        elif part:
-            layout.addSpacing(part)
-        else:
-            layout.addStretch(1)
-    return box
+    return _filled(QHBoxLayout(), parts, spacing, margins)
 
 
 def column(*parts: QWidget | int, spacing: int = 8, margins: Margins = (0, 0, 0, 0)) -> QWidget:
     """Widgets one below the other; an int is a fixed gap, 0 a stretch."""
+    return _filled(QVBoxLayout(), parts, spacing, margins)
+
+
+def _filled(
+    layout: QBoxLayout, parts: Iterable[QWidget | int], spacing: int, margins: Margins
+) -> QWidget:
     box = QWidget()
-    layout = QVBoxLayout(box)
+    box.setLayout(layout)
     layout.setContentsMargins(*margins)
     layout.setSpacing(spacing)
     for part in parts:
