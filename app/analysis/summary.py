@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.core.case import Asset, Case
-from app.core.prediction import Run
+from app.core.prediction import PHASES, SEGMENTATION, Run
 from app.core.taxonomy import Taxonomy, find_taxonomy
 from app.core.timeline import Timeline, timeline_from_phases
 from app.store import Library
@@ -70,13 +70,13 @@ def _asset(library: Library, case: Case, asset: Asset) -> AssetSummary:
     human = library.human_timeline(asset.asset_id)
     timeline = human.timeline if human is not None and human.timeline.segments else None
     is_human = timeline is not None
-    phases = [r for r in runs if r.task == "phase-recognition"]
+    phases = [r for r in runs if r.task == PHASES]
     if timeline is None and phases:
         run = phases[-1]
         timeline = timeline_from_phases(
             store.phases(run.run_id), run.classes, asset.start_pts, asset.end_pts
         )
-    masks = [r for r in runs if r.task == "instance-segmentation"]
+    masks = [r for r in runs if r.task == SEGMENTATION]
     in_view: list[InView] = []
     if masks:
         seen = store.presence(masks[-1].run_id)

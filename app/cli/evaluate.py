@@ -50,7 +50,8 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Measure a model: masks by the COCO metrics, phases by accuracy and edit score."""
-    from app.inference.cards import PHASES, find_model
+    from app.core.prediction import PHASES
+    from app.inference.cards import find_model
 
     card = find_model(model, library_folder(library))
     folder = Path(data)

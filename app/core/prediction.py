@@ -7,6 +7,12 @@ from dataclasses import dataclass
 from app.core import validate
 from app.core.mask import Mask
 
+SEGMENTATION = "instance-segmentation"
+"""The task of models that outline instruments, as their cards name it."""
+
+PHASES = "phase-recognition"
+"""The task of models that name the phase of every second."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:

@@ -12,7 +12,7 @@ from app import __version__
 from app.core.case import Asset, Case
 from app.core.correction import Verdict
 from app.core.errors import BadInput, EnvironmentProblem
-from app.core.prediction import Instance
+from app.core.prediction import PHASES, Instance
 from app.core.resources import RESEARCH_USE
 from app.core.taxonomy import find_taxonomy
 from app.core.timeline import timeline_from_phases
@@ -147,7 +147,7 @@ def _tiers(library: Library, case: Case, asset: Asset, source: VideoSource) -> l
         )
     store = library.predictions(case.case_id)
     for run in store.runs(asset.asset_id):
-        if run.task == "phase-recognition":
+        if run.task == PHASES:
             said = timeline_from_phases(
                 store.phases(run.run_id), run.classes, asset.start_pts, asset.end_pts
             )

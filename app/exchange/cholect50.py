@@ -6,22 +6,15 @@ instruments only: recall against them is meaningful, precision is not.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from app.core.errors import BadInput
+from app.core.taxonomy import find_taxonomy
 from app.exchange.jsonfile import read_json
 
 INSTRUMENTS = ("grasper", "bipolar", "hook", "scissors", "clipper", "irrigator")
-PHASES = (
-    "preparation",
-    "calot_triangle_dissection",
-    "clipping_cutting",
-    "gallbladder_dissection",
-    "gallbladder_packaging",
-    "cleaning_coagulation",
-    "gallbladder_retraction",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,19 +41,20 @@ def read_labels(path: Path) -> tuple[CholecT50Frame, ...]:
     data = read_json(path)
     try:
         rows = {int(k): v for k, v in data["annotations"].items()}
-        return tuple(_frame(second, rows[second]) for second in sorted(rows))
+        phases = [p.key for p in find_taxonomy("cholecystectomy").phases]
+        return tuple(_frame(second, rows[second], phases) for second in sorted(rows))
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise BadInput(
             f"{path.name} is not a CholecT50 label file: {error}.", str(error)
         ) from error
 
 
-def _frame(second: int, rows: list[list[float]]) -> CholecT50Frame:
+def _frame(second: int, rows: list[list[float]], phases: Sequence[str]) -> CholecT50Frame:
     boxes: dict[tuple[str, tuple[float, float, float, float]], None] = {}
     phase = None
     for row in rows:
         if row[14] >= 0:
-            phase = PHASES[int(row[14])]
+            phase = phases[int(row[14])]
         box = (float(row[3]), float(row[4]), float(row[5]), float(row[6]))
         if row[1] >= 0 and min(box[2:]) > 0:
             boxes[(INSTRUMENTS[int(row[1])], box)] = None

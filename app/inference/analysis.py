@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from app.core.case import Asset, Case
 from app.core.errors import BadInput
 from app.core.frame import Frame
-from app.inference.cards import PHASES, SEGMENTATION
+from app.core.prediction import PHASES, SEGMENTATION
 from app.inference.cores import cores
 from app.inference.passes import MaskPass, Pass, PhasePass
 from app.video import UndecodableFrame, VideoSource, open_video

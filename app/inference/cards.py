@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import models
 from app.core.errors import BadInput
+from app.core.prediction import PHASES, SEGMENTATION
 from models import ModelCard
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SEGMENTATION = "instance-segmentation"
-PHASES = "phase-recognition"
 RUNNABLE_TASKS = (SEGMENTATION, PHASES)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.errors import BadInput
-from app.inference.cards import PHASES, SEGMENTATION
+from app.core.prediction import PHASES, SEGMENTATION
 from app.inference.device import DeviceChoice, choose_device
 from app.inference.phases import PhaseStream
 from app.inference.segmenter import Segmenter

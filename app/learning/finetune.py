@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from app.core.errors import BadInput
 from app.core.picture import LabelledPicture
+from app.core.prediction import SEGMENTATION
 from app.learning import publish, runs, sets
 from app.learning.evaluate import mask_figures
 from app.learning.recipes import Recipe
@@ -72,7 +73,7 @@ def finetune(
     Raises:
         BadInput: the base cannot be fine-tuned, the name is taken, or nothing was corrected.
     """
-    if base.task != "instance-segmentation":
+    if base.task != SEGMENTATION:
         raise BadInput(f"{base.title} cannot be fine-tuned on outlines; choose another base.")
     models_folder = library.folder / "models"
     if (models_folder / name).exists():

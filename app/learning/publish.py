@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app.core.prediction import PHASES
 from app.core.taxonomy import find_taxonomy
 from app.learning.recipes import Recipe
 from app.learning.runs import RESULT, RunEnd
@@ -29,7 +30,7 @@ def card_of(
 
     taxonomy = find_taxonomy(recipe.procedures[0] if recipe.procedures else "unknown")
     said = recipe.card
-    is_phases = recipe.task == "phase-recognition"
+    is_phases = recipe.task == PHASES
     name_of = taxonomy.phase_name if is_phases else taxonomy.instrument_name
     return ModelCard(
         name=recipe.name,

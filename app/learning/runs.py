@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from app.core.errors import BadInput
 from app.core.picture import LabelledPicture
+from app.core.prediction import PHASES, SEGMENTATION
 from app.learning.recipes import Recipe
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def _trained(
     on_progress: Callable[[Progress], None],
     should_stop: Callable[[], bool],
 ) -> TrainResult:
-    if recipe.task == "instance-segmentation":
+    if recipe.task == SEGMENTATION:
         from app.learning.instruments import train_instruments
 
         return train_instruments(
@@ -105,7 +106,7 @@ def _trained(
             on_progress=on_progress,
             should_stop=should_stop,
         )
-    if recipe.task == "phase-recognition":
+    if recipe.task == PHASES:
         from app.learning.phases import train_phases
 
         return train_phases(

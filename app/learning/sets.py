@@ -21,7 +21,7 @@ from app.core.case import Asset
 from app.core.errors import BadInput
 from app.core.mask import Mask
 from app.core.picture import LabelledPicture
-from app.core.prediction import FramePrediction, Instance
+from app.core.prediction import SEGMENTATION, FramePrediction, Instance
 from app.overlay import shown_instances
 from app.store import Library
 from app.video import UndecodableFrame, open_video
@@ -122,7 +122,7 @@ def _corrected(library: Library, case_id: str, asset: Asset) -> Any:
     if not frames:
         return
     store = library.predictions(case_id)
-    runs = [r for r in store.runs(asset.asset_id) if r.task == "instance-segmentation"]
+    runs = [r for r in store.runs(asset.asset_id) if r.task == SEGMENTATION]
     path = Path(asset.path)
     if not path.exists():
         raise BadInput(f"The recording {path.name} of case {case_id} is not where it was.")

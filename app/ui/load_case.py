@@ -9,16 +9,13 @@ from typing import TYPE_CHECKING
 
 from app.core.case import Asset, Case
 from app.core.errors import BadInput
-from app.core.prediction import Run
+from app.core.prediction import PHASES, SEGMENTATION, Run
 from app.core.timeline import Timeline, timeline_from_phases
 from app.ui.human_work import HumanWork
 from app.ui.session import ModelTier
 
 if TYPE_CHECKING:
     from app.store import Library, PredictionStore
-
-SEGMENTATION = "instance-segmentation"
-PHASES = "phase-recognition"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.endomamba.network import EndoMamba
 from models.errors import OptionError
 
 
@@ -88,46 +87,3 @@ class PhaseLoss:
             -self.smoothness_limit, self.smoothness_limit
         )
         return change.square().mean()
-
-
-def balanced_class_weights(frames_per_class: Sequence[int], power: float = 0.5) -> list[float]:
-    """Weights that lift rare phases: (mean count / count) ** power, 0 for a class never seen.
-
-    Args:
-        frames_per_class: labelled frames of each class, at least one above 0.
-        power: 0 for equal weights, 1 for full balance.
-
-    Raises:
-        OptionError: where no class has a frame.
-    """
-    seen = [count for count in frames_per_class if count > 0]
-    if not seen:
-        raise OptionError("No frame is labelled with a phase; label some before training.")
-    mean = sum(seen) / len(seen)
-    return [(mean / count) ** power if count > 0 else 0.0 for count in frames_per_class]
-
-
-def set_layer_rates(network: EndoMamba, decay: float) -> None:
-    """Lets each parameter learn the slower the earlier it acts, for fine-tuning (BEiT's rule).
-
-    The head and the last norm keep the full rate, the last block has `decay` of it, the patch
-    embedding and the codes `decay` ** (depth + 1). The training loop reads the factor from the
-    parameter's `_rate_scale`.
-
-    Args:
-        network: the network to train, marked in place before its optimiser is made.
-        decay: factor per block, in (0, 1]; the released phase training used 0.85.
-
-    Raises:
-        OptionError: where `decay` is out of range.
-    """
-    if not 0 < decay <= 1:
-        raise OptionError(f"Layer decay must be above 0 and at most 1, not {decay}.")
-    for name, parameter in network.named_parameters():
-        if name.startswith(("head.", "norm_f.")):
-            below = 0
-        elif name.startswith("layers."):
-            below = network.depth - int(name.split(".")[1])
-        else:
-            below = network.depth + 1
-        parameter._rate_scale = decay**below  # type: ignore[attr-defined]

@@ -1,6 +1,6 @@
 """Training: one loop for every network, its settings, and the precision a machine is good at."""
 
-from models.training.config import TrainConfig, native_bf16, published_recipe
+from models.training.config import TrainConfig, native_bf16
 from models.training.loop import Progress, Trainer, TrainResult
 
 __all__ = [
@@ -9,5 +9,4 @@ __all__ = [
     "TrainResult",
     "Trainer",
     "native_bf16",
-    "published_recipe",
 ]

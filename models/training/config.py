@@ -1,4 +1,4 @@
-"""Settings of a training run, and the recipe LMSF-A was published with."""
+"""Settings of a training run, and the precision a device is good at."""
 
 from __future__ import annotations
 
@@ -76,37 +76,6 @@ class TrainConfig:
         """Share of the peak learning rate at `progress` in [0, 1], warm-up left out."""
         left = (1 + cos(pi * progress)) / 2 if self.schedule == "cosine" else 1 - progress
         return self.final_ratio + (1 - self.final_ratio) * left
-
-
-def published_recipe(
-    *, batch_size: int, steps_per_epoch: int, epochs: int = 300, seed: int = 0
-) -> TrainConfig:
-    """LMSF-A's published training (specification 1.7): SGD, a nominal batch of 64.
-
-    Args:
-        batch_size: pictures per batch; gradients of 64 / batch_size batches add up.
-        steps_per_epoch: batches per pass over the data.
-        epochs: passes.
-        seed: of torch's generator.
-
-    Returns:
-        The settings, with the weight decay scaled to the pictures per update.
-    """
-    accumulate = max(round(64 / batch_size), 1)
-    return TrainConfig(
-        steps=epochs * steps_per_epoch,
-        optimiser="sgd",
-        learning_rate=0.01,
-        schedule="linear",
-        warmup_steps=3 * steps_per_epoch,
-        warmup_bias_rate=0.1,
-        momentum=0.9,
-        warmup_momentum=0.8,
-        weight_decay=5e-4 * batch_size * accumulate / 64,
-        accumulate=accumulate,
-        seed=seed,
-        save_every=steps_per_epoch,
-    )
 
 
 def native_bf16(device: torch.device) -> bool:

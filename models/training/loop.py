@@ -217,7 +217,7 @@ class Trainer:
         target = config.learning_rate * config.rate(self._progress())
         for group in self.optimiser.param_groups:
             start = config.warmup_bias_rate if group["kind"] == "bias" else None
-            group["lr"] = (target * warm + (start or 0.0) * (1 - warm)) * group["rate_scale"]
+            group["lr"] = target * warm + (start or 0.0) * (1 - warm)
             if config.warmup_momentum is not None and "momentum" in group:
                 low = config.warmup_momentum
                 group["momentum"] = low + (config.momentum - low) * warm
@@ -320,26 +320,21 @@ def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def _optimiser(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """Weights with decay, norms and other vectors without, biases apart for their warm-up.
-
-    A parameter's `_rate_scale`, where a network's recipe set one, scales its learning rate.
-    """
-    kinds: dict[tuple[str, float], list[nn.Parameter]] = {}
+    """Weights with decay, norms and other vectors without, biases apart for their warm-up."""
+    kinds: dict[str, list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if not parameter.requires_grad:
             continue
         plain = parameter.ndim < 2 or getattr(parameter, "_no_weight_decay", False)
         kind = "bias" if name.endswith("bias") else "vector" if plain else "weight"
-        scale = getattr(parameter, "_rate_scale", 1.0)
-        kinds.setdefault((kind, scale), []).append(parameter)
+        kinds.setdefault(kind, []).append(parameter)
     groups = [
         {
             "params": parameters,
             "kind": kind,
-            "rate_scale": scale,
             "weight_decay": config.weight_decay * (kind == "weight"),
         }
-        for (kind, scale), parameters in kinds.items()
+        for kind, parameters in kinds.items()
     ]
     if config.optimiser == "sgd":
         return torch.optim.SGD(

@@ -27,6 +27,23 @@ def test_boxes_and_phase(tmp_path: Path) -> None:
     assert frames[1].phase is None
 
 
+def test_phase_numbers_are_those_of_the_data_set(tmp_path: Path) -> None:
+    file = tmp_path / "VID01.json"
+    nothing = [-1, -1, -1, -1]
+    file.write_text(
+        json.dumps({"annotations": {str(n): [row(-1, -1, nothing, n)] for n in range(7)}})
+    )
+    assert [f.phase for f in cholect50.read_labels(file)] == [
+        "preparation",
+        "calot_triangle_dissection",
+        "clipping_cutting",
+        "gallbladder_dissection",
+        "gallbladder_packaging",
+        "cleaning_coagulation",
+        "gallbladder_retraction",
+    ]
+
+
 @pytest.mark.parametrize("content", ["{}", "[]", '{"annotations": {"a": []}}',
                                      '{"annotations": {"1": [[1, 2]]}}'])  # fmt: skip
 def test_not_a_label_file(tmp_path: Path, content: str) -> None:

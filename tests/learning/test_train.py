@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import models
 from app.cli.main import run
 from app.core.errors import BadInput
 from app.learning.recipes import list_recipes, read_recipe
+from models.training import TrainConfig
 
 TINY = """
 name = "tiny"
@@ -62,7 +64,8 @@ precision = "fp32"
 [data]
 seed = 4
 operations = 1
-chunk = 4
+window = 4
+most_gap_s = 3.0
 [card]
 frames_per_second = 1.0
 mean_rgb = [0.485, 0.456, 0.406]
@@ -77,6 +80,16 @@ def test_shipped_recipes_are_whole() -> None:
         recipe = read_recipe(name)
         network = models.create_model(recipe.system, **recipe.options)
         assert sum(p.numel() for p in network.parameters()) > 10_000
+
+
+def test_the_published_settings_of_lmsf_a() -> None:
+    """Pictures per update: the nominal batch of 64. Three passes over 490 pictures warm up."""
+    recipe = read_recipe("lmsf-a-sgd")
+    config = TrainConfig(**recipe.train)
+    assert recipe.batch * config.accumulate == 64
+    assert config.steps == 300 * math.ceil(490 / recipe.batch)
+    assert config.warmup_steps == 3 * math.ceil(490 / recipe.batch)
+    assert (config.optimiser, config.schedule) == ("sgd", "linear")
 
 
 def test_no_such_recipe() -> None:

@@ -1,4 +1,4 @@
-"""Teaching EndoMamba phases: the loss, the weights of classes and layers, the loop."""
+"""Teaching EndoMamba phases: the loss, and the loop with it."""
 
 import math
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.endomamba import EndoMamba
-from models.endomamba.training import PhaseLoss, balanced_class_weights, set_layer_rates
+from models.endomamba.training import PhaseLoss
 from models.errors import OptionError
 from models.training import TrainConfig, Trainer
 
@@ -78,15 +78,6 @@ def test_restlessness_is_the_truncated_change_of_log_probabilities() -> None:
     )
 
 
-def test_rare_phases_weigh_more() -> None:
-    assert balanced_class_weights([100, 25, 0, 25], power=0.5) == pytest.approx(
-        [math.sqrt(0.5), math.sqrt(2), 0, math.sqrt(2)]
-    )
-    assert balanced_class_weights([7, 1], power=0) == [1, 1]
-    with pytest.raises(OptionError, match="No frame is labelled"):
-        balanced_class_weights([0, 0])
-
-
 @pytest.mark.parametrize(
     "options",
     [{"label_smoothing": 1.0}, {"class_weights": (1.0, -1.0)}, {"smoothness": -0.1}],
@@ -116,7 +107,6 @@ def moving_patches(first: int) -> Iterator[tuple[Tensor, Tensor]]:
 def test_the_loop_teaches_it_to_remember() -> None:
     torch.manual_seed(0)
     network = EndoMamba(**TINY, drop_path=0.0)
-    set_layer_rates(network, 0.9)
     config = TrainConfig(
         steps=150, learning_rate=0.01, warmup_steps=10, average_decay=0, precision="fp32",
         weight_decay=0.0, report_every=50,
@@ -129,28 +119,3 @@ def test_the_loop_teaches_it_to_remember() -> None:
     # without memory of the frame before the best answer is right one time in three
     assert reports[0].loss > 0.5
     assert reports[-1].parts["accuracy"] > 0.9
-
-
-def test_earlier_layers_learn_more_slowly() -> None:
-    network = EndoMamba(**TINY)
-    set_layer_rates(network, 0.5)
-    trainer = Trainer(network, TrainConfig(steps=1, learning_rate=0.1, warmup_steps=1))
-    trainer._set_rates()
-    rates = {
-        parameter: group["lr"]
-        for group in trainer.optimiser.param_groups
-        for parameter in group["params"]
-    }
-    assert rates[network.head.weight] == pytest.approx(0.1)
-    assert rates[network.layers[1].mixer.D] == pytest.approx(0.05)
-    assert rates[network.layers[0].norm.weight] == pytest.approx(0.025)
-    assert rates[network.pos_embed] == pytest.approx(0.0125)
-    decays = {
-        parameter: group["weight_decay"]
-        for group in trainer.optimiser.param_groups
-        for parameter in group["params"]
-    }
-    assert decays[network.pos_embed] == decays[network.layers[0].mixer.A_b_log] == 0
-    assert decays[network.layers[0].mixer.in_proj.weight] > 0
-    with pytest.raises(OptionError):
-        set_layer_rates(network, 0)

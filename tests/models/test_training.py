@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from models.checkpoint import write_tensors
 from models.errors import CheckpointError, OptionError
-from models.training import Progress, TrainConfig, Trainer, native_bf16, published_recipe
+from models.training import Progress, TrainConfig, Trainer, native_bf16
 
 CONFIG = TrainConfig(
     steps=40,
@@ -205,13 +205,11 @@ def test_bf16_trains_where_it_is_native() -> None:
     assert isinstance(native_bf16(torch.device("cpu")), bool)
 
 
-def test_published_recipe() -> None:
-    recipe = published_recipe(batch_size=8, steps_per_epoch=62)
-    assert (recipe.steps, recipe.accumulate, recipe.warmup_steps) == (18_600, 8, 186)
-    assert recipe.weight_decay == pytest.approx(5e-4)
-    assert recipe.rate(0) == 1
-    assert recipe.rate(0.5) == pytest.approx(0.505)
-    assert recipe.rate(1) == pytest.approx(0.01)
+def test_the_rate_falls_as_its_schedule_says() -> None:
+    linear = replace(CONFIG, schedule="linear", final_ratio=0.01)
+    assert linear.rate(0) == 1
+    assert linear.rate(0.5) == pytest.approx(0.505)
+    assert linear.rate(1) == pytest.approx(0.01)
     assert CONFIG.rate(0.5) == pytest.approx(0.505)
 
 
