@@ -80,6 +80,8 @@ class ModelCard:
         std_rgb: divided by after the mean is subtracted.
         frames_per_second: rate at which a temporal model samples video; 0 for every frame.
         thresholds: such as "score" and "overlap".
+        course: of a phase model: how the operations it was made for go on from one sample to the
+            next (`start`, `change`, `seen` and `weight`, see `app.core.course`); may be empty.
         parameters: of the network as built.
         trained: how.
         figures: measured, by metric and data set, as shares or in the key's unit.
@@ -106,6 +108,7 @@ class ModelCard:
     std_rgb: tuple[float, float, float] = (1.0, 1.0, 1.0)
     frames_per_second: float = 0.0
     thresholds: dict[str, float] = field(default_factory=dict)
+    course: dict[str, Any] = field(default_factory=dict)
     parameters: int = 0
     trained: Training = field(default_factory=Training)
     figures: dict[str, float] = field(default_factory=dict)
@@ -292,7 +295,7 @@ def _typed(name: str, value: Any) -> Any:
     table = _want(name, value, dict)
     if name == "trained":
         return Training(**table)
-    if name != "options":
+    if name not in ("options", "course"):
         for key, number in table.items():
             _want(f"{name}.{key}", number, int, float)
     return dict(table)

@@ -8,7 +8,7 @@ from pathlib import Path
 from app.core.case import Asset, Case
 from app.core.prediction import PHASES, SEGMENTATION, Run
 from app.core.taxonomy import Taxonomy, find_taxonomy
-from app.core.timeline import Timeline, timeline_from_phases
+from app.core.timeline import Timeline, timeline_of_run
 from app.store import Library
 
 
@@ -73,9 +73,7 @@ def _asset(library: Library, case: Case, asset: Asset) -> AssetSummary:
     phases = [r for r in runs if r.task == PHASES]
     if timeline is None and phases:
         run = phases[-1]
-        timeline = timeline_from_phases(
-            store.phases(run.run_id), run.classes, asset.start_pts, asset.end_pts
-        )
+        timeline = timeline_of_run(run, store.phases(run.run_id), asset.start_pts, asset.end_pts)
     masks = [r for r in runs if r.task == SEGMENTATION]
     in_view: list[InView] = []
     if masks:

@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.core import validate
+from app.core.course import Course
 from app.core.mask import Mask
+
+# Under this name a run's settings hold the model's course as text.
+COURSE = "course"
 
 SEGMENTATION = "instance-segmentation"
 """The task of models that outline instruments, as their cards name it."""
@@ -96,3 +100,13 @@ class Run:
     sample_every: int
     frames_expected: int
     finished: bool = False
+
+    @property
+    def course(self) -> Course | None:
+        """How the operations that the model was made for go on; None where it does not say.
+
+        Raises:
+            ValueError: the settings hold something else under that name.
+        """
+        text = self.settings.get(COURSE)
+        return None if text is None else Course.from_text(str(text))

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core import validate
-from app.core.prediction import PhasePrediction
+from app.core.course import Course, decode
+from app.core.prediction import PhasePrediction, Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,24 +173,35 @@ def disagreements(a: Timeline, b: Timeline) -> tuple[tuple[int, int], ...]:
     return tuple(out)
 
 
+def timeline_of_run(
+    run: Run, phases: Sequence[PhasePrediction], start_pts: int, end_pts: int
+) -> Timeline:
+    """The timeline of a run of a phase model; see ``timeline_from_phases``."""
+    return timeline_from_phases(phases, run.classes, start_pts, end_pts, course=run.course)
+
+
 def timeline_from_phases(
     phases: Sequence[PhasePrediction],
     classes: Sequence[str],
     start_pts: int,
     end_pts: int,
+    *,
+    course: Course | None = None,
     min_samples: int = 5,
 ) -> Timeline:
-    """The model's timeline: the likeliest phase of each sample, debounced.
+    """The model's timeline: the likeliest course of phases.
 
-    A phase counts once it holds for ``min_samples`` samples in a row, and then from its first
-    one; shorter runs belong to the phase before them. Where samples are missing for more than
-    twice the usual step there is a gap; a single sample says nothing about its length.
+    Without a course it is the likeliest phase of each sample, debounced: a phase counts once it
+    holds for ``min_samples`` samples in a row, and then from its first one; shorter runs belong to
+    the phase before them. Where samples are missing for more than twice the usual step there is a
+    gap; a single sample says nothing about its length.
 
     Args:
         phases: in order of pts; as many probabilities as there are classes.
         classes: phase keys in the order of the probabilities.
         start_pts, end_pts: the asset's extent.
-        min_samples: shortest run that counts.
+        course: how such operations go on, for a model that knows it.
+        min_samples: shortest run that counts, without a course.
     """
     empty = Timeline(start_pts=start_pts, end_pts=end_pts)
     if len(phases) < 2:
@@ -198,9 +210,16 @@ def timeline_from_phases(
     probabilities = np.array([p.probabilities for p in phases])
     step = int(np.median(np.diff(pts)))
     cuts = np.flatnonzero(np.diff(pts) > 2 * step) + 1
+    likeliest = None
+    if course is not None:
+        steps = np.rint(np.diff(pts) / step).astype(np.int64)
+        likeliest = decode(course, probabilities, steps).whole
     segments: list[Segment] = []
     for part in np.split(np.arange(pts.size), cuts):
-        winners = _debounced(probabilities[part], min_samples)
+        if likeliest is None:
+            winners = _debounced(probabilities[part], min_samples)
+        else:
+            winners = likeliest[part]
         changes = [0, *(np.flatnonzero(np.diff(winners)) + 1).tolist(), part.size]
         after = end_pts if part[-1] == pts.size - 1 and pts[-1] + 2 * step > end_pts else None
         last = after if after is not None else min(int(pts[part[-1]]) + step, end_pts)

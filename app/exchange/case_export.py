@@ -15,7 +15,7 @@ from app.core.errors import BadInput, EnvironmentProblem
 from app.core.prediction import PHASES, Instance
 from app.core.resources import RESEARCH_USE
 from app.core.taxonomy import find_taxonomy
-from app.core.timeline import timeline_from_phases
+from app.core.timeline import timeline_of_run
 from app.exchange import coco, phase_csv
 from app.exchange.images import write_png
 from app.store import Library
@@ -148,9 +148,7 @@ def _tiers(library: Library, case: Case, asset: Asset, source: VideoSource) -> l
     store = library.predictions(case.case_id)
     for run in store.runs(asset.asset_id):
         if run.task == PHASES:
-            said = timeline_from_phases(
-                store.phases(run.run_id), run.classes, asset.start_pts, asset.end_pts
-            )
+            said = timeline_of_run(run, store.phases(run.run_id), asset.start_pts, asset.end_pts)
             tiers.append(
                 phase_csv.Tier(name=run.model, asset=asset, timeline=said, index_of=index_of)
             )

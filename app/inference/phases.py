@@ -14,7 +14,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from app.core.course import Course
 from app.core.errors import BadInput
+from app.core.prediction import COURSE
 from app.inference import device as devices
 from app.inference.cards import load_network
 from app.inference.device import DeviceChoice
@@ -35,6 +37,7 @@ class PhaseStream:
 
     Attributes:
         card: as given.
+        course: how the operations of the card's procedure go on, where the card says so.
         device: where it runs now; changes when a graphics card fails.
         step_ms: what the last step took.
 
@@ -44,6 +47,7 @@ class PhaseStream:
 
     def __init__(self, card: ModelCard, device: DeviceChoice | None = None) -> None:
         self.card = card
+        self.course = course_of(card)
         self._network = load_network(card).requires_grad_(requires_grad=False)
         self._placed = devices.CPU
         self.device = device or devices.choose_device()
@@ -100,7 +104,8 @@ class PhaseStream:
 
     def describe(self) -> dict[str, str | int | float | bool]:
         """What decides the result, for provenance: kept with every run."""
-        return {
+        course = {} if self.course is None else {COURSE: self.course.as_text()}
+        return course | {
             "device": self.device.device,
             "device_name": self.device.name,
             "precision": "fp32",
@@ -125,6 +130,26 @@ class PhaseStream:
             logits, state = self._network.step(frame, _moved(self._state, device))
             # Kept on the host, where a failing card cannot take it along.
             return logits[0].double().cpu().numpy(), _moved(state, torch.device(devices.CPU))
+
+
+def course_of(card: ModelCard) -> Course | None:
+    """The course on a phase model's card, None where it has none.
+
+    Raises:
+        BadInput: what the card says is not a course of its classes.
+    """
+    if not card.course:
+        return None
+    try:
+        course = Course.from_values(card.course)
+        if len(course.start) != len(card.classes):
+            raise ValueError(f"it speaks of {len(course.start)} phases")
+    except ValueError as error:
+        raise BadInput(
+            f"The course of phases on the card of {card.name} cannot be used; import it again.",
+            str(error),
+        ) from error
+    return course
 
 
 def _moved(state: State | None, device: torch.device) -> State | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.core.course import Course, decode
 from app.core.prediction import PhasePrediction
 from app.core.timeline import timeline_from_phases
 from app.inference.phases import PhaseStream
@@ -23,34 +24,39 @@ SIZE_PX = (352, 198)
 def phase_metrics_of(card: ModelCard, seeds: Sequence[int]) -> dict[str, Any]:
     """Metrics over the operations of the seeds, as ``metrics phases`` prints them.
 
-    The top level holds the timeline as the window shows it (short flickers debounced); ``raw``
-    the likeliest phase of every second.
+    The top level holds the timeline as the window shows it once all is analysed; ``so_far`` what
+    the model's course makes of the seconds up to each one, as in a live case; ``raw`` the likeliest
+    phase of every second by itself.
     """
-    truth, raw, shown = [], [], []
+    truth, shown, so_far, raw = [], [], [], []
     stream = PhaseStream(card)
     for seed in seeds:
         stream.reset()
         labels, said = [], []
         for frame in PhantomVideo(seed, fps=1, size_px=SIZE_PX):
-            probabilities = stream.step(frame.rgb)
             labels.append(card.class_keys.index(frame.phase))
-            said.append(
-                PhasePrediction(
-                    pts=frame.index,
-                    index=frame.index,
-                    probabilities=tuple(float(p) for p in probabilities),
-                )
-            )
+            said.append(stream.step(frame.rgb))
+        answers = np.array(said)
         truth.append(np.array(labels, np.int64))
-        raw.append(np.array([int(np.argmax(p.probabilities)) for p in said], np.int64))
-        shown.append(_debounced(said, card.class_keys))
+        raw.append(answers.argmax(axis=1))
+        shown.append(_shown(answers, card.class_keys, stream.course))
+        if stream.course is not None:
+            so_far.append(decode(stream.course, answers).so_far)
     result: dict[str, Any] = phase_metrics(truth, shown, card.class_keys).as_json()
-    plain = phase_metrics(truth, raw, card.class_keys).as_json()
-    result["raw"] = {"pooled": plain["pooled"], "edit": plain["edit"]}
+    for name, found in (("so_far", so_far), ("raw", raw)):
+        if found:
+            plain = phase_metrics(truth, found, card.class_keys).as_json()
+            result[name] = {"pooled": plain["pooled"], "edit": plain["edit"]}
     return result
 
 
-def _debounced(said: Sequence[PhasePrediction], classes: Sequence[str]) -> NDArray[np.int64]:
-    timeline = timeline_from_phases(said, classes, 0, len(said))
-    keys = [timeline.phase_at(p.pts) for p in said]
+def _shown(
+    answers: NDArray[np.float64], classes: Sequence[str], course: Course | None
+) -> NDArray[np.int64]:
+    phases = [
+        PhasePrediction(pts=i, index=i, probabilities=tuple(row.tolist()))
+        for i, row in enumerate(answers)
+    ]
+    timeline = timeline_from_phases(phases, classes, 0, len(phases), course=course)
+    keys = [timeline.phase_at(p.pts) for p in phases]
     return np.array([classes.index(k) if k is not None else 0 for k in keys], np.int64)

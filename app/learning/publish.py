@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from app.core.prediction import PHASES
 from app.core.taxonomy import find_taxonomy
+from app.learning.course import phantom_course
 from app.learning.recipes import Recipe
 from app.learning.runs import RESULT, RunEnd
 
@@ -49,6 +50,7 @@ def card_of(
         std_rgb=tuple(said.get("std_rgb", (1.0, 1.0, 1.0))),
         frames_per_second=float(said.get("frames_per_second", 0.0)),
         thresholds=dict(said.get("thresholds", {})),
+        course=phantom_course(recipe).as_values() if "course_weight" in said else {},
         trained=Training(
             command=command,
             seconds=round(end.seconds, 1),

@@ -15,7 +15,7 @@ from app.core.case import Asset, Case, CaseState
 from app.core.correction import CaseFields, Change, Correction
 from app.core.errors import BadInput, TrocarError
 from app.core.taxonomy import UNKNOWN_PROCEDURE
-from app.core.timeline import Timeline, timeline_from_phases
+from app.core.timeline import Timeline, timeline_of_run
 from app.ui.background import Background
 from app.ui.case_cards import Card
 from app.ui.load_case import PHASES, Loaded, load_case, load_predictions, newest_run
@@ -251,7 +251,7 @@ class Cases(QObject):
         if run is None:
             return None
         phases = store.phases(run.run_id)
-        return timeline_from_phases(phases, run.classes, asset.start_pts, asset.end_pts)
+        return timeline_of_run(run, phases, asset.start_pts, asset.end_pts)
 
     def _look_after(self, case: Case) -> None:
         """Thumbnail and full hash of a case that was just opened, in the background."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from app.core.case import Asset, Case
 from app.core.errors import BadInput
 from app.core.prediction import PHASES, SEGMENTATION, Run
-from app.core.timeline import Timeline, timeline_from_phases
+from app.core.timeline import Timeline, timeline_of_run
 from app.ui.human_work import HumanWork
 from app.ui.session import ModelTier
 
@@ -79,7 +79,7 @@ def load_predictions(
         empty = Timeline(start_pts=asset.start_pts, end_pts=asset.end_pts)
         return run, ModelTier(timeline=empty, analysed_to_pts=asset.start_pts, presence=presence)
     phases = store.phases(phase_run.run_id)
-    timeline = timeline_from_phases(phases, phase_run.classes, asset.start_pts, asset.end_pts)
+    timeline = timeline_of_run(phase_run, phases, asset.start_pts, asset.end_pts)
     end = timeline.segments[-1].end_pts if timeline.segments else asset.start_pts
     if phase_run.finished:
         end = asset.end_pts

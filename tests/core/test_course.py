@@ -1,0 +1,112 @@
+"""The course of an operation: decoding a model's answers."""
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.core.course import Course, decode
+from app.core.prediction import COURSE, PhasePrediction, Run
+from app.core.timeline import timeline_of_run
+
+FORWARD = Course(
+    start=(0.9, 0.1, 0.0),
+    change=((0.95, 0.05, 0.0), (0.0, 0.95, 0.05), (0.0, 0.0, 1.0)),
+    seen=(0.3, 0.4, 0.3),
+    weight=0.5,
+)
+
+
+def answers(keys: list[int], sure: float) -> np.ndarray:
+    rest = (1 - sure) / 2
+    return np.array([[sure if k == c else rest for c in range(3)] for k in keys])
+
+
+def score(course: Course, rows: np.ndarray, path: tuple[int, ...]) -> float:
+    evidence = course.weight * (np.log(rows + 1e-9) - np.log(np.array(course.seen) + 1e-9))
+    total = np.log(course.start[path[0]] + 1e-9) + evidence[0, path[0]]
+    for i, (a, b) in enumerate(itertools.pairwise(path), start=1):
+        total += np.log(course.change[a][b] + 1e-9) + evidence[i, b]
+    return float(total)
+
+
+@given(st.lists(st.tuples(st.floats(0.01, 1), st.floats(0.01, 1), st.floats(0.01, 1)), min_size=1,
+                max_size=6))  # fmt: skip
+def test_the_whole_is_the_best_of_all_sequences(values: list[tuple[float, float, float]]) -> None:
+    rows = np.array(values)
+    rows /= rows.sum(axis=1, keepdims=True)
+    found = decode(FORWARD, rows)
+    best = max(score(FORWARD, rows, p) for p in itertools.product(range(3), repeat=len(rows)))
+    assert score(FORWARD, rows, tuple(found.whole.tolist())) == pytest.approx(best)
+
+
+@given(st.lists(st.integers(0, 2), min_size=2, max_size=12), st.data())
+def test_what_is_known_so_far_needs_no_later_sample(keys: list[int], data: st.DataObject) -> None:
+    rows = answers(keys, 0.7)
+    end = data.draw(st.integers(1, len(keys)))
+    assert decode(FORWARD, rows[:end]).whole[-1] == decode(FORWARD, rows).so_far[end - 1]
+
+
+def test_flicker_and_a_phase_out_of_order_are_smoothed_away() -> None:
+    keys = [0] * 40 + [2] * 3 + [0] * 40 + [1] * 60 + [0] * 4 + [1] * 30 + [2] * 80
+    found = decode(FORWARD, answers(keys, 0.7)).whole
+    assert [k for k, _ in itertools.groupby(found.tolist())] == [0, 1, 2]
+    assert abs(int(np.argmax(found == 1)) - 83) <= 3
+
+
+def test_missing_samples_count_as_time_that_passed() -> None:
+    rows = answers([0, 0, 1, 1], 0.6)
+    near = decode(FORWARD, rows).whole
+    far = decode(FORWARD, rows, np.array([1, 300, 1])).whole
+    assert near.tolist() != far.tolist()
+    assert far[0] == 0
+    assert far[-1] != 0
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"weight": 0.0},
+        {"weight": 1.5},
+        {"start": [0.5, 0.5]},
+        {"seen": [0.9, 0.4, 0.3]},
+        {"change": [[1.0, 0.0, 0.0]]},
+        {"change": 3},
+        {"start": None},
+    ],
+)
+def test_values_that_make_no_course(changed: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="Course"):
+        Course.from_values(FORWARD.as_values() | changed)
+
+
+def test_text_keeps_the_course_and_other_text_is_refused() -> None:
+    assert Course.from_text(FORWARD.as_text()) == FORWARD
+    with pytest.raises(ValueError, match="object"):
+        Course.from_text("[1]")
+    with pytest.raises(ValueError, match="answers of 2"):
+        decode(FORWARD, np.full((4, 2), 0.5))
+
+
+def test_a_run_shows_its_models_course() -> None:
+    rows = answers([0] * 20 + [1] * 6 + [0] * 20, 0.6)
+    phases = [
+        PhasePrediction(pts=i, index=i, probabilities=tuple(r.tolist())) for i, r in enumerate(rows)
+    ]
+    plain = Run(
+        run_id=1,
+        asset_id="a",
+        model="m",
+        task="phase-recognition",
+        weights_sha256="",
+        classes=("a", "b", "c"),
+        settings={},
+        sample_every=0,
+        frames_expected=46,
+    )
+    knows = replace(plain, settings={COURSE: FORWARD.as_text()})
+    assert [s.phase for s in timeline_of_run(plain, phases, 0, 46).segments] == ["a", "b", "a"]
+    assert [s.phase for s in timeline_of_run(knows, phases, 0, 46).segments] == ["a"]
