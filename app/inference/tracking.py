@@ -25,6 +25,8 @@ _MASK_WEIGHT, _BOX_WEIGHT = 0.6, 0.4
 _OTHER_CLASS_FACTOR = 0.6
 _VELOCITY_SHARE = 0.5
 _VELOCITY_FADES_MS = 300.0
+# Outlines have five colours, given by the number: objects seen together shall not share one.
+_APART = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -63,7 +65,10 @@ class _Object:
 
 
 class Tracker:
-    """Numbers objects of one stream of frames, from 1.
+    """Numbers objects of one stream of frames, from 1, upward.
+
+    Objects that live at once get numbers that leave different remainders by five, as long as
+    there are no more than five; numbers are left out for it.
 
     Args:
         max_gap_ms: an object unseen for longer comes back under a new number.
@@ -95,7 +100,8 @@ class Tracker:
         for place, (instance, shape) in enumerate(zip(instances, shapes, strict=True)):
             track = numbers.get(place)
             if track is None:
-                track, self._next = self._next, self._next + 1
+                track = self._free_number()
+                self._next = track + 1
             self._note(track, instance.label, shape, time_ms)
             out.append(replace(instance, track=track))
         return tuple(out)
@@ -148,6 +154,11 @@ class Tracker:
             self._next, self._objects = int(data["next"]), objects
         except (KeyError, TypeError) as error:
             raise ValueError("not a tracker state") from error
+
+    def _free_number(self) -> int:
+        taken = {o.track % _APART for o in self._objects}
+        following = range(self._next, self._next + _APART)
+        return next((n for n in following if n % _APART not in taken), self._next)
 
     def _matched(
         self, instances: Sequence[Instance], shapes: Sequence[_Shape], time_ms: float

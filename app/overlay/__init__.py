@@ -1,6 +1,6 @@
 """Instances drawn into a raster, merged from model and human, and read ahead of the playhead."""
 
-from app.overlay.compose import colour_of, compose
+from app.overlay.compose import Look, compose, looks_of
 from app.overlay.contours import contours, mask_from_polygon
 from app.overlay.export import blended, picture_with_overlay, with_research_mark
 from app.overlay.shown import ShownInstance, shown_instances
@@ -8,12 +8,13 @@ from app.overlay.style import Dial, OverlayStyle
 
 __all__ = [
     "Dial",
+    "Look",
     "OverlayStyle",
     "ShownInstance",
     "blended",
-    "colour_of",
     "compose",
     "contours",
+    "looks_of",
     "mask_from_polygon",
     "picture_with_overlay",
     "shown_instances",

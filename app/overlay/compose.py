@@ -8,6 +8,7 @@ one look-up table turns that into halo, line and fill with soft edges.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
 
@@ -24,8 +25,19 @@ _DASH_PX = 7
 _BLUE, _GREEN, _RED, _ALPHA = range(4)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """The outline of one instance: its colour, and whether the line is broken."""
+
+    colour: RGB
+    dashed: bool = False
+
+
 def compose(
-    instances: Sequence[ShownInstance], size_px: tuple[int, int], style: OverlayStyle
+    instances: Sequence[ShownInstance],
+    size_px: tuple[int, int],
+    style: OverlayStyle,
+    looks: Sequence[Look] | None = None,
 ) -> NDArray[np.uint8]:
     """Draw instances.
 
@@ -34,37 +46,65 @@ def compose(
         size_px: width and height of the result; masks are scaled to it from their raster, so an
             overlay for a small window costs what the window shows.
         style: colours and how much to draw.
+        looks: one per instance, where more are on the frame than are drawn here; else they follow
+            from the instances.
 
     Returns:
         uint8 (height, width, 4), premultiplied, blue first (QImage's ARGB32_Premultiplied).
     """
     width, height = size_px
     words = np.zeros((height, width), "<u4")
-    drawn = [i for i in instances if i.mask.bits.size]
+    if looks is None:
+        looks = looks_of(instances, style)
+    drawn = [(i, k) for i, k in zip(instances, looks, strict=True) if i.mask.bits.size]
     if style.dial > Dial.NOTHING:
         fill = style.fill if style.dial >= Dial.FILL else 0.0
-        for place in reversed(range(len(drawn))):
-            _draw(words, drawn[place], place, style, fill)
+        for instance, look in reversed(drawn):
+            _draw(words, instance, look, style, fill)
     bgra = words.view(np.uint8).reshape(height, width, 4)
     if style.dial >= Dial.LABELS:
-        draw_labels(bgra, drawn, style)
+        draw_labels(bgra, [i for i, _ in drawn], style)
     return bgra
 
 
-def number_of(instance: ShownInstance, place: int) -> int:
-    """The number that decides an instance's colour: its track, else its place in the frame."""
-    return place if instance.track is None else instance.track
+def looks_of(instances: Sequence[ShownInstance], style: OverlayStyle) -> tuple[Look, ...]:
+    """How the outlines of one frame are told apart.
 
+    A track's number gives its colour. Of two that meet on one colour the earlier track keeps it;
+    the later one, and what has no track, takes the lowest that is free. Lines are broken only
+    where all colours are in use.
 
-def colour_of(instance: ShownInstance, place: int, style: OverlayStyle) -> RGB:
-    """The outline colour of an instance, kept for the whole track."""
-    return style.outlines[number_of(instance, place) % len(style.outlines)]
+    Args:
+        instances: everything on the frame, masks without pixels included.
+        style: names the colours.
+
+    Returns:
+        One look per instance, in their order.
+    """
+    count = len(style.outlines)
+    slots: dict[int, int] = {}
+    tracked = [p for p, i in enumerate(instances) if i.track is not None]
+    tracked.sort(key=lambda p: instances[p].track or 0)
+    untracked = [p for p, i in enumerate(instances) if i.track is None and i.mask.bits.size]
+    for place in tracked + untracked:
+        track = instances[place].track
+        slot = None if track is None else (track - 1) % count
+        if slot is None or slot in slots.values():
+            slot = next(s for s in range(len(slots) + 1) if s not in slots.values())
+        slots[place] = slot
+    return tuple(
+        Look(
+            colour=style.outlines[slots.get(p, 0) % count],
+            dashed=(slots.get(p, 0) // count) % 2 == 1,
+        )
+        for p in range(len(instances))
+    )
 
 
 def _draw(
     words: NDArray[np.uint32],
     instance: ShownInstance,
-    place: int,
+    look: Look,
     style: OverlayStyle,
     fill: float,
 ) -> None:
@@ -82,11 +122,11 @@ def _draw(
     # Replicating the rim draws no line where an instrument leaves the picture.
     near = cv2.blur(padded, (2 * reach + 1,) * 2, borderType=cv2.BORDER_REPLICATE)
     region = words[top:bottom, left:right]
-    table = _table(colour_of(instance, place, style), style, fill)
+    table = _table(look.colour, style, fill)
     if fill:
         np.copyto(region, table[255], where=near == 255)
     edge = (near - np.uint8(1)) < 254
-    if (number_of(instance, place) // len(style.outlines)) % 2:
+    if look.dashed:
         edge &= _dashes(left, top, edge.shape)
     region[edge] = table[near[edge]]
 

@@ -28,6 +28,15 @@ class Text:
     gap: float = 4
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRow:
+    """One instrument on screen: its name and how its outline is drawn."""
+
+    name: str
+    colour: QColor
+    dashed: bool = False
+
+
 def plate(painter: QPainter, rect: QRectF, radius: float = 10) -> None:
     """The dark backdrop of anything that lies on the picture."""
     painter.save()
@@ -115,27 +124,28 @@ def _square(colour: str | None, *, human: bool) -> theme.Paint:
     return theme.human_paint(colour) if human else theme.model_paint(colour)
 
 
-def key_size(names: Sequence[tuple[str, QColor]], hint: str) -> tuple[float, float]:
+def key_size(rows: Sequence[KeyRow], hint: str) -> tuple[float, float]:
     """Width and height of the key of the outlines."""
     metrics, small = QFontMetricsF(theme.font("body")), QFontMetricsF(theme.font("small"))
-    wide = max((metrics.horizontalAdvance(n) + 28 for n, _ in names), default=0.0)
-    return max(wide, small.horizontalAdvance(hint)), theme.px(24) * (len(names) + 1) + 4
+    wide = max((metrics.horizontalAdvance(r.name) + 28 for r in rows), default=0.0)
+    return max(wide, small.horizontalAdvance(hint)), theme.px(24) * (len(rows) + 1) + 4
 
 
-def draw_key(
-    painter: QPainter, rect: QRectF, names: Sequence[tuple[str, QColor]], hint: str
-) -> None:
+def draw_key(painter: QPainter, rect: QRectF, rows: Sequence[KeyRow], hint: str) -> None:
     """The key of the outlines: colour and name of each instrument on screen, and the H hint."""
     step = theme.px(24)
     metrics, small = QFontMetricsF(theme.font("body")), QFontMetricsF(theme.font("small"))
     x, y = rect.x(), rect.y() + 8
-    for name, colour in names:
+    for row in rows:
         centre = y + step / 2
-        painter.setPen(QPen(colour, 2))
+        pen = QPen(row.colour, 2)
+        if row.dashed:
+            pen.setDashPattern([2, 2])
+        painter.setPen(pen)
         painter.drawLine(QPointF(x, centre + 3), QPointF(x + 7, centre - 3))
         painter.drawLine(QPointF(x + 7, centre - 3), QPointF(x + 16, centre - 3))
         baseline = QPointF(x + 28, centre + metrics.capHeight() / 2)
-        draw_text(painter, baseline, name, "body", theme.color("osd_text"))
+        draw_text(painter, baseline, row.name, "body", theme.color("osd_text"))
         y += step
     baseline = QPointF(x, y + 4 + step / 2 + small.capHeight() / 2)
     draw_text(painter, baseline, hint, "small", theme.color("osd_text_3"))

@@ -13,10 +13,12 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from PySide6.QtGui import QColor
 
 from app.ui import theme
+from app.ui.osd import KeyRow
 from app.ui.overlay_worker import Composed, OverlayWorker, View
 from app.ui.player_bridge import PlayerBridge
 from app.ui.session import Session
 from app.ui.stage import Stage
+from app.ui.words import numbered
 
 if TYPE_CHECKING:
     from app.overlay import OverlayStyle
@@ -26,6 +28,7 @@ NOTHING, OUTLINE = 0, 1
 
 STALE_FADED_MS = 100.0
 STALE_GONE_MS = 250.0
+MOST_KEY_ROWS = 6
 _RESIZE_MS = 120
 
 
@@ -34,7 +37,7 @@ class Playback(QObject):
 
     Signals:
         time_changed: (ms, exact) the frame on screen.
-        key_changed: (tuple of (name, colour)) the outlines on screen.
+        key_changed: (tuple of KeyRow) the outlines on screen.
         unknown: (Frame) no model has looked at the frame on screen.
         dial_changed: (0 to 4, nothing to confidence)
     """
@@ -230,21 +233,18 @@ class Playback(QObject):
         self._session.show_instances(composed.shown, composed.prediction, composed.run)
         self.key_changed.emit(self._key(composed) if composed.raster is not None else ())
 
-    def _key(self, composed: Composed) -> tuple[tuple[str, QColor], ...]:
-        from app.overlay import colour_of
+    def _key(self, composed: Composed) -> tuple[KeyRow, ...]:
+        from app.overlay import looks_of
 
-        style = self.style()
-        names: dict[str, QColor] = {}
-        for place, instance in enumerate(i for i in composed.shown if i.mask.bits.size):
-            name = self._session.taxonomy.instrument_name(instance.label)
-            colour = QColor(*colour_of(instance, place, style))
-            numbered = name
-            number = 2
-            while numbered in names:
-                numbered = f"{name} {number}"
-                number += 1
-            names[numbered] = colour
-        return tuple(names.items())[:6]
+        looks = zip(composed.shown, looks_of(composed.shown, self.style()), strict=True)
+        drawn = sorted(
+            ((i, look) for i, look in looks if i.mask.bits.size), key=lambda d: d[0].track or 0
+        )
+        names = [self._session.taxonomy.instrument_name(i.label) for i, _ in drawn]
+        return tuple(
+            KeyRow(name=numbered(names, place), colour=QColor(*look.colour), dashed=look.dashed)
+            for place, (_, look) in enumerate(drawn[:MOST_KEY_ROWS])
+        )
 
     @Slot(object)
     def _on_touched(self, pts: frozenset[int] | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QPoint, QPointF, QRectF, QSize, Qt, QTimer
-from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtGui import QImage, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
 
 from app.ui import osd, theme
@@ -31,7 +31,7 @@ class ReviewStage(Stage):
         self.exact = True
         self.block: Block | None = None
         self.progress: tuple[str, ...] = ()
-        self.key: tuple[tuple[str, QColor], ...] = ()
+        self.key: tuple[osd.KeyRow, ...] = ()
         self._bright = {"left": False, "right": False, "bottom": False, "key": False}
         self._luma_timer = QTimer(self)
         self._luma_timer.setInterval(1000)
@@ -42,7 +42,7 @@ class ReviewStage(Stage):
         self._look_at_corners()
         self._luma_timer.start()
 
-    def set_key(self, key: tuple[tuple[str, QColor], ...]) -> None:
+    def set_key(self, key: tuple[osd.KeyRow, ...]) -> None:
         """The outlines on screen changed."""
         if key != self.key:
             as_large = len(key) == len(self.key)
@@ -250,7 +250,7 @@ class ReviewWorkspace(QWidget):
         self.ribbon.set_time(time_ms)
         self._name_phase()
 
-    def show_key(self, key: tuple[tuple[str, QColor], ...]) -> None:
+    def show_key(self, key: tuple[osd.KeyRow, ...]) -> None:
         """The outlines on screen changed."""
         self.stage.set_key(key)
 

@@ -46,6 +46,14 @@ def time_of_day(utc_ms: int) -> str:
     return f"{datetime.fromtimestamp(utc_ms / 1000).astimezone():%H:%M:%S}"
 
 
+def numbered(names: list[str], place: int) -> str:
+    """The name at a place: ``Grasper``, or ``Grasper 2`` where several bear it."""
+    name = names[place]
+    if names.count(name) < 2:
+        return name
+    return f"{name} {names[: place + 1].count(name)}"
+
+
 def parse_moment(text: str, frames: int) -> tuple[str, float] | None:
     """Read what the user typed into ``Go to``.
 

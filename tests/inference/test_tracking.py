@@ -106,6 +106,18 @@ def test_numbers_in_a_frame_are_never_shared() -> None:
     assert tracks(tracker.update([tool(100), tool(101), tool(99)], STEP_MS)) == [1, 2, 3]
 
 
+def test_objects_seen_together_differ_by_the_five_colours_of_outlines() -> None:
+    tracker = Tracker(max_gap_ms=1.5 * STEP_MS)
+    stays, met = tool(700, 400), set()
+    for step in range(12):
+        first, second = tracks(tracker.update([stays, tool(40 + 400 * (step % 2))], step * STEP_MS))
+        assert first == 1
+        assert second is not None
+        assert second % 5 != 1
+        met.add(second)
+    assert len(met) == 12
+
+
 @pytest.mark.parametrize("state", [b"", b"{}", b"[]", b'{"format":9}', b'{"format":1,"next":1}'])
 def test_what_is_not_a_state_is_refused(state: bytes) -> None:
     with pytest.raises(ValueError, match=r".*"):

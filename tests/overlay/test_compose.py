@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.mask import Mask
-from app.overlay import Dial, OverlayStyle, ShownInstance, compose
+from app.overlay import Dial, Look, OverlayStyle, ShownInstance, compose, looks_of
 from tests.overlay.conftest import CYAN, LIME, block
 
 SIZE = (160, 120)
@@ -61,13 +61,52 @@ def test_no_colour_exceeds_its_alpha(boxes: list[tuple[int, ...]], dial: Dial) -
     assert (overlay[..., :3] <= overlay[..., 3:]).all()
 
 
-def test_a_colour_stays_with_its_track_and_repeats_dashed(style: OverlayStyle) -> None:
-    first = compose([block(40, 30, 120, 90, track=1)], SIZE, style)
-    alone = compose([block(40, 30, 120, 90, track=3)], SIZE, style)
-    assert opaque(first, CYAN).any()
-    assert not opaque(first, LIME).any()
-    solid, dashed = opaque(first, CYAN).sum(), opaque(alone, CYAN).sum()
+def test_the_track_gives_the_colour_whatever_its_place(style: OverlayStyle) -> None:
+    first, second = block(10, 10, 40, 40, track=1), block(60, 50, 100, 90, track=2)
+    both = looks_of([second, first], style)
+    assert both == (Look(colour=CYAN), Look(colour=LIME))
+    assert looks_of([second], style) == both[:1]
+    assert opaque(compose([second], SIZE, style), CYAN).any()
+
+
+def test_of_two_on_one_colour_the_earlier_track_keeps_it(style: OverlayStyle) -> None:
+    alone = looks_of([block(60, 50, 100, 90, track=3)], style)
+    assert alone == (Look(colour=LIME),)
+    pair = [block(60, 50, 100, 90, track=3), block(10, 10, 40, 40, track=1)]
+    assert looks_of(pair, style) == (Look(colour=CYAN), Look(colour=LIME))
+
+
+def test_a_line_is_broken_only_where_every_colour_is_in_use(style: OverlayStyle) -> None:
+    blocks = [block(2, 2, 22, 22, track=1), block(30, 2, 50, 22, track=2)]
+    third = block(60, 50, 140, 110)
+    looks = looks_of([third, *blocks], style)
+    assert looks == (Look(colour=LIME, dashed=True), Look(colour=LIME), Look(colour=CYAN))
+    solid = opaque(compose([third], SIZE, style), LIME)[40:].sum()
+    dashed = opaque(compose([third, *blocks], SIZE, style), LIME)[40:].sum()
     assert 0.3 * solid < dashed < 0.7 * solid
+
+
+def test_what_has_no_pixels_takes_no_colour(style: OverlayStyle) -> None:
+    empty = ShownInstance(label="hook", mask=Mask.empty(*SIZE))
+    assert looks_of([empty, block(10, 10, 40, 40)], style)[1] == Look(colour=LIME)
+
+
+@given(st.lists(st.none() | st.integers(1, 40), max_size=9, unique_by=lambda t: t or object()))
+def test_no_two_outlines_of_a_frame_look_alike_while_there_are_looks(
+    tracks: list[int | None],
+) -> None:
+    colours = tuple((i, i, i) for i in range(5))
+    style = OverlayStyle(outlines=colours, halo=(0, 0, 0), text=(9, 9, 9), plate=(1, 1, 1))
+    looks = looks_of([block(10, 10, 40, 40, track=t) for t in tracks], style)
+    assert len(set(looks)) == len(tracks)
+    assert sum(look.dashed for look in looks) == max(0, len(tracks) - 5)
+
+
+def test_one_outline_keeps_its_look_where_others_are_left_out(style: OverlayStyle) -> None:
+    second = block(60, 50, 100, 90, track=3)
+    overlay = compose([second], SIZE, style, [Look(colour=CYAN)])
+    assert opaque(overlay, CYAN).any()
+    assert not opaque(overlay, LIME).any()
 
 
 def test_no_line_is_drawn_where_an_instrument_leaves_the_picture(style: OverlayStyle) -> None:
@@ -90,7 +129,7 @@ def test_a_smaller_overlay_shows_the_same_place(style: OverlayStyle) -> None:
 
 
 def test_the_first_instance_lies_on_top(style: OverlayStyle) -> None:
-    pair = [block(40, 30, 120, 90, track=0), block(40, 30, 120, 90, track=1)]
+    pair = [block(40, 30, 120, 90, track=1), block(40, 30, 120, 90, track=2)]
     overlay = compose(pair, SIZE, style)
     assert opaque(overlay, LIME).any()
     assert not opaque(overlay, CYAN).any()

@@ -8,7 +8,6 @@ selected one and the tool on top.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import (
@@ -27,8 +26,15 @@ from PySide6.QtGui import (
 from app.annotate.brush import Box
 from app.core.frame import Frame
 from app.core.mask import Mask
-from app.overlay import Dial, OverlayStyle, ShownInstance, colour_of, compose, contours
-from app.overlay.compose import number_of
+from app.overlay import (
+    Dial,
+    Look,
+    OverlayStyle,
+    ShownInstance,
+    compose,
+    contours,
+    looks_of,
+)
 from app.ui import osd, style, theme
 from app.ui.annotate.editor import Editor, key_of
 from app.ui.annotate.tools import (
@@ -48,6 +54,7 @@ from app.ui.words import clock, count
 _SMOOTH_PX = 1.0
 _RASTER_ZOOM = 1.5
 _MARGIN = 16
+Looks = list[tuple[ShownInstance, Look]]
 
 
 class Canvas(Stage):
@@ -167,14 +174,22 @@ class Canvas(Stage):
 
     def colour_of(self, shown: ShownInstance | None) -> QColor:
         """The colour of an outline; of the next new one for None."""
-        if self._style is None:
+        overlay = self._style
+        if overlay is None:
             return theme.outlines()[0]
-        drawn = [s for s in self._editor.painted if s.mask.bits.size]
-        if shown is None:
-            return theme.outlines()[len(drawn) % len(theme.outlines())]
-        keys = [key_of(s) for s in drawn]
-        place = keys.index(key_of(shown)) if key_of(shown) in keys else 0
-        return QColor(*colour_of(shown, place, self._style))
+        if shown is not None:
+            return QColor(*self._look(shown, overlay).colour)
+        taken = {look.colour for look in looks_of(self._editor.painted, overlay)}
+        free = [c for c in overlay.outlines if c not in taken]
+        return QColor(*(free or overlay.outlines)[0])
+
+    def _look(self, shown: ShownInstance, overlay: OverlayStyle) -> Look:
+        """How an outline is told apart from the others on the frame."""
+        looks = zip(self._editor.painted, looks_of(self._editor.painted, overlay), strict=True)
+        return next(
+            (look for s, look in looks if key_of(s) == key_of(shown)),
+            Look(colour=overlay.outlines[0]),
+        )
 
     def stroke(
         self,
@@ -237,11 +252,17 @@ class Canvas(Stage):
         hidden = self.tool.hides()
         if selected is not None and (hidden is None or key_of(hidden) != key_of(selected)):
             path = self.to_widget_transform().map(self._path(selected))
-            self.stroke(painter, path, self.colour_of(selected), selected=True)
+            self._stroke_selected(painter, path, selected)
             if self._style is not None and self._style.dial >= Dial.LABELS:
                 self._paint_label(painter, selected)
         visible = self.image_rect().intersected(QRectF(self.rect()))
         draw_research_mark(painter, visible, theme.px(11))
+
+    def _stroke_selected(
+        self, painter: QPainter, path: QPainterPath, selected: ShownInstance
+    ) -> None:
+        dashed = self._style is not None and self._look(selected, self._style).dashed
+        self.stroke(painter, path, self.colour_of(selected), selected=True, dashed=dashed)
 
     def _paint_others(self, painter: QPainter, overlay: OverlayStyle) -> None:
         """All outlines but the selected one, kept until something of it changes.
@@ -258,42 +279,40 @@ class Canvas(Stage):
             (ratio, overlay),
         )
         if self._others is None or self._others[0] != state:
-            others = self._numbered(selected)
+            others = self._others_of(selected, overlay)
             near = self.zoom <= _RASTER_ZOOM
             make = self._raster_of if near else self._strokes_of
             self._others = (state, make(others, overlay), QRectF(rect if near else self.rect()))
         painter.drawImage(self._others[2], self._others[1])
 
-    def _numbered(self, selected: ShownInstance | None) -> list[ShownInstance]:
-        """The others, each with the number that decides its colour among all."""
-        drawn = [s for s in self._editor.painted if s.mask.bits.size]
+    def _others_of(self, selected: ShownInstance | None, overlay: OverlayStyle) -> Looks:
+        """All but the selected one, each with the look that it has among all."""
+        looks = zip(self._editor.painted, looks_of(self._editor.painted, overlay), strict=True)
         return [
-            replace(s, track=number_of(s, place))
-            for place, s in enumerate(drawn)
-            if selected is None or key_of(s) != key_of(selected)
+            (s, look)
+            for s, look in looks
+            if s.mask.bits.size and (selected is None or key_of(s) != key_of(selected))
         ]
 
-    def _raster_of(self, others: list[ShownInstance], overlay: OverlayStyle) -> QImage:
+    def _raster_of(self, others: Looks, overlay: OverlayStyle) -> QImage:
         rect, ratio = self.image_rect(), self.devicePixelRatioF()
         size = round(rect.width() * ratio), round(rect.height() * ratio)
-        pixels = compose(others, size, overlay)
+        pixels = compose([s for s, _ in others], size, overlay, [look for _, look in others])
         image = QImage(pixels.data, *size, 4 * size[0], QImage.Format.Format_ARGB32_Premultiplied)
         return image.copy()
 
-    def _strokes_of(self, others: list[ShownInstance], overlay: OverlayStyle) -> QImage:
+    def _strokes_of(self, others: Looks, overlay: OverlayStyle) -> QImage:
         ratio = self.devicePixelRatioF()
         image = QImage(self.size() * ratio, QImage.Format.Format_ARGB32_Premultiplied)
         image.setDevicePixelRatio(ratio)
         image.fill(Qt.GlobalColor.transparent)
         painter = QPainter(image)
-        colours = len(overlay.outlines)
         transform, seen = self.to_widget_transform(), QRectF(self.rect())
-        for shown in reversed(others):
+        for shown, look in reversed(others):
             path = transform.map(self._path(shown))
             if path.boundingRect().intersects(seen):
-                colour = QColor(*colour_of(shown, 0, overlay))
-                dashed = (number_of(shown, 0) // colours) % 2 == 1
-                self.stroke(painter, path, colour, selected=False, dashed=dashed)
+                colour = QColor(*look.colour)
+                self.stroke(painter, path, colour, selected=False, dashed=look.dashed)
         painter.end()
         return image
 

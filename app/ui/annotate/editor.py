@@ -22,6 +22,7 @@ from app.overlay import ShownInstance, shown_instances
 from app.ui.background import Background
 from app.ui.messages import Message, Tone, from_error
 from app.ui.session import Session
+from app.ui.words import numbered
 
 if TYPE_CHECKING:
     from app.store import Library
@@ -43,7 +44,7 @@ class Editor(QObject):
 
     Attributes:
         instances: in an order that an edit does not change: drawn ones, then the model's.
-        painted: the same as the overlay paints them; decides the colours.
+        painted: the same as the overlay paints them.
         label: class of the next outline that is drawn.
         locked_reason: why nothing can be edited, "" when it can.
 
@@ -102,9 +103,8 @@ class Editor(QObject):
 
     def name_of(self, shown: ShownInstance) -> str:
         """``Grasper``, or ``Grasper 2`` where there are several."""
-        alike = [s for s in self.instances if s.label == shown.label]
-        name = self._session.taxonomy.instrument_name(shown.label)
-        return name if len(alike) < 2 else f"{name} {alike.index(shown) + 1}"
+        names = [self._session.taxonomy.instrument_name(s.label) for s in self.instances]
+        return numbered(names, self.instances.index(shown))
 
     def new_name(self) -> str:
         """The class of the next outline that is drawn, in words."""
@@ -365,9 +365,11 @@ class Editor(QObject):
             self.selection_changed.emit()
 
 
-def _place(shown: ShownInstance) -> tuple[int, int]:
-    """Drawn ones first, the others where the model had put them."""
-    return (1, shown.source.instance) if shown.source is not None else (0, 0)
+def _place(shown: ShownInstance) -> tuple[int, int, int]:
+    """Drawn ones first, tracks in their order, the others where the model had put them."""
+    if shown.source is None:
+        return 0, shown.track or 0, 0
+    return 1, shown.track or 0, shown.source.instance
 
 
 def verdict_words(shown: ShownInstance) -> str:
