@@ -148,4 +148,4 @@ def draw_key(painter: QPainter, rect: QRectF, rows: Sequence[KeyRow], hint: str)
         draw_text(painter, baseline, row.name, "body", theme.color("osd_text"))
         y += step
     baseline = QPointF(x, y + 4 + step / 2 + small.capHeight() / 2)
-    draw_text(painter, baseline, hint, "small", theme.color("osd_text_3"))
+    draw_text(painter, baseline, hint, "small", theme.color("osd_text_2"))

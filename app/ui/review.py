@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QPoint, QPointF, QRectF, QSize, Qt, QTimer
+from PySide6.QtCore import QElapsedTimer, QPoint, QPointF, QRectF, QSize, Qt, QTimer
 from PySide6.QtGui import QImage, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
 
+from app.core.frame import Frame
 from app.ui import osd, theme
 from app.ui.keys import KeyMap
 from app.ui.player_bridge import PlayerBridge
 from app.ui.ribbon import Block, Ribbon
 from app.ui.session import Session
-from app.ui.stage import Stage, mean_luma
+from app.ui.stage import Stage, brightest, mean_luma
 from app.ui.thumbnails import Thumbnails
 from app.ui.transport import Transport
 from app.ui.widgets import draw_letter, mark
 from app.ui.words import clock, count, moment
 
 CARD = QSize(192, 142)
+_LOOK_AGAIN_MS = 250
 
 
 class ReviewStage(Stage):
@@ -33,6 +35,8 @@ class ReviewStage(Stage):
         self.progress: tuple[str, ...] = ()
         self.key: tuple[osd.KeyRow, ...] = ()
         self._bright = {"left": False, "right": False, "bottom": False, "key": False}
+        self._looked = QElapsedTimer()
+        self._looked.start()
         self._luma_timer = QTimer(self)
         self._luma_timer.setInterval(1000)
         self._luma_timer.timeout.connect(self._look_at_corners)
@@ -41,6 +45,12 @@ class ReviewStage(Stage):
         """Begin to look at the corners once a second."""
         self._look_at_corners()
         self._luma_timer.start()
+
+    def set_frame(self, frame: Frame | None) -> None:
+        """Show a frame; a jump to another place shows in the corners at once."""
+        super().set_frame(frame)
+        if self._looked.hasExpired(_LOOK_AGAIN_MS):
+            self._look_at_corners()
 
     def set_key(self, key: tuple[osd.KeyRow, ...]) -> None:
         """The outlines on screen changed."""
@@ -72,11 +82,14 @@ class ReviewStage(Stage):
         inverse, possible = self.to_widget_transform().inverted()
         if not possible:
             return
+        self._looked.start()
         before = dict(self._bright)
         whole = QRectF(picture.rect())
         for name, rect in self._corners().items():
             part = inverse.mapRect(rect).intersected(whole)
-            self._bright[name] = not part.isEmpty() and mean_luma(picture, part) > osd.BRIGHT
+            # The key reaches into the picture: one bright spot behind it hides a name.
+            measure = brightest if name == "key" else mean_luma
+            self._bright[name] = not part.isEmpty() and measure(picture, part) > osd.BRIGHT
         if before != self._bright:
             self.update()
 

@@ -327,11 +327,26 @@ def _bgra_image(bgra: NDArray[np.uint8]) -> QImage:
 
 def mean_luma(image: QImage, rect: QRectF) -> float:
     """Mean brightness of a region of a picture, 0 to 1; decides where text needs a plate."""
+    cells = _cells(image, rect)
+    return sum(cells) / len(cells) if cells else 0.0
+
+
+def brightest(image: QImage, rect: QRectF) -> float:
+    """Brightness of the brightest of 64 cells of a region, 0 to 1."""
+    return max(_cells(image, rect), default=0.0)
+
+
+def _cells(image: QImage, rect: QRectF) -> list[float]:
     part = (
         image.copy(rect.toAlignedRect())
-        .scaled(8, 8)
+        .scaled(
+            8,
+            8,
+            Qt.AspectRatioMode.IgnoreAspectRatio,
+            Qt.TransformationMode.SmoothTransformation,
+        )
         .convertToFormat(QImage.Format.Format_Grayscale8)
     )
     if part.isNull():
-        return 0.0
-    return sum(QColor(part.pixel(x, y)).lightnessF() for x in range(8) for y in range(8)) / 64
+        return []
+    return [QColor(part.pixel(x, y)).lightnessF() for x in range(8) for y in range(8)]
