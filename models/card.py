@@ -19,6 +19,9 @@ CARD_FILE = "card.toml"
 WEIGHTS_FILE = "weights.safetensors"
 BUNDLED_MODELS = Path(__file__).resolve().parents[1] / "resources" / "models"
 
+BACKBONE = "backbone"
+"""The task of weights that others start from; such a model answers nothing by itself."""
+
 TASKS = (
     "instance-segmentation",
     "semantic-segmentation",
@@ -29,6 +32,7 @@ TASKS = (
     "enhancement",
     "prompted-segmentation",
     "retrieval",
+    BACKBONE,
 )
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +16,17 @@ if TYPE_CHECKING:
     from models import ModelCard
 
 NameArgument = Annotated[str, typer.Argument(help="Name or folder of a model.", show_default=False)]
+
+ProcedureOption = Annotated[
+    str, typer.Option(help="Whose phases the file's phase head names, in order.")
+]
+KeepPositionsOption = Annotated[
+    bool,
+    typer.Option(
+        "--keep-positions",
+        help="Of a pre-training file, keep the position rows that the released code discards.",
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -88,20 +99,47 @@ def register(app: typer.Typer) -> None:
 
     @group.command("import")
     def import_model(
-        folder: Annotated[
-            Path, typer.Argument(help="Folder with card.toml and weights.", show_default=False)
+        source: Annotated[
+            Path,
+            typer.Argument(
+                help="Folder with card.toml and weights, or a .pth file of EndoMamba.",
+                show_default=False,
+            ),
         ],
+        procedure: ProcedureOption = "hysterectomy",
+        keep_positions: KeepPositionsOption = False,
         library: LibraryOption = None,
         as_json: JsonOption = False,
     ) -> None:
-        """Check a model and copy it into the library."""
+        """Check a model and copy it into the library; convert one that its authors released."""
         import models
         from app.inference.cards import model_errors, model_folder
+        from app.inference.foreign import SUFFIXES, import_released
 
         root = model_folder(library_folder(library))
-        with model_errors(), disk_errors(f"{folder.name} cannot be imported"):
-            card = models.install_model(folder, root)
-        emit(card.as_json(), as_json=as_json, text=f"{card.name} is installed and can be chosen.")
+        with model_errors(), disk_errors(f"{source.name} cannot be imported"):
+            if source.suffix.lower() not in SUFFIXES:
+                card = models.install_model(source, root)
+                text = f"{card.name} is installed and can be chosen."
+                emit(card.as_json(), as_json=as_json, text=text)
+                return
+            card, report = import_released(
+                source, root, procedure=procedure, keep_positions=keep_positions
+            )
+        found = {**card.as_json(), "conversion": report}
+        emit(found, as_json=as_json, text=conversion_words(card, report))
+
+    @group.command("convert", hidden=True)
+    def convert_model(
+        file: Path,
+        root: Path,
+        procedure: ProcedureOption = "hysterectomy",
+        keep_positions: KeepPositionsOption = False,
+    ) -> None:
+        """The child process of an import."""
+        from app.inference.foreign import convert
+
+        emit(convert(file, root, procedure=procedure, keep_positions=keep_positions), as_json=True)
 
     @group.command("export")
     def export_model(
@@ -136,6 +174,20 @@ def disk_errors(what: str) -> Iterator[None]:
         raise EnvironmentProblem(
             f"{what} ({error.strerror}); check the disk.", str(error)
         ) from error
+
+
+def conversion_words(card: ModelCard, report: Mapping[str, Any]) -> str:
+    """What an import made of a released file, for people."""
+    lines = [f"{card.name} is installed: {card.title}, {card.parameters:,} parameters."]
+    taken, left = len(report["loaded"]), len(report["unexpected"])
+    lines.append(f"Of a {report['layout']} file, {taken} tensors were taken and {left} left out.")
+    if card.classes:
+        phases = ", ".join(c.name for c in card.classes)
+        lines.append(f"It can be chosen; its outputs are taken for these phases: {phases}.")
+    else:
+        lines.append(f"It cannot be chosen. {card.limits}")
+        lines.append(f"“trocar train endomamba-demo --base {card.name} --out DIR” trains it.")
+    return "\n".join(lines)
 
 
 def card_json(card: ModelCard) -> dict[str, Any]:

@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from app.cli.common import JsonOption, emit, progress, training_report
+from app.cli.common import (
+    JsonOption,
+    LibraryOption,
+    emit,
+    library_folder,
+    progress,
+    training_report,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -22,6 +29,11 @@ def train(
         Path | None,
         typer.Option("--data", help="LabelMe folder to learn from besides the phantom."),
     ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option("--base", help="Model whose weights to start from, such as a backbone."),
+    ] = None,
+    library: LibraryOption = None,
     seconds: Annotated[
         float | None,
         typer.Option("--seconds", help="End after this long."),
@@ -33,16 +45,24 @@ def train(
 ) -> None:
     """Train a network. What comes out lies in OUT as a model folder with its card."""
     from app.exchange import labelme
+    from app.inference.cards import find_model
     from app.learning import publish, recipes, runs
+    from app.learning.start import start_from
 
-    plan = recipes.read_recipe(recipe)
+    plan, network = recipes.read_recipe(recipe), None
+    if base is not None:
+        plan, network = start_from(find_model(base, library_folder(library)), plan)
     if seconds is not None:
         plan.train["max_seconds"] = seconds
     pictures = list(labelme.read_folder(data)) if data else []
     with progress(f"Training {plan.title}", quiet=as_json or lines) as bar:
-        end = runs.train(plan, pictures, out, on_progress=training_report(bar, lines=lines))
-    command = f"trocar train {Path(recipe).stem} --out {out.name}"
-    card = publish.publish(out, publish.card_of(plan, end, command=command, figures=end.best), out)
+        report = training_report(bar, lines=lines)
+        end = runs.train(plan, pictures, out, network=network, on_progress=report)
+    start = "" if base is None else f" --base {Path(base).name}"
+    command = f"trocar train {Path(recipe).stem}{start} --out {out.name}"
+    parent = Path(base).name if base else ""
+    card = publish.card_of(plan, end, command=command, figures=end.best, parent=parent)
+    card = publish.publish(out, card, out)
     result = {
         "model": card.name,
         "card": str(out / card.name / "card.toml"),

@@ -11,7 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isqrt
+from typing import Any
 
+import torch
 from torch import Tensor
 
 from models.endomamba.network import EndoMamba
@@ -42,6 +45,33 @@ class ConversionReport:
     missing: tuple[str, ...]
     unexpected: tuple[str, ...]
     reshaped: tuple[str, ...]
+
+
+def convert(
+    checkpoint: Mapping[str, object], *, keep_positions: bool = False
+) -> tuple[dict[str, object], EndoMamba, ConversionReport]:
+    """The network that a released file is of, with its weights.
+
+    What the file lacks is as the released training starts it: a class token of zeros, random
+    position rows. A file without a head gets one of a single class that says nothing.
+
+    Args:
+        checkpoint: the file's content.
+        keep_positions: see `load_released`.
+
+    Returns:
+        The network's options, the network, and what became of every name.
+
+    Raises:
+        CheckpointError: it is not a file of EndoMamba.
+    """
+    options = _options_of(checkpoint)
+    torch.manual_seed(0)
+    network = EndoMamba(**options)
+    report = load_released(network, checkpoint, keep_positions=keep_positions)
+    if "head.weight" in report.missing:
+        torch.nn.init.zeros_(network.head.weight)
+    return options, network, report
 
 
 def load_released(
@@ -92,6 +122,30 @@ def load_released(
         unexpected=tuple(sorted(unexpected)),
         reshaped=tuple(reshaped),
     )
+
+
+def _options_of(checkpoint: Mapping[str, object]) -> dict[str, Any]:
+    """The options of the network whose weights the file holds, told by their shapes."""
+    layout, entries = _entries(checkpoint)
+    shapes = {name: tuple(value.shape) for name, value in entries.values()}
+    try:
+        _, _, _, patch_px, _ = shapes["patch_embed.proj.weight"]
+        _, rows, width = shapes["pos_embed"]
+        depth = 1 + max(int(n.split(".")[1]) for n in shapes if n.startswith("layers."))
+    except (KeyError, ValueError, IndexError) as error:
+        raise CheckpointError("The file holds no weights of EndoMamba.") from error
+    if depth > len(shapes):
+        raise CheckpointError("The file names blocks that it does not hold; it is damaged.")
+    side = isqrt(rows if layout == "pretraining" else rows - 1)
+    return {
+        "width": width,
+        "depth": depth,
+        "image_size": side * patch_px,
+        "patch_size": patch_px,
+        "num_classes": shapes.get("head.bias", (1,))[0],
+        "state_reset": "staggered",
+        "temporal_position": "frozen",
+    }
 
 
 def _entries(checkpoint: Mapping[str, object]) -> tuple[str, dict[str, tuple[str, Tensor]]]:

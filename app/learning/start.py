@@ -1,0 +1,56 @@
+"""Training that starts from a model's weights in place of random ones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from app.core.errors import BadInput
+from app.core.prediction import PHASES
+from app.learning.recipes import Recipe
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from models import ModelCard
+
+
+def start_from(base: ModelCard, recipe: Recipe) -> tuple[Recipe, nn.Module]:
+    """A recipe on the network of a model, and that network.
+
+    Args:
+        base: a model of the recipe's system, such as an imported backbone.
+        recipe: its classes, batches and settings stay; options and input are the model's.
+
+    Returns:
+        The recipe, and the network with every weight of the model that fits: the head only where
+        it has as many classes.
+
+    Raises:
+        BadInput: the model is of another system, or its weights are damaged.
+    """
+    from app.inference.cards import load_network, model_errors
+    from models import create_model
+
+    if base.system != recipe.system:
+        raise BadInput(
+            f"{base.name} is a {base.system}, the recipe trains a {recipe.system}; choose another."
+        )
+    options = {**recipe.options, **base.options, "num_classes": len(recipe.classes)}
+    look = {"mean_rgb": base.mean_rgb, "std_rgb": base.std_rgb}
+    plan = replace(
+        recipe,
+        name=f"{recipe.name}-on-{base.name}"[:80],
+        options=options,
+        input_size_px=base.input_size_px,
+        card={**recipe.card, **look},
+    )
+    # Streams are cut into windows in training; the finished model resets as its card says.
+    stateless = {"state_reset": "none"} if recipe.task == PHASES else {}
+    with model_errors():
+        network = create_model(recipe.system, **{**options, **stateless})
+    own = network.state_dict()
+    weights = load_network(base).state_dict()
+    fitting = {k: v for k, v in weights.items() if k in own and own[k].shape == v.shape}
+    network.load_state_dict(fitting, strict=False)
+    return plan, network

@@ -1,0 +1,114 @@
+"""`trocar models import FILE`: a released EndoMamba checkpoint becomes a model of this program."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+import models
+from app.cli.main import run
+from app.inference.cards import default_models, find_model
+from app.inference.phases import PhaseStream
+from app.learning.recipes import read_recipe
+from app.learning.start import start_from
+from models.endomamba import EndoMamba
+
+# The released layout in all but width: 24 blocks, 331 tensors.
+NARROW = {"width": 32, "depth": 24, "image_size": 64, "patch_size": 16, "num_classes": 7}
+
+
+@pytest.fixture(scope="module")
+def network() -> EndoMamba:
+    torch.manual_seed(3)
+    return EndoMamba(**NARROW, state_reset="staggered", temporal_position="frozen").eval()
+
+
+def imported(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    status = run(["models", "import", *(str(a) for a in arguments)])
+    said = capsys.readouterr()
+    return status, said.out, said.err
+
+
+def test_a_phase_file_can_be_used_at_once(
+    network: EndoMamba, tmp_path: Path, own_library: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = {f"module.{k}": v for k, v in network.state_dict().items()}
+    assert len(weights) == 331
+    file = tmp_path / "Phase Best.pth"
+    torch.save({"model": weights, "epoch": 49, "args": argparse.Namespace(lr=5e-5)}, file)
+    status, out, err = imported(capsys, file, "--json")
+    assert (status, err) == (0, "")
+    said = json.loads(out)
+    assert (said["name"], said["task"]) == ("phase-best", "phase-recognition")
+    assert said["classes"][1] == "ligament_peritoneum_division"
+    assert (len(said["conversion"]["loaded"]), said["conversion"]["unexpected"]) == (331, [])
+    card = find_model("phase-best", own_library)
+    assert card.weights_path is not None
+    assert card.weights_path.suffix == ".safetensors"
+    assert card in default_models(own_library, "hysterectomy")
+    assert [p.name for p in (own_library / "models").iterdir()] == ["phase-best"]
+    stream = PhaseStream(card)
+    frame = torch.randint(0, 256, (64, 64, 3), dtype=torch.uint8, generator=torch.Generator())
+    got = stream.step(frame.numpy())
+    mean, std = torch.tensor(card.mean_rgb), torch.tensor(card.std_rgb)
+    with torch.no_grad():
+        logits, _ = network.step(((frame / 255 - mean) / std).permute(2, 0, 1)[None])
+    assert got == pytest.approx(logits.softmax(-1)[0].numpy(), abs=1e-5)
+
+    status, _, err = imported(capsys, file)
+    assert status == 1
+    assert "phase-best is installed already" in err
+    status, _, err = imported(capsys, file, "--procedure", "unknown")
+    assert (status, err.count("\n")) == (1, 1)
+    assert "tells 7 phases apart" in err
+
+
+def test_a_pretraining_file_is_a_backbone_to_train(
+    network: EndoMamba, tmp_path: Path, own_library: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = {
+        f"encoder.{name}": value
+        for name, value in network.state_dict().items()
+        if not name.startswith("head.") and name != "cls_token"
+    }
+    weights["encoder.pos_embed"] = weights["encoder.pos_embed"][:, 1:].clone()
+    weights |= {"mask_token": torch.zeros(1, 1, 16), "encoder_to_decoder.weight": torch.zeros(16)}
+    file = tmp_path / "checkpoint-499.pth"
+    torch.save({"model": weights, "optimizer": {}, "epoch": 499, "scaler": {}}, file)
+    status, out, _ = imported(capsys, file)
+    assert status == 0
+    assert "checkpoint-499 is installed: EndoMamba of width 32, backbone" in out
+    assert "327 tensors were taken and 3 left out" in out
+    assert "It cannot be chosen" in out
+    assert "cls_token, pos_embed" in out
+    card = find_model("checkpoint-499", own_library)
+    assert (card.task, card.classes) == ("backbone", ())
+    assert card not in default_models(own_library, "hysterectomy")
+
+    plan, start = start_from(card, read_recipe("endomamba-demo"))
+    assert (plan.input_size_px, plan.options["depth"]) == ((64, 64), 24)
+    assert plan.name == "endomamba-demo-on-checkpoint-499"
+    assert start.head.weight.shape == (7, 32)
+    assert start.head.weight.abs().sum() > 0
+    assert torch.equal(start.layers[20].mixer.A_log, network.layers[20].mixer.A_log)
+
+
+def test_what_cannot_be_imported_leaves_nothing_behind(
+    tmp_path: Path, own_library: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other.pth"
+    torch.save({"model": {"conv.weight": torch.zeros(3)}}, other)
+    for file, sentence in (
+        (other, "holds no weights of EndoMamba"),
+        (tmp_path / "gone.pth", "There is no file gone.pth"),
+    ):
+        status, out, err = imported(capsys, file)
+        assert (status, out) == (1, "")
+        assert sentence in err
+    assert list((own_library / "models").iterdir()) == []
+    with pytest.raises(models.CardError):
+        models.find_card("other", own_library / "models")
