@@ -58,7 +58,10 @@ def register(app: typer.Typer) -> None:
         from app.inference.new_case import case_of, complete_hashes
 
         chosen = _device(device)
-        with open_library(library, "write") as opened, stop_on_interrupt() as stopped:
+        with (
+            open_library(library, "write", recordings=True) as opened,
+            stop_on_interrupt() as stopped,
+        ):
             named = dict.fromkeys(model or ())
             cards = tuple(find_model(name, opened.folder) for name in named)
             found = case_of(opened, files or [], case_id=case, procedure=procedure, title=title)

@@ -40,11 +40,24 @@ def library_folder(given: Path | None) -> Path:
     return Path(platformdirs.user_data_dir("Trocar", appauthor=False)) / "library"
 
 
-def open_library(given: Path | None, mode: Literal["write", "read"]) -> Library:
-    """Open the library for one command; use it as a context manager."""
+def open_library(
+    given: Path | None, mode: Literal["write", "read"], *, recordings: bool = False
+) -> Library:
+    """Open the library for one command; use it as a context manager.
+
+    Args:
+        given: the option.
+        mode: see ``Library.open``.
+        recordings: the command opens recordings; their kept indices are found again.
+    """
     from app.store import Library
 
-    return Library.open(library_folder(given), mode=mode)
+    library = Library.open(library_folder(given), mode=mode)
+    if recordings:
+        from app.video import keep_indices_in
+
+        keep_indices_in(library.cache_folder, writable=mode == "write")
+    return library
 
 
 def emit(data: object, *, as_json: bool, text: str | None = None) -> None:

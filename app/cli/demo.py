@@ -63,7 +63,7 @@ def _without_display(library: Path | None, out: Path, *, as_json: bool) -> None:
     from app.inference.cards import default_models
     from app.inference.new_case import case_of
 
-    with open_library(library, "write") as opened:
+    with open_library(library, "write", recordings=True) as opened:
         case = case_of(opened, [recording], procedure=PROCEDURE, title=TITLE)
         cards = default_models(opened.folder, case.procedure)
         with progress("Analysing the demo case", quiet=as_json) as bar:

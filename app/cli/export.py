@@ -39,7 +39,7 @@ def export(
     """Write a case's corrections: outlines as COCO, or phases as CSV."""
     from app.exchange.case_export import export_coco, export_phases
 
-    with open_library(library, "read") as lib:
+    with open_library(library, "read", recordings=True) as lib:
         if form is Format.COCO:
             done = export_coco(lib, case, out, pictures=pictures, polygons=polygons)
         else:

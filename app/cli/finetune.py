@@ -43,7 +43,7 @@ def finetune(
     from app.inference.cards import find_model, model_errors
     from app.learning.finetune import finetune as run
 
-    with open_library(library, "read") as lib, model_errors():
+    with open_library(library, "read", recordings=True) as lib, model_errors():
         card = find_model(base, lib.folder)
         with progress(f"Teaching {name}", quiet=as_json or lines) as bar:
             made = run(

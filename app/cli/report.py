@@ -27,6 +27,6 @@ def report(
 
     if out.suffix.lower() not in (".html", ".htm"):
         raise BadInput("Reports are HTML; name a file that ends in .html and print it to PDF.")
-    with open_library(library, "read") as lib:
+    with open_library(library, "read", recordings=True) as lib:
         write_report(lib, case, out)
     emit({"case": case, "path": str(out.absolute())}, as_json=as_json, text=f"Wrote {out}")

@@ -29,6 +29,7 @@ from app.store.writer import Writer
 
 log = logging.getLogger(__name__)
 
+CACHE = "cache"
 BALLAST_BYTES = 64 * 2**20
 BACKUP_EVERY_S = 30 * 60
 
@@ -198,6 +199,11 @@ class Library:
         return self._writer
 
     @property
+    def cache_folder(self) -> Path:
+        """For files that can be made again; emptied when a case is deleted, may be missing."""
+        return self.folder / CACHE
+
+    @property
     def is_writable(self) -> bool:
         """Whether this process holds the library's lock."""
         return self._writer is not None
@@ -363,9 +369,11 @@ class Library:
             store = self._predictions.pop(case_id, None)
             if store is not None:
                 store.close()
-        for folder, name in (("predictions", f"{case_id}.sqlite"), ("thumbnails", case_id)):
+        # Whose recordings the cache speaks of is not written anywhere: all of it goes.
+        rest = (("predictions", f"{case_id}.sqlite"), ("thumbnails", case_id), (CACHE, ""))
+        for folder, name in rest:
             for path in (self.folder / folder).glob(name + "*"):
-                path.unlink()
+                path.unlink(missing_ok=True)
         self._backups.erase_case(uid)
 
     @contextmanager

@@ -18,6 +18,7 @@ from app.ui.messages import Message, Tone
 from app.ui.services import Services
 from app.ui.settings import Settings
 from app.ui.settings_sheet import wanted_scale
+from app.video import keep_indices_in
 
 # The offscreen platform says this on every window; nothing follows from it.
 _HARMLESS = "This plugin does not support propagateSizeHints()"
@@ -126,6 +127,7 @@ def run(folder: Path, files: list[Path], *, demo: bool = False) -> int:
     try:
         while True:
             library = Library.open(folder, "write")
+            keep_indices_in(library.cache_folder, writable=True)
             window = open_window(library, Settings(), files, demo=demo, resume=resume)
             shown = told.report.connect(lambda path, w=window: w.slot.say(_crashed(path)))
             window.show()

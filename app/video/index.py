@@ -79,7 +79,7 @@ class PacketIndex:
         return int(self.pts[-1]) + self.last_duration
 
     def to_bytes(self) -> bytes:
-        """The index as a compressed block, to be kept beside the library."""
+        """The index as a compressed block, to be kept in a file."""
         buffer = io.BytesIO()
         numbers = [self.last_duration, self.doubled, self.timeless]
         np.savez_compressed(

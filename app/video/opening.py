@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -14,9 +15,12 @@ from app.video.fingerprint import quick_hash
 from app.video.first_look import first_look
 from app.video.index import PacketIndex
 from app.video.info import VideoInfo
+from app.video.kept import KEPT
 from app.video.source import CACHE_BYTES, VideoSource
 
 _KEPT_INDICES = 16
+WORTH_KEEPING_S = 0.25
+"""What opening must take for its index to be kept in a file."""
 
 
 class _KnownFiles:
@@ -51,19 +55,17 @@ def open_video(
     path: Path | str,
     *,
     trusted: bool = False,
-    index: PacketIndex | None = None,
     cache_bytes: int = CACHE_BYTES,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> VideoSource:
     """Open a video for exact frames; use it as a context manager from one thread at a time.
 
     A file that this process has not seen is first looked at in a child process; one that it has
-    seen is not read through again.
+    seen, or whose index is kept (``keep_indices_in``), is not read through again.
 
     Args:
         path: the file.
         trusted: skip the first look: Trocar wrote the file itself.
-        index: the kept packet index of this very file, which saves reading it through.
         cache_bytes: room for decoded frames.
         cancelled: asked while the file is looked at and indexed.
 
@@ -74,14 +76,17 @@ def open_video(
     """
     path = Path(path)
     if trusted:
-        return VideoSource(path, index=index, cache_bytes=cache_bytes, cancelled=cancelled)
+        return VideoSource(path, cache_bytes=cache_bytes, cancelled=cancelled)
     key = (quick_hash(path), path.stat().st_mtime_ns)
     if key not in _known:
         first_look(path, cancelled)
         _known.keep(key, None)
-    index = index or _known.index(key)
+    index = _known.index(key) or KEPT.read(key)
+    start = time.monotonic()
     source = VideoSource(path, index=index, cache_bytes=cache_bytes, cancelled=cancelled)
     _known.keep(key, source.index)
+    if index is None and time.monotonic() - start >= WORTH_KEEPING_S:
+        KEPT.write(key, source.index)
     return source
 
 

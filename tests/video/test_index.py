@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.errors import BadInput
-from app.video import OpenCancelled, PacketIndex, open_video
+from app.video import OpenCancelled, PacketIndex, VideoSource, keep_indices_in, open_video, opening
 from app.video import index as indexing
+from app.video.kept import KEPT
 from tests.helpers.clips import RECIPES, make_clip, number_of
 
 
@@ -76,8 +77,57 @@ def test_a_kept_index_saves_reading_the_file(
         block = source.index.to_bytes()
     monkeypatch.delattr("app.video.source.build_index")
     index = PacketIndex.from_bytes(block)
-    with open_video(clip(name), trusted=True, index=index) as source:
+    with VideoSource(clip(name), index=index) as source:
         assert [number_of(source.frame(i).rgb) for i in (41, 3, 59)] == [41, 3, 59]
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder of kept indices of a process that has opened nothing; however fast it opens."""
+    monkeypatch.setattr(opening, "_known", opening._KnownFiles())
+    monkeypatch.setattr(opening, "WORTH_KEEPING_S", 0)
+    keep_indices_in(tmp_path / "cache", writable=True)
+    yield tmp_path / "cache"
+    KEPT.lie_in(None, writable=False)
+
+
+@pytest.mark.parametrize("name", ["h264-ts", "h264-avi-b"])
+def test_another_process_finds_the_index(
+    clip: Callable[[str], Path], name: str, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_video(clip(name)) as source:
+        built = source.index
+    (file,) = kept.iterdir()
+    assert file.stat().st_size < 4096
+    monkeypatch.setattr(opening, "_known", opening._KnownFiles())
+    monkeypatch.delattr("app.video.source.build_index")
+    with open_video(clip(name)) as source:
+        assert np.array_equal(source.index.label, built.label)
+        assert [number_of(source.frame(i).rgb) for i in (41, 3, 59)] == [41, 3, 59]
+
+
+@pytest.mark.parametrize("fault", ["cut", "changed file", "read-only"])
+def test_a_kept_index_that_is_not_right_is_built_again(
+    tmp_path: Path, fault: str, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = RECIPES["h264-ts"]
+    path = make_clip(tmp_path / "clip.ts", recipe)
+    if fault == "read-only":
+        keep_indices_in(kept, writable=False)
+    open_video(path).close()
+    if fault == "read-only":
+        assert not kept.exists()
+        return
+    (file,) = kept.iterdir()
+    monkeypatch.setattr(opening, "_known", opening._KnownFiles())
+    if fault == "cut":
+        file.write_bytes(file.read_bytes()[:-9])
+    else:
+        make_clip(path, replace(recipe, frames=30))
+    with open_video(path) as source:
+        assert len(source) == (recipe.frames if fault == "cut" else 30)
+    newest = max(kept.iterdir(), key=lambda f: f.stat().st_mtime_ns)
+    assert len(PacketIndex.from_bytes(newest.read_bytes())) == len(source)
 
 
 def test_the_sample_table_is_used_where_it_tells_the_truth(
