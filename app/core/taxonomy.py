@@ -61,7 +61,7 @@ class Taxonomy:
     def phase_name(self, key: str) -> str:
         """The words for a phase key; a key this taxonomy lacks stands for itself."""
         phase = self.phase(key)
-        return phase.name if phase else key.replace("_", " ")
+        return phase.name if phase else key.replace("_", " ").capitalize()
 
     def instrument_name(self, key: str) -> str:
         """The word for an instance class; a key this taxonomy lacks stands for itself."""

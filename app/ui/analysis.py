@@ -10,7 +10,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 from app.core.case import Case
 from app.core.errors import TrocarError
 from app.core.frame import Frame
-from app.core.taxonomy import UNKNOWN_PROCEDURE
+from app.core.taxonomy import UNKNOWN_PROCEDURE, Taxonomy
 from app.ui.background import Background
 from app.ui.cases import Cases
 from app.ui.inference_worker import InferenceWorker
@@ -103,6 +103,7 @@ class Analysis(QObject):
 
         def show(found: tuple[tuple[ModelCard, ...], list[str]]) -> None:
             self.cards, problems = found
+            self._session.know_models({c.name: c.procedures[0] for c in self.cards if c.procedures})
             for sentence in problems:
                 self.said.emit(Message(text=sentence, tone=Tone.WARN, key=sentence))
             self.changed.emit()
@@ -173,11 +174,18 @@ class Analysis(QObject):
         """Where a model in use is a demo, or does not fit the case; "" where all is well."""
         if self._session.case is None:
             return ""
-        cards = self.in_use().values()
-        unfit = [w for w in (fit_words(c, self._session.taxonomy) for c in cards) if w]
-        if unfit:
-            return unfit[0]
-        return DEMO_WORDS if any(c.demo for c in cards) else ""
+        demo = any(c.demo for c in self.in_use().values())
+        return self.fit(self._session.taxonomy) or (DEMO_WORDS if demo else "")
+
+    def suggested_procedure(self) -> str:
+        """What the models in use were made for, where they agree; else that nobody knows."""
+        made_for = {p for c in self.in_use().values() for p in c.procedures}
+        return made_for.pop() if len(made_for) == 1 else UNKNOWN_PROCEDURE
+
+    def fit(self, taxonomy: Taxonomy) -> str:
+        """Which model in use does not fit a procedure, as a sentence; "" where all do."""
+        words = (fit_words(c, taxonomy) for c in self.in_use().values())
+        return next((w for w in words if w), "")
 
     def words(self) -> tuple[str, float]:
         """The status line and the share done, ("", 0) when nothing runs."""

@@ -5,37 +5,80 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLineEdit
+from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLineEdit
 
-from app.core.taxonomy import list_taxonomies
+from app.core.taxonomy import UNKNOWN_PROCEDURE, Taxonomy, find_taxonomy, list_taxonomies
 from app.ui.message_slot import MessageSlot
-from app.ui.widgets import Button, Combo, IconButton, Label
+from app.ui.widgets import Button, Combo, Elided, IconButton, Label
 from app.ui.words import parse_moment
 
 
 class ProcedureLine(QFrame):
-    """Asks which operation a new case is; non-modal, and may be left alone."""
+    """Asks which operation a new case is; non-modal, and may be left alone.
 
-    def __init__(self, slot: MessageSlot, chosen: str, done: Callable[[str], object]) -> None:
+    Args:
+        slot: where it stands.
+        chosen: the procedure that is selected at first.
+        fit: says which model in use does not fit a procedure, "" where all do.
+        done: called with the procedure that the user named.
+    """
+
+    def __init__(
+        self,
+        slot: MessageSlot,
+        chosen: str,
+        fit: Callable[[Taxonomy], str],
+        done: Callable[[str], object],
+    ) -> None:
         super().__init__(slot)
         self.setProperty("kind", "card")
         self.setAccessibleName("Which operation is this?")
-        self._slot = slot
+        self._slot, self._fit = slot, fit
+        self._suggested = UNKNOWN_PROCEDURE
+        self._left_alone = chosen == UNKNOWN_PROCEDURE
         self.combo = Combo("Operation")
         for taxonomy in list_taxonomies():
             self.combo.addItem(taxonomy.name, taxonomy.procedure)
         self.combo.setCurrentIndex(max(0, self.combo.findData(chosen)))
+        self.combo.activated.connect(self._touched)
+        self.combo.currentIndexChanged.connect(self.say_fit)
+        self.hint = Elided("", "small", "3")
         use = Button("Use", "main")
         use.clicked.connect(lambda: self._use(done))
         close = IconButton("x", "Leave it", "Leave it  (Esc)", 16)
         close.clicked.connect(lambda: slot.remove(self))
-        layout = QHBoxLayout(self)
+        layout = QGridLayout(self)
         layout.setContentsMargins(14, 7, 8, 7)
-        layout.setSpacing(10)
-        layout.addWidget(Label("Which operation is this?"), 1)
-        layout.addWidget(self.combo)
-        layout.addWidget(use)
-        layout.addWidget(close)
+        layout.setHorizontalSpacing(10)
+        layout.setVerticalSpacing(4)
+        layout.setColumnStretch(0, 1)
+        for column, widget in enumerate(
+            (Label("Which operation is this?"), self.combo, use, close)
+        ):
+            layout.addWidget(widget, 0, column)
+        layout.addWidget(self.hint, 1, 0, 1, 4)
+        self.say_fit()
+
+    def suggest(self, procedure: str) -> None:
+        """Select a procedure, unless the user named one before or touched the choice."""
+        self._suggested = procedure
+        place = self.combo.findData(procedure)
+        if self._left_alone and place >= 0:
+            self.combo.setCurrentIndex(place)
+        self.say_fit()
+
+    def say_fit(self) -> None:
+        """Say whether the models in use were made for what is selected."""
+        procedure = self.combo.currentData()
+        unfit = self._fit(find_taxonomy(procedure))
+        suits = procedure == self._suggested != UNKNOWN_PROCEDURE
+        self.hint.set_tone("warn" if unfit else "3")
+        self.hint.setText(unfit or ("The models were made for it" if suits else ""))
+        self.hint.setVisible(bool(self.hint.text()))
+        self._slot.place()
+
+    def _touched(self) -> None:
+        self._left_alone = False
 
     def _use(self, done: Callable[[str], object]) -> None:
         chosen = self.combo.currentData()

@@ -142,6 +142,7 @@ class MainWindow(QMainWindow):
         s.session.case_opened.connect(self._name_case)
         s.session.human_changed.connect(self._phases_changed)
         s.session.model_changed.connect(self._phases_changed)
+        s.analysis.changed.connect(self._suggest_procedure)
         s.player.changed.connect(self._player_changed)
         s.player.failed.connect(self._player_failed)
         self.sheets.settings.theme_changed.connect(self._new_theme)
@@ -318,9 +319,17 @@ class MainWindow(QMainWindow):
 
     def _ask_procedure(self, chosen: str) -> QWidget:
         self._drop_chooser()
-        self._chooser = ProcedureLine(self.slot, chosen, self.services.cases.set_procedure)
+        services = self.services
+        self._chooser = ProcedureLine(
+            self.slot, chosen, services.analysis.fit, services.cases.set_procedure
+        )
         self.slot.add(self._chooser)
+        self._suggest_procedure()
         return self._chooser.combo
+
+    def _suggest_procedure(self) -> None:
+        if self._chooser in self.slot.lines:
+            self._chooser.suggest(self.services.analysis.suggested_procedure())
 
     def _drop_chooser(self) -> None:
         if self._chooser is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QElapsedTimer, QPoint, QPointF, QRectF, QSize, Qt, QTimer
+from PySide6.QtCore import QPoint, QPointF, QRectF, QSize, Qt, QTimer
 from PySide6.QtGui import QImage, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
 
@@ -19,7 +19,7 @@ from app.ui.widgets import draw_letter, mark
 from app.ui.words import clock, count, moment
 
 CARD = QSize(192, 142)
-_LOOK_AGAIN_MS = 250
+_JUMP_FRAMES = 12
 
 
 class ReviewStage(Stage):
@@ -35,8 +35,6 @@ class ReviewStage(Stage):
         self.progress: tuple[str, ...] = ()
         self.key: tuple[osd.KeyRow, ...] = ()
         self._bright = {"left": False, "right": False, "bottom": False, "key": False}
-        self._looked = QElapsedTimer()
-        self._looked.start()
         self._luma_timer = QTimer(self)
         self._luma_timer.setInterval(1000)
         self._luma_timer.timeout.connect(self._look_at_corners)
@@ -48,8 +46,9 @@ class ReviewStage(Stage):
 
     def set_frame(self, frame: Frame | None) -> None:
         """Show a frame; a jump to another place shows in the corners at once."""
+        before = self.frame
         super().set_frame(frame)
-        if self._looked.hasExpired(_LOOK_AGAIN_MS):
+        if before is None or frame is None or abs(frame.index - before.index) > _JUMP_FRAMES:
             self._look_at_corners()
 
     def set_key(self, key: tuple[osd.KeyRow, ...]) -> None:
@@ -82,7 +81,6 @@ class ReviewStage(Stage):
         inverse, possible = self.to_widget_transform().inverted()
         if not possible:
             return
-        self._looked.start()
         before = dict(self._bright)
         whole = QRectF(picture.rect())
         for name, rect in self._corners().items():
@@ -118,7 +116,7 @@ class ReviewStage(Stage):
         assert session.asset is not None  # noqa: S101 - asked by the caller
         if block is None:
             return
-        phase = session.taxonomy.phase(block.segment.phase)
+        phase = session.shown_taxonomy.phase(block.segment.phase)
         since = self.time_ms - session.asset.time_ms(block.segment.start_pts)
         lines = [osd.Text(text=f"{moment(since)} in this phase", role="small")]
         lines.append(
@@ -128,7 +126,7 @@ class ReviewStage(Stage):
                 token="osd_text_3",  # noqa: S106 - a colour token
             )
         )
-        name = session.taxonomy.phase_name(block.segment.phase)
+        name = session.shown_taxonomy.phase_name(block.segment.phase)
         if self._bright["left"]:
             wide = max(osd.width([osd.Text(text=name, role="title")]) + 34, osd.width(lines))
             high = theme.px(28) + osd.height(lines)
@@ -284,7 +282,10 @@ class ReviewWorkspace(QWidget):
         self.stage.block = self.ribbon.block_at(self.stage.time_ms)
         name = ""
         if self.stage.block is not None:
-            name = ", " + self._session.taxonomy.phase_name(self.stage.block.segment.phase).lower()
+            name = (
+                ", "
+                + self._session.shown_taxonomy.phase_name(self.stage.block.segment.phase).lower()
+            )
         whole, _ = clock(self.stage.time_ms)
         self.stage.setAccessibleName(f"Video, {whole}{name}")
 
@@ -298,12 +299,11 @@ class ReviewWorkspace(QWidget):
             self.card.hide()
             return
         block = self.ribbon.block_at(ms)
-        phase = self._session.taxonomy.phase(block.segment.phase) if block else None
+        words = self._session.shown_taxonomy
+        phase = words.phase(block.segment.phase) if block else None
         card = self.card
         card.time = moment(ms)
-        card.name = (
-            self._session.taxonomy.phase_name(block.segment.phase) if block else "Not analysed"
-        )
+        card.name = words.phase_name(block.segment.phase) if block else "Not analysed"
         card.code = phase.code if phase else ""
         card.paint = None
         if phase is not None and block is not None:

@@ -128,7 +128,7 @@ class Ribbon(QWidget):
         before = self.data.asset
         self.data = RibbonData(
             asset=session.asset,
-            taxonomy=session.taxonomy,
+            taxonomy=session.shown_taxonomy,
             human=session.human_timeline,
             model=session.model,
             tail_words=tail_words,

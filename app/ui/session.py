@@ -7,6 +7,7 @@ here reads a file: the overlay worker and the store thread answer by signals.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from app.core.correction import Annotation, Correction
 from app.core.errors import TrocarError
 from app.core.frame import Frame, FrameIdentity
 from app.core.prediction import FramePrediction, Run
-from app.core.taxonomy import Taxonomy, find_taxonomy
+from app.core.taxonomy import UNKNOWN_PROCEDURE, Taxonomy, find_taxonomy
 from app.core.timeline import Timeline
 from app.ui.human_work import HumanWork
 from app.ui.messages import Message, Tone, from_error
@@ -53,6 +54,11 @@ class ModelTier:
 class Session(QObject):
     """The open case.
 
+    Attributes:
+        taxonomy: of the case's procedure; what a human names comes from here.
+        shown_taxonomy: names phases on screen: the same, or while nobody said which operation it
+            is, that of the procedure which the model was made for.
+
     Signals:
         case_opened: another case, or none, is open; read everything again.
         frame_shown: (Frame) the frame on screen changed.
@@ -85,7 +91,9 @@ class Session(QObject):
         self._library = library
         self.case: Case | None = None
         self.asset: Asset | None = None
-        self.taxonomy: Taxonomy = find_taxonomy("unknown")
+        self.taxonomy: Taxonomy = find_taxonomy(UNKNOWN_PROCEDURE)
+        self.shown_taxonomy = self.taxonomy
+        self._made_for: Mapping[str, str] = {}
         self.work: HumanWork | None = None
         self.frame: Frame | None = None
         self.instances: tuple[ShownInstance, ...] = ()
@@ -129,7 +137,7 @@ class Session(QObject):
         """Make ``case`` the open one."""
         self.close()
         self.case, self.asset, self.work = case, case.assets[0], work
-        self.taxonomy = find_taxonomy(case.procedure)
+        self._name(find_taxonomy(case.procedure))
         self.case_opened.emit()
 
     def close(self) -> None:
@@ -144,7 +152,7 @@ class Session(QObject):
     def replace_case(self, case: Case) -> None:
         """The case's own fields changed."""
         self.case = case
-        self.taxonomy = find_taxonomy(case.procedure)
+        self._name(find_taxonomy(case.procedure))
         self.case_opened.emit()
 
     def show_frame(self, frame: Frame) -> None:
@@ -161,8 +169,24 @@ class Session(QObject):
 
     def show_model(self, model: ModelTier | None) -> None:
         """The model's tier grew."""
+        run_before = self.model.run if self.model else None
         self.model = model
+        if (model.run if model else None) != run_before:
+            self._name(self.taxonomy)
         self.model_changed.emit()
+
+    def know_models(self, made_for: Mapping[str, str]) -> None:
+        """Which procedure each model was made for, by the model's name."""
+        if made_for != self._made_for:
+            self._made_for = made_for
+            self._name(self.taxonomy)
+            self.model_changed.emit()
+
+    def _name(self, taxonomy: Taxonomy) -> None:
+        self.taxonomy = self.shown_taxonomy = taxonomy
+        run = self.model.run if self.model else None
+        if taxonomy.procedure == UNKNOWN_PROCEDURE and run is not None:
+            self.shown_taxonomy = find_taxonomy(self._made_for.get(run.model, UNKNOWN_PROCEDURE))
 
     def commit(self, correction: Correction | None) -> None:
         """Show a correction at once and make it durable; None (nothing to do) is ignored."""

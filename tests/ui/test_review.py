@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 from PySide6.QtCore import QPointF
 from PySide6.QtGui import QColor
+from PySide6.QtWidgets import QAbstractItemView
 from pytestqt.qtbot import QtBot
 
 from app.core.frame import Frame
+from app.core.prediction import PhasePrediction
+from app.core.taxonomy import find_taxonomy, list_taxonomies
 from app.ui import theme
+from app.ui.ask import ProcedureLine
 from app.ui.main_window import MainWindow
 from app.ui.osd import KeyRow
 from app.ui.theme import contrast
@@ -23,7 +27,7 @@ def frame_with(window: MainWindow, brightness: int, share: float) -> Frame:
     rect = stage._key_rect().toRect()
     right = rect.left() + round(rect.width() * share)
     rgb[rect.top() : rect.bottom() + 1, rect.left() : right] = brightness
-    return Frame(rgb=rgb, pts=0, index=0, time_ms=0.0)
+    return Frame(rgb=rgb, pts=40, index=40, time_ms=1600.0)
 
 
 @pytest.mark.parametrize(("brightness", "share", "plate"), [(0, 1, 0), (255, 1, 1), (255, 0.1, 1)])
@@ -33,7 +37,6 @@ def test_the_key_has_a_plate_wherever_the_picture_behind_it_is_bright(
     stage = opened.review.stage
     assert on_screen(opened) == 0
     stage.set_key((KeyRow(name="Grasper", colour=theme.outlines()[0]),))
-    qtbot.wait(300)
     stage.set_frame(frame_with(opened, brightness, share))
     image = stage.grab().toImage()
     at = stage._key_rect().topLeft() + QPointF(6, stage._key_rect().height() / 2)
@@ -42,3 +45,83 @@ def test_the_key_has_a_plate_wherever_the_picture_behind_it_is_bright(
     assert (behind != bare) == plate
     assert contrast(theme.color("osd_text"), behind) >= 4.5
     assert contrast(theme.color("osd_text_2"), behind) >= 4.5
+
+
+def phases_said(window: MainWindow, qtbot: QtBot, model: str) -> None:
+    """A model of this name says that the whole case is clipping and cutting."""
+    services = window.services
+    case, asset = services.session.case, services.session.asset
+    assert case is not None
+    assert asset is not None
+    classes = ("calot_triangle_dissection", "clipping_cutting")
+    store = services.library.predictions(case.case_id)
+    run = store.start_run(
+        asset=asset,
+        model=model,
+        task="phase-recognition",
+        weights_sha256="0",
+        classes=classes,
+        settings={},
+        sample_every=25,
+        frames_expected=3,
+    )
+    step = (asset.end_pts - asset.start_pts) // asset.frames
+    store.put_phases(
+        run.run_id,
+        [
+            PhasePrediction(pts=asset.start_pts + i * step, index=i, probabilities=(0.1, 0.9))
+            for i in (0, 25, 50)
+        ],
+    )
+    store.finish(run.run_id)
+    with qtbot.waitSignal(services.session.model_changed, timeout=10_000):
+        services.cases.refresh_predictions()
+    qtbot.waitUntil(lambda: bool(services.analysis.cards), timeout=10_000)
+
+
+def test_an_unnamed_operation_shows_the_phases_in_the_words_of_the_model(
+    opened: MainWindow, qtbot: QtBot
+) -> None:
+    phases_said(opened, qtbot, "endomamba-demo")
+    session, ribbon = opened.services.session, opened.review.ribbon
+    assert session.taxonomy.phases == ()
+    qtbot.waitUntil(lambda: ribbon.data.taxonomy is session.shown_taxonomy, timeout=10_000)
+    orange = theme.model_paint(find_taxonomy("cholecystectomy").phases[2].colour).fill
+    image = ribbon.grab().toImage()
+    assert QColor(image.pixel(ribbon.width() // 2, 40)) == orange
+    assert opened.review.stage.accessibleName().endswith("clip and cut")
+    opened.show_workspace("annotate")
+    assert opened.annotate is not None
+    model = opened.annotate.segments.findChild(QAbstractItemView).model()
+    assert "Clip and cut" in [model.index(row, 0).data() for row in range(model.rowCount())]
+
+
+def test_phases_of_a_model_nobody_knows_keep_their_own_words(
+    opened: MainWindow, qtbot: QtBot
+) -> None:
+    phases_said(opened, qtbot, "gone")
+    assert opened.review.stage.accessibleName().endswith("clipping cutting")
+    block = opened.review.ribbon.block_at(0)
+    assert block is not None
+    taxonomy = opened.services.session.shown_taxonomy
+    assert taxonomy.phase_name(block.segment.phase) == "Clipping cutting"
+
+
+def test_the_chooser_suggests_what_the_models_were_made_for_and_decides_nothing(
+    opened: MainWindow, qtbot: QtBot
+) -> None:
+    chooser = opened.slot.lines[-1]
+    assert isinstance(chooser, ProcedureLine)
+    qtbot.waitUntil(lambda: chooser.combo.currentData() == "cholecystectomy", timeout=10_000)
+    assert chooser.hint.text() == "The models were made for it"
+    case = opened.services.session.case
+    assert case is not None
+    assert case.procedure == "unknown"
+    assert opened.services.library.case(case.case_id).procedure == "unknown"
+    other = next(t for t in list_taxonomies() if t.procedure not in ("cholecystectomy", "unknown"))
+    place = chooser.combo.findData(other.procedure)
+    chooser.combo.setCurrentIndex(place)
+    chooser.combo.activated.emit(place)
+    assert chooser.hint.text().endswith(f"not for {other.name.lower()}")
+    opened.services.analysis.changed.emit()
+    assert chooser.combo.currentData() == other.procedure

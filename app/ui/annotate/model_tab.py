@@ -87,7 +87,7 @@ class ModelTab(QWidget):
         says = sure = ""
         if model is not None and frame is not None:
             phase = model.timeline.phase_at(frame.pts)
-            says = self._session.taxonomy.phase_name(phase) if phase else "Nothing yet"
+            says = self._session.shown_taxonomy.phase_name(phase) if phase else "Nothing yet"
             at = bisect_right(model.confidence, frame.pts, key=lambda c: c[0]) - 1
             sure = f"{model.confidence[at][1]:.2f}" if at >= 0 and phase else ""
         run = model.run if model else None

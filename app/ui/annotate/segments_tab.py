@@ -114,7 +114,7 @@ class SegmentModel(QAbstractTableModel):
         start, end = self._data.time_ms(line.start_pts), self._data.time_ms(line.end_pts)
         name, whose = "Disagreement", ""
         if line.segment is not None and line.block is not None:
-            name = self._data.tiers.taxonomy.phase_name(line.segment.phase)
+            name = self._data.words.phase_name(line.segment.phase)
             whose = "You" if line.block.row == "you" else "Model"
         return name, clock(start), clock(end), duration(end - start), whose
 
@@ -128,7 +128,7 @@ class SegmentModel(QAbstractTableModel):
     def _letter(self, line: _Line) -> QIcon:
         assert self._data is not None  # noqa: S101
         assert line.segment is not None  # noqa: S101
-        phase = self._data.tiers.taxonomy.phase(line.segment.phase)
+        phase = self._data.words.phase(line.segment.phase)
         colour = phase.colour if phase else theme.color("control_edge").name()
         model = line.block is not None and line.block.row == "model"
         paint = theme.model_paint(colour) if model else theme.human_paint(colour)

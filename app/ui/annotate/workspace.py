@@ -329,6 +329,7 @@ class AnnotateWorkspace(QWidget):
                     session.case.case_id,
                     session.asset,
                     session.taxonomy,
+                    words=session.shown_taxonomy,
                     you=session.human_timeline,
                     model=model.timeline if model and model.timeline.segments else None,
                     confidence=model.confidence if model else (),

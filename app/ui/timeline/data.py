@@ -21,6 +21,7 @@ class TimelineData:
 
     Attributes:
         tiers: the human's and the model's segments.
+        words: names and colours of phases on screen.
         time_ms: pts to milliseconds from the first frame.
         confidence: (pts, highest probability 0 to 1) per sample, by pts.
         analysed_to_pts: end of the stretch the phase model has looked at.
@@ -29,6 +30,7 @@ class TimelineData:
     """
 
     tiers: Tiers
+    words: Taxonomy
     time_ms: Callable[[int], float]
     confidence: tuple[tuple[int, float], ...] = ()
     analysed_to_pts: int
@@ -82,6 +84,7 @@ def timeline_data(
     asset: Asset,
     taxonomy: Taxonomy,
     *,
+    words: Taxonomy | None = None,
     you: Timeline | None,
     model: Timeline | None = None,
     confidence: tuple[tuple[int, float], ...] = (),
@@ -89,7 +92,10 @@ def timeline_data(
     presence: Presence | None = None,
     marks: tuple[int, ...] = (),
 ) -> TimelineData:
-    """Gather what is known about an asset; see ``TimelineData``."""
+    """Gather what is known about an asset; see ``TimelineData``.
+
+    ``taxonomy`` is what a human names phases by, ``words`` what names them on screen.
+    """
     frame_pts = max(1, round((asset.end_pts - asset.start_pts) / asset.frames))
     return TimelineData(
         tiers=Tiers(
@@ -102,6 +108,7 @@ def timeline_data(
             end_pts=asset.end_pts,
             frame_pts=frame_pts,
         ),
+        words=words or taxonomy,
         time_ms=asset.time_ms,
         confidence=confidence,
         analysed_to_pts=asset.start_pts if analysed_to_pts is None else analysed_to_pts,

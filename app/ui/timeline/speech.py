@@ -12,7 +12,7 @@ def block_name(data: TimelineData, block: Block, *, selected: bool = False) -> s
     segment = data.tiers.segment(block)
     if segment is None:
         return ""
-    name = data.tiers.taxonomy.phase_name(segment.phase)
+    name = data.words.phase_name(segment.phase)
     start, end = clock(data.time_ms(segment.start_pts)), clock(data.time_ms(segment.end_pts))
     if block.row == "model":
         said = f"Model says {name} from {start} to {end}"
@@ -29,7 +29,7 @@ def hover_lines(data: TimelineData, block: Block) -> tuple[str, str]:
     start_ms, end_ms = data.time_ms(segment.start_pts), data.time_ms(segment.end_pts)
     whose = "you" if block.row == "you" else "the model"
     return (
-        data.tiers.taxonomy.phase_name(segment.phase),
+        data.words.phase_name(segment.phase),
         f"{clock(start_ms)} to {clock(end_ms)}, {duration(end_ms - start_ms)}, by {whose}",
     )
 

@@ -176,7 +176,7 @@ class Timeline(QWidget):
             self._data is None
             or data is None
             or data.tiers.asset_id != self._data.tiers.asset_id
-            or data.tiers.taxonomy != self._data.tiers.taxonomy
+            or data.words != self._data.words
         )
         if not self._survives(data):
             self._drag = None
@@ -184,7 +184,7 @@ class Timeline(QWidget):
         if self._drag is not None and data is not None:
             self._shown = data.with_you(_after(self._drag.correction, data.tiers.you))
         if other:
-            self._looks = paint.PhaseLooks(data.tiers.taxonomy) if data else None
+            self._looks = paint.PhaseLooks(data.words) if data else None
             self._marks, self._hovered = (None, None), None
             self._stretch = (data.start_pts, data.end_pts) if data else (0.0, 1.0)
             self._playhead = data.start_pts if data else 0
@@ -645,7 +645,7 @@ class Timeline(QWidget):
         """Follow the theme."""
         super().changeEvent(event)
         if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.FontChange) and self._data:
-            self._looks = paint.PhaseLooks(self._data.tiers.taxonomy)
+            self._looks = paint.PhaseLooks(self._data.words)
             self.redraw()
 
     def focusInEvent(self, event: QFocusEvent) -> None:
