@@ -129,7 +129,7 @@ class Backups:
             return parse(path)
 
     def erase_case(self, uid: str) -> None:
-        """Write every backup anew without a case; copies that cannot be read are removed."""
+        """Write every backup anew without a case; damaged ones, which may hold it, are removed."""
         with self._lock, _in_words("A backup still holds the deleted case"):
             for leftover in (*self._folder.glob("*.tmp"), *self._folder.glob(DAMAGED + "*")):
                 leftover.unlink()
@@ -146,11 +146,12 @@ class Backups:
                 copy_database(source, temporary)
             with closing(sqlite3.connect(temporary, isolation_level=None)) as conn:
                 erase_in_copy(conn, self._clock, found[0])
-        except sqlite3.DatabaseError as error:
-            if db.is_passing(error):
+        except (sqlite3.DatabaseError, BadInput) as error:
+            if isinstance(error, sqlite3.Error) and not db.is_damage(error):
                 raise
-            log.info("a backup that could not be read was removed: %s", error)
+            log.info("a damaged backup was removed: %s", error)
             path.unlink()
+            remove_database(temporary)
             return
         files.replace_file(temporary, path)
 

@@ -12,6 +12,8 @@ from app.core.errors import BadInput
 from app.store import audit, rows
 from app.store.states import digest
 
+DELETED = "delete case"
+
 
 def create(
     conn: sqlite3.Connection,
@@ -96,11 +98,11 @@ def erase(conn: sqlite3.Connection, clock: audit.Clock, case_id: str) -> str:
         "DELETE FROM cases WHERE case_id = ?",
     ):
         conn.execute(statement, (case_id,))
-    audit.append(conn, clock, "delete case", f"case {case_id} {row[0]}")
+    audit.append(conn, clock, DELETED, f"case {case_id} {row[0]}")
     return str(row[0])
 
 
-def erased_uids(conn: sqlite3.Connection) -> tuple[str, ...]:
-    """The uids of all cases that were ever deleted, by their tombstones."""
-    found = conn.execute("SELECT object FROM audit WHERE action = 'delete case'")
-    return tuple(str(r[0]).rsplit(" ", 1)[-1] for r in found)
+def tombstones(conn: sqlite3.Connection) -> dict[str, str]:
+    """What the audit log names as deleted, by the uid of each case that ever was."""
+    found = conn.execute("SELECT object FROM audit WHERE action = ?", (DELETED,))
+    return {str(r[0]).rsplit(" ", 1)[-1]: str(r[0]) for r in found}

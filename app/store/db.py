@@ -73,6 +73,7 @@ _PASSING = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
 }
+_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
 
 
 def _primary(error: sqlite3.Error) -> int:
@@ -82,6 +83,11 @@ def _primary(error: sqlite3.Error) -> int:
 def is_passing(error: sqlite3.Error) -> bool:
     """Whether the same request may succeed later: a full or failing disk, a lock."""
     return _primary(error) in _PASSING
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether the file itself is at fault: its pages, or tables that are missing."""
+    return _primary(error) in _DAMAGE
 
 
 def as_trocar_error(error: sqlite3.Error) -> Exception:

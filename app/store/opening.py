@@ -43,6 +43,7 @@ def prepare(folder: Path, clock: audit.Clock) -> tuple[list[str], bool]:
     for leftover in (*folder.glob("*.tmp*"), *(folder / "backups").glob("*.tmp*")):
         leftover.unlink(missing_ok=True)
     if not database.exists():
+        _refuse_remains(folder)
         _make(database, clock)
     refuse_empty_file(database)
     try:
@@ -64,6 +65,22 @@ def prepare(folder: Path, clock: audit.Clock) -> tuple[list[str], bool]:
             return problems, unfinished
     except sqlite3.Error as error:
         raise db.as_trocar_error(error) from error
+
+
+def _refuse_remains(folder: Path) -> None:
+    """Raise ``BadInput`` where a library was whose file is gone: a new one would hide the loss.
+
+    A log that was left behind would even be replayed into the new file.
+    """
+    known = files.read_json(folder / HEAD) or {}
+    begun = known.get("seq", 0) != 1 and bool(known)  # row 1 is written before the file is there
+    left = files.size(folder / (DATABASE + "-wal")) or any((folder / "backups").glob("library-*"))
+    if begun or left:
+        raise BadInput(
+            f"The library in {folder} lacks its file {DATABASE}, which was moved or deleted; put "
+            "it back or restore a backup with “trocar restore”. For a new library, name another "
+            "folder with --library."
+        )
 
 
 def _make(database: Path, clock: audit.Clock) -> None:

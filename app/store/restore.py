@@ -21,7 +21,12 @@ from app.store.states import digest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restored:
-    """What a restore did: where the former library is kept, and how many cases there are now."""
+    """What a restore did.
+
+    Attributes:
+        safety_copy: where the former library is kept; None where there was nothing in it.
+        cases: how many there are now.
+    """
 
     safety_copy: Path | None
     cases: int
@@ -88,7 +93,7 @@ def _restore(folder: Path, backup: Path, clock: audit.Clock) -> Restored:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Former:
     head: audit.Head
-    erased: tuple[str, ...]
+    tombstones: dict[str, str]
     numbers: dict[str, int]
 
 
@@ -112,13 +117,14 @@ def _is_readable(database: Path) -> bool:
 def _former(database: Path) -> _Former:
     with closing(db.connect_reader(database)) as conn:
         numbers = dict(conn.execute("SELECT name, seq FROM sqlite_sequence"))
-        return _Former(head=audit.head(conn), erased=cases.erased_uids(conn), numbers=numbers)
+        return _Former(head=audit.head(conn), tombstones=cases.tombstones(conn), numbers=numbers)
 
 
 def _keep_former(database: Path, keeper: backups.Backups, *, readable: bool) -> Path | None:
     if readable:
         keeper.make(thin=False)
-        return keeper.all()[-1].path
+        newest = keeper.all()[-1:]
+        return newest[0].path if newest else None
     safety = None
     for suffix in ("-wal", ""):
         part = database.with_name(database.name + suffix)
@@ -138,12 +144,17 @@ def _finish_copy(
     if conn.execute("PRAGMA user_version").fetchone()[0] < schema.VERSION:
         schema.migrate(conn)
     if former is not None:
-        for uid in former.erased:
+        for uid in former.tombstones:
             found = conn.execute("SELECT case_id FROM cases WHERE uid = ?", (uid,)).fetchone()
             if found is not None:
                 backups.erase_in_copy(conn, clock, found[0])
+    known_tombstones = cases.tombstones(conn)
     conn.execute("BEGIN IMMEDIATE")
     if former is not None:
+        # A copy older than such a case must not let a later restore bring the case back.
+        for uid, named in former.tombstones.items():
+            if uid not in known_tombstones:
+                audit.append(conn, clock, cases.DELETED, named)
         for name, seq in former.numbers.items():
             known = conn.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (name,))
             if known.fetchone() is None:

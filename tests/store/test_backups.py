@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.errors import BadInput, Refused
-from app.store import Backup, Library
+from app.core.errors import BadInput, EnvironmentProblem, Refused
+from app.store import Backup, Library, db
 from app.store.backups import thinned
 from app.store.restore import find_backup, restore
 from tests.helpers.human_work import asset, draw
@@ -210,3 +210,80 @@ def test_a_newer_backup_is_refused(own_library: Path) -> None:
         conn.execute("PRAGMA user_version=99")
     with pytest.raises(Refused, match="newer Trocar"):
         restore(own_library, path)
+
+
+def test_restore_into_a_library_in_which_nothing_was_done_yet(
+    own_library: Path, tmp_path: Path
+) -> None:
+    with open_small(own_library) as library:
+        library.writer.create_case("One", "unknown", (asset(),)).result()
+        outside = library.back_up(tmp_path / "elsewhere")
+        assert outside is not None
+    open_small(tmp_path / "new computer").close()
+    done = restore(tmp_path / "new computer", outside.path)
+    assert (done.safety_copy, done.cases) == (None, 1)
+    with open_small(tmp_path / "new computer") as library:
+        assert [c.title for c in library.cases()] == ["One"]
+        assert library.verify().ok
+
+
+def test_a_deleted_case_stays_deleted_over_two_restores(own_library: Path, tmp_path: Path) -> None:
+    with open_small(own_library) as library:
+        library.writer.create_case("Other", "unknown").result()
+        before = library.back_up(tmp_path / "before")
+        case = library.writer.create_case("Deleted", "unknown", (asset(),)).result()
+        holds_it = library.back_up(tmp_path / "holds it")
+        assert before is not None
+        assert holds_it is not None
+        library.writer.delete_case(case.case_id).result()
+    restore(own_library, before.path)
+    restore(own_library, holds_it.path)
+    with open_small(own_library) as library:
+        assert [c.title for c in library.cases()] == ["Other"]
+        assert library.verify().ok
+
+
+def test_a_damaged_backup_goes_with_a_deleted_case(own_library: Path) -> None:
+    with open_small(own_library) as library:
+        case = library.writer.create_case("Deleted", "unknown", (asset(),)).result()
+        damaged = library.back_up()
+        library.writer.create_case("Other", "unknown").result()
+        whole = library.back_up()
+    assert damaged is not None
+    assert whole is not None
+    with closing(sqlite3.connect(damaged.path)) as conn:
+        conn.execute("DROP TRIGGER audit_is_never_changed")
+        conn.execute("UPDATE audit SET utc_ms = 0")
+        conn.commit()
+    with open_small(own_library) as library:
+        library.writer.delete_case(case.case_id).result()
+    assert whole.path.exists()
+    assert not damaged.path.exists()
+    assert [p.name for p in own_library.rglob("*") if b"Deleted" in _content(p)] == []
+
+
+def _content(path: Path) -> bytes:
+    return path.read_bytes() if path.is_file() else b""
+
+
+def test_a_backup_that_cannot_be_opened_now_is_no_damaged_one(
+    own_library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_small(own_library) as library:
+        case = library.writer.create_case("Deleted", "unknown", (asset(),)).result()
+        backup = library.back_up()
+        assert backup is not None
+
+        def out_of_handles(_path: Path) -> sqlite3.Connection:
+            error = sqlite3.OperationalError("unable to open database file")
+            error.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
+            raise error
+
+        with monkeypatch.context() as patch:
+            patch.setattr(db, "connect_reader", out_of_handles)
+            with pytest.raises(EnvironmentProblem, match="still holds the deleted case"):
+                library.writer.delete_case(case.case_id).result()
+        assert backup.path.exists()
+    with open_small(own_library) as library:
+        library.writer.flush().result()
+        assert b"Deleted" not in backup.path.read_bytes()

@@ -19,6 +19,7 @@ import pytest
 from app.core.case import Case, CaseState
 from app.core.errors import BadInput, EnvironmentProblem, Refused
 from app.store import Library
+from app.store.restore import restore
 from tests.helpers.human_work import (
     STEP,
     annotation,
@@ -159,6 +160,27 @@ def test_a_folder_without_a_library_is_not_made_by_reading(tmp_path: Path) -> No
     with pytest.raises(BadInput, match="no library"):
         Library.open(tmp_path / "none", "read")
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("left", ["everything else", "the log", "the backups"])
+def test_a_library_without_its_file_is_not_begun_anew(own_library: Path, left: str) -> None:
+    with open_small(own_library) as library:
+        library.writer.create_case("One", "unknown").result()
+        backup = library.back_up()
+    assert backup is not None
+    (own_library / "library.sqlite").rename(own_library.parent / "moved.sqlite")
+    if left != "everything else":
+        (own_library / "audit-head.json").unlink()
+    if left == "the log":
+        backup.path.unlink()
+        (own_library / "library.sqlite-wal").write_bytes(b"frames")
+    with pytest.raises(BadInput, match=r"lacks its file library\.sqlite.*trocar restore"):
+        open_small(own_library)
+    assert not (own_library / "library.sqlite").exists()
+    if left != "the log":
+        restore(own_library, backup.path)
+        with open_small(own_library) as library:
+            assert [c.title for c in library.cases()] == ["One"]
 
 
 def test_a_library_of_a_newer_version_is_left_alone(own_library: Path) -> None:
