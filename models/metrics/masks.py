@@ -48,6 +48,8 @@ def encode(mask: NDArray[np.bool_]) -> dict[str, Any]:
 class MaskMetrics:
     """Metrics as shares in [0, 1]; nan where the truth has nothing to measure.
 
+    A class that is predicted and not in the truth has Dice and IoU 0, which the means count.
+
     Attributes:
         images: pictures.
         instances: true instances, ignored regions left out.
@@ -189,7 +191,10 @@ def _evaluate(
 
 
 def _at_best_f1(evaluation: COCOeval, instances: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Precision and recall, (2, classes), at the confidence where the mean F1 peaks."""
+    """Precision and recall, (2, classes), at the confidence where the mean F1 peaks.
+
+    Above its last prediction a class has precision 1; one that is never predicted has 0.
+    """
     grid = np.linspace(0, 1, 1001)
     curves = np.full((2, len(instances), len(grid)), np.nan)
     pictures = len(evaluation.params.imgIds)
@@ -201,7 +206,8 @@ def _at_best_f1(evaluation: COCOeval, instances: NDArray[np.int64]) -> NDArray[n
         above = scores[None] >= grid[:, None]
         right = (above & hit & counted).sum(1)
         given = (above & counted).sum(1)
-        curves[0, k] = np.where(given > 0, right / np.maximum(given, 1), 1.0)
+        beyond = 1.0 if counted.any() else 0.0
+        curves[0, k] = np.where(given > 0, right / np.maximum(given, 1), beyond)
         curves[1, k] = right / instances[k]
     known = curves[:, instances > 0]
     f1 = 2 * known.prod(0) / np.maximum(known.sum(0), 1e-12)

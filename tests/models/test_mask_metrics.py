@@ -75,7 +75,13 @@ def test_ignored_regions_cost_nothing() -> None:
 
 def test_nothing_predicted_and_nothing_true() -> None:
     nothing = mask_metrics([[block(0, 10)]], [[]], ["tool"])
-    assert (nothing.map50, nothing.recall, nothing.iou) == (0, 0, 0)
+    assert (nothing.map50, nothing.precision, nothing.recall, nothing.iou) == (0, 0, 0, 0)
+    one_class = mask_metrics(
+        [[block(0, 10), block(20, 30, 1)]], [[block(0, 10, 0, 0.9)]], ["said", "never said"]
+    )
+    assert one_class.per_class["said"]["precision"] == pytest.approx(1)
+    assert one_class.per_class["never said"]["precision"] == 0
+    assert one_class.precision == pytest.approx(0.5)
     empty = mask_metrics([[]], [[block(0, 10, score=0.9)]], ["tool"])
     assert np.isnan(empty.map50)
     assert empty.iou == 0
