@@ -48,9 +48,10 @@ def half_type(device: torch.device) -> torch.dtype | None:
 
 def agrees(full: Detected, half: Detected) -> bool:
     """Whether half precision says the same, by the tolerances of this module."""
-    if np.abs(full.scores - half.scores).max() > SCORE_TOLERANCE:
+    # "not at most" also refuses nan, which an overflow in half precision leaves behind.
+    if not np.abs(full.scores - half.scores).max() <= SCORE_TOLERANCE:
         return False
-    if np.abs(full.boxes - half.boxes).max() > BOX_TOLERANCE_PX:
+    if not np.abs(full.boxes - half.boxes).max() <= BOX_TOLERANCE_PX:
         return False
     both = (full.masks & half.masks).sum(axis=(0, 1))
     either = (full.masks | half.masks).sum(axis=(0, 1))

@@ -143,7 +143,7 @@ class Segmenter:
         return {
             "device": self.device.device,
             "device_name": self.device.name,
-            "precision": "fp32" if self._half is None else str(self._half).removeprefix("torch."),
+            "precision": self._precision(),
             "threads": self._threads,
             "input_width_px": self.card.input_size_px[0],
             "input_height_px": self.card.input_size_px[1],
@@ -153,6 +153,15 @@ class Segmenter:
             "max_instances": self.rules.max_instances,
             "class_agnostic": self.rules.class_agnostic,
         }
+
+    def _precision(self) -> str:
+        """As computed now; with what a trial may still change it to."""
+        if self._half is not None:
+            return _type_name(self._half)
+        kind = half_type(torch.device(self.device.device))
+        if self._until_trial is None or kind is None:
+            return "fp32"
+        return f"fp32, {_type_name(kind)} where a trial finds it as good"
 
     def _fitted(self, rgb: NDArray[np.uint8]) -> Fit:
         height, width = rgb.shape[:2]
@@ -265,6 +274,10 @@ def _prepared(network: nn.Module) -> nn.Module:
     if callable(fuse):
         network = fuse()
     return network.eval().requires_grad_(requires_grad=False).to(memory_format=torch.channels_last)
+
+
+def _type_name(kind: torch.dtype) -> str:
+    return str(kind).removeprefix("torch.")
 
 
 def _rows(values: torch.Tensor, anchors: NDArray[np.int64]) -> NDArray[np.float32]:
