@@ -37,6 +37,13 @@ def test_frames_depend_on_the_seed_alone() -> None:
     assert all(a != b for a, b in zip(first, other, strict=True))
 
 
+def test_a_second_pass_shows_the_same_operation() -> None:
+    hook = Span(name="hook", start_s=1, end_s=19)
+    video = _video(_script(hook), fps=1, seconds=12)
+    first, second = ([f.rgb.tobytes() for f in video] for _ in range(2))
+    assert first == second
+
+
 def test_a_tool_keeps_its_track_and_moves_smoothly() -> None:
     grasper = Span(name="grasper", start_s=2, end_s=9)
     frames = list(_video(_script(grasper), fps=10, start_s=3.0, seconds=3))

@@ -82,6 +82,8 @@ class PhantomVideo:
         return self.frames
 
     def __iter__(self) -> Iterator[PhantomFrame]:
+        # What burnt and smoked in an earlier pass has not happened yet.
+        self._tissue, self._shot, self._smoke = None, None, 0.0
         for index in range(self.frames):
             # A frame stands for the middle of its time, so that one a second sees each tool.
             seconds = self._start_s + (index + 0.5) / self.fps
