@@ -84,7 +84,7 @@ def _masks(card: ModelCard, pictures: Iterator[LabelledPicture]) -> dict[str, An
     result = mask_metrics_of(card, seen).as_json()
     predict = Segmenter(card).predict
     overlaps = union_iou(predict, seen)
-    alarms = false_area(predict, (p for p in seen if not p.instances))
+    alarms = false_area(predict, seen)
     result["empty_images"] = len(alarms)
     result["empty_images_over_half_percent"] = sum(share > 0.005 for share in alarms)
     result["union_iou_mean"] = round(100 * float(np.mean(overlaps)), 2)

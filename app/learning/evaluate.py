@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from app.core.picture import LabelledPicture
 from app.core.prediction import Instance
-from app.learning.collate import class_of
+from app.learning.collate import NOT_INSTRUMENTS, class_of
 
 if TYPE_CHECKING:
     from models import ModelCard
@@ -27,9 +27,11 @@ Predict = Callable[[NDArray[np.uint8]], tuple[Instance, ...]]
 
 
 def union(instances: Sequence[Instance], height_px: int, width_px: int) -> NDArray[np.bool_]:
-    """Pixels of any instance, bool (H, W)."""
+    """Pixels of any instrument, bool (H, W); a specimen bag is none."""
     plane = np.zeros((height_px, width_px), bool)
     for instance in instances:
+        if instance.label in NOT_INSTRUMENTS:
+            continue
         x0, y0, x1, y1 = instance.mask.box
         plane[y0:y1, x0:x1] |= instance.mask.bits
     return plane
@@ -63,7 +65,8 @@ def box_coverage(
         plane = union(predict(picture.rgb), height, width)
         areas.append(float(plane.mean()))
         for label, (x0, y0, x1, y1) in picture.boxes:
-            box = plane[int(y0) : int(np.ceil(y1)), int(x0) : int(np.ceil(x1))]
+            rows = slice(max(0, int(y0)), max(0, int(np.ceil(y1))))
+            box = plane[rows, max(0, int(x0)) : max(0, int(np.ceil(x1)))]
             hits.setdefault(label, []).append(bool(box.size and box.mean() >= at_least))
     flat = [h for kind in hits.values() for h in kind]
     return Coverage(
@@ -75,11 +78,12 @@ def box_coverage(
 
 
 def false_area(predict: Predict, pictures: Iterable[LabelledPicture]) -> tuple[float, ...]:
-    """Predicted share of each picture that shows no instrument."""
+    """Predicted share of each picture without an instrument; ignored pixels left out."""
     shares = []
     for picture in pictures:
-        height, width = picture.rgb.shape[:2]
-        shares.append(float(union(predict(picture.rgb), height, width).mean()))
+        if all(i.label in NOT_INSTRUMENTS for i in picture.instances):
+            found = union(predict(picture.rgb), *picture.rgb.shape[:2])
+            shares.append(float((found & _known(picture)).mean()))
     return tuple(shares)
 
 
@@ -91,14 +95,18 @@ def union_iou(predict: Predict, pictures: Iterable[LabelledPicture]) -> tuple[fl
     out = []
     for picture in pictures:
         height, width = picture.rgb.shape[:2]
-        known = np.ones((height, width), bool)
-        if picture.ignore is not None:
-            known = ~picture.ignore.full()
+        known = _known(picture)
         found = union(predict(picture.rgb), height, width) & known
         truth = union(picture.instances, height, width) & known
         together = np.count_nonzero(found | truth)
         out.append(np.count_nonzero(found & truth) / together if together else 1.0)
     return tuple(out)
+
+
+def _known(picture: LabelledPicture) -> NDArray[np.bool_]:
+    if picture.ignore is None:
+        return np.ones(picture.rgb.shape[:2], bool)
+    return ~picture.ignore.full()
 
 
 def mask_metrics_of(card: ModelCard, pictures: Iterable[LabelledPicture]) -> MaskMetrics:

@@ -58,5 +58,6 @@ def _shown(
         for i, row in enumerate(answers)
     ]
     timeline = timeline_from_phases(phases, classes, 0, len(phases), course=course)
-    keys = [timeline.phase_at(p.pts) for p in phases]
-    return np.array([classes.index(k) if k is not None else 0 for k in keys], np.int64)
+    # A timeline without a gap; str, so that a gap would be an error and not the first phase.
+    keys = [str(timeline.phase_at(p.pts)) for p in phases]
+    return np.array([classes.index(k) for k in keys], np.int64)
