@@ -18,7 +18,7 @@ from app.ui.load_case import PHASES, SEGMENTATION
 from app.ui.messages import Message, Tone, from_error
 from app.ui.model_sheet import DEMO_WORDS, DeviceFacts, fit_words
 from app.ui.playback import Playback
-from app.ui.session import Session
+from app.ui.session import READ_ONLY, Session
 from app.ui.settings import Settings
 from app.ui.words import length
 
@@ -138,6 +138,9 @@ class Analysis(QObject):
         case = self._session.case
         if case is None:
             return
+        if not self._library.is_writable:
+            self.said.emit(Message(text=READ_ONLY, tone=Tone.WARN, lasting_s=4, key="locked"))
+            return
         self.read_cards(lambda: self._start(case))
 
     def toggle(self) -> None:
@@ -202,6 +205,8 @@ class Analysis(QObject):
 
     def tail_words(self) -> str:
         """What stands on the part of the ribbon that is not analysed."""
+        if not self._library.is_writable:
+            return "Not analysed: the library is open for reading"
         if not self.in_use():
             return "Not analysed: no model is installed"
         if not self.running:
@@ -216,7 +221,8 @@ class Analysis(QObject):
     def _opened(self, *, missing: bool) -> None:
         if missing:
             return
-        if self._settings.values.analyse_at_once and self._by_itself:
+        by_itself = self._by_itself and self._library.is_writable
+        if self._settings.values.analyse_at_once and by_itself:
             self.start()
         else:
             self.read_cards()

@@ -10,6 +10,7 @@ from PySide6.QtCore import QObject, Qt, QtMsgType, Signal, qInstallMessageHandle
 from PySide6.QtGui import QFontInfo, QGuiApplication
 from PySide6.QtWidgets import QApplication
 
+from app.core.errors import EnvironmentProblem, Refused, TrocarError
 from app.store import Library
 from app.ui import theme
 from app.ui.crash import CrashReports, log_folder
@@ -79,18 +80,20 @@ def open_window(
     *,
     demo: bool = False,
     resume: Resume | None = None,
+    locked: str = "",
 ) -> MainWindow:
     """Build the window over an open library, and open what was named.
 
     Args:
-        library: open for writing; closed with the window.
+        library: closed with the window.
         settings: of this user.
         files: recordings to make cases of.
         demo: open the demo case.
         resume: where an earlier window was.
+        locked: why the library is open for reading only.
     """
     dress(make_application(), settings)
-    window = MainWindow(Services(library, settings))
+    window = MainWindow(Services(library, settings), locked)
     if settings.quarantined is not None:
         window.slot.say(
             Message(
@@ -99,6 +102,8 @@ def open_window(
                 detail=settings.quarantined.name,
             )
         )
+    if locked:
+        window.slot.say(Message(text=locked, tone=Tone.WARN, key="locked"))
     for problem in library.problems:
         window.slot.say(Message(text=problem, tone=Tone.WARN))
     if resume is not None:
@@ -108,6 +113,24 @@ def open_window(
     elif demo:
         window.open_demo()
     return window
+
+
+def open_library(folder: Path) -> tuple[Library, str]:
+    """The library for writing, else for reading where another process or the disk forbids it.
+
+    Returns:
+        The library, and why it can only be read, "" where it can be written.
+
+    Raises:
+        TrocarError: it can be opened in neither way.
+    """
+    try:
+        return Library.open(folder, "write"), ""
+    except (Refused, EnvironmentProblem) as error:
+        try:
+            return Library.open(folder, "read"), error.user_message
+        except TrocarError:
+            raise error from None
 
 
 def run(folder: Path, files: list[Path], *, demo: bool = False) -> int:
@@ -126,9 +149,11 @@ def run(folder: Path, files: list[Path], *, demo: bool = False) -> int:
     resume: Resume | None = None
     try:
         while True:
-            library = Library.open(folder, "write")
-            keep_indices_in(library.cache_folder, writable=True)
-            window = open_window(library, Settings(), files, demo=demo, resume=resume)
+            library, locked = open_library(folder)
+            keep_indices_in(library.cache_folder, writable=library.is_writable)
+            window = open_window(
+                library, Settings(), files, demo=demo, resume=resume, locked=locked
+            )
             shown = told.report.connect(lambda path, w=window: w.slot.say(_crashed(path)))
             window.show()
             status = application.exec()

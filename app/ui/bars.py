@@ -79,6 +79,9 @@ class TopBar(QFrame):
         self.about.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Preferred)
         middle = QHBoxLayout()
         middle.setSpacing(10)
+        self.lock = IconButton("lock", "Read only", "", 16, "warn")
+        self.lock.hide()
+        middle.addWidget(self.lock)
         middle.addWidget(self.name)
         middle.addWidget(self.about)
         self.saved = Label("", "small", "3")
@@ -130,9 +133,15 @@ class TopBar(QFrame):
 
     def show_case(self, name: str, about: str) -> None:
         """Name the open case."""
-        self.name.setText(name)
+        self.name.setText(name or ("" if self.lock.isHidden() else "Read only"))
         self.about.setText(about)
         self.about.setVisible(bool(about))
+
+    def show_lock(self, reason: str) -> None:
+        """Say beside the case's name why nothing can be changed; "" where it can."""
+        self.lock.setVisible(bool(reason))
+        self.lock.setToolTip(reason)
+        self.lock.setAccessibleDescription(reason)
 
     def show_saved(self, text: str, tone: str, icon: str) -> None:
         """Say whether everything is saved."""

@@ -256,6 +256,8 @@ class Cases(QObject):
     def _look_after(self, case: Case) -> None:
         """Thumbnail and full hash of a case that was just opened, in the background."""
         asset = case.assets[0]
+        if not self._library.is_writable:
+            return
         if not self._library.thumbnail_path(case.case_id).exists():
             self._slow.run(
                 lambda: self._make_picture(case, asset),

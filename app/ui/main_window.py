@@ -39,11 +39,12 @@ from app.ui.keys import KeyMap, Scope
 from app.ui.library_view import LibraryWorkspace
 from app.ui.load_case import Loaded
 from app.ui.message_slot import MessageSlot
-from app.ui.messages import from_error
+from app.ui.messages import Message, Tone, from_error
 from app.ui.pictures import copy_picture, save_snapshot
 from app.ui.playing import Playing
 from app.ui.review import ReviewWorkspace
 from app.ui.services import Services
+from app.ui.session import READ_ONLY
 from app.ui.stage import Stage
 from app.ui.window_sheets import WindowSheets
 from app.ui.words import date
@@ -73,11 +74,15 @@ class Resume:
 class MainWindow(QMainWindow):
     """Trocar's window.
 
+    Args:
+        services: everything it works with.
+        locked: why the library is open for reading only, in a sentence.
+
     Attributes:
         resume: set when it closes to be opened again in another text size.
     """
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, locked: str = "") -> None:
         super().__init__()
         self.setWindowTitle("Trocar")
         self.setMinimumSize(1180, 680)
@@ -100,6 +105,8 @@ class MainWindow(QMainWindow):
         self.stack = QStackedWidget()
         for page in self.pages.values():
             self.stack.addWidget(page)
+        self.top.show_lock("" if services.library.is_writable else locked or READ_ONLY)
+        self.top.show_case("", "")
         self._lay_out()
         self.slot = MessageSlot(self)
         self.sheets = WindowSheets(self, services, self.keys, self.library.model)
@@ -130,6 +137,9 @@ class MainWindow(QMainWindow):
         s = self.services
         s.said.connect(self.slot.say)
         self.top.chosen.connect(self.show_workspace)
+        self.top.lock.clicked.connect(
+            lambda: self.slot.say(Message(text=self.top.lock.toolTip(), key="locked"))
+        )
         self.library.opened.connect(self._open_case)
         self.library.add_asked.connect(self.ask_for_file)
         self.library.demo_asked.connect(self.open_demo)
@@ -286,6 +296,9 @@ class MainWindow(QMainWindow):
 
     def ask_to_delete(self, case: Case) -> None:
         """Deleting cannot be undone, so it is asked: the one modal question."""
+        if not self.services.library.is_writable:
+            self.slot.say(Message(text=READ_ONLY, tone=Tone.WARN, lasting_s=4, key="locked"))
+            return
         box = QMessageBox(self)
         box.setWindowTitle("Delete the case")
         box.setText(f"Delete case {case.case_id}?")
@@ -307,7 +320,7 @@ class MainWindow(QMainWindow):
     def _case_opened(self, loaded: Loaded) -> None:
         self.slot.clear("missing")
         self._drop_chooser()
-        if loaded.case.procedure == UNKNOWN_PROCEDURE:
+        if loaded.case.procedure == UNKNOWN_PROCEDURE and self.services.library.is_writable:
             self._ask_procedure(self.services.settings.values.procedure)
         self._play_when_open = not loaded.missing
 

@@ -30,7 +30,7 @@ class Services(QObject):
     """Everything a window works with.
 
     Attributes:
-        library: the open library (this process is its writer); closed with the services.
+        library: the open library, for writing or for reading; closed with the services.
         settings: of this user.
         session: the open case.
         player: the decode thread's bridge.

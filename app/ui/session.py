@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from app.store import Library, Presence
 
 CASE = "case"
+READ_ONLY = "This library is open for reading; nothing in it can be changed."
 log = logging.getLogger(__name__)
 
 
@@ -105,7 +106,8 @@ class Session(QObject):
         self._stored.connect(self._on_stored)
         self._undone.connect(self._on_undone)
         self._waiting.connect(self._on_waiting)
-        library.writer.on_problem(self._waiting.emit)
+        if library.is_writable:
+            library.writer.on_problem(self._waiting.emit)
 
     @property
     def identity(self) -> FrameIdentity | None:
@@ -190,7 +192,7 @@ class Session(QObject):
 
     def commit(self, correction: Correction | None) -> None:
         """Show a correction at once and make it durable; None (nothing to do) is ignored."""
-        if correction is None or self.work is None:
+        if correction is None or self.work is None or self._refuses():
             return
         self._take_over(correction)
         self._begin_saving()
@@ -199,17 +201,24 @@ class Session(QObject):
 
     def undo(self) -> None:
         """Take back the last correction of the case."""
-        if self.case is not None:
+        if self.case is not None and not self._refuses():
             self._begin_saving()
             future = self._library.writer.undo(self.case.case_id)
             future.add_done_callback(self._undone.emit)
 
     def redo(self) -> None:
         """Bring back the correction undone last."""
-        if self.case is not None:
+        if self.case is not None and not self._refuses():
             self._begin_saving()
             future = self._library.writer.redo(self.case.case_id)
             future.add_done_callback(self._undone.emit)
+
+    def _refuses(self) -> bool:
+        """Whether nothing may be changed here; the user is told."""
+        if self._library.is_writable:
+            return False
+        self.said.emit(Message(text=READ_ONLY, tone=Tone.WARN, lasting_s=4, key="locked"))
+        return True
 
     def _begin_saving(self) -> None:
         self.unsaved += 1

@@ -36,6 +36,7 @@ from app.ui.case_cards import CaseModel
 from app.ui.keys import KeyMap, Scope, set_widget_scope
 from app.ui.messages import Message, Tone
 from app.ui.services import Services
+from app.ui.session import READ_ONLY
 from app.ui.timeline.commands import ACTIONS as TIMELINE_ACTIONS
 from app.ui.timeline.commands import TimelineCommands
 from app.ui.timeline.data import timeline_data
@@ -99,7 +100,7 @@ class AnnotateWorkspace(QWidget):
         self._restore()
         style.watch(self)
         if not services.library.is_writable:
-            self.set_locked("This library is open for reading; nothing in it can be changed.")
+            self.set_locked(READ_ONLY)
         self._case_opened()
 
     # Layout
