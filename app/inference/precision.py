@@ -6,37 +6,17 @@ Runs on the thread that owns the device (specs: precision guard).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from app.core.prediction import Instance
 from models.training.config import native_bf16
 
-BOX_TOLERANCE_PX = 0.5
 SCORE_TOLERANCE = 0.02
 MASK_IOU = 0.97
 _ROUNDS = 3
 _WORTH_SHARE = 0.9
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Detected:
-    """What a network says at some anchors, and all its scores.
-
-    Attributes:
-        anchors: int64 (N,).
-        scores: float32 (A,), the best class's score of every anchor.
-        boxes: float32 (N, 4) in input pixels.
-        masks: bool (h, w, N) at prototype resolution.
-    """
-
-    anchors: NDArray[np.int64]
-    scores: NDArray[np.float32]
-    boxes: NDArray[np.float32]
-    masks: NDArray[np.bool_]
 
 
 def half_type(device: torch.device) -> torch.dtype | None:
@@ -46,16 +26,32 @@ def half_type(device: torch.device) -> torch.dtype | None:
     return torch.float16 if device.type in ("cuda", "mps") else None
 
 
-def agrees(full: Detected, half: Detected) -> bool:
-    """Whether half precision says the same, by the tolerances of this module."""
-    # "not at most" also refuses nan, which an overflow in half precision leaves behind.
-    if not np.abs(full.scores - half.scores).max() <= SCORE_TOLERANCE:
-        return False
-    if not np.abs(full.boxes - half.boxes).max() <= BOX_TOLERANCE_PX:
-        return False
-    both = (full.masks & half.masks).sum(axis=(0, 1))
-    either = (full.masks | half.masks).sum(axis=(0, 1))
-    return bool((both >= MASK_IOU * either).all())
+def is_telling(found: Sequence[Instance], threshold: float) -> bool:
+    """Whether half precision must find something where full precision found this."""
+    return any((i.score or 0) >= threshold + SCORE_TOLERANCE for i in found)
+
+
+def agrees(full: Sequence[Instance], half: Sequence[Instance], threshold: float) -> bool:
+    """Whether half precision finds the same instances as full precision in one frame.
+
+    Same class, masks that overlap by `MASK_IOU`, scores within `SCORE_TOLERANCE`. What scores
+    within the tolerance of the threshold may come or go: no rounding leaves a threshold alone.
+
+    Args:
+        full, half: what was found, in the frame's raster.
+        threshold: least score of an instance.
+    """
+    sure = threshold + SCORE_TOLERANCE
+    left = list(half)
+    for one in full:
+        alike = [(one.mask.iou(o.mask), at) for at, o in enumerate(left) if o.label == one.label]
+        overlap, at = max(alike, default=(0.0, -1))
+        if overlap >= MASK_IOU:
+            if abs((one.score or 0) - (left.pop(at).score or 0)) > SCORE_TOLERANCE:
+                return False
+        elif (one.score or 0) >= sure:
+            return False
+    return all((other.score or 0) < sure for other in left)
 
 
 def faster(half: Callable[[], object], full: Callable[[], object]) -> bool:

@@ -28,7 +28,7 @@ from app.inference.postprocess import (
     masks_of,
     rules_of,
 )
-from app.inference.precision import Detected, agrees, faster, half_type
+from app.inference.precision import agrees, faster, half_type, is_telling
 from app.inference.preprocess import Fit, fit_frame, letterbox
 from models import ModelCard
 from models.types import InstanceOutput
@@ -103,7 +103,7 @@ class Segmenter:
         fit = self._fitted(rgb)
         preprocess_ms = 1000 * (time.perf_counter() - start)
 
-        def look(choice: DeviceChoice) -> tuple[InstanceOutput, tuple[Instance, ...], Cost]:
+        def look(choice: DeviceChoice) -> tuple[tuple[Instance, ...], Cost]:
             start = time.perf_counter()
             output = self._forward(choice)
             middle = time.perf_counter()
@@ -113,13 +113,13 @@ class Segmenter:
                 forward_ms=1000 * (middle - start),
                 post_ms=1000 * (time.perf_counter() - middle),
             )
-            return output, instances, cost
+            return instances, cost
 
         with devices.threads(self._threads):
-            (output, instances, self.cost), used = devices.run_or_fall_back(self.device, look)
+            (instances, self.cost), used = devices.run_or_fall_back(self.device, look)
             if used != self.device:
                 self.device, self._half, self._until_trial = used, None, None
-            self._try_half_precision(output)
+            self._try_half_precision(instances, fit)
         return instances
 
     def raw(self, rgb: NDArray[np.uint8]) -> InstanceOutput:
@@ -209,10 +209,10 @@ class Segmenter:
         )
         return instances_of(masks, found, kept, self.card.class_keys)
 
-    def _try_half_precision(self, full: InstanceOutput) -> None:
-        """Change to half precision where a trial on real frames shows that it is worth it.
+    def _try_half_precision(self, full: tuple[Instance, ...], fit: Fit) -> None:
+        """Change to half precision where a trial on a real frame shows that it is worth it.
 
-        The trial waits for a frame on which something is found.
+        The trial waits for a frame on which something is found beyond doubt.
         """
         if self._until_trial is None:
             return
@@ -224,38 +224,20 @@ class Segmenter:
         if kind is None:
             self._until_trial = None
             return
-        expected = self._detected(full)
-        if expected is None:
+        threshold = self.rules.score_threshold
+        if not is_telling(full, threshold):
             return
         self._until_trial = None
         self._half = kind
         try:
-            got = self._detected(self._forward(self.device), expected.anchors)
-            keep = agrees(expected, got) and faster(
+            got = self._instances(self._forward(self.device), fit)
+            keep = agrees(full, got, threshold) and faster(
                 lambda: self._forward(self.device), lambda: self._forward(self.device, half=False)
             )
         except RuntimeError:  # an operation that this device lacks in half precision
             keep = False
         if not keep:
             self._half = None
-
-    def _detected(
-        self, output: InstanceOutput, anchors: NDArray[np.int64] | None = None
-    ) -> Detected | None:
-        logits = output.class_logits[0].T.float().cpu().numpy()
-        if anchors is None:
-            found = find_candidates(logits, self.rules)
-            if not found.anchors.size:
-                return None
-            kept = keep_distinct(_boxes(output, found.anchors), found, self.rules)
-            anchors = found.anchors[kept]
-        vectors = _rows(output.mask_coefficients, anchors)
-        return Detected(
-            anchors=anchors,
-            scores=1 / (1 + np.exp(-logits.max(axis=1))),
-            boxes=_boxes(output, anchors),
-            masks=_prototypes(output) @ vectors.T > 0,
-        )
 
 
 def normalised(images: torch.Tensor, card: ModelCard) -> torch.Tensor:
