@@ -17,6 +17,7 @@ from app.core import validate
 
 MAX_PIXELS = 40_000_000
 _HEADER = struct.Struct("<6I")
+_AS_CHANGES = 1 << 31  # in the first word: runs are stored as changes, not as lengths
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -148,28 +149,39 @@ class Mask:
     def to_bytes(self) -> bytes:
         """Stored form: six little-endian uint32 (sizes and region), then zlib of the runs.
 
-        Runs are uint32 lengths in row-major order over the region, beginning with a run outside.
+        Runs lie in row-major order over the region and begin with one outside. Each is an int32:
+        how much longer it is than the run two before, which halves the size of plain lengths.
         """
-        flat = self.bits.ravel()
-        edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-        ends = np.concatenate((edges, [flat.size])) if flat.size else np.zeros(0, np.int64)
-        runs = np.diff(ends, prepend=0)
-        if flat.size and flat[0]:
-            runs = np.concatenate(([0], runs))
+        runs = self._runs()
+        changes = runs.copy()
+        changes[2:] -= runs[:-2]
         h, w = self.bits.shape
-        head = _HEADER.pack(self.width_px, self.height_px, self.x_px, self.y_px, w, h)
-        return head + zlib.compress(runs.astype("<u4").tobytes(), 1)
+        head = _HEADER.pack(self.width_px | _AS_CHANGES, self.height_px, self.x_px, self.y_px, w, h)
+        return head + zlib.compress(changes.tobytes(), 1)
+
+    def _runs(self) -> NDArray[np.int32]:
+        flat = self.bits.ravel()
+        if not flat.size:
+            return np.zeros(0, "<i4")
+        edges = np.flatnonzero(flat[1:] != flat[:-1])
+        inside_first = int(flat[0])
+        ends = np.empty(edges.size + 2 + inside_first, "<i4")
+        ends[: 1 + inside_first] = -1
+        ends[1 + inside_first : -1] = edges
+        ends[-1] = flat.size - 1
+        return ends[1:] - ends[:-1]
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Mask:
-        """Read the stored form.
+        """Read the stored form, also that of older libraries with plain uint32 lengths.
 
         Raises:
             ValueError: the bytes are not a mask, or claim more than ``MAX_PIXELS``.
         """
         if len(data) < _HEADER.size:
             raise ValueError("mask: too short")
-        width, height, x, y, w, h = _HEADER.unpack_from(data)
+        marked_width, height, x, y, w, h = _HEADER.unpack_from(data)
+        width = marked_width & ~_AS_CHANGES
         if width * height > MAX_PIXELS or w > width or h > height:
             raise ValueError("mask: impossible size")
         inflater = zlib.decompressobj()
@@ -180,7 +192,11 @@ class Mask:
         if len(raw) % 4 or not inflater.eof:
             raise ValueError("mask: damaged runs")
         runs = np.frombuffer(raw, "<u4").astype(np.int64)
-        if runs.sum() != w * h:
+        if marked_width != width:
+            runs = np.frombuffer(raw, "<i4").astype(np.int64)
+            runs[::2].cumsum(out=runs[::2])
+            runs[1::2].cumsum(out=runs[1::2])
+        if runs.sum() != w * h or (runs < 0).any():
             raise ValueError("mask: runs do not fill the region")
         values = (np.arange(runs.size) % 2).astype(bool)
         bits = np.repeat(values, runs).reshape(h, w)

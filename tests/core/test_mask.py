@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from itertools import groupby
 
 import numpy as np
 import pytest
@@ -43,6 +44,18 @@ def test_stored_form_comes_back_with_its_region(mask: Mask) -> None:
     assert again == mask
     assert again.box == mask.box
     assert again.bits.dtype == np.bool_
+
+
+@given(loose_masks())
+def test_masks_of_libraries_with_plain_run_lengths_are_read(mask: Mask) -> None:
+    h, w = mask.bits.shape
+    lengths = [len(list(run)) for _, run in groupby(mask.bits.ravel())]
+    if mask.bits.size and mask.bits.flat[0]:
+        lengths.insert(0, 0)
+    head = struct.pack("<6I", mask.width_px, mask.height_px, mask.x_px, mask.y_px, w, h)
+    again = Mask.from_bytes(head + zlib.compress(np.array(lengths, "<u4").tobytes(), 1))
+    assert again == mask
+    assert again.box == mask.box
 
 
 @given(loose_masks(), st.data())
@@ -102,6 +115,16 @@ def test_damaged_bytes_are_refused_or_read_as_a_mask(mask: Mask, data: st.DataOb
 )
 def test_runs_that_do_not_fill_the_region_are_refused(runs: np.ndarray) -> None:
     head = struct.pack("<6I", 10, 10, 0, 0, 3, 3)
+    with pytest.raises(ValueError, match="runs"):
+        Mask.from_bytes(head + zlib.compress(runs.tobytes()))
+    as_changes = struct.pack("<6I", 10 | 1 << 31, 10, 0, 0, 3, 3)
+    with pytest.raises(ValueError, match="runs"):
+        Mask.from_bytes(as_changes + zlib.compress(runs.tobytes()))
+
+
+def test_runs_that_fall_below_nothing_are_refused() -> None:
+    head = struct.pack("<6I", 10 | 1 << 31, 10, 0, 0, 3, 3)
+    runs = np.array([5, 3, -7, 0], "<i4")  # lengths 5, 3, -2, 3
     with pytest.raises(ValueError, match="runs"):
         Mask.from_bytes(head + zlib.compress(runs.tobytes()))
 
