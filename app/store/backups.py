@@ -140,6 +140,9 @@ class Backups:
         temporary = self._folder / "erase.tmp"
         try:
             with closing(db.connect_reader(path)) as source:
+                schema.check_identity(
+                    source, path, application_id=schema.APPLICATION_ID, newest=schema.VERSION
+                )
                 found = source.execute("SELECT case_id FROM cases WHERE uid = ?", (uid,)).fetchone()
                 if found is None:
                     return

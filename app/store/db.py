@@ -73,7 +73,7 @@ _PASSING = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
 }
-_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
+_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 def _primary(error: sqlite3.Error) -> int:
@@ -86,12 +86,16 @@ def is_passing(error: sqlite3.Error) -> bool:
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Whether the file itself is at fault: its pages, or tables that are missing."""
+    """Whether the content of the file is at fault."""
     return _primary(error) in _DAMAGE
 
 
 def as_trocar_error(error: sqlite3.Error) -> Exception:
     """The condition in words, or the error itself where it is a bug."""
+    if isinstance(error, sqlite3.ProgrammingError) and "closed database" in str(error):
+        return EnvironmentProblem(
+            "What was asked for was removed or closed meanwhile; open it again.", str(error)
+        )
     kind, sentence = _PROBLEMS.get(_primary(error), (None, ""))
     if kind is None:
         return error

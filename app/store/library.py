@@ -11,6 +11,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -39,7 +40,8 @@ class Library:
 
     Attributes:
         folder: where it lies.
-        problems: sentences about what was found at opening, such as lost changes.
+        problems: sentences about what was found at opening, such as lost changes or the entry of a
+            case that is damaged.
     """
 
     def __init__(self, folder: Path, readers: db.Readers, clock: audit.Clock) -> None:
@@ -110,7 +112,9 @@ class Library:
         except BaseException:
             readers.close()
             raise
-        return cls(folder, readers, clock)
+        library = cls(folder, readers, clock)
+        library.problems = library._damaged_entries()
+        return library
 
     @classmethod
     def _open_for_writing(
@@ -147,7 +151,7 @@ class Library:
             lock.release()
             raise
         library._lock = lock
-        library.problems = tuple(problems)
+        library.problems = (*problems, *library._damaged_entries())
         if problems:
             library._writer.note("found loss", "audit log")
         if unfinished:
@@ -209,9 +213,9 @@ class Library:
         return self._writer is not None
 
     def cases(self) -> tuple[Case, ...]:
-        """All cases, oldest first."""
+        """All cases, oldest first; without those whose entry is damaged (see ``problems``)."""
         with self._reading() as conn:
-            return tuple(rows.read_case(conn, i) for i in rows.case_ids(conn))
+            return rows.intact_cases(conn)[0]
 
     def case(self, case_id: str) -> Case:
         """One case.
@@ -280,6 +284,7 @@ class Library:
                     self.folder / "predictions" / f"{case_id}.sqlite",
                     row[0],
                     writable=self.is_writable,
+                    runs_named=partial(self._highest_run_named, case_id),
                 )
             return self._predictions[case_id]
 
@@ -344,6 +349,17 @@ class Library:
             ) from error
         return path
 
+    def _damaged_entries(self) -> tuple[str, ...]:
+        try:
+            with self._reading() as conn:
+                return rows.intact_cases(conn)[1]
+        except TrocarError as error:
+            return (error.user_message,)
+
+    def _highest_run_named(self, case_id: str) -> int:
+        with self._reading() as conn:
+            return work_rows.highest_run_named(conn, case_id)
+
     def _case_ids(self) -> tuple[str, ...]:
         try:
             with self._reading() as conn:
@@ -370,7 +386,7 @@ class Library:
             if store is not None:
                 store.close()
         # Whose recordings the cache speaks of is not written anywhere: all of it goes.
-        rest = (("predictions", f"{case_id}.sqlite"), ("thumbnails", case_id), (CACHE, ""))
+        rest = (("predictions", f"{case_id}.sqlite"), ("thumbnails", f"{case_id}.jpg"), (CACHE, ""))
         for folder, name in rest:
             for path in (self.folder / folder).glob(name + "*"):
                 path.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import isnan, nan
 from pathlib import Path
 
@@ -76,8 +76,14 @@ _INSTANCE = struct.Struct("<HdiI")
 _NO_TRACK = -1
 
 
-def open_for_writing(path: Path, uid: str) -> sqlite3.Connection:
+def open_for_writing(path: Path, uid: str, runs_named: Callable[[], int]) -> sqlite3.Connection:
     """The one connection that writes the file; made anew where it is missing or cannot be read.
+
+    Args:
+        path: of the file.
+        uid: the case's own id for life.
+        runs_named: highest number of a run that human work of the case names; the runs of a new
+            file begin above it, so that no answer to a lost run is taken for one to a new run.
 
     Raises:
         Refused: a newer Trocar wrote it.
@@ -85,22 +91,27 @@ def open_for_writing(path: Path, uid: str) -> sqlite3.Connection:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        return _connect(path, uid)
+        return _connect(path, uid, runs_named)
     except BadInput as error:
         log.info("stored predictions cannot be read and are computed anew: %s", error.detail)
-        for suffix in ("", "-wal", "-shm"):
-            part = path.with_name(path.name + suffix)
-            if part.exists():
-                part.replace(path.with_name(f"{path.name}.damaged{suffix}"))
-        return _connect(path, uid)
+        put_aside(path)
+        return _connect(path, uid, runs_named)
 
 
-def _connect(path: Path, uid: str) -> sqlite3.Connection:
+def put_aside(path: Path) -> None:
+    """Keep a file that nobody has open under another name, in the place of an earlier one."""
+    for suffix in ("", "-wal", "-shm"):
+        part = path.with_name(path.name + suffix)
+        if part.exists():
+            part.replace(path.with_name(f"{path.name}.damaged{suffix}"))
+
+
+def _connect(path: Path, uid: str, runs_named: Callable[[], int]) -> sqlite3.Connection:
     conn = None
     try:
         conn = db.connect_writer(path, synchronous="NORMAL")
         if conn.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0:
-            _make_tables(conn, uid)
+            _make_tables(conn, uid, runs_named())
         schema.check_identity(conn, path, application_id=APPLICATION_ID, newest=VERSION)
         if conn.execute("SELECT uid FROM about").fetchone() != (uid,):
             raise BadInput("The stored predictions belong to another case.", "another case's file")
@@ -115,12 +126,13 @@ def _connect(path: Path, uid: str) -> sqlite3.Connection:
     return conn
 
 
-def _make_tables(conn: sqlite3.Connection, uid: str) -> None:
+def _make_tables(conn: sqlite3.Connection, uid: str, runs_named: int) -> None:
     conn.execute("BEGIN IMMEDIATE")
     for statement in _TABLES.split(";\n"):
         if statement.strip():
             conn.execute(statement)
     conn.execute("INSERT INTO about VALUES (?)", (uid,))
+    conn.execute("INSERT INTO sqlite_sequence VALUES ('runs', ?)", (runs_named,))
     conn.execute(f"PRAGMA application_id={APPLICATION_ID}")
     conn.execute(f"PRAGMA user_version={VERSION}")
     conn.execute("COMMIT")

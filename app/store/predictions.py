@@ -12,10 +12,11 @@ import logging
 import sqlite3
 import threading
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from app.store.prediction_file import (
     decode_track,
     encode_instances,
     open_for_writing,
+    put_aside,
 )
 from app.store.states import digest
 
@@ -62,16 +64,21 @@ class PredictionStore:
         path: the case's file; made where missing when ``writable``.
         uid: the case's own id for life; a file of another case of the same number is replaced.
         writable: this process holds the library's lock.
+        runs_named: highest number of a run that human work of the case names.
     """
 
-    def __init__(self, path: Path, uid: str, *, writable: bool) -> None:
+    def __init__(
+        self, path: Path, uid: str, *, writable: bool, runs_named: Callable[[], int]
+    ) -> None:
         self._path = path
         self._lock = threading.RLock()
         self._writer: sqlite3.Connection | None = None
         self._damaged: dict[int, set[int]] = {}
         self._runs: dict[int, tuple[Run, int, Fraction]] = {}
+        self._begin = partial(open_for_writing, path, uid, runs_named)
         if writable:
-            self._writer = open_for_writing(path, uid)
+            self._writer = self._begin()
+        self._begun = 1
         self._commits = 0
         self._present = path.exists()
         self._readers = db.Readers(path)
@@ -289,10 +296,31 @@ class PredictionStore:
     def _read(self, sql: str, values: tuple[object, ...] = ()) -> Iterator[tuple[Any, ...]]:
         if not self._present:
             return
+        begun = self._begun
         try:
             yield from self._readers.get().execute(sql, values)
         except sqlite3.Error as error:
-            raise db.as_trocar_error(error) from error
+            raise self._in_words(error, begun) from error
+
+    def _in_words(self, error: sqlite3.Error, begun: int) -> Exception:
+        """What an error means; a damaged file is put aside, so that the next try begins anew."""
+        if not db.is_damage(error):
+            return db.as_trocar_error(error)
+        with self._lock:
+            if self._writer is not None and begun == self._begun:
+                log.info("stored predictions are damaged and are computed anew: %s", error)
+                self._readers.close()
+                self._writer.close()
+                put_aside(self._path)
+                self._writer = self._begin()
+                self._begun += 1
+                self._runs.clear()
+                self._damaged.clear()
+        return BadInput(
+            "What the models said about this case is damaged on the disk; analyse it again. "
+            "Corrections are kept elsewhere and are not touched.",
+            str(error),
+        )
 
     def _about(self, run_id: int) -> tuple[Run, int, Fraction]:
         if run_id not in self._runs:
@@ -352,9 +380,9 @@ class PredictionStore:
                 conn.execute("COMMIT")
                 self._checkpoint_when_long(conn)
             except sqlite3.Error as error:
-                raise db.as_trocar_error(error) from error
+                raise self._in_words(error, self._begun) from error
             finally:
-                if conn.in_transaction:
+                if conn is self._writer and conn.in_transaction:
                     conn.execute("ROLLBACK")
 
     def _checkpoint_when_long(self, conn: sqlite3.Connection) -> None:

@@ -127,6 +127,17 @@ def case_ids(conn: sqlite3.Connection) -> tuple[str, ...]:
     return tuple(r[0] for r in conn.execute("SELECT case_id FROM cases ORDER BY number"))
 
 
+def intact_cases(conn: sqlite3.Connection) -> tuple[tuple[Case, ...], tuple[str, ...]]:
+    """The cases whose entries are intact, oldest first, and a sentence for each that is not."""
+    intact, damages = [], []
+    for case_id in case_ids(conn):
+        try:
+            intact.append(read_case(conn, case_id))
+        except BadInput as error:
+            damages.append(error.user_message)
+    return tuple(intact), tuple(damages)
+
+
 def insert_correction(
     conn: sqlite3.Connection,
     case_id: str,

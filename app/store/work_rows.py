@@ -87,6 +87,14 @@ def _annotation(row: list[object]) -> Annotation:
     )
 
 
+def highest_run_named(conn: sqlite3.Connection, case_id: str) -> int:
+    """The highest number of a run that a case's annotations answer, 0 where they answer none."""
+    found = conn.execute(
+        "SELECT coalesce(max(source_run), 0) FROM annotations WHERE case_id = ?", (case_id,)
+    )
+    return int(found.fetchone()[0])
+
+
 def _int(value: object) -> int:
     if not isinstance(value, int):
         raise TypeError(f"expected a whole number in the row, got {value!r}")

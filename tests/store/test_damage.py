@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -140,3 +142,19 @@ def test_a_damaged_file_is_not_written(own_library: Path) -> None:
     with pytest.raises(BadInput, match="damaged"):
         open_small(own_library)
     assert database.read_bytes() == bytes(content)
+
+
+@pytest.mark.parametrize("mode", ["write", "read"])
+def test_one_damaged_entry_does_not_hide_the_other_cases(own_library: Path, mode: str) -> None:
+    with open_small(own_library) as library:
+        hurt = library.writer.create_case("Hurt", "unknown", (asset(),)).result()
+        library.writer.create_case("Whole", "unknown").result()
+    with closing(sqlite3.connect(own_library / "library.sqlite")) as conn:
+        conn.execute("UPDATE assets SET fields = replace(fields, 'h264', 'h265')")
+        conn.commit()
+    with open_small(own_library, mode) as library:
+        assert [c.title for c in library.cases()] == ["Whole"]
+        (problem,) = library.problems
+        assert f"recording of case {hurt.case_id} is damaged" in problem
+        with pytest.raises(BadInput, match="trocar restore"):
+            library.case(hurt.case_id)

@@ -148,3 +148,11 @@ def test_predictions_of_an_earlier_case_of_that_number_are_not_shown(own_library
         conn.commit()
     with open_small(own_library) as library:
         assert library.predictions(case.case_id).runs() == ()
+
+
+def test_a_picture_of_a_case_with_a_longer_number_stays(library: Library, case: Case) -> None:
+    other = library.thumbnail_path(f"{case.case_id}0")
+    library.save_thumbnail(case.case_id, b"picture")
+    other.write_bytes(b"picture")
+    library.writer.delete_case(case.case_id).result()
+    assert list(other.parent.iterdir()) == [other]

@@ -15,12 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.core.case import Asset, Case
-from app.core.errors import BadInput, Refused
+from app.core.correction import Correction, PredictionRef
+from app.core.errors import BadInput, EnvironmentProblem, Refused
 from app.core.prediction import FramePrediction, Instance, PhasePrediction, Run
 from app.store import Library, PredictionStore
 from app.store.prediction_file import decode_instances, encode_instances
 from tests.core.strategies import loose_masks
-from tests.helpers.human_work import STEP, asset, mask
+from tests.helpers.human_work import STEP, annotation, asset, change, correction, mask
 from tests.store.conftest import open_small
 
 CLASSES = ("grasper", "hook", "specimen_bag")
@@ -256,3 +257,63 @@ def test_predictions_of_a_newer_version_are_left_alone(own_library: Path) -> Non
     with open_small(own_library) as library, pytest.raises(Refused, match="newer Trocar"):
         library.predictions(made.case_id)
     assert path.read_bytes() == before
+
+
+def _answer(case_id: str, run_id: int) -> Correction:
+    said = replace(annotation("answer", 1), source=PredictionRef(run_id=run_id, instance=0))
+    return correction(case_id, "Accept", change(None, said))
+
+
+def _damage_pages(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    for page in range(2 * 4096, len(content), 2 * 4096):
+        content[page : page + 64] = bytes(range(64))
+    path.write_bytes(content)
+
+
+def test_damaged_pages_are_put_aside_and_the_analysis_begins_anew(own_library: Path) -> None:
+    with open_small(own_library) as library:
+        made = library.writer.create_case("Case", "unknown", (asset(),)).result()
+        store = library.predictions(made.case_id)
+        run = _start(store)
+        store.put_frames(run.run_id, _frames(range(80)))
+        library.writer.commit(_answer(made.case_id, run.run_id)).result()
+    path = own_library / "predictions" / f"{made.case_id}.sqlite"
+    _damage_pages(path)
+    with Library.open(own_library, "read") as library:
+        with pytest.raises(BadInput, match="analyse it again"):
+            library.predictions(made.case_id).stored_pts(run.run_id, verify=True)
+        assert not path.with_name(path.name + ".damaged").exists()
+    with open_small(own_library) as library:
+        store = library.predictions(made.case_id)
+        with pytest.raises(BadInput, match="analyse it again"):
+            store.stored_pts(run.run_id, verify=True)
+        assert path.with_name(path.name + ".damaged").exists()
+        assert store.runs() == ()
+        again = _start(store)
+        assert again.run_id > run.run_id
+        store.put_frames(again.run_id, _frames(range(80)))
+        assert len(store.stored_pts(again.run_id, verify=True)) == 80
+        assert len(library.annotations("asset-1")) == 1
+        assert library.verify().ok
+
+
+def test_runs_of_a_new_file_are_not_those_that_a_human_answered(own_library: Path) -> None:
+    with open_small(own_library) as library:
+        made = library.writer.create_case("Case", "unknown", (asset(),)).result()
+        run = _start(library.predictions(made.case_id))
+        library.writer.commit(_answer(made.case_id, run.run_id)).result()
+    (own_library / "predictions" / f"{made.case_id}.sqlite").unlink()
+    with open_small(own_library) as library:
+        assert _start(library.predictions(made.case_id)).run_id == run.run_id + 1
+
+
+def test_what_is_removed_while_it_is_read_has_a_sentence(library: Library, case: Case) -> None:
+    store = library.predictions(case.case_id)
+    run = _start(store)
+    store.put_frames(run.run_id, _frames(range(8)))
+    reading = store._read("SELECT pts FROM frames")
+    next(reading)
+    library.writer.delete_case(case.case_id).result()
+    with pytest.raises(EnvironmentProblem, match="removed or closed meanwhile"):
+        list(reading)
