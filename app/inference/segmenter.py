@@ -230,8 +230,11 @@ class Segmenter:
         self._until_trial = None
         self._half = kind
         try:
-            got = self._instances(self._forward(self.device), fit)
-            keep = agrees(full, got, threshold) and faster(
+            output = self._forward(self.device)
+            # What overflows in half precision leaves nan or infinity behind.
+            keep = all(bool(torch.isfinite(part).all()) for part in output)
+            keep = keep and agrees(full, self._instances(output, fit), threshold)
+            keep = keep and faster(
                 lambda: self._forward(self.device), lambda: self._forward(self.device, half=False)
             )
         except RuntimeError:  # an operation that this device lacks in half precision

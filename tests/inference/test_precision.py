@@ -1,13 +1,21 @@
-"""When half precision counts as saying the same: by the instances that come out."""
+"""Half precision is taken only where the same instances come out, and a run says which it had."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from app.core.mask import Mask
 from app.core.prediction import Instance
-from app.inference.precision import agrees, is_telling
+from app.inference import segmenter as segmenting
+from app.inference.device import DeviceChoice
+from app.inference.precision import agrees, half_type, is_telling
+from app.inference.segmenter import Segmenter
+from models.card import ModelCard
+from models.types import InstanceOutput
+
+CPU = DeviceChoice(device="cpu", name="test", reason="test", memory_mb=1)
 
 THRESHOLD = 0.15
 
@@ -44,3 +52,41 @@ def test_a_doubtful_frame_is_no_trial() -> None:
     assert not is_telling([], THRESHOLD)
     assert not is_telling([found(0.16)], THRESHOLD)
     assert is_telling([found(0.16), found(0.2)], THRESHOLD)
+
+
+@pytest.mark.parametrize("part", ["class_logits", "boxes", "prototypes"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_overflows_is_refused(
+    instruments: ModelCard, part: str, value: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segmenting, "half_type", lambda _: torch.bfloat16)
+    monkeypatch.setattr(segmenting, "is_telling", lambda *_: True)
+    segmenter = Segmenter(instruments, CPU, threads=1)
+    right = segmenter._forward
+
+    def overflowing(choice: DeviceChoice, *, half: bool = True) -> InstanceOutput:
+        output = right(choice, half=half)
+        if segmenter._half is None or not half:
+            return output
+        tried.append(True)
+        return output._replace(**{part: torch.full_like(getattr(output, part), value)})
+
+    tried: list[bool] = []
+    monkeypatch.setattr(segmenter, "_forward", overflowing)
+    segmenter.predict(np.random.default_rng(1).integers(0, 255, (200, 300, 3), np.uint8))
+    assert tried
+    assert segmenter.describe()["precision"] == "fp32"
+
+
+def test_a_run_does_not_claim_a_precision_that_a_trial_may_change(instruments: ModelCard) -> None:
+    open_ended = Segmenter(instruments, CPU, threads=1)
+    exact = Segmenter(instruments, CPU, threads=1, may_halve=False)
+    assert exact.describe()["precision"] == "fp32"
+    kind = half_type(torch.device("cpu"))
+    may_change = "fp32, bfloat16 where a trial finds it as good"
+    assert open_ended.describe()["precision"] == ("fp32" if kind is None else may_change)
+    rng = np.random.default_rng(1)
+    threshold = open_ended.rules.score_threshold
+    seen = [open_ended.predict(rng.integers(0, 255, (200, 300, 3), np.uint8)) for _ in range(2)]
+    if kind is not None and is_telling(seen[0], threshold):
+        assert open_ended.describe()["precision"] in ("fp32", "bfloat16")
