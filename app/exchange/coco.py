@@ -19,7 +19,7 @@ from app.core.case import Asset
 from app.core.mask import Mask
 from app.core.prediction import Instance
 from app.core.taxonomy import Taxonomy
-from app.overlay import contours
+from app.overlay import contours_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,9 @@ def write(
                 "complete": frame.complete,
             }
         )
-        for instance in frame.instances:
+        masks = [instance.mask for instance in frame.instances]
+        shapes = _polygons(masks) if polygons else [_rle(mask) for mask in masks]
+        for instance, shape in zip(frame.instances, shapes, strict=True):
             annotations.append(
                 {
                     "id": len(annotations) + 1,
@@ -90,7 +92,7 @@ def write(
                     "iscrowd": 0,
                     "area": instance.mask.area_px,
                     "bbox": _box(instance.mask),
-                    "segmentation": _polygons(instance.mask) if polygons else _rle(instance.mask),
+                    "segmentation": shape,
                     "track_id": instance.track,
                 }
             )
@@ -103,7 +105,7 @@ def write(
             {"id": n, "name": key, "supercategory": "instrument"} for key, n in ids.items()
         ],
     }
-    path.write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
+    files.write_file(path, json.dumps(document, ensure_ascii=False).encode())
 
 
 def _box(mask: Mask) -> list[int]:
@@ -116,5 +118,7 @@ def _rle(mask: Mask) -> dict[str, Any]:
     return {"size": list(code["size"]), "counts": code["counts"].decode("ascii")}
 
 
-def _polygons(mask: Mask) -> list[list[float]]:
-    return [polygon.ravel().tolist() for polygon in contours(mask) if len(polygon) >= 3]
+def _polygons(masks: Sequence[Mask]) -> list[list[list[float]]]:
+    return [
+        [ring.ravel().tolist() for ring in rings if len(ring) >= 3] for rings in contours_of(masks)
+    ]

@@ -1,7 +1,7 @@
 """Instances drawn into a raster, merged from model and human, and read ahead of the playhead."""
 
 from app.overlay.compose import Look, compose, looks_of
-from app.overlay.contours import contours, mask_from_polygon
+from app.overlay.contours import contours, contours_of, mask_from_polygon
 from app.overlay.export import blended, picture_with_overlay, with_research_mark
 from app.overlay.shown import ShownInstance, shown_instances
 from app.overlay.style import Dial, OverlayStyle
@@ -14,6 +14,7 @@ __all__ = [
     "blended",
     "compose",
     "contours",
+    "contours_of",
     "looks_of",
     "mask_from_polygon",
     "picture_with_overlay",

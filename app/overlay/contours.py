@@ -7,6 +7,7 @@ polygon encloses the area that its mask has, as COCO counts it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice, pairwise
 
 import cv2
 import numpy as np
@@ -15,41 +16,6 @@ from numpy.typing import NDArray
 from app.core.mask import MAX_PIXELS, Mask
 
 Ring = NDArray[np.float32]
-
-# Eight directions around a pixel as (x, y), clockwise on the screen from the right.
-_AROUND = ((1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1))
-_SQUARE = ((0, 0), (0, 1), (1, 1), (1, 0))
-
-
-def _corner_tables() -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
-    """For a border walked with the outside on its right: which pixel corners lie on the way.
-
-    Of a pixel entered in one direction and left in another, the sides that face the outside are
-    those between where the walk came from and where it goes.
-
-    Returns:
-        int64 (9,) direction of a step by its 3 * y + x + 4; by 8 * entering + leaving direction,
-        int64 (64,) number of corners; by four times that + place, int32 (256, 2) their x, y in the
-        pixel.
-    """
-    direction_of = np.zeros((3, 3), np.int64)
-    counts = np.zeros((8, 8), np.int64)
-    offsets = np.zeros((8, 8, 4, 2), np.int32)
-    for number, (x, y) in enumerate(_AROUND):
-        direction_of[y + 1, x + 1] = number
-    for entering in range(8):
-        for leaving in range(8):
-            side = (entering + 3) % 8
-            while side != leaving and counts[entering, leaving] < 4:
-                if side % 2 == 0:
-                    x, y = _AROUND[(side - 1) % 8]
-                    offsets[entering, leaving, counts[entering, leaving]] = x > 0, y > 0
-                    counts[entering, leaving] += 1
-                side = (side - 1) % 8
-    return direction_of.ravel(), counts.ravel(), offsets.reshape(-1, 2)
-
-
-_DIRECTION_OF, _COUNTS, _OFFSETS = _corner_tables()
 
 
 def contours(mask: Mask, tolerance_px: float = 0.0) -> tuple[Ring, ...]:
@@ -63,16 +29,18 @@ def contours(mask: Mask, tolerance_px: float = 0.0) -> tuple[Ring, ...]:
         float32 (N, 2) arrays of x, y; a ring is not repeated at its end. Rings that leave fewer
         than three points after simplifying are dropped unless nothing else is left.
     """
-    if not mask.bits.size:
-        return ()
-    inside = mask.bits.view(np.uint8)
-    found, _ = cv2.findContours(inside, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    rings = [_corners(points.reshape(-1, 2)) for points in found]
-    if tolerance_px > 0:
-        simple = [_simplified(r, tolerance_px) for r in rings]
-        rings = [r for r in simple if len(r) >= 3] or rings
-    offset = np.array([mask.x_px, mask.y_px], np.float32)
-    return tuple(r.astype(np.float32) + offset for r in rings)
+    return contours_of((mask,), tolerance_px)[0]
+
+
+def contours_of(masks: Sequence[Mask], tolerance_px: float = 0.0) -> tuple[tuple[Ring, ...], ...]:
+    """``contours`` of each mask; all of a frame at once cost half as much (measured)."""
+    borders = [_borders(mask) for mask in masks]
+    offsets = [[m.x_px, m.y_px] for m, found in zip(masks, borders, strict=True) for _ in found]
+    rings = iter(_rings([border for found in borders for border in found], offsets))
+    exact = [tuple(islice(rings, len(found))) for found in borders]
+    if tolerance_px <= 0:
+        return tuple(exact)
+    return tuple(_simplified(rings, tolerance_px) for rings in exact)
 
 
 def mask_from_polygon(rings: Sequence[Ring], width_px: int, height_px: int) -> Mask:
@@ -129,25 +97,59 @@ def _toggle_crossings(toggles: NDArray[np.uint8], ring: NDArray[np.float64]) -> 
     np.bitwise_xor.at(toggles, (row, column), 1)
 
 
-def _corners(chain: NDArray[np.int32]) -> NDArray[np.int32]:
-    """The pixel corners along a chain of border pixels, without points on a straight line."""
-    if len(chain) == 1:
-        return chain + np.array(_SQUARE, np.int32)
-    closed = np.concatenate((chain[-1:], chain, chain[:1]))
-    steps = closed[1:] - closed[:-1]
-    directions = _DIRECTION_OF.take(steps[:, 1] * 3 + steps[:, 0] + 4)
-    turns = directions[:-1] * 8 + directions[1:]
-    counts = _COUNTS.take(turns)
-    ends = np.cumsum(counts)
-    pixel = np.repeat(np.arange(len(chain)), counts)
-    place = np.arange(ends[-1]) - (ends - counts).take(pixel)
-    corners = chain.take(pixel, axis=0) + _OFFSETS.take(turns.take(pixel) * 4 + place, axis=0)
-    closed = np.concatenate((corners[-1:], corners, corners[:1]))
-    # Neighbouring corners are one side of a pixel apart, so a step has one of four values.
-    sides = (closed[1:] - closed[:-1]) @ np.array([1, 2], np.int32)
-    return corners[sides[1:] != sides[:-1]]
+def _borders(mask: Mask) -> Sequence[NDArray[np.int32]]:
+    """Per border, the ends of rows' runs along it, int32 (N, 1, 2) of x, y in the mask's region.
+
+    OpenCV walks with the outside on its left and begins with a left end: left ends are met
+    upwards, right ends downwards.
+    """
+    if not mask.bits.size:
+        return ()
+    return cv2.findContoursLinkRuns(mask.bits.view(np.uint8))[0]
 
 
-def _simplified(ring: NDArray[np.int32], tolerance_px: float) -> NDArray[np.int32]:
-    points = ring.reshape(-1, 1, 2).astype(np.int32)
-    return cv2.approxPolyDP(points, tolerance_px, closed=True).reshape(-1, 2)
+def _rings(borders: Sequence[NDArray[np.int32]], offsets: Sequence[Sequence[int]]) -> list[Ring]:
+    """The pixel corners along borders, without points on a straight line.
+
+    The end of a run is a vertical side of one pixel's length; what is horizontal lies between two.
+    """
+    if not borders:
+        return []
+    lengths = np.array([len(border) for border in borders])
+    lasts = np.cumsum(lengths) - 1
+    starts = lasts - lengths + 1
+    runs = np.concatenate(borders).reshape(-1, 2)
+    right = _are_right(runs[:, 1], starts)
+    x, y = (runs + np.repeat(np.array(offsets, np.int32), lengths, axis=0)).T
+    x = x + right
+    # Where the side before ended and where this one begins: the same point on a straight line.
+    joints = np.empty((len(runs), 2, 2), np.float32)
+    before, here = joints[:, 0], joints[:, 1]
+    here[:, 0], here[:, 1] = x, y + right
+    before[1:] = here[:-1]
+    before[starts] = here[lasts]
+    here[:, 1] = y + ~right
+    points = joints.view(np.int64)
+    turns = points[:, 0, 0] != points[:, 1, 0]
+    corners = joints[turns].reshape(-1, 2)
+    cuts = 2 * np.cumsum(turns).take(lasts)
+    return [corners[a:b] for a, b in pairwise([0, *cuts.tolist()])]
+
+
+def _are_right(runs_y: NDArray[np.int32], starts: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which ends of runs along borders are right ones.
+
+    A border begins with a left end; one after a step down is a right end, after a step up a left
+    one, and within a row the two alternate.
+    """
+    rise = np.empty_like(runs_y)
+    np.subtract(runs_y[1:], runs_y[:-1], out=rise[1:])
+    rise[starts] = -1
+    place = np.arange(len(rise))
+    stepped = np.maximum.accumulate(place * (rise != 0))
+    return (rise.take(stepped) > 0) ^ ((place - stepped) & 1).astype(bool)
+
+
+def _simplified(rings: tuple[Ring, ...], tolerance_px: float) -> tuple[Ring, ...]:
+    simple = (cv2.approxPolyDP(r[:, None], tolerance_px, closed=True)[:, 0] for r in rings)
+    return tuple(r for r in simple if len(r) >= 3) or rings

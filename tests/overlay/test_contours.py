@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from app.core.mask import Mask
-from app.overlay import contours, mask_from_polygon
+from app.overlay import contours, contours_of, mask_from_polygon
 
 PLANES = hnp.arrays(bool, st.tuples(st.integers(1, 24), st.integers(1, 24)))
 
@@ -20,6 +20,25 @@ def test_exact_contours_come_back_as_the_same_pixels(plane: np.ndarray) -> None:
     mask = Mask.from_full(plane)
     height, width = plane.shape
     assert mask_from_polygon(contours(mask), width, height) == mask
+
+
+@given(st.lists(PLANES, max_size=4), st.sampled_from((0.0, 0.5)))
+def test_contours_of_several_masks_are_those_of_each(planes: list[np.ndarray], by: float) -> None:
+    masks = [Mask.from_full(p) for p in planes]
+    together = contours_of(masks, by)
+    assert len(together) == len(masks)
+    for mask, rings in zip(masks, together, strict=True):
+        for ring, alone in zip(rings, contours(mask, by), strict=True):
+            assert np.array_equal(ring, alone)
+
+
+@given(PLANES)
+def test_no_point_of_an_exact_ring_lies_on_a_straight_line(plane: np.ndarray) -> None:
+    for ring in contours(Mask.from_full(plane)):
+        steps = np.roll(ring, -1, axis=0) - ring
+        upright = steps[:, 0] == 0
+        assert (upright != (steps[:, 1] == 0)).all()
+        assert (upright != np.roll(upright, 1)).all()
 
 
 @given(PLANES)
