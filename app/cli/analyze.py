@@ -42,7 +42,9 @@ def register(app: typer.Typer) -> None:
         title: Annotated[
             str | None, typer.Option(help="Title of a new case; no patient's name.")
         ] = None,
-        every: Annotated[int, typer.Option(help="Outline instruments in every N-th frame.")] = 1,
+        every: Annotated[
+            int, typer.Option(help="Outline instruments in every N-th frame.", min=1)
+        ] = 1,
         device: Annotated[
             str | None, typer.Option(help="cuda, mps or cpu. Default: the best that works.")
         ] = None,

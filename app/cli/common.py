@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -61,24 +62,36 @@ def open_library(
 
 
 def emit(data: object, *, as_json: bool, text: str | None = None) -> None:
-    """Print the result: one JSON object, or the text for people."""
+    """Print the result: one JSON object, or the text for people.
+
+    What could not be measured (nan) is null: JSON has no word for it.
+    """
     if as_json:
-        sys.stdout.write(json.dumps(data, ensure_ascii=False, default=_plain) + "\n")
+        sys.stdout.write(to_json(data) + "\n")
     elif text is not None:
         sys.stdout.write(text.rstrip("\n") + "\n")
 
 
-def _plain(value: object) -> Any:
-    if isinstance(value, Path):
-        return str(value)
+def to_json(data: object) -> str:
+    """One line of JSON; paths as text, numbers that are not finite as null."""
+    return json.dumps(_plain(data), ensure_ascii=False, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
     if hasattr(value, "item"):
-        return value.item()
-    raise TypeError(f"cannot print {type(value).__name__} as JSON")
+        value = value.item()
+    if isinstance(value, float) and not isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value
 
 
 @contextmanager
 def progress(description: str, *, quiet: bool) -> Iterator[Progress]:
-    """A progress bar on stderr; silent with ``--json``."""
+    """A progress bar on stderr, a line per tenth where that is no terminal; silent if `quiet`."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -88,13 +101,26 @@ def progress(description: str, *, quiet: bool) -> Iterator[Progress]:
         TimeRemainingColumn,
     )
 
-    bar = Progress(
+    console = Console(stderr=True)
+
+    class Bar(Progress):
+        said = -1
+
+        def update(self, *given: Any, **more: Any) -> None:
+            super().update(*given, **more)
+            task = self.tasks[0]
+            tenths = int(10 * task.completed / task.total) if task.total else 0
+            if tenths > self.said and not quiet and not console.is_terminal:
+                self.said = tenths
+                sys.stderr.write(f"{task.description}: {10 * tenths} %\n")
+
+    bar = Bar(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=quiet,
+        console=console,
+        disable=quiet or not console.is_terminal,
     )
     with bar:
         bar.add_task(description, total=None)
@@ -106,7 +132,7 @@ def training_report(bar: Progress, *, lines: bool) -> Callable[[TrainingProgress
 
     def report(now: TrainingProgress) -> None:
         if lines:
-            sys.stdout.write(json.dumps(asdict(now)) + "\n")
+            sys.stdout.write(to_json(asdict(now)) + "\n")
             sys.stdout.flush()
         else:
             bar.update(bar.task_ids[0], completed=now.step, total=now.steps)

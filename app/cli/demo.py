@@ -20,6 +20,8 @@ from app.cli.open_window import has_display, open_window
 from app.core.errors import EnvironmentProblem
 from app.core.resources import demo_recording
 
+# Where Qt draws windows that nobody sees.
+UNSEEN = ("offscreen", "minimal")
 PROCEDURE, TITLE = "cholecystectomy", "Demo case"
 
 
@@ -36,7 +38,8 @@ def register(app: typer.Typer) -> None:
         as_json: JsonOption = False,
     ) -> int:
         """Open the demo case; without a display, analyse it and write a report and a picture."""
-        if out is None and not as_json and has_display():
+        unseen = os.environ.get("QT_QPA_PLATFORM") in UNSEEN
+        if out is None and not as_json and has_display() and not unseen:
             return open_window(library_folder(library), [], demo=True)
         _without_display(library, _out_folder(out), as_json=as_json)
         return 0

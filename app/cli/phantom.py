@@ -62,7 +62,7 @@ def register(app: typer.Typer) -> None:
 
             def drawn():
                 for frame in writer.watch(video):
-                    bar.advance(bar.task_ids[0])
+                    bar.update(bar.task_ids[0], advance=1)
                     yield frame.rgb
 
             count = write_video(out, drawn(), rate, crf=crf, gop=max(round(2 * rate), 1))

@@ -14,6 +14,7 @@ import models
 from app.core.errors import BadInput
 from app.core.mask import Mask
 from app.inference.device import DeviceChoice, choose_device
+from app.inference.precision import half_type
 from app.inference.segmenter import Segmenter
 from models.card import ModelCard
 from models.lmsf_a.detect import detect
@@ -130,6 +131,18 @@ def test_half_precision_never_changes_the_answer_much(instruments: ModelCard) ->
     ]
     either = max(1, int((planes[0] | planes[1]).sum()))
     assert (planes[0] & planes[1]).sum() / either > 0.9
+
+
+def test_a_run_does_not_claim_a_precision_that_a_trial_may_change(instruments: ModelCard) -> None:
+    exact = Segmenter(instruments, CPU, threads=1, may_halve=False)
+    assert exact.describe()["precision"] == "fp32"
+    open_ended = Segmenter(instruments, CPU, threads=1)
+    kind = half_type(torch.device("cpu"))
+    trial = "fp32, bfloat16 where a trial finds it as good"
+    assert open_ended.describe()["precision"] == ("fp32" if kind is None else trial)
+    for seed in range(2):
+        open_ended.predict(picture(seed=seed))
+    assert open_ended.describe()["precision"] in ("fp32", "bfloat16")
 
 
 def test_the_processor_can_be_asked_for() -> None:
