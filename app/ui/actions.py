@@ -63,6 +63,7 @@ ACTIONS: tuple[Action, ...] = (
     _action("export", "Export outlines and phases", "Ctrl+E", _P, ALWAYS),
     _action("report", "Save the report", "Ctrl+P", _P, ALWAYS),
     _action("procedure", "Say which operation it is", "Ctrl+Shift+P", _P, ALWAYS),
+    _action("rename", "Give the case another name", "F2", _P, ALWAYS),
     _action("case_done", "Mark the case as done, or not", "Ctrl+Shift+D", _P, ALWAYS),
     _action("undo", "Undo", "Ctrl+Z", _P, ALWAYS),
     _action("redo", "Redo", "Ctrl+Shift+Z Ctrl+Y", _P, ALWAYS),
@@ -79,5 +80,6 @@ ACTIONS: tuple[Action, ...] = (
     _action("demo", "Look at the demo case", "D", _L, LIBRARY),
     _action("find_case", "Find a case", "Ctrl+F", _L, LIBRARY),
     _action("open_case", "Open the case", "Enter Return", _L, LIBRARY),
+    _action("rename_case", "Give the case another name", "F2", _L, LIBRARY),
     _action("delete_case", "Delete the case", "Del", _L, LIBRARY),
 )

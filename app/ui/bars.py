@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.ui import theme
+from app.ui.case_name import CaseName
 from app.ui.keys import KeyMap
 from app.ui.widgets import Button, Elided, IconButton, Label, RingToolButton, mark
 from app.ui.words import time_of_day
@@ -60,6 +61,7 @@ class TopBar(QFrame):
         self.setFixedHeight(theme.px(44))
         self._words: dict[str, Button] = {}
         self._tips = {name: keys.tooltip(f"workspace_{name}") for name in WORKSPACES}
+        self._rename_tip = keys.tooltip("rename")
         self._group = QButtonGroup(self)
         left = QHBoxLayout()
         left.setSpacing(2)
@@ -74,7 +76,7 @@ class TopBar(QFrame):
             self._words[name] = word
             left.addWidget(word)
         left.addStretch(1)
-        self.name = Label("", "heading")
+        self.name = CaseName()
         self.about = Elided("", "body", "2")
         self.about.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Preferred)
         middle = QHBoxLayout()
@@ -131,9 +133,18 @@ class TopBar(QFrame):
         for button, where in self.words.values():
             button.setVisible(workspace in where)
 
-    def show_case(self, name: str, about: str) -> None:
-        """Name the open case."""
-        self.name.setText(name or ("" if self.lock.isHidden() else "Read only"))
+    def show_case(self, name: str, about: str, title: str = "") -> None:
+        """Name the open case.
+
+        Args:
+            name: what stands in the bar, "" where no case is open.
+            about: its number and date.
+            title: the name that can be changed.
+        """
+        locked = not self.lock.isHidden()
+        tooltip = "" if locked else self._rename_tip
+        shown = name or ("Read only" if locked else "")
+        self.name.show_name(shown, title, tooltip=tooltip)
         self.about.setText(about)
         self.about.setVisible(bool(about))
 

@@ -15,6 +15,7 @@ from PySide6.QtCore import (
     QSize,
     QSortFilterProxyModel,
     Qt,
+    Signal,
 )
 from PySide6.QtGui import QFontMetricsF, QImage, QPainter, QPainterPath, QPen
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
@@ -23,6 +24,7 @@ from app.core.case import Case, CaseState
 from app.core.taxonomy import find_taxonomy
 from app.core.timeline import Timeline
 from app.ui import theme
+from app.ui.case_name import DEFAULT_TITLE, TitleField, editable_title
 from app.ui.style import ring_shown
 from app.ui.timeline import paint
 from app.ui.words import date, moment
@@ -79,7 +81,13 @@ class Card:
 
 
 class CaseModel(QAbstractListModel):
-    """All cases, newest first."""
+    """All cases, newest first.
+
+    Signals:
+        renamed: (case id, title) another name was entered for a case.
+    """
+
+    renamed = Signal(str, str)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -124,7 +132,23 @@ class CaseModel(QAbstractListModel):
             return card.case.case_id
         if role in (Qt.ItemDataRole.AccessibleTextRole, Qt.ItemDataRole.ToolTipRole):
             return card.spoken()
+        if role == Qt.ItemDataRole.EditRole:
+            return editable_title(card.case.title)
         return None
+
+    def flags(self, index: Index) -> Qt.ItemFlag:
+        """Names can be changed where the view lets one."""
+        return super().flags(index) | Qt.ItemFlag.ItemIsEditable
+
+    def setData(self, index: Index, value: object, role: int = Qt.ItemDataRole.EditRole) -> bool:
+        """Another name was entered; it shows once it is stored."""
+        title = str(value).strip()
+        if role != Qt.ItemDataRole.EditRole or not title:
+            return False
+        case = self._cards[index.row()].case
+        if title != case.title:
+            self.renamed.emit(case.case_id, title)
+        return True
 
 
 class CaseFilter(QSortFilterProxyModel):
@@ -166,6 +190,10 @@ class CaseFilter(QSortFilterProxyModel):
         return all(w in text for w in self._words)
 
 
+def _card_rect(option: QStyleOptionViewItem) -> QRectF:
+    return QRectF(option.rect).adjusted(0, 0, -GAP, -GAP).adjusted(2, 2, -2, -2)
+
+
 class CardDelegate(QStyledItemDelegate):
     """Paints cards."""
 
@@ -182,10 +210,30 @@ class CardDelegate(QStyledItemDelegate):
         """Picture in proportion to the width, and three lines of text."""
         return round(self.card_width * PICTURE_HEIGHT / CARD[0]) + theme.px(78)
 
+    def createEditor(self, parent: QWidget, option: QStyleOptionViewItem, index: Index) -> QWidget:
+        """A field over the card's second line."""
+        return TitleField(parent)
+
+    def setEditorData(self, editor: QWidget, index: Index) -> None:
+        """Fill the field, but never over what is being typed: the list is read again meanwhile."""
+        assert isinstance(editor, TitleField)  # noqa: S101 - made above
+        if not editor.isModified():
+            editor.setText(str(index.data(Qt.ItemDataRole.EditRole)))
+
+    def updateEditorGeometry(
+        self, editor: QWidget, option: QStyleOptionViewItem, index: Index
+    ) -> None:
+        """Over the name, a little larger than it."""
+        rect = _card_rect(option)
+        high = rect.width() * PICTURE_HEIGHT / CARD[0]
+        middle = rect.y() + high + theme.px(9) + 1.5 * theme.px(18) + 5
+        tall = theme.px(28)
+        editor.setGeometry(QRectF(rect.x() + 4, middle - tall / 2, rect.width() - 8, tall).toRect())
+
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         """One card."""
         card: Card = index.data(CARD_ROLE)
-        rect = QRectF(option.rect).adjusted(0, 0, -GAP, -GAP).adjusted(2, 2, -2, -2)
+        rect = _card_rect(option)
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
@@ -255,7 +303,7 @@ class CardDelegate(QStyledItemDelegate):
         )
         painter.drawText(room, middle, day)
         second = first.translated(0, line)
-        title = card.procedure_name if card.case.title == "Recording" else card.case.title
+        title = card.procedure_name if card.case.title == DEFAULT_TITLE else card.case.title
         painter.drawText(
             second, middle, metrics.elidedText(title, Qt.TextElideMode.ElideRight, second.width())
         )

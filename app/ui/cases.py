@@ -27,6 +27,8 @@ from app.ui.settings import Settings
 if TYPE_CHECKING:
     from app.store import Library
 
+RENAME = "Rename the case"
+
 log = logging.getLogger(__name__)
 
 
@@ -162,6 +164,20 @@ class Cases(QObject):
         self._settings.set(procedure=procedure)
         self._commit_fields("Change the procedure", procedure=procedure)
 
+    def rename(self, case_id: str, title: str) -> None:
+        """Give a case another name; undone like other changes of the case."""
+        open_case = self._session.case
+        if open_case is not None and open_case.case_id == case_id:
+            if title != open_case.title:
+                self._commit_fields(RENAME, title=title)
+            return
+
+        def work() -> None:
+            correction = _changed_fields(self._library.case(case_id), RENAME, title=title)
+            self._library.writer.commit(correction).result()
+
+        self._io.run(work, lambda _: self.refresh(), self._failed)
+
     def set_done(self) -> None:
         """Mark the open case as done, or as not done again."""
         case = self._session.case
@@ -171,12 +187,10 @@ class Cases(QObject):
             title = "Take the case up again" if done else "Mark the case as done"
             self._commit_fields(title, state=str(state))
 
-    def _commit_fields(self, title: str, **changed: str) -> None:
+    def _commit_fields(self, step: str, /, **changed: str) -> None:
         case = self._session.case
         assert case is not None  # noqa: S101 - asked by the callers
-        before = CaseFields(title=case.title, procedure=case.procedure, state=str(case.state))
-        change = Change(object_id=CASE, before=before, after=replace(before, **changed))
-        self._session.commit(Correction(case_id=case.case_id, title=title, changes=(change,)))
+        self._session.commit(_changed_fields(case, step, **changed))
 
     def reread_case(self) -> None:
         """The open case's own fields changed, by undo for one."""
@@ -285,6 +299,12 @@ class Cases(QObject):
 
     def _failed(self, error: TrocarError) -> None:
         self.said.emit(from_error(error, key="open"))
+
+
+def _changed_fields(case: Case, step: str, /, **changed: str) -> Correction:
+    before = CaseFields(title=case.title, procedure=case.procedure, state=str(case.state))
+    change = Change(object_id=CASE, before=before, after=replace(before, **changed))
+    return Correction(case_id=case.case_id, title=step, changes=(change,))
 
 
 def _case_of(library: Library, path: Path, procedure: str, title: str | None) -> Case:

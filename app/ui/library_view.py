@@ -36,6 +36,9 @@ from app.ui.widgets import Button, Label, column, line, mark, row
 class LibraryWorkspace(QWidget):
     """All cases of the library.
 
+    Attributes:
+        may_rename: names can be changed here.
+
     Signals:
         opened: (case id)
         delete_asked: (Case)
@@ -50,6 +53,7 @@ class LibraryWorkspace(QWidget):
     def __init__(self, keys: KeyMap, *, demo: bool) -> None:
         super().__init__()
         set_widget_scope(self, Scope.LIBRARY)
+        self.may_rename = True
         self.model = CaseModel(self)
         self.filter = CaseFilter(self)
         self.filter.setSourceModel(self.model)
@@ -117,6 +121,12 @@ class LibraryWorkspace(QWidget):
         if case is not None:
             self.opened.emit(case.case_id)
 
+    def rename_chosen(self) -> None:
+        """Make the name of the selected case a field."""
+        indexes = self.view.selectionModel().selectedIndexes()
+        if indexes and self.may_rename:
+            self.view.edit(indexes[0])
+
     def delete_chosen(self) -> None:
         """Ask to delete the selected case."""
         case = self.chosen()
@@ -136,7 +146,9 @@ class LibraryWorkspace(QWidget):
         show_demo.setVisible(demo)
         delete = Button("Delete", "plain", "trash-2", "Delete the selected case  (Del)")
         delete.clicked.connect(self.delete_chosen)
-        heading = row(Label("Cases", "heading"), self.count, 0, delete, show_demo, add)
+        rename = Button("Rename", "plain", "", "Give the selected case another name  (F2)")
+        rename.clicked.connect(self.rename_chosen)
+        heading = row(Label("Cases", "heading"), self.count, 0, rename, delete, show_demo, add)
         middle = column(
             self.search, heading, self._nothing, self.view, spacing=12, margins=(24, 16, 12, 0)
         )
@@ -189,6 +201,7 @@ class LibraryWorkspace(QWidget):
         view.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
         view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         view.setItemDelegate(CardDelegate(view))
+        view.setEditTriggers(QListView.EditTrigger.NoEditTriggers)
         view.activated.connect(lambda index: self.opened.emit(index.data(CARD_ROLE).case.case_id))
         view.doubleClicked.connect(
             lambda index: self.opened.emit(index.data(CARD_ROLE).case.case_id)

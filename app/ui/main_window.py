@@ -34,6 +34,7 @@ from app.ui import style, theme
 from app.ui.actions import ACTIONS
 from app.ui.ask import ProcedureLine
 from app.ui.bars import WORKSPACES, StatusBar, TopBar
+from app.ui.case_name import DEFAULT_TITLE
 from app.ui.figures import Figures
 from app.ui.keys import KeyMap, Scope
 from app.ui.library_view import LibraryWorkspace
@@ -107,6 +108,7 @@ class MainWindow(QMainWindow):
             self.stack.addWidget(page)
         self.top.show_lock("" if services.library.is_writable else locked or READ_ONLY)
         self.top.show_case("", "")
+        self.library.may_rename = services.library.is_writable
         self._lay_out()
         self.slot = MessageSlot(self)
         self.sheets = WindowSheets(self, services, self.keys, self.library.model)
@@ -140,6 +142,9 @@ class MainWindow(QMainWindow):
         self.top.lock.clicked.connect(
             lambda: self.slot.say(Message(text=self.top.lock.toolTip(), key="locked"))
         )
+        self.top.name.renamed.connect(self._rename_open_case)
+        self.top.name.left.connect(self._leave_name)
+        self.library.model.renamed.connect(s.cases.rename)
         self.library.opened.connect(self._open_case)
         self.library.add_asked.connect(self.ask_for_file)
         self.library.demo_asked.connect(self.open_demo)
@@ -170,6 +175,7 @@ class MainWindow(QMainWindow):
         bind("snapshot", self.save_snapshot)
         bind("copy_picture", lambda: self.slot.say(copy_picture(self.current_stage())))
         bind("procedure", self.ask_procedure)
+        bind("rename", self.top.name.edit)
         bind("case_done", s.cases.set_done)
         bind("undo", s.session.undo)
         bind("redo", s.session.redo)
@@ -184,6 +190,7 @@ class MainWindow(QMainWindow):
         bind("demo", self.open_demo)
         bind("find_case", self.library.find)
         bind("open_case", self.library.open_chosen)
+        bind("rename_case", self.library.rename_chosen)
         bind("delete_case", self.library.delete_chosen)
 
     # Workspaces
@@ -363,13 +370,20 @@ class MainWindow(QMainWindow):
         known = case.procedure != UNKNOWN_PROCEDURE
         if known:
             self._drop_chooser()
-        named = case.title if case.title != "Recording" or not known else session.taxonomy.name
-        self.top.show_case(
-            named,
-            f"Case {case.case_id} · {date(case.created_utc_ms)}",
-        )
+        named = case.title if case.title != DEFAULT_TITLE or not known else session.taxonomy.name
+        about = f"Case {case.case_id} · {date(case.created_utc_ms)}"
+        self.top.show_case(named, about, case.title)
         self._phases_changed()
         self.services.playback.refresh_view()
+
+    def _rename_open_case(self, title: str) -> None:
+        case = self.services.session.case
+        if case is not None:
+            self.services.cases.rename(case.case_id, title)
+
+    def _leave_name(self) -> None:
+        if self._workspace != "library":
+            self.current_stage().setFocus(Qt.FocusReason.OtherFocusReason)
 
     def _phases_changed(self) -> None:
         self.review.refresh_phases(self.services.analysis.tail_words())

@@ -149,6 +149,7 @@ class CaseList(QFrame):
         self.search.textChanged.connect(self._filter.set_words)
         self.view = QListView()
         self.view.setModel(self._filter)
+        self.view.setEditTriggers(QListView.EditTrigger.NoEditTriggers)
         self.view.setItemDelegate(CaseRowDelegate(self.view))
         self.view.setMouseTracking(True)
         self.view.setUniformItemSizes(True)
