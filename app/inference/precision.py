@@ -15,7 +15,7 @@ from models.training.config import native_bf16
 
 SCORE_TOLERANCE = 0.02
 MASK_IOU = 0.97
-_ROUNDS = 3
+_ROUNDS = 5
 _WORTH_SHARE = 0.9
 
 
@@ -55,7 +55,7 @@ def agrees(full: Sequence[Instance], half: Sequence[Instance], threshold: float)
 
 
 def faster(half: Callable[[], object], full: Callable[[], object]) -> bool:
-    """Whether ``half`` takes at most nine tenths of the time of ``full``, best of three each."""
+    """Whether ``half`` takes at most nine tenths of the time of ``full``, best of five each."""
     times: dict[int, list[float]] = {0: [], 1: []}
     for _ in range(_ROUNDS):
         for place, work in enumerate((half, full)):

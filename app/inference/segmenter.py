@@ -34,6 +34,7 @@ from models import ModelCard
 from models.types import InstanceOutput
 
 _FRAMES_BETWEEN_TRIALS = 25
+_SLOW_TRIALS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +87,7 @@ class Segmenter:
         self._picture: NDArray[np.uint8] | None = None
         self._half: torch.dtype | None = None
         self._until_trial: int | None = 0 if may_halve else None
+        self._slow_trials = 0
         self.cost = Cost(preprocess_ms=0, forward_ms=0, post_ms=0)
 
     def predict(self, rgb: NDArray[np.uint8]) -> tuple[Instance, ...]:
@@ -150,6 +152,7 @@ class Segmenter:
             "score_threshold": self.rules.score_threshold,
             "overlap_threshold": self.rules.overlap_threshold,
             "min_part_share": self.rules.min_part_share,
+            "box_margin": self.rules.box_margin,
             "max_instances": self.rules.max_instances,
             "class_agnostic": self.rules.class_agnostic,
         }
@@ -205,14 +208,16 @@ class Segmenter:
             _rows(output.mask_coefficients, found.anchors[kept]),
             _prototypes(output),
             fit,
-            self.rules.min_part_share,
+            min_part_share=self.rules.min_part_share,
+            box_margin=self.rules.box_margin,
         )
         return instances_of(masks, found, kept, self.card.class_keys)
 
     def _try_half_precision(self, full: tuple[Instance, ...], fit: Fit) -> None:
         """Change to half precision where a trial on a real frame shows that it is worth it.
 
-        The trial waits for a frame on which something is found beyond doubt.
+        The trial waits for a frame on which something is found beyond doubt. One that says the
+        same and was not faster is repeated later: something else may have used the device.
         """
         if self._until_trial is None:
             return
@@ -234,13 +239,16 @@ class Segmenter:
             # What overflows in half precision leaves nan or infinity behind.
             keep = all(bool(torch.isfinite(part).all()) for part in output)
             keep = keep and agrees(full, self._instances(output, fit), threshold)
-            keep = keep and faster(
+            fast = keep and faster(
                 lambda: self._forward(self.device), lambda: self._forward(self.device, half=False)
             )
         except RuntimeError:  # an operation that this device lacks in half precision
-            keep = False
-        if not keep:
+            keep = fast = False
+        if not fast:
             self._half = None
+        if keep and not fast and self._slow_trials < _SLOW_TRIALS:
+            self._slow_trials += 1
+            self._until_trial = _FRAMES_BETWEEN_TRIALS
 
 
 def normalised(images: torch.Tensor, card: ModelCard) -> torch.Tensor:

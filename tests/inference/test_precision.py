@@ -78,6 +78,28 @@ def test_what_overflows_is_refused(
     assert segmenter.describe()["precision"] == "fp32"
 
 
+@pytest.mark.parametrize("slow", [1, 9])
+def test_a_trial_beside_other_work_is_repeated(
+    instruments: ModelCard, slow: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segmenting, "half_type", lambda _: torch.bfloat16)
+    monkeypatch.setattr(segmenting, "is_telling", lambda *_: True)
+    monkeypatch.setattr(segmenting, "agrees", lambda *_: True)
+    monkeypatch.setattr(segmenting, "_FRAMES_BETWEEN_TRIALS", 1)
+    trials: list[bool] = []
+
+    def faster(*_: object) -> bool:
+        trials.append(len(trials) >= slow)
+        return trials[-1]
+
+    monkeypatch.setattr(segmenting, "faster", faster)
+    segmenter = Segmenter(instruments, CPU, threads=1)
+    for _ in range(12):
+        segmenter.predict(np.zeros((64, 96, 3), np.uint8))
+    assert len(trials) == min(slow + 1, 4)
+    assert segmenter.describe()["precision"] == ("bfloat16" if slow == 1 else "fp32")
+
+
 def test_a_run_does_not_claim_a_precision_that_a_trial_may_change(instruments: ModelCard) -> None:
     open_ended = Segmenter(instruments, CPU, threads=1)
     exact = Segmenter(instruments, CPU, threads=1, may_halve=False)
