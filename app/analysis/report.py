@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,13 +16,15 @@ from numpy.typing import NDArray
 
 from app import __version__
 from app.analysis import palette
-from app.analysis.summary import AssetSummary, CaseSummary, recording_exists, summarise
-from app.core.errors import EnvironmentProblem
+from app.analysis.summary import AssetSummary, CaseSummary, summarise
+from app.core.errors import BadInput, EnvironmentProblem
 from app.core.resources import RESEARCH_USE, RESEARCH_USE_SHORT
 from app.core.timeline import Segment
 from app.overlay import picture_with_overlay, shown_instances
-from app.store import Library
-from app.video import UndecodableFrame, open_video
+from app.store import Library, files
+from app.video import UndecodableFrame, open_recording
+
+log = logging.getLogger(__name__)
 
 PICTURE_WIDTH_PX = 640
 MOST_PICTURES = 12
@@ -87,7 +90,7 @@ def write_report(library: Library, case_id: str, path: Path) -> None:
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(html, encoding="utf-8")
+        files.write_file(path, html.encode())
     except OSError as error:
         raise EnvironmentProblem(
             f"The report could not be written to {path} ({error.strerror}); choose another place.",
@@ -142,9 +145,15 @@ def _band(summary: CaseSummary, one: AssetSummary, segment: Segment) -> Band:
 
 
 def _pictures(library: Library, summary: CaseSummary, one: AssetSummary) -> Iterator[Picture]:
-    """The middle frame of each phase, or of the recording, with its outlines."""
+    """The middle frame of each phase, or of the recording, with its outlines.
+
+    None where the recording is not where it was, is damaged, or another file took its place.
+    """
     asset = one.asset
-    if not recording_exists(asset):
+    try:
+        source = open_recording(asset)
+    except BadInput as error:
+        log.info("the report has no pictures: %s", type(error).__name__)
         return
     segments = one.timeline.segments[:MOST_PICTURES] if one.timeline else ()
     moments = [
@@ -152,7 +161,7 @@ def _pictures(library: Library, summary: CaseSummary, one: AssetSummary) -> Iter
     ] or [((asset.start_pts + asset.end_pts) // 2, "")]
     store = library.predictions(summary.case.case_id)
     reviewed = {f.pts for f in library.reviewed_frames(asset.asset_id)}
-    with open_video(Path(asset.path)) as source:
+    with source:
         for pts, name in moments:
             index = source.index_at_ms(asset.time_ms(pts))
             try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from app.core.case import Asset, Case
 from app.core.prediction import PHASES, SEGMENTATION, Run
@@ -91,8 +90,3 @@ def _asset(library: Library, case: Case, asset: Asset) -> AssetSummary:
         in_view=tuple(sorted(in_view, key=lambda v: -v.seconds)),
         runs=runs,
     )
-
-
-def recording_exists(asset: Asset) -> bool:
-    """Whether the file is where the library believes it is."""
-    return Path(asset.path).is_file()

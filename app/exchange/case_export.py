@@ -11,7 +11,7 @@ from typing import Any
 from app import __version__
 from app.core.case import Asset, Case
 from app.core.correction import Verdict
-from app.core.errors import BadInput, EnvironmentProblem
+from app.core.errors import EnvironmentProblem
 from app.core.prediction import PHASES, Instance
 from app.core.resources import RESEARCH_USE
 from app.core.taxonomy import find_taxonomy
@@ -19,7 +19,7 @@ from app.core.timeline import timeline_of_run
 from app.exchange import coco, phase_csv
 from app.exchange.images import write_png
 from app.store import Library
-from app.video import VideoSource, open_video
+from app.video import VideoSource, open_recording
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,14 +43,14 @@ def export_coco(
     """Write the corrected frames of a case as COCO, with the frames as PNG where wanted.
 
     Raises:
-        BadInput: there is no such case, or a recording is not where it was.
+        BadInput: there is no such case, or a recording is not where it was or not the same.
         EnvironmentProblem: the folder cannot be written.
     """
     case = library.case(case_id)
     with _writing(out):
         frames: list[coco.AnnotatedFrame] = []
         for asset in case.assets:
-            with open_video(_recording(asset)) as source:
+            with open_recording(asset) as source:
                 for frame in _annotated(library, asset, source.index_of):
                     frames.append(frame)
                     if pictures:
@@ -75,7 +75,7 @@ def export_phases(library: Library, case_id: str, out: Path) -> Exported:
     with _writing(out):
         tiers: list[phase_csv.Tier] = []
         for asset in case.assets:
-            with open_video(_recording(asset)) as source:
+            with open_recording(asset) as source:
                 tiers += _tiers(library, case, asset, source)
         path = out / "phases.csv"
         phase_csv.write(path, tiers, find_taxonomy(case.procedure))
@@ -153,13 +153,6 @@ def _tiers(library: Library, case: Case, asset: Asset, source: VideoSource) -> l
                 phase_csv.Tier(name=run.model, asset=asset, timeline=said, index_of=index_of)
             )
     return tiers
-
-
-def _recording(asset: Asset) -> Path:
-    path = Path(asset.path)
-    if not path.exists():
-        raise BadInput(f"The recording {path.name} is not where it was; put it back and try again.")
-    return path
 
 
 def _info(case: Case) -> dict[str, Any]:

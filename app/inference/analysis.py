@@ -21,7 +21,7 @@ from app.core.frame import Frame
 from app.core.prediction import PHASES, SEGMENTATION
 from app.inference.cores import cores
 from app.inference.passes import MaskPass, Pass, PhasePass
-from app.video import UndecodableFrame, VideoSource, open_video
+from app.video import UndecodableFrame, VideoSource, open_recording
 from models import ModelCard
 
 if TYPE_CHECKING:
@@ -212,8 +212,7 @@ class AnalysisJob:
         visited: list[list[Pass]] = []
         cancelled = False
         for place, asset in enumerate(self._case.assets):
-            with open_video(asset.path) as source:
-                _check_unchanged(asset, source)
+            with open_recording(asset) as source:
                 passes: list[Pass] = [self._pass(store, asset, source, c) for c in self._models]
                 visited.append(passes)
                 later = sum(a.frames for a in self._case.assets[place + 1 :])
@@ -443,11 +442,3 @@ def _model_result(card: ModelCard, passes: Sequence[Pass]) -> ModelResult:
         replayed=replayed,
         ms_per_frame=sum(p.spent_ms for p in passes) / looked_at if looked_at else None,
     )
-
-
-def _check_unchanged(asset: Asset, source: VideoSource) -> None:
-    if len(source) != asset.frames or source.info.start_pts != asset.start_pts:
-        raise BadInput(
-            f"{source.path.name} is not the recording that this case was made from (it has "
-            f"{len(source)} frames, not {asset.frames}); name the original file again."
-        )

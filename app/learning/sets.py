@@ -24,7 +24,7 @@ from app.core.picture import LabelledPicture
 from app.core.prediction import SEGMENTATION, FramePrediction, Instance
 from app.overlay import shown_instances
 from app.store import Library
-from app.video import UndecodableFrame, open_video
+from app.video import UndecodableFrame, open_recording
 
 INDEX = "set.json"
 
@@ -123,10 +123,7 @@ def _corrected(library: Library, case_id: str, asset: Asset) -> Any:
         return
     store = library.predictions(case_id)
     runs = [r for r in store.runs(asset.asset_id) if r.task == SEGMENTATION]
-    path = Path(asset.path)
-    if not path.exists():
-        raise BadInput(f"The recording {path.name} of case {case_id} is not where it was.")
-    with open_video(path) as source:
+    with open_recording(asset) as source:
         for pts in frames:
             try:
                 frame = source.frame(source.index_of(pts))

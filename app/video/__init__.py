@@ -6,7 +6,7 @@ from app.video.fingerprint import describe_asset, full_hash, quick_hash
 from app.video.index import OpenCancelled, PacketIndex
 from app.video.info import StreamInfo, VideoInfo
 from app.video.kept import keep_indices_in
-from app.video.opening import open_video, probe
+from app.video.opening import open_recording, open_video, probe
 from app.video.player import Player
 from app.video.player_state import PlayerState, ShownFrame
 from app.video.source import VideoSource
@@ -26,6 +26,7 @@ __all__ = [
     "describe_asset",
     "full_hash",
     "keep_indices_in",
+    "open_recording",
     "open_video",
     "probe",
     "quick_hash",

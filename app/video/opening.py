@@ -11,6 +11,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
+from app.core.case import Asset
+from app.core.errors import BadInput
 from app.video.fingerprint import quick_hash
 from app.video.first_look import first_look
 from app.video.index import PacketIndex
@@ -88,6 +90,27 @@ def open_video(
     if index is None and time.monotonic() - start >= WORTH_KEEPING_S:
         KEPT.write(key, source.index)
     return source
+
+
+def open_recording(asset: Asset) -> VideoSource:
+    """A case's own recording, as ``open_video`` opens a file.
+
+    Raises:
+        BadInput: it is not where it was, or another file lies in its place; as ``open_video``.
+        EnvironmentProblem: as ``open_video``.
+    """
+    path = Path(asset.path)
+    if not path.exists():
+        raise BadInput(
+            f"The recording {path.name} is not where it was; put it back, or open the case in the "
+            "window and show where it is."
+        )
+    if quick_hash(path) != asset.quick_hash:
+        raise BadInput(
+            f"{path.name} is not the recording that this case was made from: another file has "
+            "taken its place; put the original back."
+        )
+    return open_video(path)
 
 
 def probe(path: Path | str) -> VideoInfo:
