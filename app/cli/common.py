@@ -30,6 +30,10 @@ LibraryOption = Annotated[
         show_default=False,
     ),
 ]
+DeviceOption = Annotated[
+    str | None,
+    typer.Option(help="cuda, mps or cpu. Default: an NVIDIA card that works, else the processor."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
 from app.cli.common import (
+    DeviceOption,
     JsonOption,
     LibraryOption,
     emit,
@@ -30,6 +32,7 @@ def finetune(
         typer.Option(min=2, help="Each N-th corrected frame is not learnt from, but measured on."),
     ] = 4,
     steps: Annotated[int, typer.Option(min=1, help="Batches to learn from.")] = 300,
+    device: DeviceOption = None,
     library: LibraryOption = None,
     as_json: JsonOption = False,
     lines: Annotated[
@@ -54,6 +57,7 @@ def finetune(
                 lib.folder / "runs" / name,
                 held_out_every=held_out_every,
                 steps=steps,
+                device=device,
                 on_progress=training_report(bar, lines=lines),
             )
     if made is None:
@@ -70,12 +74,16 @@ def finetune(
         "seconds": round(made.seconds, 1),
     }
     rows = "\n".join(
-        f"  {k}: {100 * made.base[k]:.1f} % before, {100 * made.best[k]:.1f} % after"
-        for k in made.best
+        f"  {k}: {_percent(made.base, k)} before, {_percent(made.best, k)} after"
+        for k in {**made.base, **made.best}
     )
+    measured = f"{made.held_out} held-out frames" if made.held_out else "these, none being held out"
     emit(
         result,
         as_json=as_json or lines,
-        text=f"{made.card.name}: learnt from {made.learnt} frames, measured on {made.held_out}\n"
-        + rows,
+        text=f"{made.card.name}: learnt from {made.learnt} frames, measured on {measured}\n{rows}",
     )
+
+
+def _percent(figures: Mapping[str, float], name: str) -> str:
+    return f"{100 * figures[name]:.1f} %" if name in figures else "nothing to measure"

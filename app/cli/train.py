@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from app.cli.common import (
+    DeviceOption,
     JsonOption,
     LibraryOption,
     emit,
@@ -15,6 +16,7 @@ from app.cli.common import (
     progress,
     training_report,
 )
+from app.core.errors import BadInput
 
 
 def register(app: typer.Typer) -> None:
@@ -38,18 +40,22 @@ def train(
         float | None,
         typer.Option("--seconds", help="End after this long."),
     ] = None,
+    device: DeviceOption = None,
     as_json: JsonOption = False,
     lines: Annotated[
         bool, typer.Option("--lines", hidden=True, help="Progress as JSON lines on stdout.")
     ] = False,
 ) -> None:
     """Train a network. What comes out lies in OUT as a model folder with its card."""
+    from app.core.prediction import SEGMENTATION
     from app.exchange import labelme
-    from app.inference.cards import find_model
+    from app.inference.cards import find_model, model_errors
     from app.learning import publish, recipes, runs
     from app.learning.start import start_from
 
     plan, network = recipes.read_recipe(recipe), None
+    if data is not None and plan.task != SEGMENTATION:
+        raise BadInput(f"{plan.title} learns from the phantom alone; leave --data out.")
     if base is not None:
         plan, network = start_from(find_model(base, library_folder(library)), plan)
     if seconds is not None:
@@ -57,12 +63,15 @@ def train(
     pictures = list(labelme.read_folder(data)) if data else []
     with progress(f"Training {plan.title}", quiet=as_json or lines) as bar:
         report = training_report(bar, lines=lines)
-        end = runs.train(plan, pictures, out, network=network, on_progress=report)
-    start = "" if base is None else f" --base {Path(base).name}"
-    command = f"trocar train {Path(recipe).stem}{start} --out {out.name}"
+        end = runs.train(plan, pictures, out, network=network, device=device, on_progress=report)
+    more = "" if base is None else f" --base {Path(base).name}"
+    more += "" if data is None else f" --data {data.name}"
+    more += "" if seconds is None else f" --seconds {seconds:g}"
+    command = f"trocar train {Path(recipe).stem}{more} --out {out.name}"
     parent = Path(base).name if base else ""
-    card = publish.card_of(plan, end, command=command, figures=end.best, parent=parent)
-    card = publish.publish(out, card, out)
+    with model_errors():
+        card = publish.card_of(plan, end, command=command, figures=end.best, parent=parent)
+        card = publish.publish(out, card, out)
     result = {
         "model": card.name,
         "card": str(out / card.name / "card.toml"),

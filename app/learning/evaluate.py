@@ -18,6 +18,7 @@ from app.core.prediction import Instance
 from app.learning.collate import NOT_INSTRUMENTS, class_of
 
 if TYPE_CHECKING:
+    from app.inference import DeviceChoice
     from models import ModelCard
     from models.metrics.masks import MaskMetrics
 
@@ -109,7 +110,9 @@ def _known(picture: LabelledPicture) -> NDArray[np.bool_]:
     return ~picture.ignore.full()
 
 
-def mask_metrics_of(card: ModelCard, pictures: Iterable[LabelledPicture]) -> MaskMetrics:
+def mask_metrics_of(
+    card: ModelCard, pictures: Iterable[LabelledPicture], device: DeviceChoice | None = None
+) -> MaskMetrics:
     """COCO mask metrics of a model; kinds that it does not tell apart count as ``instrument``.
 
     Average precision sees predictions of any score; Dice and IoU those above the card's threshold.
@@ -119,7 +122,7 @@ def mask_metrics_of(card: ModelCard, pictures: Iterable[LabelledPicture]) -> Mas
 
     classes = card.class_keys
     low = replace(card, thresholds={**card.thresholds, "score": LOWEST_SCORE})
-    segmenter = Segmenter(low)
+    segmenter = Segmenter(low, device)
     truth, found = [], []
     for picture in pictures:
         known = [(class_of(i.label, classes), i.mask) for i in picture.instances]
@@ -140,8 +143,10 @@ def mask_metrics_of(card: ModelCard, pictures: Iterable[LabelledPicture]) -> Mas
     return mask_metrics(truth, found, classes, score_above=threshold)
 
 
-def mask_figures(card: ModelCard, pictures: Iterable[LabelledPicture]) -> dict[str, float]:
+def mask_figures(
+    card: ModelCard, pictures: Iterable[LabelledPicture], device: DeviceChoice | None = None
+) -> dict[str, float]:
     """``map50``, ``map50_95``, ``dice`` and ``iou`` as shares; see ``mask_metrics_of``."""
-    got = mask_metrics_of(card, pictures)
+    got = mask_metrics_of(card, pictures, device)
     figures = {k: getattr(got, k) for k in ("map50", "map50_95", "dice", "iou")}
     return {k: float(v) for k, v in figures.items() if not np.isnan(v)}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from app.core.errors import BadInput
 from app.core.picture import LabelledPicture
 from app.core.prediction import SEGMENTATION
+from app.inference.cards import load_network, model_errors
 from app.learning import publish, runs, sets
 from app.learning.evaluate import mask_figures
 from app.learning.recipes import Recipe
@@ -22,6 +23,8 @@ from app.store import Library
 if TYPE_CHECKING:
     from models import ModelCard
     from models.training import Progress
+
+LESSON = "lesson.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +58,7 @@ def finetune(
     *,
     held_out_every: int = 4,
     steps: int = 300,
+    device: str | None = None,
     on_progress: Callable[[Progress], None],
     should_stop: Callable[[], bool] = lambda: False,
 ) -> FineTuned | None:
@@ -65,19 +69,33 @@ def finetune(
         case_ids: whose corrections.
         base: card of an instance segmentation model with weights.
         name: of the new model.
-        run_folder: of this run; a run found there goes on.
+        run_folder: of this run; a run of the same cases, base and settings found there goes on.
         held_out_every: see ``sets.freeze``.
         steps: batches of eight views, three in ten of them from the phantom.
+        device: see ``runs.device_for``.
         on_progress, should_stop: see ``models.training.Trainer.run``.
 
     Raises:
-        BadInput: the base cannot be fine-tuned, the name is taken, or nothing was corrected.
+        BadInput: the base cannot be fine-tuned, the name cannot be used or is taken, an unfinished
+            run of something else has it, or nothing was corrected.
     """
     if base.task != SEGMENTATION:
         raise BadInput(f"{base.title} cannot be fine-tuned on outlines; choose another base.")
     models_folder = library.folder / "models"
     if (models_folder / name).exists():
         raise BadInput(f"There is a model {name} already; choose another name.")
+    with model_errors():
+        recipe = _recipe(base, name, steps)
+    runs.claim(
+        run_folder,
+        {
+            "cases": list(case_ids),
+            "base": base.name,
+            "base_sha256": base.weights_sha256,
+            "held_out_every": held_out_every,
+        },
+        LESSON,
+    )
     set_folder = run_folder / "set"
     frozen = (
         sets.read(set_folder)
@@ -86,14 +104,12 @@ def finetune(
     )
     if not frozen.learn:
         raise BadInput("All corrected frames are held out; correct more frames first.")
-    from models import load_model
-
-    recipe = _recipe(base, name, steps)
     end = runs.train(
         recipe,
         frozen.learn,
         run_folder,
-        network=load_model(base),
+        network=load_network(base),
+        device=device,
         on_progress=on_progress,
         should_stop=should_stop,
     )
@@ -111,15 +127,16 @@ def finetune(
         run_folder / "model",
     )
     measured: Sequence[LabelledPicture] = frozen.held_out or frozen.learn
-    before = mask_figures(base, measured)
-    after = mask_figures(card, measured)
+    on = runs.device_for(device)
+    before, after = mask_figures(base, measured, on), mask_figures(card, measured, on)
     from dataclasses import replace
 
     from models import install_model
     from models.card import write_card
 
-    figures = {f"held_out_{k}": v for k, v in after.items()}
-    figures |= {f"base_held_out_{k}": v for k, v in before.items()}
+    where = "held_out" if frozen.held_out else "learnt_from"
+    figures = {f"{where}_{k}": v for k, v in after.items()}
+    figures |= {f"base_{where}_{k}": v for k, v in before.items()}
     card = replace(card, figures={k: round(v, 4) for k, v in figures.items()})
     write_card(card, run_folder / "model" / name)
     card = install_model(run_folder / "model" / name, models_folder)

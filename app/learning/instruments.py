@@ -125,6 +125,7 @@ def train_instruments(
     run_folder: Path,
     *,
     network: torch.nn.Module | None = None,
+    device: str = "cpu",
     evaluate: Callable[[torch.nn.Module], dict[str, float]] | None = None,
     score: str = "",
     on_progress: Callable[[Progress], None],
@@ -138,6 +139,7 @@ def train_instruments(
         pictures: labelled pictures to learn from besides the phantom; may be empty.
         run_folder: where checkpoints go; a run found there goes on.
         network: where to start; None for fresh weights.
+        device: torch's name of where to compute.
         evaluate, score: see ``models.training.Trainer.run``.
         on_progress, should_stop: likewise.
     """
@@ -152,7 +154,7 @@ def train_instruments(
         make = PictureViews(pictures, recipe.input_size_px, seed, share)
     else:
         make = PhantomViews(seed, recipe.input_size_px)
-    trainer = Trainer(network, config, run_folder)
+    trainer = Trainer(network.to(device), config, run_folder)
     trainer.resume()
     return trainer.run(
         batches_from(make, recipe.classes, recipe.batch, int(data.get("workers", 1))),

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
+from app.core.errors import BadInput
 from app.learning.phantom.script import write_procedure
 from app.learning.phantom.video import PhantomVideo
 from app.learning.recipes import Recipe
@@ -131,6 +132,7 @@ def train_phases(
     run_folder: Path,
     *,
     network: nn.Module | None = None,
+    device: str = "cpu",
     on_progress: Callable[[Progress], None],
     should_stop: Callable[[], bool],
 ) -> TrainResult:
@@ -140,8 +142,20 @@ def train_phases(
         recipe: its ``data`` names ``seed``, ``operations`` (how many different ones), ``window``
             (frames), ``most_gap_s`` (seconds between two of them) and, if wanted,
             ``class_weights`` and ``smoothness`` (see ``PhaseLoss``).
-        run_folder, network, on_progress, should_stop: see ``models.training.Trainer.run``.
+        run_folder, network, device: see ``app.learning.instruments.train_instruments``.
+        on_progress, should_stop: see ``models.training.Trainer.run``.
+
+    Raises:
+        BadInput: the recipe lacks one of these.
     """
+    needed = {
+        "data": ("seed", "operations", "window", "most_gap_s"),
+        "card": ("mean_rgb", "std_rgb"),
+    }
+    for table, names in needed.items():
+        for name in names:
+            if name not in getattr(recipe, table):
+                raise BadInput(f"The recipe {recipe.name} lacks {table}.{name}.")
     config = TrainConfig(**recipe.train)
     torch.manual_seed(config.seed)
     network = network or create_model(recipe.system, **{**recipe.options, "state_reset": "none"})
@@ -150,7 +164,7 @@ def train_phases(
         class_weights=recipe.data.get("class_weights"),
         smoothness=float(recipe.data.get("smoothness", 0.0)),
     )
-    trainer = Trainer(network, config, run_folder)
+    trainer = Trainer(network.to(device), config, run_folder)
     trainer.resume()
 
     def batches(first: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,7 +53,7 @@ def card_of(
         trained=Training(
             command=command,
             seconds=round(end.seconds, 1),
-            device=device_words(),
+            device=end.device,
             data=said.get("trained_on", ""),
         ),
         figures={k: round(v, 4) for k, v in figures.items()},
@@ -62,15 +61,6 @@ def card_of(
         parent=parent,
         created=datetime.now(UTC).date().isoformat(),
     )
-
-
-def device_words() -> str:
-    """What the run computed on."""
-    import torch
-
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    return f"processor ({platform.machine()}), {torch.get_num_threads()} thread(s)"
 
 
 def publish(run_folder: Path, card: ModelCard, root: Path) -> ModelCard:

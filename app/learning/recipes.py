@@ -9,6 +9,7 @@ from typing import Any
 
 from app.core.errors import BadInput
 from app.core.resources import resources_dir
+from models.card import ModelCard, ModelClass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,19 @@ class Recipe:
     train: dict[str, Any]
     data: dict[str, Any] = field(default_factory=dict)
     card: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # What its card refuses is refused before hours of training, not after them.
+        ModelCard(
+            name=self.name,
+            title=self.title,
+            system=self.system,
+            task=self.task,
+            classes=tuple(ModelClass(key=k, name=k) for k in self.classes),
+            input_size_px=self.input_size_px,
+        )
+        if self.batch < 1:
+            raise ValueError("batch must be at least 1")
 
 
 def recipes_dir() -> Path:

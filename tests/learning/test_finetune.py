@@ -13,6 +13,7 @@ import models
 from app.cli.main import run
 from app.core.errors import BadInput
 from app.learning import sets
+from app.learning.finetune import finetune
 from app.store import Library
 from models import ModelCard
 from models.card import ModelClass
@@ -92,7 +93,7 @@ def test_the_command_makes_a_model_to_choose(
     said = json.loads(capsys.readouterr().out)
     assert said["model"] == "mine"
     assert (said["learnt"], said["held_out"]) == (4, 4)
-    assert {"map50", "iou"} <= set(said["best"]) | {"map50"}
+    assert set(said["best"]) == set(said["base"]) == {"map50", "map50_95", "dice", "iou"}
     card = models.find_card("mine", own_library / "models")
     assert card.parent == "base"
     assert card.trained.seconds > 0
@@ -113,3 +114,41 @@ def test_an_unknown_base_is_one_sentence(
 ) -> None:
     assert run(["finetune", "--from", taught, "--base", "nothing", "--name", "x"]) == 1
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_an_unfinished_lesson_is_not_taken_for_another(
+    own_library: Path, taught: str, base: ModelCard
+) -> None:
+    """Stopped and started under the same name with another split: not the same lesson."""
+    with Library.open(own_library, "read") as library:
+        folder = own_library / "runs" / "mine"
+
+        def lesson(every: int, stop: bool) -> object:
+            return finetune(
+                library, [taught], base, "mine", folder, held_out_every=every, steps=2,
+                on_progress=lambda _: None, should_stop=lambda: stop,
+            )  # fmt: skip
+
+        assert lesson(2, stop=True) is None
+        with pytest.raises(BadInput, match="other material or settings"):
+            lesson(3, stop=False)
+        assert lesson(2, stop=False) is not None
+
+
+def test_figures_of_frames_that_were_learnt_are_not_called_held_out(
+    own_library: Path, taught: str, base: ModelCard, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["finetune", "--from", taught, "--base", "base", "--name", "mine", "--steps", "1"]
+    assert run([*arguments, "--held-out-every", "99"]) == 0
+    assert "none being held out" in capsys.readouterr().out
+    figures = models.find_card("mine", own_library / "models").figures
+    assert "learnt_from_iou" in figures
+    assert not any("held_out" in name for name in figures)
+
+
+def test_a_name_that_cannot_be_is_refused_before_the_lesson(
+    own_library: Path, taught: str, base: ModelCard, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["finetune", "--from", taught, "--base", "base", "--name", "My Model"]) == 1
+    assert 'cannot be called "My Model"' in capsys.readouterr().err
+    assert not (own_library / "runs").exists()

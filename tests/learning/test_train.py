@@ -120,3 +120,67 @@ def test_phases(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = json.loads(capsys.readouterr().out)
     assert said["epochs"] == 3
     models.load_model(models.read_card(tmp_path / "run" / "tiny-phases"))
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """The one sentence of a training that is refused."""
+    assert run(["train", *map(str, arguments)]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    (line,) = [x for x in said.err.splitlines() if not x.endswith("%")]
+    return line
+
+
+@pytest.mark.parametrize(
+    ("there", "instead", "sentence"),
+    [
+        ("steps = 3", "stepz = 3", "sets train.stepz, which there is not"),
+        ("num_classes = 1", "num_clases = 1", "lmsf_a has no 'num_clases'"),
+        ("input_size_px = [96, 64]", "input_size_px = [100, 60]", "multiples of 32"),
+        ('name = "tiny"', 'name = "My Model"', 'cannot be called "My Model"'),
+        ("steps = 3", "steps = 3\nlearning_rate = 1e30", "diverged"),
+        ('system = "lmsf_a"', 'system = "yolo"', 'no network "yolo"'),
+        ("batch = 2", "batch = 0", "batch must be at least 1"),
+    ],
+)
+def test_a_recipe_that_cannot_work_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], there: str, instead: str, sentence: str
+) -> None:
+    assert there in TINY
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text(TINY.replace(there, instead))
+    assert sentence in refused(capsys, recipe, "--out", tmp_path / "run")
+    assert not (tmp_path / "run" / "tiny").exists()
+
+
+def test_a_folder_is_never_taken_for_another_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe, out = tmp_path / "tiny.toml", tmp_path / "run"
+    recipe.write_text(TINY)
+    assert run(["train", str(recipe), "--out", str(out)]) == 0
+    capsys.readouterr()
+    recipe.write_text(TINY.replace("seed = 4", "seed = 5"))
+    assert "started with other material" in refused(capsys, recipe, "--out", out)
+
+
+def test_the_card_says_how_and_where(tmp_path: Path) -> None:
+    recipe, out = tmp_path / "tiny.toml", tmp_path / "run"
+    recipe.write_text(TINY.replace("steps = 3", 'steps = 3\nprecision = "fp32"'))
+    command = ["train", str(recipe), "--out", str(out), "--device", "cpu", "--seconds", "900"]
+    assert run(command) == 0
+    trained = models.read_card(out / "tiny").trained
+    assert trained.command == "trocar train tiny --seconds 900 --out run"
+    assert trained.device.startswith("processor (")
+    assert trained.device.endswith(", float32")
+
+
+def test_phases_do_not_learn_from_pictures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "tiny-phases.toml"
+    recipe.write_text(TINY_PHASES)
+    said = refused(capsys, recipe, "--out", tmp_path / "run", "--data", tmp_path)
+    assert "leave --data out" in said
+    recipe.write_text(TINY_PHASES.replace("window = 4\n", ""))
+    assert "lacks data.window" in refused(capsys, recipe, "--out", tmp_path / "run")
