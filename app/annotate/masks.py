@@ -130,7 +130,7 @@ def delete(
     Args:
         subjects: what to remove; ``track_from`` picks those of a track.
         originals: what the runs stored for the corrected ones, where the caller knows it, so that
-            the rejection remembers the prediction's own pixels.
+            the rejection remembers the prediction's own pixels; used where all lie on one frame.
 
     Returns:
         None when there is nothing to remove.
@@ -190,7 +190,9 @@ def _remove(
     there = [s for s in subjects if isinstance(s, Predicted) or s.verdict is not Verdict.REJECTED]
     if not there:
         return None
-    changes = [_removal(s, originals) for s in there]
+    # A reference counts places within a frame: over several frames it would name others as well.
+    known = originals if len({s.frame for s in there}) == 1 else {}
+    changes = [_removal(s, known) for s in there]
     title = f"{verb} {_name(taxonomy, label_of(there[0]))}{_count(changes)}"
     return _correction(case_id, title, changes)
 

@@ -118,6 +118,19 @@ def test_a_whole_track_goes_in_one_step(taxonomy: Taxonomy) -> None:
     assert len({c.object_id for c in correction.changes}) == 5
 
 
+def test_a_tracks_rejections_keep_the_pixels_of_their_own_frames(taxonomy: Taxonomy) -> None:
+    here, later = _predicted(0), _predicted(5)
+    assert here.source == later.source
+    corrected = [
+        _after(masks.reshape("0001", said, _square(x=x), taxonomy))
+        for said, x in ((here, 6), (later, 10))
+    ]
+    gone = masks.delete("0001", corrected, taxonomy, {here.source: here.instance})
+    assert gone is not None
+    states = [c.after for c in gone.changes]
+    assert [s.mask for s in states if isinstance(s, Annotation)] == [_square(x=6), _square(x=10)]
+
+
 def test_accepting_takes_what_nobody_answered(taxonomy: Taxonomy) -> None:
     one, two = _predicted(0), _predicted(1, "hook")
     accepted = _after(masks.accept("0001", [one], taxonomy))
