@@ -74,6 +74,7 @@ ACTIONS: tuple[Action, ...] = (
     _action("previous_region", "Previous part of the window", "Shift+F6", _E, ALWAYS),
     _action("keys", "This sheet", "? F1", _E, ALWAYS),
     _action("settings", "Settings", "Ctrl+,", _E, ALWAYS),
+    _action("reset_layout", "Put the layout back", "Ctrl+Alt+0", _E, ALWAYS),
     _action("escape", "Close, leave full screen, back to the stage", "Esc", _E, ALWAYS),
     _action("quit", "Close Trocar", "Ctrl+Q", _E, ALWAYS),
     _action("open", "Open a recording", "Ctrl+O", _E, LIBRARY),

@@ -18,7 +18,7 @@ from app.ui.main_window import MainWindow, Resume
 from app.ui.messages import Message, Tone
 from app.ui.services import Services
 from app.ui.settings import Settings
-from app.ui.settings_sheet import wanted_scale
+from app.ui.settings_sheet import wanted_scale, wanted_theme
 from app.video import keep_indices_in
 
 # The offscreen platform says this on every window; nothing follows from it.
@@ -70,7 +70,7 @@ def dress(application: QApplication, settings: Settings) -> None:
     if asked is None:
         asked = QFontInfo(application.font()).pointSizeF()
         application.setProperty("systemPointSize", asked)
-    theme.apply(application, settings.values.theme, wanted_scale(settings, float(asked)))
+    theme.apply(application, wanted_theme(settings), wanted_scale(settings, float(asked)))
 
 
 def open_window(

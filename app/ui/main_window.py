@@ -7,11 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QByteArray, QEvent, Qt
+from PySide6.QtCore import QByteArray, QEvent, QSize, Qt
 from PySide6.QtGui import (
     QCloseEvent,
     QDragEnterEvent,
     QDropEvent,
+    QGuiApplication,
     QKeyEvent,
     QResizeEvent,
     QShowEvent,
@@ -46,6 +47,7 @@ from app.ui.playing import Playing
 from app.ui.review import ReviewWorkspace
 from app.ui.services import Services
 from app.ui.session import READ_ONLY
+from app.ui.settings_sheet import wanted_theme
 from app.ui.stage import Stage
 from app.ui.window_sheets import WindowSheets
 from app.ui.words import date
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     from app.video.player import PlayerState
 
 DEMO_PROCEDURE, DEMO_TITLE = "cholecystectomy", "Demo case"
+SIZE = QSize(1680, 1050)
 VIDEO_FILTER = "Video (*.mp4 *.mkv *.mov *.avi *.mpg *.mpeg *.ts *.m2ts *.mts *.m4v *.wmv *.webm)"
 SCOPES = {
     "library": (Scope.LIBRARY,),
@@ -160,7 +163,12 @@ class MainWindow(QMainWindow):
         s.analysis.changed.connect(self._suggest_procedure)
         s.player.changed.connect(self._player_changed)
         s.player.failed.connect(self._player_failed)
-        self.sheets.settings.theme_changed.connect(self._new_theme)
+        self.sheets.settings.theme_changed.connect(lambda: self._new_theme())
+        self._hints = QGuiApplication.styleHints()  # must outlive what it hands out
+        self._hints.accessibility().contrastPreferenceChanged.connect(
+            lambda asked: self._new_theme(asked)
+        )
+        self.sheets.settings.layout_reset.connect(self.reset_layout)
         self.sheets.settings.size_changed.connect(self._new_size)
         self.status.device_clicked.connect(self.sheets.show_models)
         self.review.ribbon.analyse.connect(s.analysis.start)
@@ -185,6 +193,7 @@ class MainWindow(QMainWindow):
         bind("next_region", lambda: self._next_region(1))
         bind("previous_region", lambda: self._next_region(-1))
         bind("escape", self._escape)
+        bind("reset_layout", self.reset_layout)
         bind("quit", self.close)
         bind("open", self.ask_for_file)
         bind("demo", self.open_demo)
@@ -456,10 +465,11 @@ class MainWindow(QMainWindow):
         self.services.close()
         super().closeEvent(event)
 
-    def _new_theme(self) -> None:
+    def _new_theme(self, asked: Qt.ContrastPreference | None = None) -> None:
         application = QApplication.instance()
         assert isinstance(application, QApplication)  # noqa: S101 - this is a widget
-        theme.apply(application, self.services.settings.values.theme, theme.scale())
+        theme.apply(application, wanted_theme(self.services.settings, asked), theme.scale())
+        self.services.playback.refresh_view()
 
     def _new_size(self) -> None:
         """Heights follow the text size from the start: open the window again where it is."""
@@ -477,6 +487,17 @@ class MainWindow(QMainWindow):
             self._resumed = resume
             self.services.cases.open_case(resume.case_id)
 
+    def reset_layout(self) -> None:
+        """Every part of the window as wide as at first."""
+        self.services.settings.set(layout={}, geometry="")
+        if self.annotate is not None:
+            self.annotate.reset_layout()
+        if self.isFullScreen():
+            self.toggle_full_screen()
+        self.showNormal()
+        room = self.screen().availableSize()
+        self.resize(SIZE.boundedTo(room))
+
     def stop(self) -> None:
         """Stop the window's timers; its services go on."""
         self.figures.stop()
@@ -489,7 +510,7 @@ class MainWindow(QMainWindow):
     def _restore(self) -> None:
         saved = QByteArray.fromBase64(self.services.settings.values.geometry.encode())
         if saved.isEmpty() or not self.restoreGeometry(saved):
-            self.resize(1680, 1050)
+            self.resize(SIZE)
 
 
 def _first_stop(region: QWidget) -> QWidget | None:

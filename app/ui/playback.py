@@ -270,7 +270,7 @@ def overlay_style(session: Session, dial: int, fill: float, ratio: float) -> Ove
         text=_rgb(theme.color("osd_text")),
         plate=_rgb(theme.color("osd_bg")),
         fill=fill,
-        outline_px=2.0 * ratio,
+        outline_px=theme.outline_px() * ratio,
         halo_px=1.0 * ratio,
         text_px=round(theme.px(12) * ratio),
         names=tuple((i.key, i.name) for i in session.taxonomy.instruments),

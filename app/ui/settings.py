@@ -25,7 +25,8 @@ class Values:
     """All settings with their defaults.
 
     Attributes:
-        theme: ``dark`` or ``light``.
+        theme: ``dark``, ``light`` or ``contrast``.
+        follow_contrast: high contrast where the system asks for it, whatever ``theme`` says.
         text_scale: 0 follows the system's font size, else 1.0 to 1.5.
         overlay: name of the dial's position.
         fill: strength of the filled overlay, 0 to 0.35.
@@ -38,6 +39,7 @@ class Values:
     """
 
     theme: str = "dark"
+    follow_contrast: bool = True
     text_scale: float = 0.0
     overlay: str = "outline"
     fill: float = 0.25

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QCheckBox, QGridLayout, QWidget
 
 from app.core.resources import RESEARCH_USE
 from app.ui import theme
 from app.ui.settings import Settings
 from app.ui.sheet import Sheet
-from app.ui.widgets import Combo, Label, RingSlider
+from app.ui.widgets import Button, Combo, Label, RingSlider
 
-LOOKS = (("Dark", "dark"), ("Light", "light"))
+LOOKS = (("Dark", "dark"), ("Light", "light"), ("High contrast", "contrast"))
 SIZES = (
     ("As the system", 0.0),
     ("100 %", 1.0),
@@ -30,14 +31,16 @@ class SettingsSheet(Sheet):
         theme_changed: another theme, to be shown at once.
         size_changed: another text size.
         fill_changed: (0 to 0.35) strength of the filled overlay.
+        layout_reset: the parts of the window shall have their first sizes again.
     """
 
     theme_changed = Signal()
     size_changed = Signal()
     fill_changed = Signal(float)
+    layout_reset = Signal()
 
     def __init__(self, window: QWidget, settings: Settings) -> None:
-        super().__init__(window, "Settings", 560, 460)
+        super().__init__(window, "Settings", 560, 540)
         self._settings = settings
 
     def open_sheet(self) -> None:
@@ -54,6 +57,11 @@ class SettingsSheet(Sheet):
         grid.setVerticalSpacing(14)
         grid.setColumnStretch(1, 1)
         look = _choice("Look", LOOKS, values.theme, self._set_look)
+        follow = QCheckBox("High contrast where the system asks for it")
+        follow.setChecked(values.follow_contrast)
+        follow.toggled.connect(self._set_follow)
+        layout = Button("Put the layout back", tooltip="Every part of the window as at first")
+        layout.clicked.connect(self.layout_reset)
         size = _choice("Text size", SIZES, values.text_scale, self._set_size)
         fill = RingSlider(Qt.Orientation.Horizontal)
         fill.setRange(0, 35)
@@ -64,7 +72,14 @@ class SettingsSheet(Sheet):
         at_once.setChecked(values.analyse_at_once)
         at_once.toggled.connect(lambda on: self._settings.set(analyse_at_once=on))
         for i, (word, part) in enumerate(
-            (("Look", look), ("Text size", size), ("Filled overlay", fill), ("Analysis", at_once))
+            (
+                ("Look", look),
+                ("", follow),
+                ("Text size", size),
+                ("Filled overlay", fill),
+                ("Analysis", at_once),
+                ("Layout", layout),
+            )
         ):
             grid.addWidget(Label(word, tone="2"), i, 0)
             grid.addWidget(part, i, 1)
@@ -74,12 +89,16 @@ class SettingsSheet(Sheet):
             "3",
         )
         note.setWordWrap(True)
-        grid.addWidget(note, 5, 0, 1, 2)
-        grid.setRowStretch(6, 1)
+        grid.addWidget(note, 7, 0, 1, 2)
+        grid.setRowStretch(8, 1)
         return body
 
     def _set_look(self, value: object) -> None:
         self._settings.set(theme=value)
+        self.theme_changed.emit()
+
+    def _set_follow(self, on: bool) -> None:
+        self._settings.set(follow_contrast=on)
         self.theme_changed.emit()
 
     def _set_size(self, value: object) -> None:
@@ -103,6 +122,21 @@ def _choice(
     made.setCurrentIndex(max(0, [v for _, v in options].index(chosen)))
     made.currentIndexChanged.connect(lambda i: changed(options[i][1]))
     return made
+
+
+def wanted_theme(settings: Settings, asked: Qt.ContrastPreference | None = None) -> str:
+    """The theme: the user's, but high contrast where the system asks for it.
+
+    Args:
+        settings: of this user.
+        asked: what the system prefers; read from it when None.
+    """
+    if asked is None:
+        hints = QGuiApplication.styleHints()  # must outlive what it hands out
+        asked = hints.accessibility().contrastPreference()
+    values = settings.values
+    follows = values.follow_contrast and asked == Qt.ContrastPreference.HighContrast
+    return "contrast" if follows else values.theme
 
 
 def wanted_scale(settings: Settings, system_point_size: float) -> float:

@@ -58,6 +58,7 @@ class _Look:
     tokens: dict[str, str] = field(default_factory=dict)
     outlines: tuple[str, ...] = ()
     letters: dict[str, str] = field(default_factory=dict)
+    outline_px: float = 2.0
 
 
 _look = _Look()
@@ -73,7 +74,7 @@ class Paint:
 
 @cache
 def read_theme(name: str) -> dict[str, dict[str, str]]:
-    """The tables of one theme file: ``tokens``, ``stage``, ``outlines``, ``letters``."""
+    """One theme file's tables: ``tokens``, ``stage``, ``outlines``, ``lines``, ``letters``."""
     path = resources_dir() / "themes" / f"{name}.toml"
     data = tomllib.loads(path.read_text(encoding="utf-8"))
     return {key: dict(table) for key, table in data.items() if isinstance(table, dict)}
@@ -86,6 +87,7 @@ def _load(name: str, scale: float) -> None:
     _look.tokens = {**data["tokens"], **data["stage"]}
     _look.outlines = tuple(data["outlines"].values())
     _look.letters = data["letters"]
+    _look.outline_px = float(data["lines"]["outline_px"])
     color.cache_clear()
     pixmap.cache_clear()
     icon.cache_clear()
@@ -99,7 +101,7 @@ def tokens() -> dict[str, str]:
 
 
 def theme_name() -> str:
-    """``dark`` or ``light``."""
+    """``dark``, ``light`` or ``contrast``."""
     return _look.name
 
 
@@ -122,6 +124,11 @@ def color(token: str) -> QColor:
 def outlines() -> tuple[QColor, ...]:
     """Outline colours on tissue, in the order objects get them."""
     return tuple(QColor(c) for c in _look.outlines)
+
+
+def outline_px() -> float:
+    """Width of outlines on tissue in logical pixels."""
+    return _look.outline_px
 
 
 def blend(over: QColor, under: QColor, share: float) -> QColor:
@@ -269,7 +276,7 @@ def apply(application: QApplication, name: str = "dark", text_scale: float = 1.0
 
     Args:
         application: the running application.
-        name: ``dark`` or ``light``.
+        name: ``dark``, ``light`` or ``contrast``.
         text_scale: factor on text sizes and heights, 1.0 to 1.5.
 
     Raises:

@@ -7,11 +7,14 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QFontInfo
 from PySide6.QtWidgets import QApplication
 
 from app.core.taxonomy import list_taxonomies
 from app.ui import theme
+from app.ui.settings import Settings
+from app.ui.settings_sheet import wanted_theme
 from app.ui.theme import contrast
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -19,7 +22,10 @@ SURFACES = ("window", "panel", "raised", "control")
 TEXT = ("text", "text_2", "text_3", "accent", "ok", "warn", "error")
 
 
-@pytest.fixture(params=["dark", "light"])
+THEMES = ("dark", "light", "contrast")
+
+
+@pytest.fixture(params=THEMES)
 def tokens(request: pytest.FixtureRequest) -> dict[str, str]:
     return theme.read_theme(request.param)["tokens"]
 
@@ -61,7 +67,33 @@ def test_surfaces_have_no_hue(tokens: dict[str, str]) -> None:
         assert colour.red() == colour.green() == colour.blue()
 
 
-@pytest.mark.parametrize("name", ["dark", "light"])
+def test_high_contrast_text_is_seven_to_one_on_every_surface() -> None:
+    tokens = theme.read_theme("contrast")["tokens"]
+    for surface in (*SURFACES, "hover", "pressed", "banner_bg", "accent_tint"):
+        for text in ("text", "text_2", "text_3"):
+            assert contrast(QColor(tokens[text]), QColor(tokens[surface])) >= 7, (text, surface)
+    for text in TEXT:
+        for surface in SURFACES:
+            ratio = contrast(QColor(tokens[text]), QColor(tokens[surface]))
+            assert ratio >= 7, f"{text} on {surface}: {ratio:.2f}"
+    for text, surface in (("on_accent", "accent"), ("warn", "banner_bg"), ("text_off", "panel")):
+        assert contrast(QColor(tokens[text]), QColor(tokens[surface])) >= 7, (text, surface)
+    for edge in ("line", "control_edge"):
+        assert contrast(QColor(tokens[edge]), QColor(tokens["panel"])) >= 7, edge
+
+
+def test_high_contrast_follows_the_system_unless_told_not_to(tmp_path: Path) -> None:
+    settings = Settings(tmp_path)
+    high, none = Qt.ContrastPreference.HighContrast, Qt.ContrastPreference.NoPreference
+    settings.set(theme="light")
+    assert [wanted_theme(settings, asked) for asked in (none, high)] == ["light", "contrast"]
+    settings.set(follow_contrast=False)
+    assert wanted_theme(settings, high) == "light"
+    settings.set(theme="contrast")
+    assert wanted_theme(settings, none) == "contrast"
+
+
+@pytest.mark.parametrize("name", THEMES)
 def test_text_reads_on_phase_blocks(name: str, dressed: QApplication) -> None:
     theme.apply(dressed, name)
     for taxonomy in list_taxonomies():
@@ -71,7 +103,7 @@ def test_text_reads_on_phase_blocks(name: str, dressed: QApplication) -> None:
 
 
 def test_letters_read_on_the_ribbon(dressed: QApplication) -> None:
-    for name in ("dark", "light"):
+    for name in THEMES:
         theme.apply(dressed, name)
         for taxonomy in list_taxonomies():
             for phase in taxonomy.phases:
@@ -95,11 +127,12 @@ def test_no_colour_outside_the_themes() -> None:
     assert guilty == []
 
 
-def test_both_themes_name_the_same_tokens() -> None:
-    dark, light = theme.read_theme("dark"), theme.read_theme("light")
-    assert dark.keys() == light.keys()
-    for table in ("tokens", "stage", "outlines"):
-        assert dark[table].keys() == light[table].keys()
+@pytest.mark.parametrize("name", ["light", "contrast"])
+def test_all_themes_name_the_same_tokens(name: str) -> None:
+    dark, other = theme.read_theme("dark"), theme.read_theme(name)
+    assert dark.keys() == other.keys()
+    for table in ("tokens", "stage", "outlines", "lines"):
+        assert dark[table].keys() == other[table].keys()
 
 
 def test_roles_have_their_weight_and_tabular_figures(dressed: QApplication) -> None:

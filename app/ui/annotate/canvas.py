@@ -203,7 +203,7 @@ class Canvas(Stage):
     ) -> None:
         """An outline with its halo, in widget coordinates."""
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        width = 2.6 if selected else 2.0
+        width = theme.outline_px() + (0.6 if selected else 0.0)
         share = 0.11 if selected else 0.0
         if self._style is not None and self._style.dial >= Dial.FILL:
             share = max(share, self._style.fill)

@@ -172,8 +172,14 @@ class AnnotateWorkspace(QWidget):
             self.upper.restoreState(QByteArray.fromBase64(parts[0].encode()))
             self.outer.restoreState(QByteArray.fromBase64(parts[1].encode()))
             return
+        self.reset_layout()
+
+    def reset_layout(self) -> None:
+        """Every part as wide as at first, the cases beside the picture where there is room."""
+        self.cases.setVisible(not self._narrow)
         self.upper.setSizes([theme.px(LEFT_PX), 1040, theme.px(RIGHT_PX)])
-        self.outer.setSizes([620, theme.px(TIMELINE_PX)])
+        below = theme.px(204 if self._low else TIMELINE_PX)
+        self.outer.setSizes([max(620, self.outer.height() - below), below])
 
     def save_layout(self) -> None:
         """Remember the sizes of the parts."""

@@ -98,7 +98,7 @@ def draw_block(
 def _draw_edge(painter: QPainter, body: QRectF, look: BlockLook, *, unsure: bool) -> None:
     if unsure and body.width() > 8:
         pen = QPen(look.edge or look.text, 1, Qt.PenStyle.DashLine)
-    elif theme.theme_name() == "light":
+    elif theme.theme_name() != "dark":
         pen = QPen(theme.color("line_strong"), 1)
     else:
         return
