@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from app.core import validate
@@ -90,8 +91,9 @@ def read_taxonomy(path: Path) -> Taxonomy:
         ) from error
 
 
+@cache
 def list_taxonomies() -> tuple[Taxonomy, ...]:
-    """All taxonomies that ship with Trocar, by name."""
+    """All taxonomies that ship with Trocar, by name; read once, since the GUI thread asks too."""
     files = sorted((resources_dir() / "taxonomies").glob("*.toml"))
     return tuple(sorted((read_taxonomy(f) for f in files), key=lambda t: t.name))
 

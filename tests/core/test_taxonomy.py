@@ -1,0 +1,33 @@
+"""Taxonomies: those that ship are read once, a damaged file has a sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from app.core.errors import BadInput
+from app.core.taxonomy import UNKNOWN_PROCEDURE, find_taxonomy, list_taxonomies, read_taxonomy
+
+
+def test_those_that_ship_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = list_taxonomies()
+    assert {"cholecystectomy", UNKNOWN_PROCEDURE} <= {t.procedure for t in known}
+
+    def no_reading(_path: Path, **_: object) -> str:
+        raise AssertionError("a file was read")
+
+    monkeypatch.setattr(Path, "read_text", no_reading)
+    assert find_taxonomy("cholecystectomy").procedure == "cholecystectomy"
+    assert find_taxonomy("there is none").procedure == UNKNOWN_PROCEDURE
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["not toml [", 'procedure = "p"', 'procedure = "p"\nname = "n"\nversion = 1\nphases = [1]'],
+)
+def test_a_file_that_is_no_taxonomy_has_a_sentence(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(BadInput, match=r"mine\.toml cannot be read"):
+        read_taxonomy(path)
