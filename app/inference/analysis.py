@@ -176,17 +176,22 @@ class AnalysisJob:
                 raise BadInput(f"{card.name} is made for {card.task}, which analysis does not run.")
         self._library, self._case, self._models = library, case, tuple(models)
         self._every, self._device, self._threads = every, device, threads
-        self._asked: Frame | None = None
+        self._asked: tuple[Frame, str | None] | None = None
         self._asked_lock = threading.Lock()
         self._meter = _Meter()
 
-    def look_at(self, frame: Frame) -> None:
+    def look_at(self, frame: Frame, asset_id: str | None = None) -> None:
         """Compute a frame of the recording under way before anything else, unless it is stored.
 
         The newest request replaces one that was not served yet.
+
+        Args:
+            frame: as decoded.
+            asset_id: its recording; one that is not under way is left to its turn. None where the
+                case has but one.
         """
         with self._asked_lock:
-            self._asked = frame
+            self._asked = frame, asset_id
 
     def run(
         self,
@@ -290,8 +295,13 @@ class AnalysisJob:
 
     def _serve_screen(self, passes: Sequence[Pass]) -> None:
         with self._asked_lock:
-            frame, self._asked = self._asked, None
-        if frame is None:
+            asked, self._asked = self._asked, None
+        if asked is None:
+            return
+        frame, asset_id = asked
+        if asset_id is None and len(self._case.assets) > 1:
+            return
+        if asset_id is not None and asset_id != self._meter.asset_id:
             return
         fresh = [p.look_at(frame) for p in passes if isinstance(p, MaskPass)]
         if any(fresh):
@@ -303,9 +313,9 @@ class AnalysisJob:
                 each.flush(keep_state=keep_state)
 
     def _note_device(self, each: Pass) -> None:
-        """A card that failed one model is not tried with the next one."""
-        used = each.device()
-        if used is not None and self._device is not None and used != self._device:
+        """Once a card failed a model, the analysis is said to run on the processor."""
+        used, known = each.device(), self._device
+        if used is not None and known is not None and used.is_cpu and not known.is_cpu:
             log.info("%s", used.reason)
             self._device = used
 
@@ -347,7 +357,7 @@ class _Meter:
         self._done = self._total = self._later = self._visited = 0
         self._before = 0
         self._decode_s = self._store_s = 0.0
-        self._asset_id, self._pts = "", None
+        self.asset_id, self._pts = "", None
         self._passes: Sequence[Pass] = ()
         self._recent: deque[tuple[float, int]] = deque()
 
@@ -357,7 +367,7 @@ class _Meter:
         grid = set().union(*(set(p.grid) for p in passes))
         left = set().union(*(set(p.left()) for p in passes))
         self._total, self._done, self._later = len(grid), len(grid) - len(left), later
-        self._asset_id, self._pts, self._passes = asset.asset_id, None, passes
+        self.asset_id, self._pts, self._passes = asset.asset_id, None, passes
 
     def advance(self, pts: int) -> None:
         """A frame was visited."""
@@ -404,7 +414,7 @@ class _Meter:
             fps=fps,
             eta_s=(total - done) / fps if fps else None,
             paused=paused,
-            asset_id=self._asset_id,
+            asset_id=self.asset_id,
             pts=self._pts,
             device=device,
             decode_ms=self.decode_ms,

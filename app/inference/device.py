@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import platform
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 
 CPU = "cpu"
 _MEBIBYTE = 1 << 20
+_NAME = re.compile(r"cuda(:\d+)?|mps|cpu")
 T = TypeVar("T")
 
 
@@ -63,7 +65,7 @@ def choose_device(preferred: str | None = None) -> DeviceChoice:
     Raises:
         BadInput: ``preferred`` names no kind of device.
     """
-    if preferred is not None and preferred.split(":")[0] not in ("cuda", "mps", CPU):
+    if preferred is not None and not _NAME.fullmatch(preferred):
         raise BadInput(f"There is no device “{preferred}”; use cuda, mps or cpu.")
     if preferred == CPU:
         return _processor("The processor was asked for.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -147,15 +148,10 @@ class MaskPass(_Stored):
         card: ModelCard,
         every: int = 1,
     ) -> None:
-        rules = rules_of(card)
         decisive: Settings = {
             "input_width_px": card.input_size_px[0],
             "input_height_px": card.input_size_px[1],
-            "score_threshold": rules.score_threshold,
-            "overlap_threshold": rules.overlap_threshold,
-            "min_part_share": rules.min_part_share,
-            "max_instances": rules.max_instances,
-            "class_agnostic": rules.class_agnostic,
+            **asdict(rules_of(card)),
         }
         super().__init__(store, asset, source, card, range(0, len(source), every), every, decisive)
         self._segmenter: Segmenter | None = None
@@ -248,11 +244,11 @@ class MaskPass(_Stored):
         kept = self._store.frame(self.run.run_id, self._source.pts(index))
         if kept is None:
             return
+        self._untracked.discard(index)
         if all(i.track is not None for i in kept.instances):
             self._tracker.follow(kept.instances, time_ms)
             self.instances += len(kept.instances)
             return
-        self._untracked.discard(index)
         self._keep(index, self._tracker.update(kept.instances, time_ms), kept.computed_ms)
 
     def _front(self) -> int:

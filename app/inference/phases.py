@@ -96,7 +96,9 @@ class PhaseStream:
             return
         try:
             with np.load(io.BytesIO(snapshot), allow_pickle=False) as arrays:
-                self._state = State.from_arrays(dict(arrays))
+                state = State.from_arrays(dict(arrays))
+            self._network.check(state, batch=1)
+            self._state = state
         except (ValueError, OSError, zipfile.BadZipFile, ModelError) as error:
             raise BadInput(
                 "A stored state of the phase model cannot be read; it is computed anew.", str(error)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
@@ -149,12 +149,7 @@ class Segmenter:
             "threads": self._threads,
             "input_width_px": self.card.input_size_px[0],
             "input_height_px": self.card.input_size_px[1],
-            "score_threshold": self.rules.score_threshold,
-            "overlap_threshold": self.rules.overlap_threshold,
-            "min_part_share": self.rules.min_part_share,
-            "box_margin": self.rules.box_margin,
-            "max_instances": self.rules.max_instances,
-            "class_agnostic": self.rules.class_agnostic,
+            **asdict(self.rules),
         }
 
     def _precision(self) -> str:

@@ -209,9 +209,9 @@ class EndoMamba(nn.Module):
             )
         batch, _, frames, _, _ = clip.shape
         streams = 2 if self.state_reset == "staggered" else 1
-        state = (
-            self._start(batch * streams) if state is None else self._checked(state, batch, streams)
-        )
+        if state is None:
+            state = self._start(batch * streams)
+        self.check(state, batch)
         residual = self._embed(clip, state.frames).flatten(0, 1)
         for block in self.layers[: self.spatial_depth]:
             residual, _, _ = block(residual)
@@ -265,15 +265,17 @@ class EndoMamba(nn.Module):
             frames=0,
         )
 
-    def _checked(self, state: State, batch: int, streams: int) -> State:
+    def check(self, state: State, batch: int) -> None:
+        """Raises `ModelError` where a state is not one of this network and batch size."""
+        streams = 2 if self.state_reset == "staggered" else 1
         layers, inner = self.depth - self.spatial_depth, EXPAND * self.width
-        expected = (layers, batch * streams, STATE_SIZE, inner)
-        if tuple(state.ssm.shape) != expected:
-            raise ModelError(
-                "The model state belongs to another network, batch size or reset mode: "
-                f"{tuple(state.ssm.shape)} in place of {expected}."
-            )
-        return state
+        for part, rows in ((state.ssm, STATE_SIZE), (state.conv, KERNEL_SIZE - 1)):
+            expected = (layers, batch * streams, rows, inner)
+            if tuple(part.shape) != expected:
+                raise ModelError(
+                    "The model state belongs to another network, batch size or reset mode: "
+                    f"{tuple(part.shape)} in place of {expected}."
+                )
 
 
 def temporal_code(first_frame: int, frames: int, width: int) -> Tensor:

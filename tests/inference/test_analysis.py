@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,8 @@ from app.core.errors import BadInput
 from app.core.prediction import FramePrediction
 from app.inference import AnalysisJob, Progress, find_model
 from app.inference.device import DeviceChoice
+from app.inference.passes import PhasePass
+from app.inference.postprocess import Rules, rules_of
 from app.store import Library
 from app.video import describe_asset, open_video
 from models.card import ModelCard
@@ -241,12 +243,17 @@ def test_sampling_and_settings_of_their_own_make_runs_of_their_own(
     tools = find_model("tools", library.folder)
     sparse = AnalysisJob(library, case, [tools], every=7, device=CPU, threads=1).run()
     assert (sparse.models[0].frames, sparse.models[0].computed) == (6, 6)
-    bolder = replace(tools, thresholds=tools.thresholds | {"score": 0.9})
-    other = AnalysisJob(library, case, [bolder], every=7, device=CPU, threads=1).run()
-    assert other.models[0].resumed == 0
+    for number, rule in enumerate(({"score": 0.9}, {"class_agnostic": 1.0}), 1):
+        bolder = replace(tools, thresholds=tools.thresholds | rule)
+        other = AnalysisJob(library, case, [bolder], every=7, device=CPU, threads=1).run()
+        assert other.models[0].resumed == 0
+        run = library.predictions(case.case_id).runs()[number]
+        assert rules_of(bolder) == Rules(
+            **{f.name: run.settings[f.name] for f in fields(Rules)}  # type: ignore[arg-type]
+        ), "every rule that decides is kept with the run"
     again = AnalysisJob(library, case, [tools], every=7, device=CPU, threads=1).run()
     assert again.models[0].resumed == 6
-    assert len(library.predictions(case.case_id).runs()) == 2
+    assert len(library.predictions(case.case_id).runs()) == 3
 
 
 def test_all_recordings_of_a_case_are_analysed(library: Library, clip: Path) -> None:
@@ -258,6 +265,57 @@ def test_all_recordings_of_a_case_are_analysed(library: Library, clip: Path) -> 
     assert said[-1].done == said[-1].total
     second = job(library, case, every=10).run()
     assert [(m.computed, m.resumed) for m in second.models] == [(0, 8), (0, 8)]
+
+
+@pytest.mark.parametrize("of", [None, 0, 1])
+def test_a_frame_on_screen_is_never_taken_for_one_of_another_recording(
+    library: Library, clip: Path, tmp_path: Path, of: int | None
+) -> None:
+    """What is on screen is a negative, so that one can tell which picture was looked at."""
+    other = make_clip(tmp_path / "other.mp4", replace(RECIPES["h264-mp4"], frames=FRAMES, rate=10))
+    case = new_case(library, clip, other)
+    with open_video(clip) as source:
+        frame = source.frame(30)
+    frame = replace(frame, rgb=255 - frame.rgb)
+    assets = [a.asset_id for a in case.assets]
+    tools = find_model("tools", library.folder)
+    job = AnalysisJob(library, case, [tools], every=10, device=CPU, threads=1)
+    asked: list[str] = []
+
+    def watch(progress: Progress) -> None:
+        if progress.asset_id == assets[1] and not asked:
+            asked.append(progress.asset_id)
+            job.look_at(frame, None if of is None else assets[of])
+
+    job.run(watch)
+    alone = new_case(library, other)
+    AnalysisJob(library, alone, [tools], every=10, device=CPU, threads=1).run()
+    got, expected = (
+        library.predictions(c.case_id).frame(
+            library.predictions(c.case_id).runs(a)[0].run_id, frame.pts
+        )
+        for c, a in ((case, assets[1]), (alone, alone.assets[0].asset_id))
+    )
+    assert asked
+    assert got is not None
+    assert expected is not None
+    as_recorded = [i.mask for i in got.instances] == [i.mask for i in expected.instances]
+    assert as_recorded == (of != 1)
+
+
+def test_a_card_that_fails_one_model_alone_is_said_to_have_failed(
+    library: Library, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The phase model's device stays as it is; the report must not change to and fro."""
+    case = new_case(library, clip)
+    card = DeviceChoice(device="meta", name="Card", reason="found", memory_mb=1)
+    monkeypatch.setattr(PhasePass, "device", lambda _self: card)
+    said: list[Progress] = []
+    analysis = AnalysisJob(library, case, cards(library), device=card, threads=1)
+    result = analysis.run(said.append)
+    devices = [p.device.device for p in said if p.device is not None]
+    assert devices == sorted(devices, reverse=True), "from the card to the processor, once"
+    assert result.device == "cpu"
 
 
 def test_a_failing_card_is_left_for_the_processor(library: Library, clip: Path) -> None:

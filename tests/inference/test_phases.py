@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -67,6 +69,18 @@ def test_reset_starts_afresh(phases: ModelCard) -> None:
 def test_a_damaged_state_is_refused(phases: ModelCard, state: bytes) -> None:
     with pytest.raises(BadInput, match="computed anew"):
         PhaseStream(phases, CPU).restore(state)
+
+
+def test_a_state_of_another_network_is_refused(phases: ModelCard) -> None:
+    other = PhaseStream(replace(phases), CPU)
+    other._network = models.create_model(
+        "endomamba", width=16, depth=4, image_size=64, num_classes=3
+    ).eval()
+    other.step(frames(1)[0])
+    stream = PhaseStream(phases, CPU)
+    with pytest.raises(BadInput, match="computed anew"):
+        stream.restore(other.snapshot())
+    assert stream.snapshot() == b""
 
 
 def test_a_device_that_fails_keeps_the_stream_alive(phases: ModelCard) -> None:

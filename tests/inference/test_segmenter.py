@@ -168,9 +168,10 @@ def test_asking_for_a_card_that_is_not_there_says_so() -> None:
     assert "processor" in choice.reason
 
 
-def test_an_unknown_device_is_refused() -> None:
+@pytest.mark.parametrize("name", ["abacus", "cuda:", "cuda:first", "cudax", ""])
+def test_an_unknown_device_is_refused(name: str) -> None:
     with pytest.raises(BadInput, match="no device"):
-        choose_device("abacus")
+        choose_device(name)
 
 
 def test_prototypes_are_looked_up_like_torch_interpolates() -> None:
