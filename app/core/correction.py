@@ -71,6 +71,14 @@ class FrameReview:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Bookmark:
+    """A moment that a human wants to find again, with a note that may be empty."""
+
+    frame: FrameIdentity
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HumanTimeline:
     """The human tier of one asset."""
 
@@ -87,7 +95,7 @@ class CaseFields:
     state: str
 
 
-State = Annotation | FrameReview | HumanTimeline | CaseFields
+State = Annotation | FrameReview | Bookmark | HumanTimeline | CaseFields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +103,8 @@ class Change:
     """One object's state before and after; None where it did not or does not exist.
 
     Attributes:
-        object_id: annotation id, ``review:<asset>:<stream>:<pts>``, ``timeline:<asset>`` or
-            ``case``.
+        object_id: annotation id, ``review:<asset>:<stream>:<pts>``,
+            ``bookmark:<asset>:<stream>:<pts>``, ``timeline:<asset>`` or ``case``.
     """
 
     object_id: str

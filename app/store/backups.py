@@ -152,7 +152,7 @@ class Backups:
         except (sqlite3.DatabaseError, BadInput) as error:
             if isinstance(error, sqlite3.Error) and not db.is_damage(error):
                 raise
-            log.info("a damaged backup was removed: %s", error)
+            log.info("a damaged backup was removed: %s", type(error).__name__)
             path.unlink()
             remove_database(temporary)
             return
@@ -195,8 +195,9 @@ def check_sound(conn: sqlite3.Connection) -> None:
 
 
 def erase_in_copy(conn: sqlite3.Connection, clock: audit.Clock, case_id: str) -> None:
-    """Delete a case from a copy of the library, down to the bytes."""
+    """Delete a case from a copy of the library, down to the bytes; an older copy is updated."""
     conn.execute("PRAGMA synchronous=OFF").fetchall()
+    schema.update(conn)
     conn.execute("PRAGMA secure_delete=ON").fetchall()
     conn.execute("BEGIN IMMEDIATE")
     cases.erase(conn, clock, case_id)

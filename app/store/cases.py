@@ -91,6 +91,7 @@ def erase(conn: sqlite3.Connection, clock: audit.Clock, case_id: str) -> str:
         "DELETE FROM segments WHERE asset_id IN (SELECT asset_id FROM assets WHERE case_id = ?)",
         "DELETE FROM timelines WHERE case_id = ?",
         "DELETE FROM reviews WHERE case_id = ?",
+        "DELETE FROM bookmarks WHERE case_id = ?",
         "DELETE FROM annotations WHERE case_id = ?",
         "DELETE FROM steps WHERE case_id = ?",
         "DELETE FROM corrections WHERE case_id = ?",

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from app.core.correction import (
     Annotation,
+    Bookmark,
     CaseFields,
     Change,
     Correction,
@@ -195,7 +196,7 @@ def _check_names(change: Change, state: State | None, case_id: str, assets: set[
     if object_id(state) != change.object_id:
         raise ValueError(f"Change: {change.object_id} does not name {object_id(state)}")
     asset_id = None
-    if isinstance(state, Annotation | FrameReview):
+    if isinstance(state, Annotation | FrameReview | Bookmark):
         asset_id = state.frame.asset_id
     elif isinstance(state, HumanTimeline):
         asset_id = state.asset_id
@@ -227,6 +228,8 @@ def _current(conn: sqlite3.Connection, case_id: str, change: Change) -> State | 
         return next(work_rows.read_annotations(conn, where, (change.object_id, case_id)), None)
     if isinstance(kind, FrameReview):
         return next(work_rows.read_reviews(conn, "object_id = ?", (change.object_id,)), None)
+    if isinstance(kind, Bookmark):
+        return next(work_rows.read_bookmarks(conn, "object_id = ?", (change.object_id,)), None)
     if isinstance(kind, HumanTimeline):
         return work_rows.read_timeline(conn, kind.asset_id)
     raise ValueError("Change: unknown kind of object")
@@ -237,6 +240,8 @@ def _remove(conn: sqlite3.Connection, change: Change) -> None:
         conn.execute("DELETE FROM annotations WHERE annotation_id = ?", (change.object_id,))
     elif isinstance(change.before, FrameReview):
         conn.execute("DELETE FROM reviews WHERE object_id = ?", (change.object_id,))
+    elif isinstance(change.before, Bookmark):
+        conn.execute("DELETE FROM bookmarks WHERE object_id = ?", (change.object_id,))
     elif isinstance(change.before, HumanTimeline):
         asset_id = change.before.asset_id
         conn.execute("DELETE FROM segments WHERE asset_id = ?", (asset_id,))
@@ -249,5 +254,7 @@ def _write(conn: sqlite3.Connection, case_id: str, change: Change, seq: int) -> 
         work_rows.write_annotation(conn, case_id, after, seq)
     elif isinstance(after, FrameReview):
         work_rows.write_review(conn, case_id, change.object_id, after, seq)
+    elif isinstance(after, Bookmark):
+        work_rows.write_bookmark(conn, case_id, change.object_id, after, seq)
     elif isinstance(after, HumanTimeline):
         work_rows.write_timeline(conn, case_id, after, seq)

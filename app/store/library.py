@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Literal, Self
 
 from app.core.case import Case
-from app.core.correction import Annotation, Correction, HumanTimeline
+from app.core.correction import Annotation, Bookmark, Correction, HumanTimeline
 from app.core.errors import BadInput, EnvironmentProblem, Refused, TrocarError
 from app.core.frame import FrameIdentity
 from app.store import audit, corrections, db, files, opening, rows, schema, verify, work_rows
@@ -241,6 +241,11 @@ class Library:
         with self._reading() as conn:
             found = work_rows.read_reviews(conn, "asset_id = ?", (asset_id,))
             return tuple(r.frame for r in found)
+
+    def bookmarks(self, asset_id: str) -> tuple[Bookmark, ...]:
+        """The moments that a human marked in an asset, by pts."""
+        with self._reading() as conn:
+            return tuple(work_rows.read_bookmarks(conn, "asset_id = ?", (asset_id,)))
 
     def human_timeline(self, asset_id: str) -> HumanTimeline | None:
         """The human tier of an asset, None where nobody made one."""

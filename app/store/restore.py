@@ -141,8 +141,7 @@ def _finish_copy(
     conn: sqlite3.Connection, former: _Former | None, source: bytes, clock: audit.Clock
 ) -> int:
     """Bring a copy up to date: newer tables, cases deleted since, numbers never used again."""
-    if conn.execute("PRAGMA user_version").fetchone()[0] < schema.VERSION:
-        schema.migrate(conn)
+    schema.update(conn)
     if former is not None:
         for uid in former.tombstones:
             found = conn.execute("SELECT case_id FROM cases WHERE uid = ?", (uid,)).fetchone()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sqlite_utils.migrations import Migrations
 
 APPLICATION_ID = 0x54524F43
-VERSION = 1
+VERSION = 2
 
 _HUMAN_WORK = """
 CREATE TABLE cases (
@@ -116,6 +116,19 @@ CREATE TABLE audit (
 ) STRICT;
 CREATE TABLE erasing (case_id TEXT NOT NULL, uid TEXT NOT NULL) STRICT;
 """
+_BOOKMARKS = (
+    """CREATE TABLE bookmarks (
+    object_id TEXT NOT NULL UNIQUE,
+    case_id TEXT NOT NULL REFERENCES cases (case_id),
+    asset_id TEXT NOT NULL REFERENCES assets (asset_id),
+    stream INTEGER NOT NULL,
+    pts INTEGER NOT NULL,
+    note TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    row_sha BLOB NOT NULL
+) STRICT""",
+    "CREATE INDEX bookmarks_of_frame ON bookmarks (asset_id, pts)",
+)
 _TRIGGERS = (
     """CREATE TRIGGER audit_is_never_changed BEFORE UPDATE ON audit
     BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END""",
@@ -143,6 +156,12 @@ def migrations() -> Migrations:
         db.execute(f"PRAGMA application_id={APPLICATION_ID}")
         db.execute("PRAGMA user_version=1")
 
+    @steps()
+    def bookmarks(db: Database) -> None:
+        for statement in _BOOKMARKS:
+            db.execute(statement)
+        db.execute("PRAGMA user_version=2")
+
     return steps
 
 
@@ -151,6 +170,12 @@ def migrate(conn: sqlite3.Connection, steps: Migrations | None = None) -> None:
     from sqlite_utils import Database
 
     (steps or migrations()).apply(Database(conn, execute_plugins=False))
+
+
+def update(conn: sqlite3.Connection) -> None:
+    """Bring a copy of an older library up to date."""
+    if conn.execute("PRAGMA user_version").fetchone()[0] < VERSION:
+        migrate(conn)
 
 
 def check_identity(

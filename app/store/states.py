@@ -11,6 +11,7 @@ from typing import Any
 
 from app.core.correction import (
     Annotation,
+    Bookmark,
     CaseFields,
     Change,
     FrameReview,
@@ -43,6 +44,8 @@ def object_id(state: State) -> str:
         return state.annotation_id
     if isinstance(state, FrameReview):
         return f"review:{state.frame.asset_id}:{state.frame.stream}:{state.frame.pts}"
+    if isinstance(state, Bookmark):
+        return f"bookmark:{state.frame.asset_id}:{state.frame.stream}:{state.frame.pts}"
     if isinstance(state, HumanTimeline):
         return f"timeline:{state.asset_id}"
     return "case"
@@ -66,6 +69,8 @@ def encode_state(state: State | None) -> dict[str, Any] | None:
         }
     if isinstance(state, FrameReview):
         return {"kind": "review", "frame": _encode_frame(state.frame)}
+    if isinstance(state, Bookmark):
+        return {"kind": "bookmark", "frame": _encode_frame(state.frame), "note": state.note}
     if isinstance(state, HumanTimeline):
         line = state.timeline
         return {
@@ -101,6 +106,8 @@ def decode_state(data: dict[str, Any] | None) -> State | None:
         )
     if kind == "review":
         return FrameReview(frame=_decode_frame(data["frame"]))
+    if kind == "bookmark":
+        return Bookmark(frame=_decode_frame(data["frame"]), note=data["note"])
     if kind == "timeline":
         segments = tuple(
             Segment(start_pts=a, end_pts=b, phase=phase) for a, b, phase in data["segments"]

@@ -108,6 +108,9 @@ def _readers(conn: sqlite3.Connection, case_id: str) -> tuple[Callable[[], Itera
     def reviews() -> Iterator[object]:
         yield from work_rows.read_reviews(conn, "case_id = ?", (case_id,), heal=False)
 
+    def bookmarks() -> Iterator[object]:
+        yield from work_rows.read_bookmarks(conn, "case_id = ?", (case_id,), heal=False)
+
     def timelines() -> Iterator[object]:
         found = conn.execute("SELECT asset_id FROM timelines WHERE case_id = ?", (case_id,))
         for (asset_id,) in found.fetchall():
@@ -115,7 +118,7 @@ def _readers(conn: sqlite3.Connection, case_id: str) -> tuple[Callable[[], Itera
             yield line
             yield from line.timeline.segments if line else ()
 
-    return case, assets, annotations, reviews, timelines
+    return case, assets, annotations, reviews, bookmarks, timelines
 
 
 def _history(conn: sqlite3.Connection) -> tuple[int, list[str]]:

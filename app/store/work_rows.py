@@ -1,4 +1,4 @@
-"""Rows of human work as it stands now: annotations, reviewed frames, human timelines. Any thread.
+"""Rows of human work as it stands now: outlines, reviewed frames, bookmarks, timelines. Any thread.
 
 A row that does not match its hash is read from the correction that wrote it, which is a second
 copy with a hash of its own.
@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from app.core.correction import (
     Annotation,
+    Bookmark,
     Change,
     FrameReview,
     HumanTimeline,
@@ -33,6 +34,7 @@ _ANNOTATION = (
     "track, mask, seq"
 )
 _REVIEW = "object_id, case_id, asset_id, stream, pts, seq"
+_BOOKMARK = "object_id, case_id, asset_id, stream, pts, note, seq"
 _TIMELINE = "asset_id, case_id, start_pts, end_pts, segments, seq"
 _SEGMENT = "asset_id, position, start_pts, end_pts, phase"
 
@@ -145,6 +147,35 @@ def write_review(
     """Store that a frame was reviewed."""
     f = state.frame
     rows.insert(conn, "reviews", _REVIEW, (id_, case_id, f.asset_id, f.stream, f.pts, seq))
+
+
+def read_bookmarks(
+    conn: sqlite3.Connection, where: str, values: tuple[object, ...], *, heal: bool = True
+) -> Iterator[Bookmark]:
+    """Bookmarks in order."""
+    for *row, sha in conn.execute(
+        f"SELECT {_BOOKMARK}, row_sha FROM bookmarks WHERE {where} "  # noqa: S608
+        "ORDER BY asset_id, pts",
+        values,
+    ):
+        frame = FrameIdentity(asset_id=row[2], stream=row[3], pts=row[4])
+        state: State = Bookmark(frame=frame, note=row[5])
+        if digest(*row) != sha:
+            what = f"A bookmark of case {row[1]}"
+            if not heal:
+                raise rows.damaged(what)
+            state = _from_history(conn, row[-1], row[0], what)
+        if isinstance(state, Bookmark):
+            yield state
+
+
+def write_bookmark(
+    conn: sqlite3.Connection, case_id: str, id_: str, state: Bookmark, seq: int
+) -> None:
+    """Store a bookmark."""
+    f = state.frame
+    values = (id_, case_id, f.asset_id, f.stream, f.pts, state.note, seq)
+    rows.insert(conn, "bookmarks", _BOOKMARK, values)
 
 
 def read_timeline(

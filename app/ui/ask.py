@@ -1,4 +1,4 @@
-"""The two lines that ask something in the message slot: which operation, and where to go."""
+"""The lines that ask something in the message slot: which operation, a note, where to go."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from collections.abc import Callable
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLineEdit
 
+from app.core.correction import Bookmark
 from app.core.taxonomy import UNKNOWN_PROCEDURE, Taxonomy, find_taxonomy, list_taxonomies
 from app.ui.message_slot import MessageSlot
 from app.ui.widgets import Button, Combo, Elided, IconButton, Label
 from app.ui.words import parse_moment
+
+LONGEST_NOTE = 200
 
 
 class ProcedureLine(QFrame):
@@ -84,6 +87,45 @@ class ProcedureLine(QFrame):
         chosen = self.combo.currentData()
         self._slot.remove(self)
         done(chosen)
+
+
+class NoteLine(QFrame):
+    """A bookmark's note; Enter keeps it, and the bookmark stands without one too."""
+
+    def __init__(
+        self,
+        slot: MessageSlot,
+        bookmark: Bookmark,
+        keep: Callable[[str], object],
+        remove: Callable[[], object],
+    ) -> None:
+        super().__init__(slot)
+        self.setProperty("kind", "card")
+        self.setAccessibleName("Bookmark")
+        self._slot, self._keep, self._remove = slot, keep, remove
+        self.field = QLineEdit(bookmark.note)
+        self.field.setMaxLength(LONGEST_NOTE)
+        self.field.setPlaceholderText("A note, never the patient's name")
+        self.field.setAccessibleName("Note")
+        self.field.returnPressed.connect(self._enter)
+        done = Button("Keep", "main")
+        done.clicked.connect(self._enter)
+        gone = Button("Remove", "plain", "trash-2")
+        gone.clicked.connect(self._take_away)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(14, 7, 8, 7)
+        layout.setSpacing(10)
+        for part in (Label("Bookmark"), self.field, done, gone):
+            layout.addWidget(part, 1 if part is self.field else 0)
+
+    def _enter(self) -> None:
+        text = self.field.text().strip()
+        self._slot.remove(self)
+        self._keep(text)
+
+    def _take_away(self) -> None:
+        self._slot.remove(self)
+        self._remove()
 
 
 class GoToLine(QFrame):

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from app.core.case import Asset
 from app.core.correction import (
     Annotation,
+    Bookmark,
     Change,
     Correction,
     FrameReview,
@@ -20,7 +21,7 @@ from app.core.timeline import Timeline
 
 
 class HumanWork:
-    """Annotations, reviewed frames and the human timeline of one asset."""
+    """Annotations, reviewed frames, bookmarks and the human timeline of one asset."""
 
     def __init__(
         self,
@@ -28,6 +29,7 @@ class HumanWork:
         annotations: Iterable[Annotation] = (),
         reviewed_pts: Iterable[int] = (),
         timeline: Timeline | None = None,
+        bookmarks: Iterable[Bookmark] = (),
     ) -> None:
         self._asset = asset
         self._by_pts: dict[int, dict[str, Annotation]] = defaultdict(dict)
@@ -35,11 +37,21 @@ class HumanWork:
             self._by_pts[annotation.frame.pts][annotation.annotation_id] = annotation
         self._reviewed = set(reviewed_pts)
         self._timeline = timeline
+        self._bookmarks = {b.frame.pts: b for b in bookmarks}
 
     @property
     def timeline(self) -> Timeline | None:
         """The human tier, None while nobody has said anything about phases."""
         return self._timeline
+
+    @property
+    def bookmarks(self) -> tuple[Bookmark, ...]:
+        """The moments that were marked, by pts."""
+        return tuple(self._bookmarks[pts] for pts in sorted(self._bookmarks))
+
+    def bookmark(self, pts: int) -> Bookmark | None:
+        """The bookmark of a frame."""
+        return self._bookmarks.get(pts)
 
     @property
     def annotated_pts(self) -> tuple[int, ...]:
@@ -75,6 +87,10 @@ class HumanWork:
             elif isinstance(state, FrameReview) and state.frame.asset_id == self._asset.asset_id:
                 (self._reviewed.add if change.after else self._reviewed.discard)(state.frame.pts)
                 touched.add(state.frame.pts)
+            elif isinstance(state, Bookmark) and state.frame.asset_id == self._asset.asset_id:
+                self._bookmarks.pop(state.frame.pts, None)
+                if isinstance(change.after, Bookmark):
+                    self._bookmarks[state.frame.pts] = change.after
             elif isinstance(state, HumanTimeline) and state.asset_id == self._asset.asset_id:
                 after = change.after
                 self._timeline = after.timeline if isinstance(after, HumanTimeline) else None

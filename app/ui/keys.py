@@ -72,7 +72,7 @@ class Action:
 
 _SCOPE = "keyScope"
 _BUTTON_KEYS = {"Space", "Return", "Enter"}
-_ARROWS = {"Left", "Right", "Up", "Down", "Home", "End"}
+_ARROWS = {"Left", "Right", "Up", "Down", "Home", "End", "PgUp", "PgDown"}
 _X11_DIGITS = {10 + i: (i + 1) % 10 for i in range(10)}
 _WINDOWS_DIGITS = {2 + i: (i + 1) % 10 for i in range(10)}
 _MAC_DIGITS = {18: 1, 19: 2, 20: 3, 21: 4, 23: 5, 22: 6, 26: 7, 28: 8, 25: 9, 29: 0}

@@ -58,6 +58,7 @@ def load_case(library: Library, case_id: str, models: Mapping[str, str]) -> Load
         library.annotations(asset.asset_id),
         (f.pts for f in library.reviewed_frames(asset.asset_id)),
         said.timeline if said else None,
+        library.bookmarks(asset.asset_id),
     )
     run, model = load_predictions(library, case_id, asset, models)
     return Loaded(

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Qt
 
-from app.ui.ask import GoToLine
+from app.annotate import bookmarks
+from app.core.correction import Bookmark
+from app.core.frame import FrameIdentity
+from app.ui.ask import GoToLine, NoteLine
 from app.ui.keys import KeyMap
 from app.ui.message_slot import MessageSlot
+from app.ui.messages import Message
 from app.ui.review import ReviewWorkspace
 from app.ui.services import Services
 from app.ui.transport import DIAL_WORDS
@@ -53,6 +58,10 @@ class Playing(QObject):
         keys.bind("second_on", lambda: self.jump(1000.0))
         keys.bind("boundary_back", lambda: self.to_boundary(-1))
         keys.bind("boundary_on", lambda: self.to_boundary(1))
+        keys.bind("bookmark", self.bookmark)
+        keys.bind("bookmark_remove", self.remove_bookmark)
+        keys.bind("bookmark_back", lambda: self.to_bookmark(-1))
+        keys.bind("bookmark_on", lambda: self.to_bookmark(1))
         keys.bind("to_start", lambda: bridge.player.seek_index(0))
         keys.bind("to_end", self.to_end)
         for name, direction in (("slower", -1), ("stop", 0), ("faster", 1)):
@@ -82,12 +91,71 @@ class Playing(QObject):
             return
         segments = [b.segment for b in self._review.ribbon.data.blocks]
         edges = {asset.start_pts, *(p for s in segments for p in (s.start_pts, s.end_pts))}
+        self._to_nearest(edges, direction)
+
+    def _to_nearest(self, places: Iterable[int], direction: int) -> bool:
+        """Go to the nearest of some pts on one side; False where there is none."""
+        asset, frame = self._services.session.asset, self._services.session.frame
+        if asset is None or frame is None:
+            return False
         if direction > 0:
-            target = min((p for p in edges if p > frame.pts), default=None)
+            target = min((p for p in places if p > frame.pts), default=None)
         else:
-            target = max((p for p in edges if p < frame.pts), default=None)
+            target = max((p for p in places if p < frame.pts), default=None)
         if target is not None:
             self._player.seek_ms(asset.time_ms(target))
+        return target is not None
+
+    def to_bookmark(self, direction: int) -> None:
+        """Go to the next (1) or previous (-1) bookmark."""
+        places = self._services.session.bookmarked_pts
+        if not self._to_nearest(places, direction):
+            words = "No bookmarks yet. Press M to set one at this moment."
+            if places:
+                words = f"No bookmark {'after' if direction > 0 else 'before'} this moment."
+            self._slot.say(Message(text=words, lasting_s=3, key="bookmark"))
+
+    def bookmark(self) -> None:
+        """Mark this moment and ask for a note; on a marked moment, ask for its note."""
+        session = self._services.session
+        if session.case is None or session.identity is None or session.work is None:
+            return
+        frame, case_id = session.identity, session.case.case_id
+        self._player.player.pause()
+        if session.work.bookmark(frame.pts) is None:
+            session.commit(bookmarks.mark(case_id, frame, None))
+        marked = session.work.bookmark(frame.pts)
+        if marked is not None:
+            self._ask_note(case_id, marked)
+
+    def remove_bookmark(self) -> None:
+        """Take the bookmark of this moment away."""
+        session = self._services.session
+        if session.identity is not None:
+            self._drop_bookmark(session.identity)
+
+    def _ask_note(self, case_id: str, marked: Bookmark) -> None:
+        session, frame = self._services.session, marked.frame
+
+        def keep(note: str) -> None:
+            work = session.work
+            present = work.bookmark(frame.pts) if work and session.case else None
+            same_case = session.case is not None and session.case.case_id == case_id
+            if same_case and present is not None and present.note != note:
+                session.commit(bookmarks.mark(case_id, frame, present, note))
+
+        line = NoteLine(self._slot, marked, keep, lambda: self._drop_bookmark(frame))
+        self._slot.add(line)
+        line.field.setFocus(Qt.FocusReason.ShortcutFocusReason)
+
+    def _drop_bookmark(self, frame: FrameIdentity) -> None:
+        session = self._services.session
+        asset, work = session.asset, session.work
+        if session.case is None or work is None or asset is None:
+            return
+        present = work.bookmark(frame.pts) if frame.asset_id == asset.asset_id else None
+        if present is not None:
+            session.commit(bookmarks.remove(session.case.case_id, present))
 
     def ask_where(self) -> None:
         """Ask for a time or a frame number."""

@@ -305,6 +305,9 @@ class ReviewWorkspace(QWidget):
         card.time = moment(ms)
         card.name = words.phase_name(block.segment.phase) if block else "Not analysed"
         card.code = phase.code if phase else ""
+        marked = self.ribbon.bookmark_at(x)
+        if marked is not None:
+            card.name = marked.note or "Bookmark"
         card.paint = None
         if phase is not None and block is not None:
             card.paint = (theme.human_paint if block.human else theme.model_paint)(phase.colour)

@@ -24,6 +24,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from app.core.case import Asset
+from app.core.correction import Bookmark
 from app.core.taxonomy import Taxonomy
 from app.core.timeline import Segment, Timeline, disagreements
 from app.ui import theme
@@ -52,6 +53,7 @@ class RibbonData:
     human: Timeline | None = None
     model: ModelTier | None = None
     tail_words: str = ""
+    bookmarks: tuple[Bookmark, ...] = ()
     blocks: tuple[Block, ...] = field(default=())
 
     def __post_init__(self) -> None:
@@ -132,6 +134,7 @@ class Ribbon(QWidget):
             human=session.human_timeline,
             model=session.model,
             tail_words=tail_words,
+            bookmarks=session.work.bookmarks if session.work else (),
         )
         if session.asset is not before:
             duration = session.asset.duration_ms if session.asset else 1.0
@@ -167,6 +170,22 @@ class Ribbon(QWidget):
     def block_at(self, ms: float) -> Block | None:
         """The block at a moment."""
         return self._block_at(ms)
+
+    def bookmark_at(self, x: float) -> Bookmark | None:
+        """The bookmark whose diamond lies at a horizontal position."""
+        asset = self.data.asset
+        if asset is None:
+            return None
+        near = ((abs(self._x(asset.time_ms(b.frame.pts)) - x), b) for b in self.data.bookmarks)
+        found = min(near, key=lambda n: n[0], default=None)
+        return found[1] if found and found[0] <= self._bookmark_reach() + 2 else None
+
+    def _bookmark_reach(self) -> float:
+        return 4.0 if self._compact else 5.0
+
+    def _bookmark_y(self) -> float:
+        _, _, confidence, _ = self._rows()
+        return confidence + theme.px(2 if self._compact else 11)
 
     def _x(self, ms: float) -> float:
         start, end = self._view
@@ -226,6 +245,10 @@ class Ribbon(QWidget):
         self._paint_confidence(painter)
         painter.restore()
         self._paint_ruler(painter)
+        for bookmark in self.data.bookmarks:
+            x = self._x(self.data.asset.time_ms(bookmark.frame.pts))
+            if MARGIN - 1 <= x <= self.width() - MARGIN + 1:
+                paint.draw_diamond(painter, x, self._bookmark_y(), self._bookmark_reach())
 
     def _span(self, start_pts: int, end_pts: int) -> tuple[float, float]:
         assert self.data.asset is not None  # noqa: S101

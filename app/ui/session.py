@@ -126,6 +126,11 @@ class Session(QObject):
         return self.work.annotations(self.frame.pts)
 
     @property
+    def bookmarked_pts(self) -> tuple[int, ...]:
+        """Moments that were marked, sorted."""
+        return tuple(b.frame.pts for b in self.work.bookmarks) if self.work else ()
+
+    @property
     def human_timeline(self) -> Timeline | None:
         """The human tier, None while it is empty."""
         return self.work.timeline if self.work else None

@@ -94,6 +94,7 @@ class Transport(QFrame):
                 ("frame_back", "step-back"),
                 ("frame_on", "step-forward"),
                 ("boundary_on", "skip-forward"),
+                ("bookmark", "bookmark-plus"),
                 ("snapshot", "camera"),
                 ("full_screen", "maximize"),
             )
@@ -132,6 +133,7 @@ class Transport(QFrame):
             theme.px(4),
             self.dial_word,
             _divider(),
+            b["bookmark"],
             b["snapshot"],
             b["full_screen"],
         ):

@@ -123,12 +123,12 @@ def test_migration(library_folder: Path, tmp_path: Path, kill_after: Kill, kills
             (version,) = conn.execute("PRAGMA user_version").fetchone()
             check_sound(conn)
             found = conn.execute("SELECT name FROM sqlite_schema WHERE name = 'notes'").fetchall()
-            assert bool(found) == (version == 2)
-            if version == 2:
+            assert bool(found) == (version == 3)
+            if version == 3:
                 (rows,) = conn.execute("SELECT count(*) FROM notes").fetchone()
                 assert rows == 400 * 60
-        assert version == 2 or not acknowledged
+        assert version == 3 or not acknowledged
         versions.append(version)
-        if version == 1:
+        if version == 2:
             assert len(_open_and_check(work)) == 2
     assert versions

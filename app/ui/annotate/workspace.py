@@ -343,6 +343,7 @@ class AnnotateWorkspace(QWidget):
                     analysed_to_pts=model.analysed_to_pts if model else None,
                     presence=model.presence if model else None,
                     marks=session.work.annotated_pts if session.work else (),
+                    bookmarks=session.bookmarked_pts,
                 )
             )
         if session.frame is not None:

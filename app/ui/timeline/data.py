@@ -27,6 +27,7 @@ class TimelineData:
         analysed_to_pts: end of the stretch the phase model has looked at.
         instruments: (name, stretches [start, end) in pts) per class that was seen.
         marks: pts of frames with human outlines, sorted.
+        bookmarks: pts of moments that were marked, sorted.
     """
 
     tiers: Tiers
@@ -36,6 +37,7 @@ class TimelineData:
     analysed_to_pts: int
     instruments: tuple[tuple[str, tuple[tuple[int, int], ...]], ...] = ()
     marks: tuple[int, ...] = field(default=())
+    bookmarks: tuple[int, ...] = ()
 
     @property
     def start_pts(self) -> int:
@@ -91,6 +93,7 @@ def timeline_data(
     analysed_to_pts: int | None = None,
     presence: Presence | None = None,
     marks: tuple[int, ...] = (),
+    bookmarks: tuple[int, ...] = (),
 ) -> TimelineData:
     """Gather what is known about an asset; see ``TimelineData``.
 
@@ -114,6 +117,7 @@ def timeline_data(
         analysed_to_pts=asset.start_pts if analysed_to_pts is None else analysed_to_pts,
         instruments=instrument_rows(presence, asset, taxonomy) if presence else (),
         marks=marks,
+        bookmarks=bookmarks,
     )
 
 

@@ -142,6 +142,8 @@ def _ruler(painter: QPainter, scene: Scene, row: Row) -> None:
             continue
         painter.setPen(theme.color("text_3"))
         painter.drawText(QPointF(left, row.top_px + 4 + metrics.ascent()), text)
+    for pts in data.bookmarks:
+        paint.draw_diamond(painter, view.x(pts), bottom - 6, 5)
     painter.setPen(Qt.PenStyle.NoPen)
 
 
