@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 
 from app.core import validate
 from app.core.course import Course
@@ -71,6 +72,8 @@ class PhasePrediction:
 
     def __post_init__(self) -> None:
         validate.not_empty("PhasePrediction.probabilities", self.probabilities)
+        if not all(map(isfinite, self.probabilities)):
+            raise ValueError("PhasePrediction.probabilities: expected numbers that are finite")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,7 +36,7 @@ class KeptIndices:
         except FileNotFoundError:
             return None
         except (OSError, BadInput) as error:
-            log.info("a kept index is built again: %s", error)
+            log.info("a kept index is built again: %s", type(error).__name__)
             return None
 
     def write(self, key: tuple[str, int], index: PacketIndex) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from itertools import groupby, pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,7 +28,7 @@ def _samples(letters: str, step: int = 10, start: int = 0) -> list[PhasePredicti
 
 def _said(letters: str, *, end: int | None = None, min_samples: int = 3) -> list[tuple]:
     timeline = timeline_from_phases(
-        _samples(letters), CLASSES, 0, end or 10 * len(letters), min_samples
+        _samples(letters), CLASSES, 0, end or 10 * len(letters), min_samples=min_samples
     )
     return [(s.start_pts, s.end_pts, s.phase) for s in timeline.segments]
 
@@ -53,7 +55,7 @@ def test_an_unfinished_analysis_ends_where_it_stands() -> None:
 
 def test_missing_samples_leave_a_gap() -> None:
     phases = _samples("aaaa") + _samples("bbbb", start=200)
-    timeline = timeline_from_phases(phases, CLASSES, -3, 245, 3)
+    timeline = timeline_from_phases(phases, CLASSES, -3, 245, min_samples=3)
     assert timeline.segments == (
         Segment(start_pts=-3, end_pts=40, phase="a"),
         Segment(start_pts=200, end_pts=245, phase="b"),
@@ -76,3 +78,9 @@ def test_every_segment_holds_and_no_two_neighbours_agree(letters: str, shortest:
         assert all(end - start >= 10 * shortest for start, end, _ in said)
     else:
         assert len(said) == 1
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_an_answer_that_is_no_number_is_no_prediction(bad: float) -> None:
+    with pytest.raises(ValueError, match="finite"):
+        PhasePrediction(pts=0, index=0, probabilities=(0.5, bad))
