@@ -287,3 +287,25 @@ def test_a_backup_that_cannot_be_opened_now_is_no_damaged_one(
     with open_small(own_library) as library:
         library.writer.flush().result()
         assert b"Deleted" not in backup.path.read_bytes()
+
+
+def test_a_deleted_case_goes_from_backups_of_an_older_trocar_and_they_stay(
+    own_library: Path,
+) -> None:
+    with open_small(own_library) as library:
+        case = library.writer.create_case("Deleted", "unknown", (asset(),)).result()
+        library.writer.create_case("Other", "unknown").result()
+        backup = library.back_up()
+    assert backup is not None
+    with closing(sqlite3.connect(backup.path)) as conn:
+        conn.executescript(
+            "DROP TABLE bookmarks; PRAGMA user_version=1; "
+            "DELETE FROM _sqlite_migrations WHERE name = 'bookmarks'"
+        )
+    with open_small(own_library) as library:
+        library.writer.delete_case(case.case_id).result()
+    assert b"Deleted" not in backup.path.read_bytes()
+    restore(own_library, backup.path)
+    with open_small(own_library) as library:
+        assert [c.title for c in library.cases()] == ["Other"]
+        assert library.verify().ok
