@@ -62,23 +62,25 @@ def register(app: typer.Typer) -> None:
         name: NameArgument, library: LibraryOption = None, as_json: JsonOption = False
     ) -> None:
         """Check a model's weights against its card and run it on one picture."""
-        from app.inference.cards import find_model
+        from app.inference.cards import find_model, load_network
         from app.inference.trial import trial_ms
+        from models.card import BACKBONE
 
         card = find_model(name, library_folder(library))
-        milliseconds, device = trial_ms(card)
-        found = {
+        found: dict[str, Any] = {
             "name": card.name,
             "ok": True,
             "weights_sha256": card.weights_sha256,
             "parameters": card.parameters,
-            "device": device.device,
-            "ms_per_frame": milliseconds,
         }
-        text = (
-            f"{card.name} is whole: its weights are those of its card, and it runs "
-            f"({milliseconds:.0f} ms a frame on {device.name})."
-        )
+        text = f"{card.name} is whole: its weights are those of its card"
+        if card.task == BACKBONE:
+            load_network(card)
+            emit(found, as_json=as_json, text=f"{text}. A backbone does not run by itself.")
+            return
+        milliseconds, device = trial_ms(card)
+        found |= {"device": device.device, "ms_per_frame": milliseconds}
+        text = f"{text}, and it runs ({milliseconds:.0f} ms a frame on {device.name})."
         emit(found, as_json=as_json, text=text)
 
     @group.command("table")
@@ -116,6 +118,8 @@ def register(app: typer.Typer) -> None:
         from app.inference.cards import model_errors, model_folder
         from app.inference.foreign import SUFFIXES, import_released
 
+        if not source.exists():
+            raise BadInput(f"There is no {source}; name a model's folder, or a .pth file.")
         root = model_folder(library_folder(library))
         with model_errors(), disk_errors(f"{source.name} cannot be imported"):
             if source.suffix.lower() not in SUFFIXES:

@@ -37,13 +37,19 @@ def start_from(base: ModelCard, recipe: Recipe) -> tuple[Recipe, nn.Module]:
             f"{base.name} is a {base.system}, the recipe trains a {recipe.system}; choose another."
         )
     options = {**recipe.options, **base.options, "num_classes": len(recipe.classes)}
-    look = {"mean_rgb": base.mean_rgb, "std_rgb": base.std_rgb}
+    said = {
+        "mean_rgb": base.mean_rgb,
+        "std_rgb": base.std_rgb,
+        "licence": base.licence,
+        "trained_on": f"{recipe.card.get('trained_on', '')} Begun with the weights of {base.name}.",
+    }
     plan = replace(
         recipe,
         name=f"{recipe.name}-on-{base.name}"[:80],
+        title=f"{recipe.title}, on {base.title}",
         options=options,
         input_size_px=base.input_size_px,
-        card={**recipe.card, **look},
+        card={**recipe.card, **said},
     )
     # Streams are cut into windows in training; the finished model resets as its card says.
     stateless = {"state_reset": "none"} if recipe.task == PHASES else {}

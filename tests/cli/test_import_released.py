@@ -89,8 +89,12 @@ def test_a_pretraining_file_is_a_backbone_to_train(
     assert (card.task, card.classes) == ("backbone", ())
     assert card not in default_models(own_library, "hysterectomy")
 
+    assert run(["models", "check", "checkpoint-499"]) == 0
+    assert "A backbone does not run by itself" in capsys.readouterr().out
+
     plan, start = start_from(card, read_recipe("endomamba-demo"))
     assert (plan.input_size_px, plan.options["depth"]) == ((64, 64), 24)
+    assert plan.card["licence"] == card.licence
     assert plan.name == "endomamba-demo-on-checkpoint-499"
     assert start.head.weight.shape == (7, 32)
     assert start.head.weight.abs().sum() > 0
