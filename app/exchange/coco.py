@@ -20,6 +20,7 @@ from app.core.mask import Mask
 from app.core.prediction import Instance
 from app.core.taxonomy import Taxonomy
 from app.overlay import contours_of
+from app.store import files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,12 +69,14 @@ def write(
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for number, frame in enumerate(frames, start=1):
+        # A recording may change its size in mid-stream; masks carry that of their frame.
+        raster = frame.instances[0].mask if frame.instances else frame.asset
         images.append(
             {
                 "id": number,
                 "file_name": file_name(frame),
-                "width": frame.asset.width_px,
-                "height": frame.asset.height_px,
+                "width": raster.width_px,
+                "height": raster.height_px,
                 "asset": frame.asset.asset_id,
                 "frame_index": frame.index,
                 "pts": frame.pts,

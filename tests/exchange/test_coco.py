@@ -61,3 +61,13 @@ def test_polygons_for_tools_that_want_them(tmp_path: Path) -> None:
     back = data.annToMask(data.anns[1]).astype(bool)
     truth = frames[0].instances[0].mask.full()
     assert (back & truth).sum() / (back | truth).sum() == pytest.approx(1, abs=0.08)
+
+
+def test_a_frame_of_another_size_is_written_in_its_own(tmp_path: Path) -> None:
+    small = Instance(label="hook", mask=Mask.from_full(np.ones((10, 12), bool)))
+    frame = coco.AnnotatedFrame(asset=asset(), pts=512, index=1, instances=(small,), complete=True)
+    path = tmp_path / "annotations.json"
+    coco.write(path, [frame], find_taxonomy("cholecystectomy"), {})
+    data = read_back(path)
+    assert (data.imgs[1]["width"], data.imgs[1]["height"]) == (12, 10)
+    assert data.annToMask(data.anns[1]).shape == (10, 12)
