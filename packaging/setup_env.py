@@ -58,6 +58,9 @@ def main() -> int:
         print(f"Trocar needs Python 3.11 or newer; this is {platform.python_version()}.")
         return 1
     torch = torch_build()
+    if torch is None:
+        print("TROCAR_TORCH must be cpu, cuda or auto, not " + os.environ["TROCAR_TORCH"] + ".")
+        return 1
     wanted = hashlib.sha256(
         f"{torch} {sys.version_info[:2]} {ROOT}".encode() + (ROOT / "pyproject.toml").read_bytes()
     ).hexdigest()
@@ -67,8 +70,16 @@ def main() -> int:
     system_libraries()
     if not PYTHON.exists():
         make_venv()
-    install(torch, dev=dev)
+    try:
+        install(torch, dev=dev)
+    except subprocess.CalledProcessError:
+        print(
+            "pip could not install what Trocar needs; its reason stands above. Check the network "
+            "(or pip's own settings for a proxy or mirror) and run the same command again."
+        )
+        return 1
     (full if dev else plain).write_text(wanted)
+    print(f"Trocar is set up: {(BIN / 'trocar').relative_to(ROOT)}")
     return 0
 
 
@@ -76,11 +87,13 @@ def _is(stamp: Path, wanted: str) -> bool:
     return stamp.exists() and stamp.read_text() == wanted
 
 
-def torch_build() -> str:
-    """``cpu`` or ``cuda``."""
-    asked = os.environ.get("TROCAR_TORCH", "auto").lower()
+def torch_build() -> str | None:
+    """``cpu`` or ``cuda``; None where something else was asked for."""
+    asked = os.environ.get("TROCAR_TORCH", "").lower() or "auto"
     if asked in ("cpu", "cuda"):
         return asked
+    if asked != "auto":
+        return None
     return "cuda" if shutil.which("nvidia-smi") and platform.system() != "Darwin" else "cpu"
 
 
@@ -151,16 +164,17 @@ def install(torch: str, *, dev: bool) -> None:
     )
     version = pin.split("<=")[1]
     if torch == "cpu" and platform.system() == "Linux":
-        print("Installing PyTorch, CPU build", flush=True)
+        print("Installing PyTorch, CPU build (about 200 MB, some minutes)", flush=True)
         exact = f"torch=={version}+cpu"
         if not _ok([*pip, exact]):
             subprocess.run([*pip, "--extra-index-url", TORCH_CPU_INDEX, exact], check=True)
     else:
-        print("Installing PyTorch", flush=True)
+        size = "CUDA build (some gigabytes)" if torch == "cuda" else "(some minutes)"
+        print(f"Installing PyTorch, {size}", flush=True)
         extra = ["--index-url", "https://download.pytorch.org/whl/cu128"]
         windows = torch == "cuda" and platform.system() == "Windows"
         subprocess.run([*pip, *(extra if windows else []), pin], check=True)
-    print("Installing Trocar", flush=True)
+    print("Installing Trocar with Qt, FFmpeg and OpenCV (some minutes)", flush=True)
     subprocess.run([*pip, "-e", f"{ROOT}[dev]" if dev else str(ROOT)], check=True)
 
 
