@@ -24,4 +24,10 @@ def register(app: typer.Typer) -> None:
         summary = f"{report.cases} cases, {report.rows_checked} rows checked: "
         text = summary + ("all is well." if report.ok else "\n".join(["", *report.problems]))
         emit(data, as_json=as_json, text=text)
+        if not report.ok:
+            typer.echo(
+                "The library is damaged as listed; “trocar backup --list” names what “trocar "
+                "restore” can bring back, and predictions can be computed again.",
+                err=True,
+            )
         return 0 if report.ok else 1

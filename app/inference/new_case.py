@@ -38,7 +38,7 @@ def case_of(
 
     Raises:
         BadInput: a file is no video, there is no such case, or no such procedure.
-        Refused: the named case has other recordings.
+        Refused: the named case has other recordings, or the case is of another procedure.
     """
     if procedure is not None:
         check_procedure(procedure)
@@ -58,6 +58,11 @@ def case_of(
         if found is None:
             return _new_case(library, files, procedure, title)
         case = found
+    if procedure not in (None, case.procedure):
+        raise Refused(
+            f"Case {case.case_id} is there already, of the procedure “{case.procedure}”; leave "
+            "--procedure out, or change it in the window."
+        )
     return _at_these_paths(library, case, files)
 
 

@@ -61,6 +61,17 @@ def test_a_recording_becomes_an_analysed_case(
         assert opened.thumbnail_path("0001").read_bytes()[:2] == b"\xff\xd8"
 
 
+def test_a_known_recording_does_not_change_its_procedure_unasked(
+    library: Path, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    some = ("analyze", clip, *MODELS, "--every", 10)
+    assert trocar(capsys, *some)[0] == 0
+    status, _, err = trocar(capsys, *some, "--procedure", "cholecystectomy")
+    assert status == 1
+    assert "of the procedure “unknown”" in err
+    assert trocar(capsys, *some, "--procedure", "unknown")[0] == 0
+
+
 def test_the_same_recording_again_resumes_its_case(
     library: Path, clip: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -136,6 +147,12 @@ def test_a_model_travels_and_a_damaged_one_does_not(
     assert status == 1
     assert "another SHA-256" in err
     assert not (tmp_path / "third" / "models" / "tools").exists()
+
+
+def test_a_model_that_is_not_there_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    status, _, err = trocar(capsys, "models", "import", "nowhere")
+    assert status == 1
+    assert err == "There is no nowhere; name a model's folder, or a .pth file.\n"
 
 
 def test_a_file_in_the_way_is_one_sentence(

@@ -140,7 +140,10 @@ def test_verify(filled: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert found["ok"] is False
     assert "pts 512" in found["problems"][0]
     assert run(["verify"]) == 1
-    assert "annotation" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "annotation" in said.out
+    assert "trocar restore" in said.err
+    assert said.err.count("\n") == 1
 
 
 def test_backup_and_restore(
