@@ -124,12 +124,11 @@ def raw_output(coverage: float = 0.8) -> Raw:
     boxes = torch.zeros(anchors, 4)
     scores = torch.full((anchors,), 1e-4)
     coefficients = torch.from_numpy(rng.standard_normal((anchors, 32)).astype(np.float32))
-    taken = rng.permutation(anchors)
     for number in range(INSTANCES):
         cx, cy = (number % 5 + 0.5) * cell_w, top + (number // 5 + 0.5) * cell_h
         own = torch.from_numpy(rng.standard_normal(32).astype(np.float32))
         near = np.hypot(centres[:, 0].numpy() - cx, centres[:, 1].numpy() - cy)
-        chosen = [a for a in np.argsort(near) if a in taken][:_REPEATS]
+        chosen = np.argsort(near)[:_REPEATS]
         jitter = rng.normal(0, 1.5, (_REPEATS, 4))
         box = np.array([cx - cell_w * side / 2, cy - cell_h * side / 2] * 2)
         box[2:] += [cell_w * side, cell_h * side]

@@ -127,11 +127,11 @@ def overlay(rounds: int) -> list[Row]:
         results = _peer_results(material.raw_output())
         work["peer"] = lambda: results.plot(boxes=False, labels=False)
     times = interleaved(work, rounds)
-    note = f"{len(shown)} instances, outline with halo; peer: Results.plot, filled, no boxes"
+    note = f"{len(shown)} instances, filled, outline with halo; peer: Results.plot, filled alone"
     row = row_of(
-        "overlay 1080p", times, why or note, ours="OUTLINE", peer="peer", peer_name=_name(why)
+        "overlay 1080p, filled", times, why or note, ours="FILL", peer="peer", peer_name=_name(why)
     )
-    more = {f"ours_{k.lower()}": times[k].cpu_ms for k in ("FILL", "CONFIDENCE", "720p")}
+    more = {f"ours_{k.lower()}": times[k].cpu_ms for k in ("OUTLINE", "CONFIDENCE", "720p")}
     return [replace(row, more={**row.more, **more})]
 
 
