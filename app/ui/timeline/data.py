@@ -11,7 +11,7 @@ import numpy as np
 from app.annotate.phases import Tiers
 from app.core.case import Asset
 from app.core.taxonomy import Taxonomy
-from app.core.timeline import Timeline, disagreements
+from app.core.timeline import Segment, Timeline, disagreements
 from app.store.predictions import Presence
 
 
@@ -69,6 +69,11 @@ class TimelineData:
             if b > a and (values[b] - values[a]) / (b - a) < 0.5:
                 out.add(i)
         return frozenset(out)
+
+    def certainty(self, segment: Segment) -> float | None:
+        """The model's mean highest probability over a segment, None where nothing is known."""
+        values = [v for p, v in self.confidence if segment.start_pts <= p < segment.end_pts]
+        return sum(values) / len(values) if values else None
 
     def with_you(self, you: Timeline | None) -> TimelineData:
         """The same with another human tier."""

@@ -21,6 +21,20 @@ def block_name(data: TimelineData, block: Block, *, selected: bool = False) -> s
     return f"{said}, selected" if selected else said
 
 
+def item_name(data: TimelineData, block: Block) -> str:
+    """``Clip and cut, 12:03 to 18:40, model, 92 %``; the share is the model's mean certainty."""
+    segment = data.tiers.segment(block)
+    if segment is None:
+        return ""
+    start, end = clock(data.time_ms(segment.start_pts)), clock(data.time_ms(segment.end_pts))
+    parts = [data.words.phase_name(segment.phase), f"{start} to {end}"]
+    parts.append("yours" if block.row == "you" else "model")
+    sure = data.certainty(segment) if block.row == "model" else None
+    if sure is not None:
+        parts.append(f"{round(100 * sure)} %")
+    return ", ".join(parts)
+
+
 def hover_lines(data: TimelineData, block: Block) -> tuple[str, str]:
     """Two lines for the hover card: the phase, then from, to, length and whose it is."""
     segment = data.tiers.segment(block)

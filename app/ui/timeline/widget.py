@@ -28,7 +28,7 @@ from app.annotate.phases import Block
 from app.core.correction import Correction, HumanTimeline
 from app.core.timeline import Timeline as Line
 from app.ui import style, theme
-from app.ui.timeline import paint
+from app.ui.timeline import access, paint
 from app.ui.timeline.data import TimelineData
 from app.ui.timeline.geometry import (
     LABELS_PX,
@@ -226,6 +226,7 @@ class Timeline(QWidget):
         self._selected = block
         name = block_name(self._data, block, selected=True) if self._data and block else ""
         self.setAccessibleName(f"Timeline, {name}" if name else "Timeline")
+        access.tell_selection(self)
         self.selection_changed.emit(block)
         self.update()
 
