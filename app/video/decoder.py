@@ -15,7 +15,7 @@ import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from app.core.errors import BadInput
+from app.core.errors import BadInput, EnvironmentProblem
 from app.video.cache import FrameCache
 from app.video.container import (
     check_size,
@@ -72,6 +72,7 @@ class Decoder:
         self._emptied = False
         # The newest frame that came, and the first that may be trusted since the last seek.
         self._position, self._floor = -1, 0
+        self._opened = _stamp(path)
         self._reopen()
 
     def close(self) -> None:
@@ -91,7 +92,8 @@ class Decoder:
         Raises:
             UndecodableFrame: its packet does not decode.
             SeekCancelled: ``cancelled()`` answered true.
-            BadInput, EnvironmentProblem: the file is gone, or the picture is too large.
+            EnvironmentProblem: the file was changed or taken away.
+            BadInput: the picture is too large.
         """
         self.cache.focus = index
         found = self.cache.get(index)
@@ -108,6 +110,7 @@ class Decoder:
                 if found is not None or self._floor == 0:
                     break
         if found is None:
+            self._check_unchanged()
             self._undecodable.add(index)
             raise UndecodableFrame(index, self._path.name)
         return found
@@ -196,6 +199,7 @@ class Decoder:
 
     def _reopen(self) -> None:
         """Stand at the very start, with a decoder that carries nothing over."""
+        self._check_unchanged()
         self._release()
         self._container = open_container(self._path)
         self._seeks_by_dts = self._container.format.name in _SEEK_BY_DTS
@@ -205,3 +209,19 @@ class Decoder:
         self._pending = None
         self._floor = 0
         self._position = -1
+
+    def _check_unchanged(self) -> None:
+        """A frame that is missing because the file is must not pass for one that is damaged."""
+        if _stamp(self._path) != self._opened:
+            raise EnvironmentProblem(
+                f"{self._path.name} was changed or taken away while it was open; put it back and "
+                "open it again."
+            )
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        known = path.stat()
+    except OSError:
+        return None
+    return known.st_size, known.st_mtime_ns

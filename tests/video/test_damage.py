@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from app.core.errors import TrocarError
+from app.core.errors import EnvironmentProblem, TrocarError
 from app.video import UndecodableFrame, VideoSource, open_video
 from tests.helpers.clips import damaged_clip, number_of
 
@@ -34,6 +36,25 @@ def test_nothing_decodes(tmp_path: Path) -> None:
     path = damaged_clip(tmp_path / "dark.avi", range(40))
     with pytest.raises(TrocarError, match="none of its pictures can be decoded"):
         open_video(path)
+
+
+@pytest.mark.parametrize("name", ["h264-mp4", "h264-ts"])
+def test_a_frame_is_not_called_damaged_because_its_drive_was_away(
+    clip: Callable[[str], Path], tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / clip(name).name
+    shutil.copy2(clip(name), path)
+    whole, known = path.read_bytes(), path.stat()
+    with open_video(path, cache_bytes=1) as source:
+        assert number_of(source.frame(0).rgb) == 0
+        os.truncate(path, len(whole) // 3)
+        with pytest.raises(EnvironmentProblem, match="changed or taken away"):
+            source.frame(55)
+        with pytest.raises(EnvironmentProblem, match="changed or taken away"):
+            list(source.frames(50))
+        path.write_bytes(whole)
+        os.utime(path, ns=(known.st_atime_ns, known.st_mtime_ns))
+        assert number_of(source.frame(55).rgb) == 55
 
 
 def mutated(data: bytes, draw: random.Random) -> bytes:
