@@ -19,7 +19,6 @@ from app.ui.messages import Message, Tone
 from app.ui.services import Services
 from app.ui.settings import Settings
 from app.ui.settings_sheet import wanted_scale, wanted_theme
-from app.video import keep_indices_in
 
 # The offscreen platform says this on every window; nothing follows from it.
 _HARMLESS = "This plugin does not support propagateSizeHints()"
@@ -141,6 +140,8 @@ def run(folder: Path, files: list[Path], *, demo: bool = False) -> int:
     Raises:
         TrocarError: the library cannot be opened.
     """
+    from app.video import keep_indices_in
+
     application = make_application()
     log_qt_messages()
     told = _Told()
