@@ -1,8 +1,6 @@
-"""A network's raw output made into instances whose masks lie in the frame's raster.
+"""A network's raw detections filtered: scores first, boxes for what is left, the distinct ones.
 
-Runs on the thread that owns the device. Everything is done on what an instance covers: scores are
-filtered before boxes are decoded, mask logits exist only at prototype resolution, and each region
-is enlarged once, straight into frame pixels (specs: post-processing, measured).
+Runs on the thread that owns the device. ``masks.py`` makes the masks of those that stay.
 """
 
 from __future__ import annotations
@@ -10,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -19,12 +16,7 @@ from numpy.typing import NDArray
 from app.core import validate
 from app.core.mask import Mask
 from app.core.prediction import Instance
-from app.inference.preprocess import Fit
 from models import ModelCard
-
-PROTOTYPE_STRIDE_PX = 4
-_OUTSIDE_LOGIT = -4.0
-_SHIFT_TOLERANCE = 1 / 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +31,8 @@ class Rules:
         max_candidates: at most so many boxes are compared.
         min_part_share: connected parts smaller than this share of the picture are dropped, and
             with its last part the instance; 0 keeps all.
+        box_fade: logits that a mask loses per prototype cell beyond its box, so that it ends
+            round where a box is too short; 0 cuts it off at the box, as published.
     """
 
     score_threshold: float = 0.25
@@ -47,11 +41,13 @@ class Rules:
     max_instances: int = 30
     max_candidates: int = 1000
     min_part_share: float = 0.0
+    box_fade: float = 0.0
 
     def __post_init__(self) -> None:
         validate.in_range("Rules.score_threshold", self.score_threshold, 0.0, 1.0)
         validate.in_range("Rules.overlap_threshold", self.overlap_threshold, 0.0, 1.0)
         validate.in_range("Rules.min_part_share", self.min_part_share, 0.0, 1.0)
+        validate.in_range("Rules.box_fade", self.box_fade, 0.0, 1000.0)
         validate.positive("Rules.max_instances", self.max_instances)
         validate.positive("Rules.max_candidates", self.max_candidates)
 
@@ -66,6 +62,7 @@ def rules_of(card: ModelCard) -> Rules:
         class_agnostic=bool(named.get("class_agnostic", plain.class_agnostic)),
         max_instances=int(named.get("max_instances", plain.max_instances)),
         min_part_share=named.get("min_part_share", plain.min_part_share),
+        box_fade=named.get("box_fade", plain.box_fade),
     )
 
 
@@ -141,7 +138,9 @@ def keep_distinct(
     """
     if not len(boxes):
         return np.empty(0, np.int64)
-    corners_and_sizes = np.concatenate((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]), axis=1)
+    # OpenCV keeps classes apart by moving them, which is right for what is not negative alone.
+    corners = boxes[:, :2] - boxes[:, :2].min(axis=0)
+    corners_and_sizes = np.concatenate((corners, boxes[:, 2:] - boxes[:, :2]), axis=1)
     groups = np.zeros_like(candidates.classes) if rules.class_agnostic else candidates.classes
     # OpenCV reads lists three times as fast as arrays (measured).
     kept = cv2.dnn.NMSBoxesBatched(
@@ -152,109 +151,6 @@ def keep_distinct(
         rules.overlap_threshold,
     )
     return np.sort(np.asarray(kept, np.int64).ravel())[: rules.max_instances]
-
-
-def masks_of(
-    boxes: NDArray[np.float32],
-    coefficients: NDArray[np.float32],
-    prototypes: NDArray[np.float32],
-    fit: Fit,
-    min_part_share: float = 0.0,
-) -> tuple[Mask, ...]:
-    """Masks in the frame's raster, each cropped to its box; some may be empty.
-
-    Args:
-        boxes: float32 (N, 4) in input pixels.
-        coefficients: float32 (N, P).
-        prototypes: float32 (h, w, P) at a quarter of the input's size.
-        fit: geometry of the input.
-        min_part_share: see :class:`Rules`.
-    """
-    to_frame = np.array([fit.scale_x, fit.scale_y] * 2, np.float32)
-    offset = np.array([fit.left_px, fit.top_px] * 2, np.float32)
-    picture_cells = fit.picture_width_px * fit.picture_height_px / PROTOTYPE_STRIDE_PX**2
-    limits = np.array([fit.frame_width_px, fit.frame_height_px] * 2, np.float32)
-    regions = np.clip(np.rint((boxes - offset) / to_frame), 0, limits).astype(int).tolist()
-    return tuple(
-        _mask(region, vector, prototypes, fit, min_part_share * picture_cells)
-        for region, vector in zip(regions, coefficients, strict=True)
-    )
-
-
-def _mask(
-    region: Sequence[int],
-    vector: NDArray[np.float32],
-    prototypes: NDArray[np.float32],
-    fit: Fit,
-    min_part_cells: float,
-) -> Mask:
-    x0, y0, x1, y1 = region
-    if x0 >= x1 or y0 >= y1:
-        return Mask.empty(fit.frame_width_px, fit.frame_height_px)
-    step_x, step_y = fit.scale_x / PROTOTYPE_STRIDE_PX, fit.scale_y / PROTOTYPE_STRIDE_PX
-    across = _span(x0, x1, step_x, fit.left_px / PROTOTYPE_STRIDE_PX, prototypes.shape[1])
-    down = _span(y0, y1, step_y, fit.top_px / PROTOTYPE_STRIDE_PX, prototypes.shape[0])
-    logits = prototypes[down.first : down.last, across.first : across.last] @ vector
-    if min_part_cells > 0:
-        _drop_small_parts(logits, min_part_cells)
-    if max(abs(across.shift), abs(down.shift)) > _SHIFT_TOLERANCE:
-        logits = cv2.warpAffine(
-            logits,
-            np.array([[1.0, 0.0, across.shift], [0.0, 1.0, down.shift]]),
-            logits.shape[::-1],
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
-    warped = cv2.resize(logits, None, fx=1 / step_x, fy=1 / step_y, interpolation=cv2.INTER_LINEAR)
-    x, y = x0 - across.origin_px, y0 - down.origin_px
-    inside = warped[y : y + y1 - y0, x : x + x1 - x0] > 0
-    return _tight(np.ascontiguousarray(inside), x0, y0, fit)
-
-
-class _Span(NamedTuple):
-    """Prototype cells that one side of a region needs.
-
-    Attributes:
-        first, last: cells [first, last).
-        origin_px: frame pixel at which the enlarged cells begin.
-        shift: cells by which they must move for that pixel to be whole, at most half a frame
-            pixel: a plain enlargement costs an eighth of a general warp (measured).
-    """
-
-    first: int
-    last: int
-    origin_px: int
-    shift: float
-
-
-def _span(start_px: int, end_px: int, step: float, padding: float, cells: int) -> _Span:
-    first = max(0, int(start_px * step + padding) - 1)
-    last = min(cells, int(end_px * step + padding) + 2)
-    exact_px = (first - padding) / step
-    origin_px = math.floor(exact_px + 0.5)
-    return _Span(first, last, origin_px, (origin_px - exact_px) * step)
-
-
-def _drop_small_parts(logits: NDArray[np.float32], min_cells: float) -> None:
-    inside = (logits > 0).view(np.uint8)
-    _, parts, stats, _ = cv2.connectedComponentsWithStats(inside, connectivity=8)
-    small = stats[:, cv2.CC_STAT_AREA] < min_cells
-    small[0] = False
-    if small.any():
-        logits[small[parts]] = _OUTSIDE_LOGIT
-
-
-def _tight(bits: NDArray[np.bool_], x0: int, y0: int, fit: Fit) -> Mask:
-    x, y, w, h = cv2.boundingRect(bits.view(np.uint8))
-    if not w:
-        return Mask.empty(fit.frame_width_px, fit.frame_height_px)
-    return Mask(
-        width_px=fit.frame_width_px,
-        height_px=fit.frame_height_px,
-        x_px=x0 + x,
-        y_px=y0 + y,
-        bits=np.ascontiguousarray(bits[y : y + h, x : x + w]),
-    )
 
 
 def instances_of(

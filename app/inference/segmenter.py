@@ -19,13 +19,12 @@ from app.inference import device as devices
 from app.inference.cards import load_network
 from app.inference.cores import cores
 from app.inference.device import DeviceChoice
+from app.inference.masks import PROTOTYPE_STRIDE_PX, masks_of
 from app.inference.postprocess import (
-    PROTOTYPE_STRIDE_PX,
     decode_boxes,
     find_candidates,
     instances_of,
     keep_distinct,
-    masks_of,
     rules_of,
 )
 from app.inference.precision import agrees, faster, half_type, is_telling
@@ -204,7 +203,7 @@ class Segmenter:
             _prototypes(output),
             fit,
             min_part_share=self.rules.min_part_share,
-            box_margin=self.rules.box_margin,
+            box_fade=self.rules.box_fade,
         )
         return instances_of(masks, found, kept, self.card.class_keys)
 

@@ -1,13 +1,13 @@
-"""Raw output becomes masks in the frame's raster, whatever the letterbox."""
+"""Of a network's raw detections the distinct ones stay, with boxes in the input's pixels."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from app.core.mask import Mask
+from app.inference.masks import masks_of
 from app.inference.postprocess import (
     Candidates,
     Rules,
@@ -15,65 +15,8 @@ from app.inference.postprocess import (
     find_candidates,
     instances_of,
     keep_distinct,
-    masks_of,
 )
-from app.inference.preprocess import Fit, fit_frame, letterbox
-
-SIZES = st.tuples(st.integers(60, 700), st.integers(60, 700))
-
-
-def reference_mask(logits: np.ndarray, box: np.ndarray, fit: Fit) -> np.ndarray:
-    """Bilinear look-up of every frame pixel in float64, cropped to the box."""
-    height, width = fit.frame_height_px, fit.frame_width_px
-    x = ((np.arange(width) + 0.5) * fit.scale_x + fit.left_px) / 4 - 0.5
-    y = ((np.arange(height) + 0.5) * fit.scale_y + fit.top_px) / 4 - 0.5
-    x, y = x.clip(0, logits.shape[1] - 1), y.clip(0, logits.shape[0] - 1)
-    u, v = x.astype(int).clip(0, logits.shape[1] - 2), y.astype(int).clip(0, logits.shape[0] - 2)
-    fx, fy = x - u, (y - v)[:, None]
-    top = logits[v][:, u] * (1 - fx) + logits[v][:, u + 1] * fx
-    bottom = logits[v + 1][:, u] * (1 - fx) + logits[v + 1][:, u + 1] * fx
-    inside = top * (1 - fy) + bottom * fy > 0
-    x0, x1 = np.rint((box[[0, 2]] - fit.left_px) / fit.scale_x).clip(0, width).astype(int)
-    y0, y1 = np.rint((box[[1, 3]] - fit.top_px) / fit.scale_y).clip(0, height).astype(int)
-    crop = np.zeros_like(inside)
-    crop[y0:y1, x0:x1] = True
-    return inside & crop
-
-
-def smooth_prototypes(fit: Fit, rng: np.random.Generator) -> np.ndarray:
-    """Float32 (h, w, 3): two ramps and one, whose sum is a tilted plane with an edge."""
-    rows, columns = fit.input_height_px // 4, fit.input_width_px // 4
-    ramp_x = np.broadcast_to(np.arange(columns) - columns / 2, (rows, columns))
-    ramp_y = np.broadcast_to((np.arange(rows) - rows / 2)[:, None], (rows, columns))
-    return np.stack([ramp_x, ramp_y, np.ones((rows, columns))], 2).astype(np.float32)
-
-
-@settings(max_examples=60)
-@given(SIZES, st.integers(0, 10_000))
-def test_masks_match_an_exact_bilinear_look_up(size: tuple[int, int], seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    fit = letterbox(*size, (256, 160))
-    prototypes = smooth_prototypes(fit, rng)
-    corners = np.sort(rng.uniform(-20, 1.1, (2, 2)) * [fit.input_width_px, fit.input_height_px], 0)
-    box = np.concatenate([corners[0].clip(-30), corners[1].clip(8)]).astype(np.float32)
-    vector = rng.uniform(-1, 1, 3).astype(np.float32)
-    (mask,) = masks_of(box[None], vector[None], prototypes, fit)
-    expected = reference_mask((prototypes @ vector).astype(float), box, fit)
-    wrong = np.count_nonzero(mask.full() != expected)
-    # Pixels on the line itself may fall either way.
-    assert wrong <= 1.5 * max(size), f"{wrong} of {expected.sum()} pixels differ"
-
-
-def test_a_mask_in_a_1080p_frame_lies_where_the_network_saw_it() -> None:
-    fit = letterbox(1920, 1080, (640, 384))
-    assert (fit.input_width_px, fit.input_height_px, fit.top_px) == (640, 384, 12)
-    prototypes = np.full((96, 160, 1), -1, np.float32)
-    prototypes[20:40, 50:90] = 1
-    boxes = np.array([[190, 70, 370, 170]], np.float32)
-    (mask,) = masks_of(boxes, np.ones((1, 1), np.float32), prototypes, fit)
-    plane = np.zeros((1080, 1920), bool)
-    plane[(80 - 12) * 3 : (160 - 12) * 3, 200 * 3 : 360 * 3] = True
-    assert mask.iou(Mask.from_full(plane)) > 0.995
+from app.inference.preprocess import fit_frame, letterbox
 
 
 @given(st.integers(40, 2000), st.integers(40, 2000))
@@ -138,7 +81,8 @@ def test_a_better_box_suppresses_its_own_class_alone_unless_asked() -> None:
 
 
 @settings(max_examples=40)
-@given(st.integers(0, 10_000), st.booleans())
+@example(seed=9235, agnostic=False)
+@given(seed=st.integers(0, 10_000), agnostic=st.booleans())
 def test_suppression_equals_the_greedy_definition(seed: int, agnostic: bool) -> None:
     rng = np.random.default_rng(seed)
     corner = rng.uniform(-50, 80, (30, 2))
@@ -160,21 +104,6 @@ def box_iou(a: np.ndarray, b: np.ndarray) -> float:
     both = max(0.0, float(w)) * max(0.0, float(h))
     area = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1])
     return both / (float(area) - both)
-
-
-def test_small_parts_are_dropped_and_large_ones_stay() -> None:
-    fit = letterbox(640, 384, (640, 384))
-    prototypes = np.full((96, 160, 1), -1, np.float32)
-    prototypes[20:60, 20:60] = prototypes[20:40, 70:90] = prototypes[80:82, 100:102] = 1
-    boxes, vector = np.array([[0, 0, 640, 384]], np.float32), np.ones((1, 1), np.float32)
-    (whole,) = masks_of(boxes, vector, prototypes, fit)
-    (mask,) = masks_of(boxes, vector, prototypes, fit, min_part_share=0.001)
-    assert whole.contains(404, 324)
-    assert not mask.contains(404, 324)
-    assert mask.contains(320, 120)
-    assert mask.contains(160, 160)
-    (nothing,) = masks_of(boxes, vector, prototypes, fit, min_part_share=0.2)
-    assert nothing.area_px == 0
 
 
 def test_a_mask_without_pixels_is_no_instance() -> None:

@@ -176,7 +176,7 @@ def test_an_unknown_device_is_refused(name: str) -> None:
 
 def test_prototypes_are_looked_up_like_torch_interpolates() -> None:
     """The geometry of postprocess against torch's bilinear, edge for edge."""
-    from app.inference.postprocess import masks_of
+    from app.inference.masks import masks_of
     from app.inference.preprocess import letterbox
 
     rng = np.random.default_rng(1)
