@@ -135,7 +135,7 @@ def _warped(
     for instance in picture.instances:
         plane = instance.mask.full().astype(np.uint8) * 255
         mask = cv2.warpAffine(plane, matrix, size_px) > 127
-        if mask.sum() >= MASK_STRIDE**2:
+        if mask.any():  # what is too small to learn is ignored later, not background
             masks.append(mask)
             labels.append(instance.label)
     ignore = np.zeros(size_px[::-1], bool)

@@ -88,3 +88,18 @@ def test_a_bag_is_background_and_an_unknown_kind_is_left_out() -> None:
     _, targets = collate([base], ["grasper"])
     assert targets.ignore is not None
     assert targets.ignore.any()
+
+
+def test_what_is_too_small_to_learn_is_ignored_and_not_background() -> None:
+    plane = np.zeros((64, 96), bool)
+    plane[20:22, 30:33] = True
+    picture = LabelledPicture(
+        name="p",
+        group="g",
+        rgb=np.zeros((64, 96, 3), np.uint8),
+        instances=(Instance(label="grasper", mask=Mask.from_full(plane)),),
+    )
+    _, targets = collate([fitted(picture, (96, 64))], ["instrument"])
+    assert not targets.valid.any()
+    assert targets.ignore is not None
+    assert targets.ignore[0].nonzero().tolist() == [[5, 7]]

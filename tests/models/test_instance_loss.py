@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import atan, log, pi
+
 import numpy as np
 import pytest
 import torch
@@ -129,6 +131,66 @@ def test_complete_iou_by_hand() -> None:
     assert complete_iou(a, a).item() == pytest.approx(1, abs=1e-5)
     b = torch.tensor([2.0, 0.0, 6.0, 4.0])
     assert complete_iou(a, b).item() == pytest.approx(8 / 24 - 4 / (36 + 16), abs=1e-5)
+    # Of another shape: 4 x 4 beside 2 x 8 with the same centre; hull 4 x 8.
+    iou, aspect = 8 / 24, 4 / pi**2 * (atan(1) - atan(1 / 4)) ** 2
+    weight = aspect / (1 - iou + aspect)
+    tall = torch.tensor([1.0, -2.0, 3.0, 6.0])
+    assert complete_iou(a, tall).item() == pytest.approx(iou - weight * aspect, abs=1e-5)
+
+
+def loss_by_the_book(
+    output: InstanceOutput, targets: InstanceTargets, top_k: int
+) -> dict[str, float]:
+    """The four parts as section 1.7 words them, one positive and one pixel row at a time."""
+    boxes = decode_boxes(output.boxes, output.centres_px, output.strides_px)
+    scores = output.class_logits.transpose(1, 2).sigmoid()
+    given = assign(scores, boxes, output.centres_px, targets, top_k=top_k)
+    total = max(float(given.scores.sum()), 1.0)
+    entropy = -(given.scores * scores.log() + (1 - given.scores) * (1 - scores).log())
+    box = bins = mask = 0.0
+    for b, a in given.positive.nonzero().tolist():
+        m = int(given.instance[b, a])
+        truth, weight = targets.boxes[b, m], float(given.scores[b, a].sum())
+        box += (1 - float(complete_iou(boxes[b, a], truth))) * weight
+        (x, y), stride = output.centres_px[a].tolist(), float(output.strides_px[a])
+        x0, y0, x1, y1 = truth.tolist()
+        sides = [min(max(d / stride, 0), 14.99) for d in (x - x0, y - y0, x1 - x, y1 - y)]
+        logits = output.boxes[b, :, a].reshape(4, 16)
+        for side, row in zip(sides, logits, strict=True):
+            log_p, low = row - row.logsumexp(0), int(side)
+            right = (1 - (side - low)) * log_p[low] + (side - low) * log_p[low + 1]
+            bins -= float(right) / 4 * weight
+        plane = (output.mask_coefficients[b, :, a, None, None] * output.prototypes[b]).sum(0)
+        height, width = plane.shape
+        inside = 0.0
+        for j in range(height):
+            for i in range(width):
+                if x0 / 4 <= i < x1 / 4 and y0 / 4 <= j < y1 / 4:
+                    p = float(plane[j, i].sigmoid().clamp(1e-12, 1 - 1e-7))
+                    inside -= log(p) if targets.masks[b, m, j, i] else log(1 - p)
+        share = (x1 - x0) * (y1 - y0) / 16 / (height * width)
+        mask += inside / (height * width) / share
+    return {
+        "box": 7.5 * box / total,
+        "classify": 0.5 * float(entropy.sum()) / total,
+        "bins": 1.5 * bins / total,
+        "mask": 7.5 * mask / int(given.positive.sum()),
+    }
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_four_parts_are_those_of_the_book(seed: int) -> None:
+    torch.manual_seed(seed)
+    output, targets = raw_output(64), random_targets(2, 3, 64, 3)
+    output = output._replace(
+        mask_coefficients=output.mask_coefficients / 5, class_logits=output.class_logits + 1
+    )
+    loss, parts = InstanceLoss(top_k=6)(output, targets)
+    with torch.no_grad():
+        wanted = loss_by_the_book(output, targets, 6)
+    assert {k: v.item() for k, v in parts.items()} == pytest.approx(wanted, rel=1e-3)
+    assert loss.item() == pytest.approx(2 * sum(wanted.values()), rel=1e-3)
+    assert min(wanted.values()) > 0
 
 
 def test_no_instances_is_a_loss_of_classes_alone() -> None:
