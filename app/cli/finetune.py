@@ -54,7 +54,7 @@ def finetune(
                 cases,
                 card,
                 name,
-                lib.folder / "runs" / name,
+                lib.runs_folder / name,
                 held_out_every=held_out_every,
                 steps=steps,
                 device=device,

@@ -7,6 +7,7 @@ the store thread through ``library.writer``.
 from __future__ import annotations
 
 import logging
+import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -31,6 +32,7 @@ from app.store.writer import Writer
 log = logging.getLogger(__name__)
 
 CACHE = "cache"
+RUNS = "runs"
 BALLAST_BYTES = 64 * 2**20
 BACKUP_EVERY_S = 30 * 60
 
@@ -206,6 +208,11 @@ class Library:
     def cache_folder(self) -> Path:
         """For files that can be made again; emptied when a case is deleted, may be missing."""
         return self.folder / CACHE
+
+    @property
+    def runs_folder(self) -> Path:
+        """Of training runs: each in a folder of its own, its frozen set in ``set``."""
+        return self.folder / RUNS
 
     @property
     def is_writable(self) -> bool:
@@ -395,6 +402,10 @@ class Library:
         for folder, name in rest:
             for path in (self.folder / folder).glob(name + "*"):
                 path.unlink(missing_ok=True)
+        # A frozen training set is one hashed whole: without the case's frames it is of no use.
+        for frames in self.runs_folder.glob("*/set/frames"):
+            if next(frames.glob(f"{case_id}_*"), None) is not None:
+                shutil.rmtree(frames.parent)
         self._backups.erase_case(uid)
 
     @contextmanager
