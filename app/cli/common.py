@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import platformdirs
 import typer
 
+from app.core.errors import EnvironmentProblem
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -71,9 +73,29 @@ def emit(data: object, *, as_json: bool, text: str | None = None) -> None:
     What could not be measured (nan) is null: JSON has no word for it.
     """
     if as_json:
-        sys.stdout.write(to_json(data) + "\n")
+        _say(to_json(data))
     elif text is not None:
-        sys.stdout.write(text.rstrip("\n") + "\n")
+        _say(text.rstrip("\n"))
+
+
+def _say(text: str) -> None:
+    """A line on stdout, out of this process's hands when this returns.
+
+    Raises:
+        EnvironmentProblem: what stdout leads to takes no more.
+    """
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except OSError as error:
+        # Python would try to write the rest again when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            raise typer.Exit(1) from error
+        raise EnvironmentProblem(
+            f"The result could not be printed ({error.strerror}); free some space or print it "
+            "elsewhere."
+        ) from error
 
 
 def to_json(data: object) -> str:
@@ -136,8 +158,7 @@ def training_report(bar: Progress, *, lines: bool) -> Callable[[TrainingProgress
 
     def report(now: TrainingProgress) -> None:
         if lines:
-            sys.stdout.write(to_json(asdict(now)) + "\n")
-            sys.stdout.flush()
+            _say(to_json(asdict(now)))
         else:
             bar.update(bar.task_ids[0], completed=now.step, total=now.steps)
 

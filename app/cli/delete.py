@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from app.cli.common import JsonOption, LibraryOption, emit, open_library
+from app.core.errors import Refused
 
 
 def register(app: typer.Typer) -> None:
@@ -25,11 +26,10 @@ def register(app: typer.Typer) -> None:
         """
         with open_library(library, "write") as opened:
             title = opened.case(case).title
-            if not yes:
-                typer.confirm(
-                    f"Remove case {case} “{title}” with its corrections and predictions for good?",
-                    abort=True,
-                    err=True,
-                )
+            if not yes and not typer.confirm(
+                f"Remove case {case} “{title}” with its corrections and predictions for good?",
+                err=True,
+            ):
+                raise Refused(f"Case {case} was not removed.")
             opened.writer.delete_case(case).result()
         emit({"deleted": case}, as_json=as_json, text=f"Case {case} is removed.")

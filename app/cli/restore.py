@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from app.cli.common import JsonOption, LibraryOption, emit, library_folder
+from app.core.errors import Refused
 
 
 def register(app: typer.Typer) -> None:
@@ -27,8 +28,9 @@ def register(app: typer.Typer) -> None:
 
         folder = library_folder(library)
         path = find_backup(folder, backup)
-        if not yes:
-            typer.confirm(f"Replace the library in {folder} by {path.name}?", abort=True, err=True)
+        question = f"Replace the library in {folder} by {path.name}?"
+        if not yes and not typer.confirm(question, err=True):
+            raise Refused("Nothing was restored; the library is as it was.")
         done = put_back(folder, path)
         kept = f" What was there is kept in {done.safety_copy}." if done.safety_copy else ""
         emit(

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 import pytest
 
 from app.cli.common import emit, progress
+
+PROJECT = Path(__file__).resolve().parents[2]
 
 
 def test_what_cannot_be_measured_is_null(capsys: pytest.CaptureFixture[str]) -> None:
@@ -37,3 +43,28 @@ def test_progress_without_a_terminal_is_a_line_per_tenth(
     assert said.out == ""
     wanted = [] if quiet else [f"Counting: {10 * n} %" for n in range(11)]
     assert said.err.splitlines() == wanted
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_an_output_that_takes_no_more_is_one_sentence() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = trocar(stdout=full)
+    assert done.returncode == 1
+    assert done.stderr.startswith("The result could not be printed")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes break otherwise on Windows")
+def test_a_reader_that_goes_away_is_no_error_to_talk_about() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as gone:
+        done = trocar(stdout=gone)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def trocar(stdout: TextIO) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "app", "models", "list", "--json"]
+    return subprocess.run(
+        command, cwd=PROJECT, stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=120
+    )

@@ -119,6 +119,9 @@ def test_delete(
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     assert run(["delete", "0001"]) == 1
     assert "“Gallbladder”" in capsys.readouterr().err
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    assert run(["delete", "0001"]) == 1
+    assert capsys.readouterr().err.endswith("Case 0001 was not removed.\n")
     assert len(_json(capsys, "cases")) == 2
     assert _json(capsys, "delete", "0001", "--yes") == {"deleted": "0001"}
     assert [c["case"] for c in _json(capsys, "cases")] == ["0002"]
