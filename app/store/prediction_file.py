@@ -112,8 +112,7 @@ def _connect(path: Path, uid: str, runs_named: Callable[[], int]) -> sqlite3.Con
         conn = db.connect_writer(path, synchronous="NORMAL")
         if conn.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0:
             _make_tables(conn, uid, runs_named())
-        schema.check_identity(conn, path, application_id=APPLICATION_ID, newest=VERSION)
-        if conn.execute("SELECT uid FROM about").fetchone() != (uid,):
+        if not belongs_to(conn, path, uid):
             raise BadInput("The stored predictions belong to another case.", "another case's file")
     except sqlite3.Error as error:
         if conn is not None:
@@ -124,6 +123,17 @@ def _connect(path: Path, uid: str, runs_named: Callable[[], int]) -> sqlite3.Con
             conn.close()
         raise
     return conn
+
+
+def belongs_to(conn: sqlite3.Connection, path: Path, uid: str) -> bool:
+    """Whether the predictions are of the case of this uid.
+
+    Raises:
+        BadInput: the file is not one of predictions.
+        Refused: a newer Trocar wrote it.
+    """
+    schema.check_identity(conn, path, application_id=APPLICATION_ID, newest=VERSION)
+    return bool(conn.execute("SELECT uid FROM about").fetchone() == (uid,))
 
 
 def _make_tables(conn: sqlite3.Connection, uid: str, runs_named: int) -> None:

@@ -29,6 +29,7 @@ from app.core.errors import BadInput, Refused
 from app.core.prediction import FramePrediction, Instance, PhasePrediction, Run
 from app.store import db
 from app.store.prediction_file import (
+    belongs_to,
     decode_instances,
     decode_track,
     encode_instances,
@@ -80,8 +81,17 @@ class PredictionStore:
             self._writer = self._begin()
         self._begun = 1
         self._commits = 0
-        self._present = path.exists()
         self._readers = db.Readers(path)
+        self._present = path.exists() and (writable or self._is_of(uid))
+
+    def _is_of(self, uid: str) -> bool:
+        """Whether the file is of the case; a reader cannot put another one's aside."""
+        try:
+            conn = self._readers.get()
+            begun = conn.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] > 0
+            return begun and belongs_to(conn, self._path, uid)
+        except sqlite3.Error as error:
+            raise self._in_words(error, 0) from error
 
     def close(self) -> None:
         """Close all connections; the log is folded into the file."""

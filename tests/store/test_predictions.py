@@ -254,9 +254,25 @@ def test_predictions_of_a_newer_version_are_left_alone(own_library: Path) -> Non
     with closing(sqlite3.connect(path)) as conn:
         conn.execute("PRAGMA user_version=99")
     before = path.read_bytes()
-    with open_small(own_library) as library, pytest.raises(Refused, match="newer Trocar"):
-        library.predictions(made.case_id)
+    for mode in ("write", "read"):
+        with open_small(own_library, mode) as library, pytest.raises(Refused, match="newer Trocar"):
+            library.predictions(made.case_id)
     assert path.read_bytes() == before
+
+
+def test_a_reader_takes_no_other_cases_predictions(own_library: Path) -> None:
+    with open_small(own_library) as library:
+        made = library.writer.create_case("Case", "unknown", (asset(),)).result()
+        _start(library.predictions(made.case_id))
+    path = own_library / "predictions" / f"{made.case_id}.sqlite"
+    with closing(sqlite3.connect(path)) as conn:
+        conn.execute("UPDATE about SET uid = 'another'")
+        conn.commit()
+    with Library.open(own_library, "read") as library:
+        assert library.predictions(made.case_id).runs() == ()
+    path.write_bytes(b"")  # the writer is about to make its tables
+    with Library.open(own_library, "read") as library:
+        assert library.predictions(made.case_id).runs() == ()
 
 
 def _answer(case_id: str, run_id: int) -> Correction:
