@@ -70,24 +70,7 @@ def write_report(library: Library, case_id: str, path: Path) -> None:
         BadInput: there is no such case.
         EnvironmentProblem: the file cannot be written.
     """
-    summary = summarise(library, case_id)
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=select_autoescape(),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    html = environment.get_template("report.html").render(
-        case=summary.case,
-        taxonomy=summary.taxonomy,
-        parts=[_part(library, summary, a) for a in summary.assets],
-        colours=palette.tokens(),
-        research=RESEARCH_USE,
-        research_short=RESEARCH_USE_SHORT,
-        version=__version__,
-        made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-    )
+    html = _render("report.html", library, case_id, colours=palette.tokens())
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write_file(path, html.encode())
@@ -96,6 +79,41 @@ def write_report(library: Library, case_id: str, path: Path) -> None:
             f"The report could not be written to {path} ({error.strerror}); choose another place.",
             str(error),
         ) from error
+
+
+def print_html(library: Library, case_id: str, *, picture_px: int) -> str:
+    """The report as plain HTML in tables, black on white, for a printer that knows little CSS.
+
+    Args:
+        library: the open library.
+        case_id: which case.
+        picture_px: width of a picture, two of which stand side by side.
+
+    Raises:
+        BadInput: there is no such case.
+    """
+    return _render("print.html", library, case_id, picture_px=picture_px)
+
+
+def _render(template: str, library: Library, case_id: str, **more: object) -> str:
+    summary = summarise(library, case_id)
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=select_autoescape(),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(
+        case=summary.case,
+        taxonomy=summary.taxonomy,
+        parts=[_part(library, summary, a) for a in summary.assets],
+        research=RESEARCH_USE,
+        research_short=RESEARCH_USE_SHORT,
+        version=__version__,
+        made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        **more,
+    )
 
 
 def clock(ms: float) -> str:

@@ -1,14 +1,18 @@
-"""``trocar report``: a case as one HTML file."""
+"""``trocar report``: a case as one HTML or PDF file."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from app.cli.common import JsonOption, LibraryOption, emit, open_library
 from app.core.errors import BadInput
+
+if TYPE_CHECKING:
+    from app.store import Library
 
 
 def register(app: typer.Typer) -> None:
@@ -18,15 +22,29 @@ def register(app: typer.Typer) -> None:
 
 def report(
     case: Annotated[str, typer.Argument(help="The case's number.")],
-    out: Annotated[Path, typer.Option("--out", help="The HTML file to write.")],
+    out: Annotated[Path, typer.Option("--out", help="The HTML or PDF file to write, by its name.")],
     library: LibraryOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write the report of a case: phases, instruments in view, pictures, where it comes from."""
     from app.analysis.report import write_report
 
-    if out.suffix.lower() not in (".html", ".htm"):
-        raise BadInput("Reports are HTML; name a file that ends in .html and print it to PDF.")
+    kind = out.suffix.lower()
+    if kind not in (".html", ".htm", ".pdf"):
+        raise BadInput("Reports are HTML or PDF; name a file that ends in .html or .pdf.")
     with open_library(library, "read", recordings=True) as lib:
-        write_report(lib, case, out)
+        if kind == ".pdf":
+            _write_pdf(lib, case, out)
+        else:
+            write_report(lib, case, out)
     emit({"case": case, "path": str(out.absolute())}, as_json=as_json, text=f"Wrote {out}")
+
+
+def _write_pdf(library: Library, case: str, out: Path) -> None:
+    """Qt sets the pages; it needs no display for that."""
+    os.environ["QT_QPA_PLATFORM"] = "offscreen"
+    from app.ui.application import make_application
+    from app.ui.report_pdf import write_report_pdf
+
+    make_application()
+    write_report_pdf(library, case, out)

@@ -223,12 +223,17 @@ class Cases(QObject):
         )
 
     def write_report(self, case_id: str, path: Path) -> None:
-        """Write the report of a case."""
+        """Write the report of a case, a PDF where the file is named so."""
 
         def work() -> Path:
-            from app.analysis.report import write_report
+            if path.suffix.lower() == ".pdf":
+                from app.ui.report_pdf import write_report_pdf
 
-            write_report(self._library, case_id, path)
+                write_report_pdf(self._library, case_id, path)
+            else:
+                from app.analysis.report import write_report
+
+                write_report(self._library, case_id, path)
             return path
 
         self._io.run(work, self.reported.emit, self._failed)

@@ -284,7 +284,7 @@ def apply(application: QApplication, name: str = "dark", text_scale: float = 1.0
     """
     from app.ui.style import TrocarStyle
 
-    _load_fonts()
+    load_fonts()
     _load(name, nearest_scale(text_scale))
     if not isinstance(application.style(), TrocarStyle):
         application.setStyle(TrocarStyle())
@@ -294,7 +294,12 @@ def apply(application: QApplication, name: str = "dark", text_scale: float = 1.0
 
 
 @cache
-def _load_fonts() -> None:
+def load_fonts() -> None:
+    """Make the bundled fonts known to Qt.
+
+    Raises:
+        EnvironmentProblem: they cannot be loaded.
+    """
     for path in sorted((resources_dir() / "fonts").glob("*.otf")):
         if QFontDatabase.addApplicationFont(str(path)) < 0:
             raise EnvironmentProblem(

@@ -122,7 +122,10 @@ class WindowSheets(QObject):
         if case is None:
             return
         name, _ = QFileDialog.getSaveFileName(
-            self._window, "Save the report", f"case-{case.case_id}.html", "Report (*.html)"
+            self._window,
+            "Save the report",
+            f"case-{case.case_id}.html",
+            "Report (*.html);;PDF (*.pdf)",
         )
         if name:
             self._services.cases.write_report(case.case_id, Path(name))

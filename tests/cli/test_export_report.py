@@ -77,7 +77,7 @@ def test_sentences_for_what_is_not_there(
     case: str, clip: Path, own_library: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["report", "0999", "--out", str(tmp_path / "r.html")]) == 1
-    assert run(["report", case, "--out", str(tmp_path / "r.pdf")]) == 1
+    assert run(["report", case, "--out", str(tmp_path / "r.docx")]) == 1
     blocked = tmp_path / "file"
     blocked.write_text("")
     assert run(["export", case, "--out", str(blocked / "x")]) == 1

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PySide6.QtCore import QPointF
@@ -18,6 +24,8 @@ from app.ui.main_window import MainWindow
 from app.ui.osd import KeyRow
 from app.ui.theme import contrast
 from tests.ui.conftest import on_screen
+
+PROJECT = Path(__file__).resolve().parents[2]
 
 
 def frame_with(window: MainWindow, brightness: int, share: float) -> Frame:
@@ -125,3 +133,35 @@ def test_the_chooser_suggests_what_the_models_were_made_for_and_decides_nothing(
     assert chooser.hint.text().endswith(f"not for {other.name.lower()}")
     opened.services.analysis.changed.emit()
     assert chooser.combo.currentData() == other.procedure
+
+
+def test_the_report_is_a_pdf_where_the_file_is_named_so(
+    opened: MainWindow, qtbot: QtBot, tmp_path: Path
+) -> None:
+    phases_said(opened, qtbot, "endomamba-demo")
+    opened.services.cases.set_procedure("cholecystectomy")
+    case = opened.services.session.case
+    assert case is not None
+    qtbot.waitUntil(lambda: opened.services.session.unsaved == 0, timeout=10_000)
+    out = tmp_path / "case.pdf"
+    with qtbot.waitSignal(opened.services.cases.reported, timeout=30_000):
+        opened.services.cases.write_report(case.case_id, out)
+    pdf = out.read_bytes()
+    assert pdf.startswith(b"%PDF-")
+    assert pdf.rstrip().endswith(b"%%EOF")
+    assert pdf.count(b"/Subtype /Image") == 1
+    assert b"Inter" in pdf, "the typeface is embedded"
+    width, height = (float(x) for x in re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)", pdf)[0])
+    assert (round(width), round(height)) == (595, 842)
+
+
+def test_the_command_writes_the_same_pdf(opened: MainWindow, qtbot: QtBot, tmp_path: Path) -> None:
+    folder = opened.services.library.folder
+    out = tmp_path / "case.pdf"
+    done = subprocess.run(
+        [sys.executable, "-m", "app", "report", "0001", "--out", str(out)],
+        cwd=PROJECT, env={**os.environ, "TROCAR_LIBRARY": str(folder)},
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert out.read_bytes().startswith(b"%PDF-")
