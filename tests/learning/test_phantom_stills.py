@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from app.core.resources import resources_dir
-from app.learning.phantom import TOOLS, PhantomStills, material
+from app.learning.phantom import TOOLS, PhantomStills, effects, material
 from app.learning.phantom.compose import Look, Placed, place_on, random_look
 from app.learning.phantom.cutouts import cutouts
 from app.learning.phantom.instruments import Pose
@@ -169,3 +169,30 @@ def test_every_still_is_readable_and_its_view_lies_on_it() -> None:
             assert beside.size == 0 or beside.mean() < 16
         assert still.use in {"clean", "labelled", "zoned", "hard"}
         assert bool(still.polygons) == (still.use in {"labelled", "zoned"})
+
+
+def test_an_organ_is_pale_lies_in_one_place_and_is_no_instrument() -> None:
+    tissue = np.zeros((108, 192, 3), np.float32) + np.float32([0.6, 0.3, 0.25])
+    changed = []
+    for seed in range(12):
+        frame = tissue.copy()
+        effects.organ_on(frame, np.random.default_rng(seed))
+        assert 0 <= frame.min() <= frame.max() <= 1
+        moved = np.abs(frame - tissue).max(axis=2) > 0.02
+        changed.append(moved.mean())
+        inside = frame[np.abs(frame - tissue).max(axis=2) > 0.1]
+        colourful = (inside.max(axis=1) - inside.min(axis=1)) / inside.max(axis=1)
+        assert np.median(colourful) < 0.75 * (0.6 - 0.25) / 0.6
+    assert min(changed) > 0.02
+    assert max(changed) < 0.75
+
+
+def test_some_instruments_have_only_just_come_in() -> None:
+    rng = np.random.default_rng(4)
+    view, size = (96.0, 54.0, 90.0), (108, 192)
+    depths = []
+    for _ in range(200):
+        (x, y), _angle = entry_pose(rng, view, size)
+        depths.append(min(x, y, size[1] - x, size[0] - y) / size[1])
+    assert 0.05 < np.mean(np.array(depths) < 0.1) < 0.6
+    assert np.median(depths) > 0.1

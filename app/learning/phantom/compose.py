@@ -30,12 +30,15 @@ class Look:
     cover_seed: int = 0
 
 
-def random_look(rng: np.random.Generator) -> Look:
-    """A look in the shares of the findings: shadow 70 %, covered tip 35 %, out of focus 10 %."""
-    tint = 1 + rng.uniform(-0.06, 0.06, 3)
+def random_look(rng: np.random.Generator, spread: float = 1.0) -> Look:
+    """A look in the shares of the findings: shadow 70 %, covered tip 35 %, out of focus 10 %.
+
+    `spread` widens how far its light and tint stray, 1 as measured on the stills.
+    """
+    tint = 1 + spread * rng.uniform(-0.06, 0.06, 3)
     far = rng.random() < 0.1
     return Look(
-        gain=float(np.exp(rng.normal(-0.03, 0.22))),
+        gain=float(np.exp(rng.normal(-0.03 * spread, 0.22 * spread))),
         gain_slope=float(rng.normal(0.0, 0.35)),
         tint=tuple(float(t) for t in tint),
         blur=float(rng.uniform(0.004, 0.009)) if far else float(rng.uniform(0, 0.0022)),

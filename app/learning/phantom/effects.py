@@ -72,6 +72,62 @@ def glare_on(frame: np.ndarray, rng: np.random.Generator) -> None:
     np.clip(frame, 0, 1, out=frame)
 
 
+# Gallbladder walls, serosa and drained bowel are nearly as neutral as an instrument.
+ORGAN_TONES = np.float32(
+    [
+        [0.56, 0.60, 0.68],
+        [0.66, 0.66, 0.70],
+        [0.74, 0.68, 0.64],
+        [0.62, 0.62, 0.50],
+        [0.54, 0.46, 0.50],
+        [0.84, 0.80, 0.76],
+    ]
+)
+
+
+def organ_on(frame: np.ndarray, rng: np.random.Generator) -> None:
+    """A smooth, swollen, pale organ with fine vessels over the tissue; it is no instrument."""
+    height, width = frame.shape[:2]
+    radius = width * rng.uniform(0.07, 0.17)
+    half = width * rng.uniform(0.02, 0.2)
+    found = _window(rng, (height, width), 1.3 * (radius + half))
+    if found is None:
+        return
+    where, near = found
+    tall, wide = near.shape
+    angle = rng.uniform(0, np.pi)
+    bend = radius * rng.uniform(0.6, 1.8)
+    ragged = radius * rng.uniform(0, 0.25) * (noise.patch(rng, tall, wide, grain=0.7) - 0.5)
+    columns = np.arange(wide, dtype=np.float32) - wide / 2 + ragged
+    columns = columns + bend * (noise.patch(rng, tall, wide, grain=0.15, octaves=3) - 0.5)
+    rows = np.arange(tall, dtype=np.float32)[:, None] - tall / 2 + ragged
+    rows = rows + bend * (noise.patch(rng, tall, wide, grain=0.15, octaves=3) - 0.5)
+    along = columns * np.cos(angle) + rows * np.sin(angle)
+    aside = rows * np.cos(angle) - columns * np.sin(angle)
+    away = np.hypot(np.maximum(np.abs(along) - half, 0), aside) / radius
+    bulge = np.sqrt(np.clip(1 - away**2, 0, 1))
+    light = frame[where].mean(axis=2)
+    level = float(np.clip(np.quantile(light, 0.7), 0.15, 0.8))
+    lit = bulge - rng.uniform(-0.4, 0.4) * aside / radius - rng.uniform(-0.3, 0.3) * along / width
+    fine = noise.patch(rng, tall, wide, grain=rng.uniform(0.8, 1.6))
+    vessels = np.clip(1 - np.abs(fine - 0.5) * rng.uniform(14, 30), 0, 1) * rng.uniform(0, 0.3)
+    own = rng.uniform(0.3, 0.9)
+    shade = level * (1 - own) * (0.55 + 0.7 * lit) + own * light * (0.9 + 0.4 * lit)
+    shade += 0.06 * (fine - 0.5)
+    tone = ORGAN_TONES[int(rng.integers(len(ORGAN_TONES)))] * rng.uniform(0.9, 1.1, 3)
+    picture = tone.astype(np.float32) * 1.5 * np.clip(shade, 0, 1.2)[..., None]
+    picture *= 1 - vessels[..., None] * np.float32([0.25, 0.8, 0.75])
+    wet = cv2.GaussianBlur(
+        np.clip((fine * bulge - rng.uniform(0.62, 0.8)) * 14, 0, 1), (0, 0), max(width / 600, 0.5)
+    )
+    picture += wet[..., None] * rng.uniform(0, 0.8)
+    edge = rng.uniform(1.5, 12)
+    share = np.clip((1 - away) * edge, 0, 1) * np.clip(near * 6, 0, 1) * rng.uniform(0.75, 1)
+    under = np.clip((1.25 - away) * 3, 0, 1) * rng.uniform(0, 0.45)
+    piece = frame[where] * (1 - under[..., None])
+    frame[where] = np.clip(piece * (1 - share[..., None]) + picture * share[..., None], 0, 1)
+
+
 def blood_on(
     frame: np.ndarray, rng: np.random.Generator, near=None, span: float | None = None, char=False
 ) -> None:

@@ -28,6 +28,15 @@ RENDERED_SHARES = {
     "irrigator": 0.1,
 }
 SMALLEST_SHARE = 0.0008
+# Wider than on the stills: another room's scope, light and instruments differ more from these
+# stills than the stills from one another.
+LOOK_SPREAD = 1.7
+CUTOUT_SCALE = (0.55, 1.5)
+STRONG_GRADE_SHARE = 0.4
+# Instruments of which only the tip has come in.
+ENTERING_SHARE = 0.2
+# Pictures with a pale organ drawn over the tissue.
+ORGAN_SHARE = 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +150,8 @@ class PhantomStills:
             )
         view = self._view(rng)
         on_tissue = still.use != "hard"
+        if on_tissue and rng.random() < ORGAN_SHARE:
+            effects.organ_on(frame, rng)
         for _ in range(int(rng.integers(1, 4)) if on_tissue and rng.random() < 0.35 else 0):
             effects.blood_on(frame, rng)
         if on_tissue and rng.random() < 0.15:
@@ -202,13 +213,13 @@ class PhantomStills:
     def _item(self, rng, view) -> Placed:
         width = self._size[1]
         tip, angle = entry_pose(rng, view, self._size)
-        look = random_look(rng)
+        look = random_look(rng, LOOK_SPREAD)
         if rng.random() < self._cutout_share:
             instrument = _pick(rng, cutouts())
-            scale = width / 960 * float(np.exp(rng.uniform(np.log(0.9), np.log(1.5))))
+            scale = width / 960 * float(np.exp(rng.uniform(*np.log(CUTOUT_SCALE))))
             opening = 0.0
         else:
-            across = width * float(np.clip(np.exp(rng.normal(np.log(0.062), 0.45)), 0.02, 0.17))
+            across = width * float(np.clip(np.exp(rng.normal(np.log(0.058), 0.55)), 0.015, 0.18))
             key = str(rng.choice(list(RENDERED_SHARES), p=list(RENDERED_SHARES.values())))
             instrument = MAKERS[key](rng, across, 1.05 * np.hypot(*self._size))
             scale, opening = 1.0, float(rng.random() ** 1.5)
@@ -230,7 +241,7 @@ class PhantomStills:
             effects.smoke_on(frame, effects.smoke_density(rng, self._size, rng.uniform(0.1, 0.6)))
         if rng.random() < 0.06:
             effects.dirt_on(frame, effects.dirt(rng, self._size))
-        frame = effects.grade(frame, rng)
+        frame = effects.grade(frame, rng, 2.2 if rng.random() < STRONG_GRADE_SHARE else 1.0)
         blur = rng.random()
         if blur < 0.35:
             frame = cv2.GaussianBlur(frame, (0, 0), rng.uniform(0.3, 1.6) * width / 256)
@@ -276,14 +287,20 @@ def _coded(rng, rgb):
 def entry_pose(
     rng: np.random.Generator, view: tuple[float, float, float], size: tuple[int, int]
 ) -> tuple[tuple[float, float], float]:
-    """A tip near the middle of the view and a direction that enters from its rim."""
+    """A tip near the middle of the view, or only just inside, and a direction from the rim."""
     height, width = size
     radius = min(view[2], 0.52 * width)
+    entering = rng.random() < ENTERING_SHARE
     for _ in range(20):
         tip = np.array(view[:2]) + 2 * radius * rng.normal(0, [0.16, 0.13])
         octant = rng.choice(8, p=ENTRY_SHARES)
         at = (octant + rng.random()) * np.pi / 4
         entry = np.array(view[:2]) + radius * np.array([np.cos(at), -np.sin(at)])
+        if entering:
+            entry = np.clip(entry, 0, [width, height])
+            inwards = (tip - entry) / np.hypot(*(tip - entry))
+            tip = entry + inwards * rng.uniform(0.05, 0.2) * width
+            break
         away = float(np.hypot(*(tip - entry)))
         inside = 0.04 * width < tip[0] < 0.96 * width and 0.05 * height < tip[1] < 0.95 * height
         if inside and 0.16 * width < away < 0.72 * width:
