@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.core.case import Asset, Case
@@ -27,7 +28,7 @@ class AssetSummary:
         asset: which.
         timeline: the human tier where there is one, else the model's; None without either.
         is_human: whose timeline it is.
-        segmentation: the newest run over outlines, None where none was made.
+        segmentation: the run over outlines that tells, None where none was made.
         in_view: longest first.
         runs: all runs, oldest first.
     """
@@ -69,14 +70,13 @@ def _asset(library: Library, case: Case, asset: Asset) -> AssetSummary:
     human = library.human_timeline(asset.asset_id)
     timeline = human.timeline if human is not None and human.timeline.segments else None
     is_human = timeline is not None
-    phases = [r for r in runs if r.task == PHASES]
-    if timeline is None and phases:
-        run = phases[-1]
+    run = _telling(runs, PHASES)
+    if timeline is None and run is not None:
         timeline = timeline_of_run(run, store.phases(run.run_id), asset.start_pts, asset.end_pts)
-    masks = [r for r in runs if r.task == SEGMENTATION]
+    masks = _telling(runs, SEGMENTATION)
     in_view: list[InView] = []
-    if masks:
-        seen = store.presence(masks[-1].run_id)
+    if masks is not None:
+        seen = store.presence(masks.run_id)
         for i, label in enumerate(seen.classes):
             # A second counts when at least half of the frames looked at show the class.
             seconds = int(((2 * seen.present[:, i] >= seen.looked_at) & (seen.looked_at > 0)).sum())
@@ -86,7 +86,14 @@ def _asset(library: Library, case: Case, asset: Asset) -> AssetSummary:
         asset=asset,
         timeline=timeline,
         is_human=is_human,
-        segmentation=masks[-1] if masks else None,
+        segmentation=masks,
         in_view=tuple(sorted(in_view, key=lambda v: -v.seconds)),
         runs=runs,
     )
+
+
+def _telling(runs: Sequence[Run], task: str) -> Run | None:
+    """The newest run that saw the whole recording, else the newest."""
+    found = [r for r in runs if r.task == task]
+    finished = [r for r in found if r.finished]
+    return next(reversed(finished or found), None)

@@ -146,12 +146,12 @@ def _tiers(library: Library, case: Case, asset: Asset, source: VideoSource) -> l
             phase_csv.Tier(name="human", asset=asset, timeline=human.timeline, index_of=index_of)
         )
     store = library.predictions(case.case_id)
-    for run in store.runs(asset.asset_id):
-        if run.task == PHASES:
-            said = timeline_of_run(run, store.phases(run.run_id), asset.start_pts, asset.end_pts)
-            tiers.append(
-                phase_csv.Tier(name=run.model, asset=asset, timeline=said, index_of=index_of)
-            )
+    runs = [r for r in store.runs(asset.asset_id) if r.task == PHASES]
+    # One tier per model: its newest run that saw the whole recording, else its newest.
+    telling = {r.model: r for r in sorted(runs, key=lambda r: r.finished)}
+    for name, run in sorted(telling.items()):
+        said = timeline_of_run(run, store.phases(run.run_id), asset.start_pts, asset.end_pts)
+        tiers.append(phase_csv.Tier(name=name, asset=asset, timeline=said, index_of=index_of))
     return tiers
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from app.analysis.report import write_report
+from app.analysis.summary import summarise
 from app.core.case import Asset
 from app.core.errors import BadInput
 from app.core.frame import FrameIdentity
+from app.core.prediction import PHASES, PhasePrediction
 from app.exchange.case_export import export_coco, export_phases
 from app.learning import sets
 from app.store import Library
@@ -100,3 +103,33 @@ def test_an_export_that_cannot_be_finished_leaves_the_former_one(
     assert (tmp_path / name).read_bytes() == former
     if name == "annotations.json":
         assert len(json.loads(former)["annotations"]) == 1
+
+
+def test_a_run_that_was_stopped_does_not_hide_the_one_before(
+    own_library: Path, case_id: str, asset: Asset, tmp_path: Path
+) -> None:
+    classes = ("preparation", "clipping_cutting")
+    with Library.open(own_library, ballast_bytes=0) as library:
+        store = library.predictions(case_id)
+        for samples, finished in ((asset.frames, True), (0, False)):
+            run = store.start_run(
+                asset=asset, model="m", task=PHASES, weights_sha256=str(finished), classes=classes,
+                settings={}, sample_every=1, frames_expected=asset.frames,
+            )  # fmt: skip
+            step = (asset.end_pts - asset.start_pts) // asset.frames
+            said = [
+                PhasePrediction(pts=asset.start_pts + i * step, index=i, probabilities=(0.1, 0.9))
+                for i in range(samples)
+            ]
+            store.put_phases(run.run_id, said)
+            if finished:
+                store.finish(run.run_id)
+        path = export_phases(library, case_id, tmp_path).path
+        (summary,) = summarise(library, case_id).assets
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(r["tier"], r["phase"], r["start_frame"]) for r in rows] == [
+        ("m", "clipping_cutting", "0")
+    ]
+    assert summary.timeline is not None
+    assert [s.phase for s in summary.timeline.segments] == ["clipping_cutting"]
