@@ -22,6 +22,7 @@ from app.exchange.jsonfile import read_json
 
 IGNORE = "ignore"
 MAX_POINTS = 100_000
+MAX_SHAPES = 1000
 
 
 def read_folder(images: Path, labels: Path | None = None) -> Iterator[LabelledPicture]:
@@ -51,6 +52,8 @@ def read_picture(file: Path, images: Path) -> LabelledPicture:
     data = read_json(file)
     try:
         picture = images / Path(str(data["imagePath"]).replace("\\", "/")).name
+        if len(data["shapes"]) > MAX_SHAPES:
+            raise ValueError(f"more than {MAX_SHAPES} shapes")
         shapes = [_shape(s) for s in data["shapes"]]
     except (KeyError, TypeError, ValueError) as error:
         raise BadInput(f"{file.name} is not a LabelMe file: {error}.", str(error)) from error
@@ -60,6 +63,9 @@ def read_picture(file: Path, images: Path) -> LabelledPicture:
     for number, (label, group, polygon) in enumerate(shapes):
         if polygon is None:
             continue
+        size = np.array([width, height])
+        if ((polygon < -size) | (polygon > 2 * size)).any():
+            raise BadInput(f"{file.name}: a shape {label!r} lies far outside the picture.")
         key = (label, ("group", group) if group is not None else ("shape", number))
         plane = planes.setdefault(key, np.zeros((height, width), np.uint8))
         cv2.fillPoly(plane, [np.round(polygon).astype(np.int32)], 1)
@@ -81,6 +87,9 @@ def read_picture(file: Path, images: Path) -> LabelledPicture:
 
 def _shape(shape: dict[str, Any]) -> tuple[str, object, NDArray[np.float64] | None]:
     label = str(shape["label"]).strip().lower().replace(" ", "_")
+    group = shape.get("group_id")
+    if not label or not isinstance(group, int | str | None):
+        raise ValueError(f"a shape {label!r} has no label or an impossible group")
     points = np.asarray(shape["points"], np.float64).reshape(-1, 2)
     if len(points) > MAX_POINTS or not np.isfinite(points).all():
         raise ValueError(f"a shape {label!r} has impossible points")
@@ -93,5 +102,5 @@ def _shape(shape: dict[str, Any]) -> tuple[str, object, NDArray[np.float64] | No
         angles = np.linspace(0, 2 * np.pi, 64, endpoint=False)
         points = points[0] + radius * np.stack((np.cos(angles), np.sin(angles)), -1)
     elif kind != "polygon" or len(points) < 3:
-        return label, shape.get("group_id"), None
-    return label, shape.get("group_id"), points
+        return label, group, None
+    return label, group, points

@@ -72,6 +72,24 @@ def test_not_a_labelme_file(tmp_path: Path, content: str) -> None:
         list(labelme.read_folder(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("shapes", "reason"),
+    [
+        ([polygon("  ", SQUARE)], "no label"),
+        ([polygon("hook", SQUARE) | {"group_id": [1]}], "impossible group"),
+        ([polygon("hook", [[1e300, 5], [2, 3], [4, 4]])], "far outside"),
+        ([polygon("hook", [[-1e9, 5], [1e9, 3], [4, 4]])], "far outside"),
+        ([polygon("hook", SQUARE)] * (labelme.MAX_SHAPES + 1), "more than 1000 shapes"),
+    ],
+)
+def test_impossible_shapes_have_a_sentence(
+    tmp_path: Path, shapes: list[dict[str, object]], reason: str
+) -> None:
+    write_pair(tmp_path, shapes)
+    with pytest.raises(BadInput, match=rf"op-frame-1\.json.*{reason}"):
+        list(labelme.read_folder(tmp_path))
+
+
 def test_empty_folder(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="holds no LabelMe files"):
         list(labelme.read_folder(tmp_path))
