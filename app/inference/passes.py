@@ -18,7 +18,7 @@ from app.core.case import Asset
 from app.core.errors import BadInput
 from app.core.frame import Frame
 from app.core.prediction import FramePrediction, Instance, PhasePrediction, Run
-from app.inference.postprocess import rules_of
+from app.inference.postprocess import Rules, rules_of
 from app.inference.tracking import Tracker
 from models import ModelCard
 
@@ -107,7 +107,9 @@ class _Stored:
                 self.card.weights_sha256,
                 self._sample_every,
             )
-            if same and all(run.settings.get(k) == v for k, v in self._decisive.items()):
+            # A rule that did not exist when the run was made did then what its default does now.
+            settings = {**asdict(Rules()), **run.settings}
+            if same and all(settings.get(k) == v for k, v in self._decisive.items()):
                 return run
         return None
 

@@ -256,6 +256,17 @@ def test_sampling_and_settings_of_their_own_make_runs_of_their_own(
     assert len(library.predictions(case.case_id).runs()) == 3
 
 
+def test_a_run_from_before_a_rule_existed_is_still_the_same(library: Library, clip: Path) -> None:
+    case = new_case(library, clip)
+    tools = find_model("tools", library.folder)
+    AnalysisJob(library, case, [tools], every=10, device=CPU, threads=1).run()
+    file = library.folder / "predictions" / f"{case.case_id}.sqlite"
+    with closing(sqlite3.connect(file)) as conn, conn:
+        conn.execute("UPDATE runs SET settings = json_remove(settings, '$.max_candidates')")
+    again = AnalysisJob(library, case, [tools], every=10, device=CPU, threads=1).run()
+    assert (again.models[0].computed, again.models[0].resumed) == (0, 4)
+
+
 def test_all_recordings_of_a_case_are_analysed(library: Library, clip: Path) -> None:
     case = new_case(library, clip, clip)
     said: list[Progress] = []
