@@ -88,6 +88,7 @@ class StoreThread:
         self._queue: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._waiting = 0
+        self._serving: list[_Request] = []
         self._closed = False
         self._give_up_at: float | None = None
         self._wake = threading.Event()
@@ -166,6 +167,18 @@ class StoreThread:
         finally:
             conn.close()
             self._ballast.release()
+            self._refuse_rest()
+
+    def _refuse_rest(self) -> None:
+        """Nobody waits for ever: what a bug in this thread left behind fails."""
+        with self._lock:
+            self._closed = True
+        rest = self._serving
+        while not self._queue.empty():
+            self._take(self._queue.get(), rest)
+        for request in rest:
+            if not request.future.done():
+                request.future.set_exception(RuntimeError("the store thread ended"))
 
     def _serve(self, conn: sqlite3.Connection) -> bool:
         """Commit the next group. Returns False at the end."""
@@ -184,8 +197,10 @@ class StoreThread:
                 ends = self._take(self._queue.get_nowait(), group)
             except queue.Empty:
                 break
+        self._serving = group
         if group:
             self._save(conn, group)
+        self._serving = []
         return not ends
 
     def _idle_s(self) -> float | None:

@@ -92,6 +92,33 @@ def test_a_closed_library_takes_no_requests(own_library: Path) -> None:
     library.close()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_bug_in_the_store_thread_leaves_nobody_waiting(
+    library: Library, case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+
+    def wait(_: sqlite3.Connection) -> Outcome[None]:
+        gate.wait()
+        return Outcome(None)
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    held = library.writer.submit(wait)
+    while not held.running():
+        pass
+    monkeypatch.setattr(library.writer, "_transaction", broken)
+    queued = [library.writer.commit(draw(case.case_id, f"a{i}", i)) for i in range(3)]
+    gate.set()
+    held.result()
+    for each in queued:
+        assert isinstance(each.exception(timeout=10), RuntimeError)
+    with pytest.raises(RuntimeError, match="closed"):
+        library.writer.commit(draw(case.case_id, "late"))
+    assert library.annotations("asset-1") == ()
+
+
 def test_closing_saves_what_is_queued(own_library: Path) -> None:
     library = open_small(own_library)
     made = library.writer.create_case("Case", "unknown", (asset(),)).result()
