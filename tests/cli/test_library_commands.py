@@ -97,6 +97,27 @@ def test_cases(filled: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "0001  Gallbladder" in capsys.readouterr().out
 
 
+def test_cases_that_are_well_are_listed_beside_those_that_are_not(
+    filled: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Library.open(filled, ballast_bytes=0) as library:
+        library.writer.create_case("Hurt", "unknown", (asset("hurt"),)).result()
+    with closing(sqlite3.connect(filled / "predictions" / "0001.sqlite")) as conn:
+        conn.execute("PRAGMA user_version=99")
+    with closing(sqlite3.connect(filled / "library.sqlite")) as conn:
+        conn.execute("UPDATE assets SET position = 9 WHERE asset_id = 'hurt'")
+        conn.commit()
+    assert run(["cases", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert [(c["title"], c["models"]) for c in json.loads(out)] == [
+        ("Gallbladder", []),
+        ("Bare", []),
+    ]
+    assert "recording of case 0003 is damaged" in err
+    assert "Case 0001" in err
+    assert "newer Trocar" in err
+
+
 def test_show(filled: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shown = _json(capsys, "show", "0001")
     assert shown["case"] == "0001"
