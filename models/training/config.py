@@ -16,6 +16,8 @@ class TrainConfig:
 
     Attributes:
         steps: batches in all.
+        schedule_steps: batches the schedule is planned for, at least `steps`; None for `steps`.
+            A run that ends earlier keeps a high rate, which fits made-up pictures less closely.
         max_seconds: also end after this long; the schedule then follows whichever of
             steps and time is further on, so the rate has fallen when time is up.
         optimiser: "adamw" or "sgd" (Nesterov).
@@ -40,6 +42,7 @@ class TrainConfig:
     """
 
     steps: int
+    schedule_steps: int | None = None
     max_seconds: float | None = None
     optimiser: str = "adamw"
     learning_rate: float = 1e-3
@@ -69,6 +72,8 @@ class TrainConfig:
             raise OptionError(f'precision is "{self.precision}", give "auto", "fp32" or "bf16".')
         if min(self.steps, self.accumulate, self.report_every, self.save_every) < 1:
             raise OptionError("steps, accumulate, report_every and save_every must be at least 1.")
+        if self.schedule_steps is not None and self.schedule_steps < self.steps:
+            raise OptionError("schedule_steps must be at least steps.")
         if self.learning_rate <= 0 or not 0 <= self.average_decay < 1:
             raise OptionError("learning_rate must be above 0 and average_decay in [0, 1).")
 

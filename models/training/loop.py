@@ -175,7 +175,7 @@ class Trainer:
     def _progress(self) -> float:
         limit = self.config.max_seconds
         spent = 0.0 if limit is None else self.seconds / limit
-        return max(self.step / self.config.steps, spent)
+        return max(self.step / (self.config.schedule_steps or self.config.steps), spent)
 
     def _learn(self, inputs: Tensor, targets: Any, loss_of: Loss) -> dict[str, float] | None:
         """One batch; None, with the weights as they were, when it is not finite."""

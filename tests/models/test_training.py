@@ -213,6 +213,15 @@ def test_the_rate_falls_as_its_schedule_says() -> None:
     assert CONFIG.rate(0.5) == pytest.approx(0.505)
 
 
+def test_a_run_may_end_before_its_schedule_does() -> None:
+    rates: list[float] = []
+    early = replace(CONFIG, steps=4, schedule_steps=8, warmup_steps=1, report_every=1)
+    trainer = Trainer(network(), early)
+    trainer.run(batches, loss_of, on_progress=lambda p: rates.append(p.learning_rate))
+    assert len(rates) == 4
+    assert rates[-1] > 0.5 * early.learning_rate
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -220,6 +229,7 @@ def test_the_rate_falls_as_its_schedule_says() -> None:
         {"schedule": "x"},
         {"precision": "fp8"},
         {"steps": 0},
+        {"steps": 9, "schedule_steps": 8},
         {"learning_rate": 0},
     ],
 )
