@@ -80,6 +80,8 @@ def test_shipped_recipes_are_whole() -> None:
         recipe = read_recipe(name)
         network = models.create_model(recipe.system, **recipe.options)
         assert sum(p.numel() for p in network.parameters()) > 10_000
+        config = TrainConfig(**recipe.train)
+        assert config.save_every % config.accumulate == 0, "a run would lose gradients when resumed"
 
 
 def test_the_published_settings_of_lmsf_a() -> None:
