@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
-from math import exp
+from math import exp, isnan
 from pathlib import Path
 from typing import Any
 
@@ -241,7 +241,7 @@ class Trainer:
     ) -> dict[str, float]:
         network = self.result_network.eval()
         metrics = evaluate(network)
-        if not self.best or metrics[score] > self.best[score]:
+        if not self.best or isnan(self.best[score]) or metrics[score] > self.best[score]:
             self.best, self.best_network = dict(metrics), deepcopy(network)
         return metrics
 
@@ -270,8 +270,10 @@ class Trainer:
                 if value is not None:
                     tensors[f"optimiser.{index}.{key}"] = torch.as_tensor(value)
         tensors["random"] = torch.get_rng_state()
+        # Gradients of a begun update are not kept: its batches are learnt again.
+        begun = self.step % self.config.accumulate if self.step < self.config.steps else 0
         about = {
-            "step": self.step,
+            "step": self.step - begun,
             "updates": self.updates,
             "seconds": self.seconds,
             "best": self.best,

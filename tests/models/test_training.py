@@ -102,6 +102,30 @@ def test_a_cancelled_run_resumes_to_the_same_weights(tmp_path: Path, optimiser: 
     assert {p.name for p in tmp_path.iterdir()} == {"last.safetensors"}
 
 
+def test_a_run_cancelled_within_an_update_learns_its_batches_again(tmp_path: Path) -> None:
+    def still() -> nn.Module:
+        torch.manual_seed(11)
+        return nn.Sequential(nn.Conv2d(2, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 1, 1))
+
+    config = replace(CONFIG, accumulate=4, save_every=100)
+    whole = Trainer(still(), config).run(batches, loss_of)
+    seen: list[int] = []
+
+    def watched(first: int) -> Iterator[tuple[Tensor, Any]]:
+        for i, batch in enumerate(batches(first), first):
+            seen.append(i)
+            yield batch
+
+    stopped = Trainer(still(), config, tmp_path)
+    stopped.run(watched, loss_of, should_stop=lambda: len(seen) >= 14)
+    again = Trainer(still(), config, tmp_path)
+    assert again.resume()
+    assert again.step % 4 == 0
+    result = again.run(batches, loss_of)
+    for name, value in whole.network.state_dict().items():
+        assert torch.equal(value, result.network.state_dict()[name]), name
+
+
 def test_resume_without_or_with_a_foreign_checkpoint(tmp_path: Path) -> None:
     assert not Trainer(network(), CONFIG, tmp_path).resume()
     write_tensors(tmp_path / "last.safetensors", {"network.x": torch.ones(1)}, {"run": "{}"})
