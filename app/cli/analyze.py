@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.common import JsonOption, LibraryOption, emit, open_library, progress
+from app.core.errors import Refused
 
 if TYPE_CHECKING:
     from app.inference.analysis import AnalysisResult
@@ -67,6 +68,11 @@ def register(app: typer.Typer) -> None:
             named = dict.fromkeys(model or ())
             cards = tuple(find_model(name, opened.folder) for name in named)
             found = case_of(opened, files or [], case_id=case, procedure=procedure, title=title)
+            if procedure not in (None, found.procedure):
+                raise Refused(
+                    f"Case {found.case_id} is there already, of the procedure "
+                    f"“{found.procedure}”; leave --procedure out, or change it in the window."
+                )
             cards = cards or default_models(opened.folder, found.procedure)
             with progress(f"Case {found.case_id}", quiet=as_json) as bar:
                 task = bar.task_ids[0]

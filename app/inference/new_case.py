@@ -35,10 +35,11 @@ def case_of(
     """The case of these recordings: the one named, the one that has them already, or a new one.
 
     A new case is named after its procedure, never after a file, whose name may be a patient's.
+    A case that is there already keeps its procedure and title.
 
     Raises:
         BadInput: a file is no video, there is no such case, or no such procedure.
-        Refused: the named case has other recordings, or the case is of another procedure.
+        Refused: the named case has other recordings.
     """
     if procedure is not None:
         check_procedure(procedure)
@@ -58,11 +59,6 @@ def case_of(
         if found is None:
             return _new_case(library, files, procedure, title)
         case = found
-    if procedure not in (None, case.procedure):
-        raise Refused(
-            f"Case {case.case_id} is there already, of the procedure “{case.procedure}”; leave "
-            "--procedure out, or change it in the window."
-        )
     return _at_these_paths(library, case, files)
 
 

@@ -121,6 +121,20 @@ def test_the_same_file_opens_the_same_case(opened: MainWindow, qtbot: QtBot, cli
     assert len(opened.services.library.cases()) == 1
 
 
+def test_the_same_file_opens_again_after_its_operation_was_named(
+    opened: MainWindow, qtbot: QtBot, clip: Path
+) -> None:
+    session = opened.services.session
+    opened.services.cases.set_procedure("cholecystectomy")
+    case = session.case
+    with qtbot.waitSignal(opened.services.cases.opened, timeout=PATIENCE_MS):
+        opened.open_files([clip])
+    assert case is not None
+    assert session.case is not None
+    assert session.case.case_id == case.case_id
+    assert session.case.procedure == "cholecystectomy"
+
+
 def test_a_file_that_is_no_video_gets_one_sentence(
     window: MainWindow, qtbot: QtBot, tmp_path: Path
 ) -> None:
