@@ -3,7 +3,7 @@
 from app.overlay.compose import Look, compose, looks_of
 from app.overlay.contours import contours, contours_of, mask_from_polygon
 from app.overlay.export import blended, picture_with_overlay, with_research_mark
-from app.overlay.shown import ShownInstance, shown_instances
+from app.overlay.shown import ShownInstance, is_answered, shown_instances
 from app.overlay.style import Dial, OverlayStyle
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "compose",
     "contours",
     "contours_of",
+    "is_answered",
     "looks_of",
     "mask_from_polygon",
     "picture_with_overlay",

@@ -52,7 +52,6 @@ def shown_instances(
     Returns:
         Human instances first, in their order, then open predictions, best first.
     """
-    answered = {a.source for a in annotations if a.source is not None}
     by_human = tuple(
         ShownInstance(label=a.label, mask=a.mask, track=a.track, annotation=a, source=a.source)
         for a in annotations
@@ -70,15 +69,21 @@ def shown_instances(
         )
         for run_id, prediction in sorted(predictions.items())
         for place, i in enumerate(prediction.instances)
-        if PredictionRef(run_id=run_id, instance=place) not in answered
-        and not _answered_elsewhere(run_id, i, annotations)
+        if not is_answered(PredictionRef(run_id=run_id, instance=place), i, annotations)
     ]
     return by_human + tuple(sorted(open_ones, key=lambda s: -(s.score or 0.0)))
 
 
-def _answered_elsewhere(run_id: int, instance: Instance, annotations: Sequence[Annotation]) -> bool:
-    return any(
-        (a.source is None or a.source.run_id != run_id)
+def is_answered(ref: PredictionRef, instance: Instance, annotations: Sequence[Annotation]) -> bool:
+    """Whether a human's word hides a prediction.
+
+    Args:
+        ref: the prediction's run and place.
+        instance: what it says.
+        annotations: all human decisions on its frame.
+    """
+    return any(a.source == ref for a in annotations) or any(
+        (a.source is None or a.source.run_id != ref.run_id)
         and (a.mask.width_px, a.mask.height_px) == (instance.mask.width_px, instance.mask.height_px)
         and a.mask.iou(instance.mask) >= SAME_OBJECT_IOU
         for a in annotations

@@ -18,7 +18,7 @@ from app.core.frame import FrameIdentity
 from app.core.mask import Mask
 from app.core.prediction import FramePrediction, Instance, Run
 from app.core.taxonomy import Taxonomy
-from app.overlay import ShownInstance, shown_instances
+from app.overlay import ShownInstance, is_answered, shown_instances
 from app.ui.background import Background
 from app.ui.messages import Message, Tone, from_error
 from app.ui.session import Session
@@ -64,7 +64,7 @@ class Editor(QObject):
         self._library = library
         self._background = Background("trocar-annotate")
         self._selected: Key | None = None
-        self._track: int | None = None
+        self._object: tuple[int | None, int] | None = None
         self._pts: int | None = None
         self._asset = ""
         self._said: FramePrediction | None = None
@@ -263,7 +263,11 @@ class Editor(QObject):
         return next((key_of(s) for s in others if s.annotation is None), None)
 
     def _on_track(self, first_pts: int | None, edit: Edit) -> None:
-        """Gather the selected object's appearances off the GUI thread, then edit them all."""
+        """Gather the selected object's appearances off the GUI thread, then edit them all.
+
+        Track numbers count within a run: what answers another run is another object. Of the model's
+        word only the run on screen is edited, never what nobody sees.
+        """
         shown, session = self.selected, self._session
         asset, run, work = session.asset, self._run, session.work
         if shown is None or asset is None or work is None or session.case is None:
@@ -278,11 +282,12 @@ class Editor(QObject):
             return
         track, case_id = shown.track, session.case.case_id
         first = asset.start_pts if first_pts is None else first_pts
-        human = masks.track_from(work.all_annotations(), track, first)
-        answered = {a.source for a in work.all_annotations() if a.source is not None}
+        run_id = _run_of(shown)
+        same_run = [a for a in work.all_annotations() if _run_of(a) == run_id]
+        human = masks.track_from(same_run, track, first)
 
         def read() -> tuple[Subject, ...]:
-            if run is None:
+            if run is None or run.run_id != run_id:
                 return human
             found = self._library.predictions(case_id).track(
                 run.run_id, track, first, asset.end_pts
@@ -291,7 +296,7 @@ class Editor(QObject):
                 Predicted(frame=frame, instance=said, source=ref)
                 for pts, place, said in found
                 if (ref := PredictionRef(run_id=run.run_id, instance=place))
-                and not _is_answered(answered, work.annotations(pts), ref)
+                and not is_answered(ref, said, work.annotations(pts))
                 for frame in [FrameIdentity(asset_id=asset.asset_id, stream=asset.stream, pts=pts)]
             )
 
@@ -316,7 +321,7 @@ class Editor(QObject):
         if key != self._selected:
             self._selected = key
             shown = self.selected
-            self._track = None if shown is None else shown.track
+            self._object = None if shown is None else _object_of(shown)
             self.selection_changed.emit()
 
     def _on_case(self) -> None:
@@ -326,7 +331,7 @@ class Editor(QObject):
         asset = self._session.asset.asset_id if self._session.asset else ""
         if asset != self._asset:
             self._asset = asset
-            self._selected = self._track = self._said = self._run = None
+            self._selected = self._object = self._said = self._run = None
             self._refresh()
             self.selection_changed.emit()
         else:
@@ -357,8 +362,8 @@ class Editor(QObject):
     def _keep_selection(self, pts: int | None) -> None:
         """Within a frame the same outline stays selected, from frame to frame the same object."""
         shown = self.selected if pts == self._pts else None
-        if shown is None and self._track is not None:
-            shown = next((s for s in self.instances if s.track == self._track), None)
+        if shown is None and self._object is not None:
+            shown = next((s for s in self.instances if _object_of(s) == self._object), None)
         key = None if shown is None else key_of(shown)
         if key != self._selected or pts != self._pts:
             self._selected, self._pts = key, pts
@@ -384,8 +389,11 @@ def verdict_words(shown: ShownInstance) -> str:
     }[shown.annotation.verdict]
 
 
-def _is_answered(
-    answered: set[PredictionRef], there: tuple[Annotation, ...], ref: PredictionRef
-) -> bool:
-    """Whether an annotation of that very frame answers the prediction."""
-    return ref in answered and any(a.source == ref for a in there)
+def _run_of(shown: ShownInstance | Annotation) -> int | None:
+    """The run within which its track number counts, None where a human drew it."""
+    return None if shown.source is None else shown.source.run_id
+
+
+def _object_of(shown: ShownInstance) -> tuple[int | None, int] | None:
+    """What stays the same from frame to frame: the run and the track number within it."""
+    return None if shown.track is None else (_run_of(shown), shown.track)

@@ -385,3 +385,58 @@ def _history(desk: Desk) -> list[str]:
     desk.wait_saved()
     entries = desk.window.services.library.corrections(_case(desk))
     return [e.title for e in entries if e.in_force and e.title != "Change the procedure"]
+
+
+def test_a_track_of_a_later_run_is_another_object_than_its_number_of_an_earlier_run(
+    desk: Desk,
+) -> None:
+    desk.go_to(1)
+    desk.click(60, 80)
+    desk.press(Qt.Key.Key_A)
+    desk.wait_saved()
+    session, services = desk.window.services.session, desk.window.services
+    (accepted,) = _stored(desk)
+    assert accepted.track == 1
+    store = services.library.predictions(_case(desk))
+    run = store.start_run(
+        asset=session.asset,
+        model="squares-2",
+        task="instance-segmentation",
+        weights_sha256="1",
+        classes=("grasper", "hook"),
+        settings={},
+        sample_every=1,
+        frames_expected=3,
+    )
+    from app.core.prediction import FramePrediction, Instance
+
+    step = (session.asset.end_pts - session.asset.start_pts) // 60
+    stranger = Instance(label="hook", mask=square(250, 10, 30), score=0.9, track=1)
+    grasper = Instance(label="grasper", mask=square(43, 62, 50), score=0.9, track=7)
+    frames = [
+        FramePrediction(
+            pts=session.asset.start_pts + i * step, index=i, instances=(stranger, grasper)
+        )
+        for i in range(3)
+    ]
+    store.put_frames(run.run_id, frames)
+    with desk.qtbot.waitSignal(session.model_changed, timeout=10_000):
+        services.cases.refresh_predictions()
+    services.playback.refresh_view()
+    editor = desk.annotate.editor
+    masks = [accepted.mask, stranger.mask]
+    desk.qtbot.waitUntil(lambda: [s.mask for s in editor.instances] == masks, timeout=10_000)
+    desk.click(260, 20)
+    editor.delete_track(from_here=False)
+    desk.qtbot.waitUntil(lambda: desk.shown == [("grasper", "accepted")], timeout=10_000)
+    stored = _stored(desk)
+    assert [a for a in stored if a.source.run_id != run.run_id] == [accepted]
+    assert [a.verdict for a in stored if a.source.run_id == run.run_id] == [Verdict.REJECTED] * 3
+
+    desk.go_to(2)
+    desk.click(60, 80)
+    assert editor.selected.track == 7
+    editor.relabel_track("scissors")
+    desk.qtbot.waitUntil(lambda: desk.shown == [("scissors", "corrected")], timeout=10_000)
+    desk.go_to(1)
+    assert desk.shown == [("grasper", "accepted")]
