@@ -146,7 +146,8 @@ class MainWindow(QMainWindow):
             lambda: self.slot.say(Message(text=self.top.lock.toolTip(), key="locked"))
         )
         self.top.name.renamed.connect(self._rename_open_case)
-        self.top.name.left.connect(self._leave_name)
+        self.top.name.left.connect(self._focus_page)
+        self.slot.left.connect(self._focus_page)
         self.library.model.renamed.connect(s.cases.rename)
         self.library.opened.connect(self._open_case)
         self.library.add_asked.connect(self.ask_for_file)
@@ -390,9 +391,11 @@ class MainWindow(QMainWindow):
         if case is not None:
             self.services.cases.rename(case.case_id, title)
 
-    def _leave_name(self) -> None:
-        if self._workspace != "library":
-            self.current_stage().setFocus(Qt.FocusReason.OtherFocusReason)
+    def _focus_page(self) -> None:
+        """The keys belong to the workspace again."""
+        library = self._workspace == "library"
+        place = self.library.view if library else self.current_stage()
+        place.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def _phases_changed(self) -> None:
         self.review.refresh_phases(self.services.analysis.tail_words())

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QRectF, Qt, QTimer
+from PySide6.QtCore import QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import QAccessible, QAccessibleAnnouncementEvent, QGuiApplication, QPixmap
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from app.ui import theme
 from app.ui.messages import Message, Tone
@@ -94,7 +94,14 @@ class MessageLine(QFrame):
 
 
 class MessageSlot(QWidget):
-    """At most three messages, the newest at the bottom."""
+    """At most three messages, the newest at the bottom.
+
+    Signals:
+        left: a line that had the focus goes; without a new place Qt would give it to the top bar,
+            where Space would leave the case.
+    """
+
+    left = Signal()
 
     def __init__(self, window: QWidget) -> None:
         super().__init__(window)
@@ -142,6 +149,9 @@ class MessageSlot(QWidget):
         """Take a line away."""
         if line in self._lines:
             self._lines.remove(line)
+            focus = QApplication.focusWidget()
+            if focus is not None and line.isAncestorOf(focus):
+                self.left.emit()
             self._layout.removeWidget(line)
             line.hide()
             line.deleteLater()

@@ -170,9 +170,12 @@ class Playback(QObject):
     @Slot()
     def _on_case(self) -> None:
         self._last = None
-        if self._session.case is None and self._stage is not None:
-            self._stage.set_frame(None)
-            self._stage.set_overlay(None)
+        session, stage = self._session, self._stage
+        # A thumbnail of the case that is being opened stays until its first frame.
+        of_another = session.frame is None and stage is not None and stage.frame is not None
+        if stage is not None and (of_another or session.case is None):
+            stage.set_frame(None)
+            stage.set_overlay(None)
         self.refresh_view()
 
     @Slot(object)

@@ -142,19 +142,21 @@ class Session(QObject):
 
     def open(self, case: Case, work: HumanWork) -> None:
         """Make ``case`` the open one."""
-        self.close()
+        self._forget()
         self.case, self.asset, self.work = case, case.assets[0], work
         self._name(find_taxonomy(case.procedure))
         self.case_opened.emit()
 
     def close(self) -> None:
         """No case is open any more."""
-        if self.case is None:
-            return
+        if self.case is not None:
+            self._forget()
+            self.case_opened.emit()
+
+    def _forget(self) -> None:
         self.case = self.asset = self.work = self.frame = None
         self.prediction = self.segment_run = self.model = None
         self.instances = ()
-        self.case_opened.emit()
 
     def replace_case(self, case: Case) -> None:
         """The case's own fields changed."""

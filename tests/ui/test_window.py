@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from app.ui.main_window import MainWindow
 from app.ui.services import Services
 from app.ui.settings import Settings
 from app.ui.timeline.data import timeline_data
-from tests.helpers.clips import number_of
+from tests.helpers.clips import RECIPES, make_clip, number_of
 from tests.ui.conftest import on_screen
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -110,6 +111,53 @@ def test_a_dropped_file_becomes_a_case(window: MainWindow, qtbot: QtBot, clip: P
     assert clip.stem not in case.title
 
 
+def test_another_case_opens_in_review_too(
+    opened: MainWindow, qtbot: QtBot, tmp_path: Path
+) -> None:
+    other = make_clip(tmp_path / "other.mp4", replace(RECIPES["h264-mp4"], frames=40))
+    opened.show_workspace("library")
+    with qtbot.waitSignal(opened.services.cases.opened, timeout=PATIENCE_MS):
+        opened.open_files([other])
+    qtbot.waitUntil(lambda: (on_screen(opened) or 0) >= 2, timeout=PATIENCE_MS)
+    assert opened.workspace == "review"
+    qtbot.waitUntil(lambda: opened.library.model.rowCount() == 2, timeout=PATIENCE_MS)
+    first = opened.services.library.cases()[0].case_id
+    qtbot.waitUntil(
+        lambda: all(not c.picture.isNull() for c in opened.library.model.cards), timeout=PATIENCE_MS
+    )
+    opened.show_workspace("library")
+    with qtbot.waitSignal(opened.services.session.case_opened, timeout=PATIENCE_MS):
+        opened.library.opened.emit(first)
+    assert opened.review.stage.frame is None
+    assert not opened.review.stage.image_size().isEmpty()
+    assert opened.workspace == "review"
+
+
+def test_a_line_that_asked_gives_the_keys_back_to_the_picture(
+    opened: MainWindow, qtbot: QtBot
+) -> None:
+    opened.activateWindow()
+    stage, player = opened.review.stage, opened.services.player
+    opened.services.cases.set_procedure("cholecystectomy")
+    for action in ("go_to", "bookmark", "procedure"):
+        opened.keys.trigger(action)
+        line = opened.slot.lines[-1]
+        qtbot.waitUntil(lambda x=line: x.isAncestorOf(opened.focusWidget()), timeout=PATIENCE_MS)
+        if action == "procedure":
+            use = next(b for b in line.findChildren(QAbstractButton) if b.text() == "Use")
+            qtbot.mouseClick(use, Qt.MouseButton.LeftButton)
+        else:
+            field = line.findChild(QLineEdit)
+            qtbot.keyClicks(field, "0:01")
+            qtbot.keyClick(field, Qt.Key.Key_Return)
+        assert opened.focusWidget() is stage
+        playing = player.state.playing
+        qtbot.keyClick(opened.focusWidget(), Qt.Key.Key_Space)
+        qtbot.waitUntil(lambda p=playing: player.state.playing is not p, timeout=PATIENCE_MS)
+        assert opened.workspace == "review"
+        player.player.pause()
+
+
 def test_the_same_file_opens_the_same_case(opened: MainWindow, qtbot: QtBot, clip: Path) -> None:
     first = opened.services.session.case
     with qtbot.waitSignal(opened.services.cases.opened, timeout=PATIENCE_MS):
@@ -155,8 +203,6 @@ def test_a_missing_recording_asks_for_it(
     case = opened.services.session.case
     assert case is not None
     moved = tmp_path / "moved.mp4"
-    from dataclasses import replace
-
     asset = replace(case.assets[0], path=str(tmp_path / "gone.mp4"))
     opened.services.library.writer.update_asset(asset).result()
     opened.services.cases.open_case(case.case_id)
