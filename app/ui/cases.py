@@ -18,7 +18,15 @@ from app.core.taxonomy import UNKNOWN_PROCEDURE
 from app.core.timeline import Timeline, timeline_of_run
 from app.ui.background import Background
 from app.ui.case_cards import Card
-from app.ui.load_case import PHASES, Loaded, load_case, load_predictions, newest_run
+from app.ui.human_work import HumanWork
+from app.ui.load_case import (
+    PHASES,
+    Loaded,
+    load_case,
+    load_predictions,
+    load_work,
+    newest_run,
+)
 from app.ui.messages import Message, Tone, from_error
 from app.ui.player_bridge import PlayerBridge
 from app.ui.session import CASE, Session
@@ -65,6 +73,7 @@ class Cases(QObject):
         self._slow = Background("trocar-slow")
         self._closing = False
         session.fields_changed.connect(self.reread_case)
+        session.reread_asked.connect(self.reread_work)
         session.saved.connect(lambda _: self._working())
 
     def close(self) -> None:
@@ -203,6 +212,18 @@ class Cases(QObject):
             self.refresh()
 
         self._io.run(lambda: self._library.case(case.case_id), show, self._failed)
+
+    def reread_work(self) -> None:
+        """A change was not stored: show what the library holds."""
+        asset, edits = self._session.asset, self._session.edits
+        if asset is None:
+            return
+
+        def show(work: HumanWork) -> None:
+            if self._session.asset is not None and self._session.asset.asset_id == asset.asset_id:
+                self._session.replace_work(work, edits)
+
+        self._io.run(lambda: load_work(self._library, asset), show, self._failed)
 
     def _working(self) -> None:
         """Human work on a new case: it is being worked on."""

@@ -52,17 +52,22 @@ def load_case(library: Library, case_id: str, models: Mapping[str, str]) -> Load
     if not case.assets:
         raise BadInput(f"Case {case_id} has no recording; add one by dropping its video here.")
     asset = case.assets[0]
+    work = load_work(library, asset)
+    run, model = load_predictions(library, case_id, asset, models)
+    return Loaded(
+        case=case, work=work, run=run, model=model, missing=not Path(asset.path).is_file()
+    )
+
+
+def load_work(library: Library, asset: Asset) -> HumanWork:
+    """What humans decided about a recording."""
     said = library.human_timeline(asset.asset_id)
-    work = HumanWork(
+    return HumanWork(
         asset,
         library.annotations(asset.asset_id),
         (f.pts for f in library.reviewed_frames(asset.asset_id)),
         said.timeline if said else None,
         library.bookmarks(asset.asset_id),
-    )
-    run, model = load_predictions(library, case_id, asset, models)
-    return Loaded(
-        case=case, work=work, run=run, model=model, missing=not Path(asset.path).is_file()
     )
 
 

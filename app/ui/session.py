@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 CASE = "case"
 READ_ONLY = "This library is open for reading; nothing in it can be changed."
+STEP_UNDER_WAY = "Undo is still under way; make this change again when it is done."
 log = logging.getLogger(__name__)
 
 
@@ -71,6 +72,12 @@ class Session(QObject):
         said: (Message) something to tell the user.
         frames_touched: (frozenset of pts, or None for any) masks of these frames changed.
         fields_changed: the case's own fields changed in the library.
+        reread_asked: something was not stored, and nothing is on its way any more: read the human
+            work anew and hand it to ``replace_work``.
+
+    Attributes:
+        unsaved: how many changes are not durable yet.
+        edits: how many changes were handed to the store so far.
     """
 
     case_opened = Signal()
@@ -83,6 +90,7 @@ class Session(QObject):
     said = Signal(object)
     frames_touched = Signal(object)
     fields_changed = Signal()
+    reread_asked = Signal()
     _stored = Signal(object, object)
     _undone = Signal(object)
     _waiting = Signal(object)
@@ -101,7 +109,9 @@ class Session(QObject):
         self.prediction: FramePrediction | None = None
         self.segment_run: Run | None = None
         self.model: ModelTier | None = None
-        self.unsaved = 0
+        self.unsaved = self.edits = 0
+        self._steps_under_way = 0
+        self._is_stale = False
         self.saved_utc_ms: int | None = None
         self._stored.connect(self._on_stored)
         self._undone.connect(self._on_undone)
@@ -144,6 +154,7 @@ class Session(QObject):
         """Make ``case`` the open one."""
         self._forget()
         self.case, self.asset, self.work = case, case.assets[0], work
+        self._is_stale = self.unsaved > 0
         self._name(find_taxonomy(case.procedure))
         self.case_opened.emit()
 
@@ -163,6 +174,21 @@ class Session(QObject):
         self.case = case
         self._name(find_taxonomy(case.procedure))
         self.case_opened.emit()
+
+    def replace_work(self, work: HumanWork, edits: int) -> None:
+        """The human work was read anew.
+
+        Args:
+            work: what the library holds.
+            edits: as they were when the reading began; it is of no use where more came since.
+        """
+        if edits == self.edits:
+            self.work = work
+            self.frames_touched.emit(None)
+            self.human_changed.emit()
+        else:
+            self._is_stale = True
+            self._ask_reread()
 
     def show_frame(self, frame: Frame) -> None:
         """A frame is on screen now."""
@@ -201,6 +227,10 @@ class Session(QObject):
         """Show a correction at once and make it durable; None (nothing to do) is ignored."""
         if correction is None or self.work is None or self._refuses():
             return
+        if self._steps_under_way:  # nobody knows yet what it will change
+            self.said.emit(Message(text=STEP_UNDER_WAY, tone=Tone.WARN, lasting_s=4, key="step"))
+            self.human_changed.emit()
+            return
         self._take_over(correction)
         self._begin_saving()
         future = self._library.writer.commit(correction)
@@ -209,16 +239,17 @@ class Session(QObject):
     def undo(self) -> None:
         """Take back the last correction of the case."""
         if self.case is not None and not self._refuses():
-            self._begin_saving()
-            future = self._library.writer.undo(self.case.case_id)
-            future.add_done_callback(self._undone.emit)
+            self._step(self._library.writer.undo(self.case.case_id))
 
     def redo(self) -> None:
         """Bring back the correction undone last."""
         if self.case is not None and not self._refuses():
-            self._begin_saving()
-            future = self._library.writer.redo(self.case.case_id)
-            future.add_done_callback(self._undone.emit)
+            self._step(self._library.writer.redo(self.case.case_id))
+
+    def _step(self, future: Future[Correction | None]) -> None:
+        self._steps_under_way += 1
+        self._begin_saving()
+        future.add_done_callback(self._undone.emit)
 
     def _refuses(self) -> bool:
         """Whether nothing may be changed here; the user is told."""
@@ -229,6 +260,7 @@ class Session(QObject):
 
     def _begin_saving(self) -> None:
         self.unsaved += 1
+        self.edits += 1
         self.saving.emit()
 
     def _take_over(self, correction: Correction) -> None:
@@ -244,33 +276,35 @@ class Session(QObject):
             self.saved_utc_ms = utc_ms
         if self.unsaved == 0 and self.saved_utc_ms is not None:
             self.saved.emit(self.saved_utc_ms)
+        self._ask_reread()
+
+    def _ask_reread(self) -> None:
+        """What was shown ahead of the store is not what it holds: show what it holds."""
+        if self._is_stale and self.unsaved == 0 and self.case is not None:
+            self._is_stale = False
+            self.reread_asked.emit()
 
     def _on_stored(self, correction: Correction, done: Future[object]) -> None:
         error = done.exception()
         if error is None:
             self._settle(done.result().utc_ms)  # type: ignore[attr-defined]
             self._tell_fields(correction)
-            return
-        reverse = Correction(
-            case_id=correction.case_id,
-            title=correction.title,
-            changes=tuple(c.reversed() for c in reversed(correction.changes)),
-        )
-        self._take_over(reverse)
-        self._failed(error)
+        else:
+            self._failed(error)
 
     def _on_undone(self, done: Future[Correction | None]) -> None:
         error = done.exception()
+        self._steps_under_way -= 1
         if error is not None:
             self._failed(error)
             return
         correction = done.result()
-        self._settle(None)
         if correction is None:
             self.said.emit(Message(text="There is nothing more to take back.", lasting_s=3))
         else:
             self._take_over(correction)
             self._tell_fields(correction)
+        self._settle(None)
 
     def _tell_fields(self, correction: Correction) -> None:
         if any(c.object_id == CASE for c in correction.changes):
@@ -295,6 +329,7 @@ class Session(QObject):
         )
 
     def _failed(self, error: BaseException) -> None:
+        self._is_stale = True
         self._settle(None)
         if isinstance(error, TrocarError):
             self.said.emit(from_error(error, key="save"))
