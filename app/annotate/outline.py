@@ -7,6 +7,7 @@ leaves the rest of the mask as it was, pixel for pixel.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import cv2
@@ -77,6 +78,45 @@ class Outline:
         bent = ring + weights[:, None] * shift
         return (*self.rings[: corner.ring], bent, *self.rings[corner.ring + 1 :])
 
+    def inserted(self, x_px: float, y_px: float, reach_px: float) -> tuple[Outline, int] | None:
+        """The same outline with one more corner where its line passes a point.
+
+        Returns:
+            The outline and the new corner's place; None beyond ``reach_px`` of every ring.
+        """
+        here = np.array([x_px, y_px], np.float32)
+        feet = [_foot(ring, here) for ring in self.rings]
+        if not feet:
+            return None
+        r = min(range(len(feet)), key=lambda i: feet[i][0])
+        distance, after, foot = feet[r]
+        if distance > reach_px:
+            return None
+        ring = np.insert(self.rings[r], after + 1, foot, axis=0)
+        moved = [
+            Corner(ring=c.ring, point=c.point + (c.ring == r and c.point > after))
+            for c in self.corners
+        ]
+        new = Corner(ring=r, point=after + 1)
+        out = copy(self)
+        out.rings = (*self.rings[:r], ring, *self.rings[r + 1 :])
+        out.corners = tuple(sorted((*moved, new), key=lambda c: (c.ring, c.point)))
+        return out, out.corners.index(new)
+
+    def removed(self, place: int) -> tuple[Ring, ...]:
+        """The rings with a straight line where a corner was; a ring of three corners goes whole."""
+        corner = self.corners[place]
+        ring = self.rings[corner.ring]
+        mates = sorted(c.point for c in self.corners if c.ring == corner.ring)
+        before, after = self.rings[: corner.ring], self.rings[corner.ring + 1 :]
+        if len(mates) <= 3:
+            return (*before, *after)
+        at = mates.index(corner.point)
+        back, ahead = mates[at - 1], mates[(at + 1) % len(mates)]
+        whole = back < ahead
+        rest = np.concatenate([ring[: back + 1], ring[ahead:]]) if whole else ring[ahead : back + 1]
+        return (*before, rest, *after)
+
     def mask_of(self, rings: Sequence[Ring]) -> Mask:
         """The pixels inside rings of this outline's raster."""
         return mask_from_polygon(rings, *self._size)
@@ -93,6 +133,17 @@ def _spread(ring: Ring, spacing_px: float) -> list[int]:
         if far or not kept:
             kept.append(i)
     return kept if len(kept) >= 3 else telling
+
+
+def _foot(ring: Ring, at: Ring) -> tuple[float, int, Ring]:
+    """Nearest point of a closed ring: its distance, the ring's point before it, where it lies."""
+    along = np.roll(ring, -1, axis=0) - ring
+    length2 = np.maximum((along**2).sum(1), 1e-12)
+    share = np.clip(((at - ring) * along).sum(1) / length2, 0.0, 1.0)
+    feet = ring + share[:, None] * along
+    distances = np.hypot(*(feet - at).T)
+    best = int(distances.argmin())
+    return float(distances[best]), best, feet[best].astype(np.float32)
 
 
 def smoothed(ring: Ring, tolerance_px: float = 1.0) -> Ring:

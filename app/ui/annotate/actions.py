@@ -33,7 +33,7 @@ ACTIONS: tuple[Action, ...] = (
     _canvas("brush_smaller", "Smaller brush", "[", repeats=True),
     _canvas("brush_larger", "Larger brush", "]", repeats=True),
     _canvas("tool_finish", "Finish the polygon", "Return", "Enter"),
-    _canvas("tool_back", "Take the last corner back", "Backspace"),
+    _canvas("tool_back", "Take the last corner back, or the held one away", "Backspace"),
     _canvas("corner_on", "Next corner", "C", repeats=True),
     _canvas("corner_back", "Corner before", "Shift+C", repeats=True),
     _canvas("nudge_left", "Corner or crosshair left", "Alt+Left", repeats=True),

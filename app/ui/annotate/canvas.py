@@ -434,6 +434,8 @@ class Canvas(Stage):
         self._move_pointer(self.to_image(event.position()))
         if self._pressed:
             self.tool.move(self.to_image(event.position()))
+        elif event.buttons() == Qt.MouseButton.NoButton and not self._space_down:
+            self.tool.hover(self.to_image(event.position()))
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         """End the drag, or the tool's stroke."""
@@ -522,6 +524,13 @@ class Canvas(Stage):
             super().focusNextPrevChild(event.key() == Qt.Key.Key_Tab)
             return
         super().keyPressEvent(event)
+
+    def keyReleaseEvent(self, event: QKeyEvent) -> None:
+        """After Space the pointer has the tool's shape again."""
+        panned = self._space_down
+        super().keyReleaseEvent(event)
+        if panned and not self._space_down:
+            self.setCursor(self.tool.cursor())
 
 
 _QUIET = "osd_text_3"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from app.ui.annotate.canvas import Canvas
 
 CORNER_REACH_PX = 8.0
+EDGE_REACH_PX = 5.0
 CORNER_SPACING_PX = 14.0
 CLOSE_PX = 9.0
 MIN_BRUSH_PX, MAX_BRUSH_PX = 2, 400
@@ -67,6 +68,9 @@ class Tool:
     def release(self, at: QPointF) -> None:
         """The left button went up."""
 
+    def hover(self, at: QPointF) -> None:
+        """The pointer moved with no button down."""
+
     def double(self, at: QPointF) -> None:
         """A double click."""
 
@@ -98,11 +102,13 @@ class SelectTool(Tool):
         self._outline: Outline | None = None
         self._of: tuple[Mask, float] | None = None
         self._dragged: tuple[np.ndarray, ...] | None = None
+        self._is_new = False
+        self._shape = Qt.CursorShape.ArrowCursor
         editor.selection_changed.connect(self._forget)
 
     def cursor(self) -> QCursor:
-        """A hand over a corner."""
-        return QCursor(Qt.CursorShape.ArrowCursor)
+        """Arrows over a corner, a cross over the line, where a new corner can be drawn out."""
+        return QCursor(self._shape)
 
     def hint(self) -> str:
         """How many corners there are."""
@@ -112,7 +118,7 @@ class SelectTool(Tool):
         outline = self.outline()
         if self.corner is not None and outline is not None:
             return f"corner {self.corner + 1} of {len(outline.corners)}"
-        return "drag a corner to move it"
+        return "drag a corner, or the line; Alt+click removes a corner"
 
     def outline(self) -> Outline | None:
         """Corners of the selected outline at the present zoom."""
@@ -129,16 +135,61 @@ class SelectTool(Tool):
         return self._outline
 
     def press(self, at: QPointF, *, alt: bool) -> None:
-        """Hold a corner, else select what lies under the pointer."""
+        """Hold a corner or the line between two, else select what lies under the pointer."""
+        place = self._corner_at(at)
+        if alt:
+            self.corner = place
+            self.remove_corner()
+            return
+        self._is_new = place is None and not self.editor.locked_reason
+        self.corner = place = self._insert(at) if self._is_new else place
         outline = self.outline()
-        reach = CORNER_REACH_PX / max(self.canvas.pixel_scale(), 1e-6)
-        place = outline.nearest(at.x(), at.y(), reach) if outline else None
-        self.corner = place
         if place is None:
             self.editor.select(self.editor.at(at.x(), at.y()))
         elif not self.editor.locked_reason and outline is not None:
             self._dragged = outline.rings
         self.canvas.update()
+
+    def _corner_at(self, at: QPointF) -> int | None:
+        outline, reach = self.outline(), self._raster_px(CORNER_REACH_PX)
+        return outline.nearest(at.x(), at.y(), reach) if outline else None
+
+    def _raster_px(self, widget_px: float) -> float:
+        return widget_px / max(self.canvas.pixel_scale(), 1e-6)
+
+    def _insert(self, at: QPointF) -> int | None:
+        """A new corner on the line under the pointer; nothing is changed until it is moved."""
+        outline = self.outline()
+        reach = self._raster_px(EDGE_REACH_PX)
+        found = outline.inserted(at.x(), at.y(), reach) if outline else None
+        if found is None:
+            return None
+        self._outline, place = found
+        return place
+
+    def hover(self, at: QPointF) -> None:
+        """The pointer shows what a press would do."""
+        shape, outline = Qt.CursorShape.ArrowCursor, self.outline()
+        if outline is not None and not self.editor.locked_reason:
+            if self._corner_at(at) is not None:
+                shape = Qt.CursorShape.SizeAllCursor
+            elif outline.inserted(at.x(), at.y(), self._raster_px(EDGE_REACH_PX)):
+                shape = Qt.CursorShape.CrossCursor
+        if shape != self._shape:
+            self._shape = shape
+            self.canvas.setCursor(self.cursor())
+
+    def remove_corner(self) -> bool:
+        """Take the held corner away: a straight line instead. False where none is held."""
+        outline, shown = self.outline(), self.editor.selected
+        if outline is None or shown is None or self.corner is None:
+            return False
+        x, y = outline.position(outline.corners[self.corner])
+        mask = outline.mask_of(outline.removed(self.corner))
+        if mask.area_px:
+            self.editor.reshape(shown, mask, "Remove a corner of {}")
+            self._hold_nearest(x, y)
+        return True
 
     def move(self, at: QPointF) -> None:
         """The corner follows the pointer."""
@@ -152,11 +203,18 @@ class SelectTool(Tool):
         outline, rings, shown = self.outline(), self._dragged, self.editor.selected
         self._dragged = None
         if outline is None or rings is None or shown is None or rings is outline.rings:
-            self.canvas.update()
+            self._click(at)
             return
         x, y = at.x(), at.y()
         self.editor.reshape(shown, outline.mask_of(rings), "Move a corner of {}")
         self._hold_nearest(x, y)
+
+    def _click(self, at: QPointF) -> None:
+        """A press that moved nothing: on the line it selects, as anywhere in the picture."""
+        if self._is_new:
+            self._of, self.corner = None, None
+            self.editor.select(self.editor.at(at.x(), at.y()) or self.editor.selected)
+        self.canvas.update()
 
     def step_corner(self, by: int) -> None:
         """Hold the next corner, by keyboard."""

@@ -425,7 +425,9 @@ class AnnotateWorkspace(QWidget):
         return overlay, overlay.dial == Dial.NOTHING != playback.dial
 
     def _back(self) -> None:
-        if not self.canvas.polygon_tool.back():
+        canvas = self.canvas
+        select = canvas.select_tool
+        if not (canvas.polygon_tool.back() or (canvas.tool is select and select.remove_corner())):
             self._keys.trigger("speed_normal")
 
     def escape(self) -> None:

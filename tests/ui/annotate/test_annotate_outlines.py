@@ -13,6 +13,7 @@ from app.store import Library
 from tests.ui.annotate.conftest import HEIGHT, WIDTH, Desk, said, square
 
 CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
+ALT = Qt.KeyboardModifier.AltModifier
 
 
 def _undo(desk: Desk) -> None:
@@ -128,6 +129,47 @@ def test_corners_are_moved_by_mouse_and_by_keyboard(desk: Desk) -> None:
         desk.press(Qt.Key.Key_Left, Qt.KeyboardModifier.AltModifier, SHIFT)
     assert desk.annotate.editor.selected.mask.area_px != area
     assert len(_history(desk)) == 2
+
+
+def test_the_line_gives_a_new_corner_and_corners_go(desk: Desk) -> None:
+    select = desk.annotate.canvas.select_tool
+    desk.click(60, 80)
+    before = said(0)[0].mask.full()
+    desk.click(65, 60)
+    assert desk.shown[0] == ("grasper", "model")
+    assert desk.annotate.editor.selected is not None
+    assert select.corner is None
+    desk.drag((65, 60), (65, 50), (65, 40))
+    now = desk.annotate.editor.instances[0].mask.full()
+    assert desk.shown[0] == ("grasper", "corrected")
+    assert now[45, 65]
+    assert (now & before).sum() == before.sum()
+    assert select.corner is not None
+    desk.press(Qt.Key.Key_Backspace)
+    assert not desk.annotate.editor.instances[0].mask.full()[45, 65]
+    _undo(desk)
+    desk.qtbot.mouseClick(desk.canvas, Qt.MouseButton.LeftButton, ALT, desk.at(65, 40))
+    assert not desk.annotate.editor.instances[0].mask.full()[45, 65]
+    assert _history(desk)[-2:] == ["Move a corner of grasper", "Remove a corner of grasper"]
+    assert desk.window.services.player.state.speed == 1.0
+
+
+def test_the_pointer_says_what_a_press_would_do(desk: Desk) -> None:
+    desk.click(60, 80)
+    for at, shape in (
+        ((65, 60), Qt.CursorShape.CrossCursor),
+        ((40, 60), Qt.CursorShape.SizeAllCursor),
+        ((65, 85), Qt.CursorShape.ArrowCursor),
+    ):
+        desk.qtbot.mouseMove(desk.canvas, desk.at(*at))
+        desk.qtbot.waitUntil(lambda shape=shape: desk.canvas.cursor().shape() == shape)
+    desk.press(Qt.Key.Key_B)
+    desk.qtbot.keyPress(desk.canvas, Qt.Key.Key_Space)
+    assert desk.canvas.cursor().shape() == Qt.CursorShape.OpenHandCursor
+    desk.drag((60, 80), (90, 80))
+    desk.qtbot.keyRelease(desk.canvas, Qt.Key.Key_Space)
+    assert desk.canvas.cursor().shape() == Qt.CursorShape.BlankCursor
+    assert not desk.window.services.player.state.playing
 
 
 def test_new_outlines_by_polygon_by_brush_and_by_keyboard_alone(desk: Desk) -> None:
