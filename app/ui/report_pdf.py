@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QMarginsF, QSizeF
-from PySide6.QtGui import QPageLayout, QPageSize, QPdfWriter, QTextDocument
+from PySide6.QtGui import QFont, QPageLayout, QPageSize, QPdfWriter, QTextDocument
 
 from app.analysis.report import print_html
 from app.core.errors import EnvironmentProblem
@@ -15,6 +15,7 @@ from app.ui import theme
 _MARGIN_MM = 15.0
 _DPI = 600
 _LAYOUT_DPI = 96
+_BODY_PT = 9
 
 
 def write_report_pdf(library: Library, case_id: str, path: Path) -> None:
@@ -41,6 +42,8 @@ def write_report_pdf(library: Library, case_id: str, path: Path) -> None:
     document = QTextDocument()
     document.documentLayout().setPaintDevice(writer)
     document.setDocumentMargin(0)
+    # The window's font is measured in pixels: 13 of them are a speck on a page of 600 dpi.
+    document.setDefaultFont(QFont(theme.FAMILY, _BODY_PT))
     document.setHtml(print_html(library, case_id, picture_px=(wide - 24) // 2))
     document.setPageSize(QSizeF(layout.paintRectPixels(_DPI).size()))
     document.print_(writer)

@@ -6,6 +6,8 @@ import os
 import re
 import subprocess
 import sys
+import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -135,6 +137,16 @@ def test_the_chooser_suggests_what_the_models_were_made_for_and_decides_nothing(
     assert chooser.combo.currentData() == other.procedure
 
 
+def text_sizes(pdf: bytes) -> list[float]:
+    """Sizes of the texts of a PDF that Qt wrote, in the order in which they are set."""
+    sizes = []
+    for found in re.finditer(rb"stream\r?\n(.*?)endstream", pdf, re.DOTALL):
+        with suppress(zlib.error):
+            text = zlib.decompress(found.group(1))
+            sizes += [float(x) for x in re.findall(rb"/F\d+ ([\d.]+) Tf", text)]
+    return sizes
+
+
 def test_the_report_is_a_pdf_where_the_file_is_named_so(
     opened: MainWindow, qtbot: QtBot, tmp_path: Path
 ) -> None:
@@ -153,6 +165,9 @@ def test_the_report_is_a_pdf_where_the_file_is_named_so(
     assert b"Inter" in pdf, "the typeface is embedded"
     width, height = (float(x) for x in re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)", pdf)[0])
     assert (round(width), round(height)) == (595, 842)
+    title, *others = text_sizes(pdf)
+    assert title >= 1.5 * max(set(others), key=others.count), "the title is larger than the text"
+    assert max(others) < title
 
 
 def test_the_command_writes_the_same_pdf(opened: MainWindow, qtbot: QtBot, tmp_path: Path) -> None:
