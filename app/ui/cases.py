@@ -208,7 +208,8 @@ class Cases(QObject):
             return
 
         def show(read: Case) -> None:
-            self._session.replace_case(read)
+            if self._session.case is not None and self._session.case.case_id == read.case_id:
+                self._session.replace_case(read)
             self.refresh()
 
         self._io.run(lambda: self._library.case(case.case_id), show, self._failed)

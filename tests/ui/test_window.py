@@ -180,7 +180,7 @@ def test_the_same_file_opens_again_after_its_operation_was_named(
     assert case is not None
     assert session.case is not None
     assert session.case.case_id == case.case_id
-    assert session.case.procedure == "cholecystectomy"
+    qtbot.waitUntil(lambda: session.case.procedure == "cholecystectomy", timeout=PATIENCE_MS)
 
 
 def test_a_file_that_is_no_video_gets_one_sentence(
