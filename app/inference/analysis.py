@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 _FLUSH_AFTER_S = 0.7
 _PAUSE_POLL_S = 0.05
-_RATE_WINDOW_S = 5.0
+_RATE_WINDOW_S = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class Progress:
 
     Attributes:
         done, total: frames that at least one model looks at, over all recordings.
-        fps: of the last seconds, 0 while nothing is measured yet.
+        fps: of the last half minute, 0 while nothing is measured yet.
         eta_s: seconds left, None while unknown.
         paused: waiting to go on.
         asset_id: the recording that is being looked at.

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from app.core.mask import Mask
 from app.overlay.shown import ShownInstance
 from app.overlay.style import RGB, Dial, OverlayStyle
 
@@ -36,9 +37,18 @@ def draw_labels(
     for instance in instances:
         text = label_text(instance, style)
         mask = instance.mask
-        x = round(mask.box[0] * width / mask.width_px)
-        y = round(mask.box[1] * height / mask.height_px)
-        taken.append(_draw_plate(bgra, text, (x, y), taken, style))
+        x, y = _top(mask)
+        anchor = round(x * width / mask.width_px), round(y * height / mask.height_px)
+        taken.append(_draw_plate(bgra, text, anchor, taken, style))
+
+
+def _top(mask: Mask) -> tuple[float, float]:
+    """The middle of the mask's highest row: a corner of its box may lie far from a slanted one."""
+    rows = np.flatnonzero(mask.bits.any(axis=1))
+    if not rows.size:
+        return mask.x_px, mask.y_px
+    columns = np.flatnonzero(mask.bits[rows[0]])
+    return mask.x_px + float(columns.mean()), mask.y_px + float(rows[0])
 
 
 def label_text(instance: ShownInstance, style: OverlayStyle) -> str:
@@ -89,7 +99,7 @@ def _draw_plate(
     padding = max(2, style.text_px // 4)
     text_width, text_height = text_size(text, style.text_px)
     w, h = text_width + 2 * padding, text_height + 2 * padding
-    x = min(max(0, anchor[0]), max(0, width - w))
+    x = min(max(0, anchor[0] - w // 2), max(0, width - w))
     y = anchor[1] - h - padding
     if y < 0:
         y = min(max(0, anchor[1] + padding), max(0, height - h))

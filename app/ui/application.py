@@ -156,7 +156,7 @@ def run(folder: Path, files: list[Path], *, demo: bool = False) -> int:
                 library, Settings(), files, demo=demo, resume=resume, locked=locked
             )
             shown = told.report.connect(lambda path, w=window: w.slot.say(_crashed(path)))
-            window.show()
+            window.appear()
             status = application.exec()
             told.report.disconnect(shown)
             resume, files, demo = window.resume, [], False

@@ -498,8 +498,8 @@ class MainWindow(QMainWindow):
         if self.isFullScreen():
             self.toggle_full_screen()
         self.showNormal()
-        room = self.screen().availableSize()
-        self.resize(SIZE.boundedTo(room))
+        self.resize(SIZE)
+        self.appear()
 
     def stop(self) -> None:
         """Stop the window's timers; its services go on."""
@@ -514,6 +514,14 @@ class MainWindow(QMainWindow):
         saved = QByteArray.fromBase64(self.services.settings.values.geometry.encode())
         if saved.isEmpty() or not self.restoreGeometry(saved):
             self.resize(SIZE)
+
+    def appear(self) -> None:
+        """Show the window where it was, at first as drawn, or on all of a smaller screen."""
+        room = self.screen().availableSize()
+        if not self.services.settings.values.geometry and SIZE.boundedTo(room) != SIZE:
+            self.showMaximized()
+        else:
+            self.show()
 
 
 def _first_stop(region: QWidget) -> QWidget | None:

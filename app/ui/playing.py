@@ -179,8 +179,16 @@ class Playing(QObject):
 
     def _dial_changed(self, position: int) -> None:
         self._review.transport.set_dial(position)
+        self._tell()
         self._services.settings.set(overlay=DIAL_WORDS[position].lower())
 
     def _changed(self, state: PlayerState) -> None:
-        self._review.transport.play.set_playing(playing=state.playing)
-        self._review.transport.set_speed(state.speed)
+        transport = self._review.transport
+        transport.play.set_playing(playing=state.playing)
+        if transport.set_speed(state.speed):
+            self._tell()
+
+    def _tell(self) -> None:
+        """A key changed what the plate says: show it for a moment."""
+        if self._review.isVisible():
+            self._review.transport.wake()

@@ -76,7 +76,7 @@ class Transport(QFrame):
         self.play = PlayButton()
         self.play.setToolTip(keys.tooltip("play"))
         self.speed = Button("1.0×", "plain")
-        self.speed.setAccessibleName("Speed")
+        self.speed.setAccessibleName("Speed 1.0×")
         self.speed.setToolTip("Speed")
         self.speed.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.dial = RingSlider(Qt.Orientation.Horizontal)
@@ -148,11 +148,15 @@ class Transport(QFrame):
             self.dial.setValue(position)
         self._name_dial(position)
 
-    def set_speed(self, speed: float) -> None:
-        """Show the speed."""
+    def set_speed(self, speed: float) -> bool:
+        """Show the speed. True where it is another one."""
         text = f"{speed:.1f}×" if abs(speed) >= 0.1 else f"{speed:.2f}×"
-        self.speed.setText(text.replace("-", "−"))
+        words = text.replace("-", "−")
+        if words == self.speed.text():
+            return False
+        self.speed.setText(words)
         self.speed.setAccessibleName(f"Speed {text}")
+        return True
 
     def _dial_changed(self, position: int) -> None:
         self._name_dial(position)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QObject, QUrl
+from PySide6.QtCore import QObject, QStandardPaths, QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFileDialog, QWidget
 
@@ -18,6 +18,8 @@ from app.ui.services import Services
 from app.ui.settings_sheet import SettingsSheet
 from app.ui.sheet import Sheet
 from app.ui.teach_sheet import TeachSheet, result_words
+
+PDF = "PDF (*.pdf)"
 
 
 class WindowSheets(QObject):
@@ -121,14 +123,17 @@ class WindowSheets(QObject):
         case = self._services.session.case
         if case is None:
             return
-        name, _ = QFileDialog.getSaveFileName(
+        name, kind = QFileDialog.getSaveFileName(
             self._window,
             "Save the report",
-            f"case-{case.case_id}.html",
-            "Report (*.html);;PDF (*.pdf)",
+            str(_documents() / f"case-{case.case_id}.html"),
+            f"Report (*.html);;{PDF}",
         )
         if name:
-            self._services.cases.write_report(case.case_id, Path(name))
+            path = Path(name)
+            if kind == PDF or not path.suffix:
+                path = path.with_suffix(".pdf" if kind == PDF else ".html")
+            self._services.cases.write_report(case.case_id, path)
 
     def _report_saved(self, path: Path) -> None:
         url = QUrl.fromLocalFile(str(path))
@@ -148,8 +153,14 @@ class WindowSheets(QObject):
         if case is None:
             return
         name = QFileDialog.getExistingDirectory(
-            self._window, "Export into a folder", str(Path.home())
+            self._window, "Export into a folder", str(_documents())
         )
         if name:
             folder = Path(name) / f"trocar-case-{case.case_id}"
             self._services.leaving.outlines(case.case_id, folder)
+
+
+def _documents() -> Path:
+    """Where people look for what they saved; never the folder that Trocar was started from."""
+    places = QStandardPaths.standardLocations(QStandardPaths.StandardLocation.DocumentsLocation)
+    return next((Path(p) for p in places if Path(p).is_dir()), Path.home())

@@ -148,6 +148,20 @@ def test_labels_do_not_hide_one_another(style: OverlayStyle) -> None:
     assert (two[..., 3] > 100).sum() > 1.9 * plate.sum() - 20
 
 
+def test_a_plate_lies_over_the_top_of_a_slanted_instrument(style: OverlayStyle) -> None:
+    full = replace(style, dial=Dial.LABELS, outline_px=1, halo_px=0, fill=0)
+    size = (400, 300)
+    plane = np.zeros((300, 400), bool)
+    for step in range(160):
+        plane[250 - step, 60 + 2 * step : 68 + 2 * step] = True
+    slanted = ShownInstance(label="hook", mask=Mask.from_full(plane))
+    overlay = compose([slanted], size, full)
+    plate = (overlay[..., 3] > 100) & ~np.asarray(plane)
+    columns = np.flatnonzero(plate[:88].any(axis=0))
+    top = np.flatnonzero(plane[91]).mean()
+    assert columns.min() < top < columns.max()
+
+
 def test_a_plate_at_the_border_stays_in_the_picture(style: OverlayStyle) -> None:
     full = replace(style, dial=Dial.CONFIDENCE)
     overlay = compose([block(150, 110, 160, 120, score=1.0)], SIZE, full)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
-from PySide6.QtWidgets import QAbstractButton, QLineEdit, QMessageBox
+from PySide6.QtWidgets import QAbstractButton, QFileDialog, QLineEdit, QMessageBox
 from pytestqt.qtbot import QtBot
 
 from app.annotate import masks, phases
@@ -111,9 +111,7 @@ def test_a_dropped_file_becomes_a_case(window: MainWindow, qtbot: QtBot, clip: P
     assert clip.stem not in case.title
 
 
-def test_another_case_opens_in_review_too(
-    opened: MainWindow, qtbot: QtBot, tmp_path: Path
-) -> None:
+def test_another_case_opens_in_review_too(opened: MainWindow, qtbot: QtBot, tmp_path: Path) -> None:
     other = make_clip(tmp_path / "other.mp4", replace(RECIPES["h264-mp4"], frames=40))
     opened.show_workspace("library")
     with qtbot.waitSignal(opened.services.cases.opened, timeout=PATIENCE_MS):
@@ -131,6 +129,54 @@ def test_another_case_opens_in_review_too(
     assert opened.review.stage.frame is None
     assert not opened.review.stage.image_size().isEmpty()
     assert opened.workspace == "review"
+
+
+def test_the_first_window_lies_on_the_screen(window: MainWindow, qtbot: QtBot) -> None:
+    room = window.screen().availableSize()
+    assert room.width() < 1680, "the offscreen screen is small"
+    window.hide()
+    window.appear()
+    assert window.isMaximized()
+    window.showNormal()
+    window.services.settings.set(geometry="known")
+    window.appear()
+    assert not window.isMaximized()
+
+
+def test_a_key_that_changes_speed_or_overlay_shows_it(opened: MainWindow, qtbot: QtBot) -> None:
+    plate = opened.review.transport
+    for key, text in ((Qt.Key.Key_V, "Fill"), (Qt.Key.Key_BracketRight, "1.1×")):
+        plate.hide()
+        qtbot.keyClick(opened.current_stage(), key)
+        qtbot.waitUntil(plate.isVisible, timeout=PATIENCE_MS)
+        assert text in (plate.dial_word.text(), plate.speed.text())
+
+
+def test_a_report_is_what_its_kind_says(
+    opened: MainWindow, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+
+    def answer(name: str, kind: str) -> None:
+        def get(_window: object, _title: str, start: str, _kinds: str) -> tuple[str, str]:
+            asked.append(start)
+            return str(tmp_path / name), kind
+
+        monkeypatch.setattr(QFileDialog, "getSaveFileName", get)
+
+    for name, kind, written in (
+        ("a.html", "Report (*.html)", "a.html"),
+        ("a.html", "PDF (*.pdf)", "a.pdf"),
+        ("b", "Report (*.html)", "b.html"),
+        ("c.pdf", "Report (*.html)", "c.pdf"),
+    ):
+        answer(name, kind)
+        with qtbot.waitSignal(opened.services.cases.reported, timeout=PATIENCE_MS):
+            opened.keys.trigger("report")
+        is_pdf = (tmp_path / written).read_bytes().startswith(b"%PDF-")
+        assert is_pdf is written.endswith("pdf")
+    assert Path(asked[0]).is_absolute()
+    assert Path(asked[0]).parent != Path.cwd()
 
 
 def test_a_line_that_asked_gives_the_keys_back_to_the_picture(
