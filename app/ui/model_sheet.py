@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QButtonGroup, QFrame, QHBoxLayout, QRadioButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QRadioButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from app.core.taxonomy import UNKNOWN_PROCEDURE, Taxonomy, find_taxonomy
 from app.ui.sheet import Sheet
-from app.ui.widgets import Label, column, line
+from app.ui.widgets import Button, Label, column, line
 
 if TYPE_CHECKING:
     from models import ModelCard
@@ -20,6 +28,15 @@ DEMO_WORDS = "Demo, trained on synthetic pictures"
 TASK_WORDS = {
     "instance-segmentation": "Instruments in every frame",
     "phase-recognition": "Phases of the operation",
+}
+
+WORDS_OF_FIGURES = {
+    "map50": "mAP 50",
+    "map50-95": "mAP 50 to 95",
+    "iou": "IoU",
+    "f1": "F1",
+    "cholect50": "CholecT50",
+    "phantom": "synthetic",
 }
 
 
@@ -60,6 +77,8 @@ class ModelSheet(Sheet):
     def __init__(self, window: QWidget) -> None:
         super().__init__(window, "Models and device", 720, 640)
         self._groups: list[QButtonGroup] = []
+        self._shown: object = None
+        self._speeds: dict[str, Label] = {}
         self.set_body(column(Label("Looking for models", tone="3"), 0, margins=(28, 20, 28, 12)))
 
     def show_facts(
@@ -77,7 +96,23 @@ class ModelSheet(Sheet):
             chosen: task to the name of the model in use.
             taxonomy: of the open case.
         """
-        self._groups = []
+        known = replace(device, ms_per_frame={}) if device else None
+        asked = (known, tuple(c.name for c in cards), dict(chosen), taxonomy.procedure)
+        if asked != self._shown:
+            self._shown = asked
+            self._fill(device, cards, chosen, taxonomy)
+        for name, speed in self._speeds.items():
+            ms = device.ms_per_frame.get(name) if device else None
+            speed.setText("" if ms is None else f"{ms:.0f} ms per frame here")
+
+    def _fill(
+        self,
+        device: DeviceFacts | None,
+        cards: Sequence[ModelCard],
+        chosen: Mapping[str, str],
+        taxonomy: Taxonomy,
+    ) -> None:
+        self._groups, self._speeds = [], {}
         parts: list[QWidget | int] = [self._device(device)]
         for task, words in TASK_WORDS.items():
             of_task = [c for c in cards if c.task == task]
@@ -88,7 +123,7 @@ class ModelSheet(Sheet):
             group = QButtonGroup(self)
             self._groups.append(group)
             for card in of_task:
-                parts.append(self._card(card, task, chosen.get(task, ""), group, device, taxonomy))
+                parts.append(self._card(card, task, chosen.get(task, ""), group, taxonomy))
         self.set_body(column(*parts, 0, spacing=6, margins=(28, 20, 28, 12)))
 
     def _device(self, device: DeviceFacts | None) -> QWidget:
@@ -105,7 +140,6 @@ class ModelSheet(Sheet):
         task: str,
         chosen: str,
         group: QButtonGroup,
-        device: DeviceFacts | None,
         taxonomy: Taxonomy,
     ) -> QWidget:
         frame = QFrame()
@@ -119,9 +153,8 @@ class ModelSheet(Sheet):
         top = QHBoxLayout()
         top.addWidget(button)
         top.addStretch(1)
-        speed = device.ms_per_frame.get(card.name) if device else None
-        if speed is not None:
-            top.addWidget(Label(f"{speed:.0f} ms per frame here", "small", "2"))
+        speed = self._speeds[card.name] = Label("", "small", "2")
+        top.addWidget(speed)
         layout = QVBoxLayout(frame)
         layout.setContentsMargins(12, 8, 12, 10)
         layout.setSpacing(4)
@@ -131,7 +164,34 @@ class ModelSheet(Sheet):
             words.setWordWrap(True)
             words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
             layout.addWidget(words)
+        if card.figures:
+            _add_figures(layout, card.figures)
         return frame
+
+
+def _add_figures(layout: QVBoxLayout, figures: Mapping[str, float]) -> None:
+    """A button that unfolds what was measured on the model."""
+    table = QWidget()
+    grid = QGridLayout(table)
+    grid.setContentsMargins(0, 0, 0, 0)
+    grid.setVerticalSpacing(2)
+    grid.setColumnStretch(0, 1)
+    for place, (name, value) in enumerate(figures.items()):
+        grid.addWidget(Label(figure_words(name), "small", "3"), place, 0)
+        grid.addWidget(Label(_figure(value), "small", "2"), place, 1, Qt.AlignmentFlag.AlignRight)
+    table.hide()
+    button = Button("Figures", "plain", tooltip="What was measured when the model was made")
+    button.setCheckable(True)
+    button.toggled.connect(table.setVisible)
+    layout.addWidget(button, 0, Qt.AlignmentFlag.AlignLeft)
+    layout.addWidget(table)
+
+
+def figure_words(name: str) -> str:
+    """A figure's name in a card, in words: ``held_out_map50_95`` is ``Held out mAP 50 to 95``."""
+    words = name.replace("map50_95", "map50-95").split("_")
+    words = [WORDS_OF_FIGURES.get(w, w) for w in words]
+    return words[0][:1].upper() + words[0][1:] + "".join(f" {w}" for w in words[1:])
 
 
 def card_lines(card: ModelCard, taxonomy: Taxonomy) -> list[tuple[str, str]]:
@@ -144,12 +204,10 @@ def card_lines(card: ModelCard, taxonomy: Taxonomy) -> list[tuple[str, str]]:
         lines.append((f"{unfit}.", "warn"))
     if card.weights_path is None:
         lines.append(("Its weights are not here, so it cannot run.", "error"))
-    names = ", ".join(c.name.lower() for c in card.classes)
-    lines.append((f"Tells apart: {names}.", "2"))
+    names = ", ".join(c.name for c in card.classes)
+    lines.append((f"{'Tells apart' if len(card.classes) > 1 else 'Knows'}: {names}.", "2"))
     if card.parent:
         lines.append((f"Taught by your corrections, from {card.parent}.", "2"))
-    if card.figures:
-        lines.append((", ".join(f"{k} {_figure(v)}" for k, v in card.figures.items()), "3"))
     if card.limits:
         lines.append((card.limits, "3"))
     size = f"{card.parameters / 1e6:.1f} million parameters"

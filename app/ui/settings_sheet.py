@@ -40,7 +40,7 @@ class SettingsSheet(Sheet):
     layout_reset = Signal()
 
     def __init__(self, window: QWidget, settings: Settings) -> None:
-        super().__init__(window, "Settings", 560, 540)
+        super().__init__(window, "Settings", 560, 400)
         self._settings = settings
 
     def open_sheet(self) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PySide6.QtWidgets import QApplication, QLabel, QRadioButton
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QApplication, QLabel, QPushButton, QRadioButton
 from pytestqt.qtbot import QtBot
 
 from app.core.taxonomy import find_taxonomy
@@ -146,6 +147,41 @@ def test_the_models_sheet_says_what_runs_where(
     assert DEMO_WORDS in words
     chosen = [b.text() for b in window.sheets.models.findChildren(QRadioButton) if b.isChecked()]
     assert chosen == ["Phases", "Tools"] or sorted(chosen) == ["Phases", "Tools"]
+
+
+def test_the_models_sheet_stands_still_while_the_analysis_runs(
+    window: MainWindow, qtbot: QtBot, clip: Path
+) -> None:
+    analysis, sheet = window.services.analysis, window.sheets.models
+    window.keys.trigger("models")
+    qtbot.waitUntil(lambda: analysis.device is not None, timeout=PATIENCE_MS)
+    radios = sheet.findChildren(QRadioButton)
+    assert radios
+    name = analysis.cards[0].name
+    analysis.ms_per_frame[name] = 41.0
+    analysis.changed.emit()
+    assert [r for r in sheet.findChildren(QRadioButton) if r in radios] == radios
+    assert "41 ms per frame here" in [x.text() for x in sheet.findChildren(QLabel)]
+
+
+def test_figures_of_a_model_are_words_behind_a_button(
+    window: MainWindow, qtbot: QtBot, tmp_path: Path
+) -> None:
+    from dataclasses import replace
+
+    figures = {"phantom_held_out_map50_95": 0.5984, "real_stills_iou": 0.65}
+    card = replace(save_instruments(tmp_path), figures=figures)
+    sheet = window.sheets.models
+    sheet.show_facts(None, (card,), {}, find_taxonomy("unknown"))
+    sheet.open_sheet()
+    said = {x.text(): x for x in sheet.findChildren(QLabel)}
+    held_out = said["Synthetic held out mAP 50 to 95"]
+    assert not any("_" in text for text in said)
+    assert not held_out.isVisible()
+    button = next(b for b in sheet.findChildren(QPushButton) if b.text() == "Figures")
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    assert held_out.isVisible()
+    assert said["0.598"].isVisible()
 
 
 def test_a_model_for_another_operation_is_named(own_library: Path) -> None:
