@@ -52,6 +52,8 @@ ACTIONS: tuple[Action, ...] = (
     _outline("outline_delete", "Delete the outline", "D", "Del"),
     _outline("outline_delete_on", "Delete it from here on", "Shift+D"),
     _outline("outline_delete_track", "Delete it on the whole track", "Ctrl+D"),
+    _annotate("work_back", "Previous frame with your outlines", "Ctrl+PgUp"),
+    _annotate("work_on", "Next frame with your outlines", "Ctrl+PgDown"),
     _annotate("frame_complete", "This frame is complete", "Ctrl+Return"),
     _annotate("cases_dock", "Show or hide the cases", "Ctrl+B"),
     _annotate("annotate_escape", "Leave the tool, the marks, the selection", "Esc"),

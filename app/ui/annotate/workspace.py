@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QByteArray, QPoint, Qt
+from PySide6.QtCore import QByteArray, QPoint, Qt, QTimer
 from PySide6.QtGui import QHideEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import (
     QApplication,
@@ -45,6 +45,7 @@ from app.ui.widgets import Label, line, mark
 
 LEFT_PX, RIGHT_PX, TIMELINE_PX = 272, 324, 290
 NARROW_PX, LOW_PX = 1500, 760
+COUNT_AFTER_MS = 1500
 _LAYOUT = "annotate"
 Spans = tuple[tuple[float, float], ...]
 
@@ -68,10 +69,13 @@ class AnnotateWorkspace(QWidget):
         self._services = services
         self._keys = keys
         self._unsaved: object = None
+        self._asked: object = None
         self._own_edit = False
         self._narrow = self._low = False
         self._tracks: dict[tuple[str, int, int], Spans] = {}
         self._background = Background("trocar-tracks")
+        self._counted = QTimer(self, singleShot=True, interval=COUNT_AFTER_MS)
+        self._counted.timeout.connect(services.cases.refresh)
         keys.add((*ACTIONS, *TIMELINE_ACTIONS))
         self.editor = Editor(services.session, services.library)
         self.canvas = Canvas(self.editor)
@@ -245,6 +249,7 @@ class AnnotateWorkspace(QWidget):
     def stop(self) -> None:
         """The window closes: remember the layout, end the threads."""
         self.save_layout()
+        self._counted.stop()
         self.editor.stop()
         self._background.close()
 
@@ -252,6 +257,8 @@ class AnnotateWorkspace(QWidget):
         s, editor = self._services, self.editor
         editor.said.connect(s.said)
         editor.changed.connect(self._outlines_changed)
+        editor.changed.connect(self._forget_question)
+        editor.selection_changed.connect(self._forget_question)
         editor.selection_changed.connect(self._show_strip)
         self.canvas.pause_wanted.connect(self._pause)
         self.canvas.menu_wanted.connect(self.open_menu)
@@ -291,7 +298,9 @@ class AnnotateWorkspace(QWidget):
             "outline_accept": editor.accept,
             "outline_reject": editor.reject,
             "outline_accept_all": editor.accept_all,
-            "outline_next_open": lambda: editor.select_next(open_only=True),
+            "outline_next_open": self._next_open,
+            "work_back": lambda: self._go_to_work(-1),
+            "work_on": lambda: self._go_to_work(1),
             "outline_delete": self.ask_delete,
             "outline_delete_on": lambda: self._delete_track(from_here=True),
             "outline_delete_track": lambda: self._delete_track(from_here=False),
@@ -453,7 +462,35 @@ class AnnotateWorkspace(QWidget):
             self.choice.hide()
             self.editor.delete_here()
         elif not self.editor.locked_reason:
+            self._asked = self._question_of(shown)
             self.choice.ask(self.editor.name_of(shown).lower())
+
+    def _question_of(self, shown: ShownInstance | None) -> object:
+        """What the question is about: it must not outlive the frame, the outline or its name."""
+        return shown and (self.editor.identity, key_of(shown), self.editor.name_of(shown))
+
+    def _forget_question(self) -> None:
+        if self.choice.isVisible() and self._question_of(self.editor.selected) != self._asked:
+            self.choice.hide()
+
+    def _next_open(self) -> None:
+        if not self.editor.select_next(open_only=True):
+            done = "Nothing on this frame is left to decide."
+            self._services.said.emit(Message(text=done, lasting_s=3, key="pick"))
+
+    def _go_to_work(self, by: int) -> None:
+        """To the nearest frame before or after with outlines that a human decided on."""
+        session = self._services.session
+        if session.work is None or session.frame is None:
+            return
+        here, found = session.frame.pts, session.work.annotated_pts
+        there = [p for p in found if (p - here) * by > 0]
+        if there:
+            self._seek(min(there) if by > 0 else max(there))
+        else:
+            way = "after" if by > 0 else "before"
+            none = f"No frame {way} this one has outlines of yours."
+            self._services.said.emit(Message(text=none, lasting_s=3, key="work"))
 
     def _delete_track(self, *, from_here: bool) -> None:
         self.choice.hide()
@@ -490,6 +527,7 @@ class AnnotateWorkspace(QWidget):
 
     def _saved(self, _utc_ms: int) -> None:
         self._unsaved = None
+        self._counted.start()
         self.instances.viewport().update()
 
     def _show_strip(self) -> None:

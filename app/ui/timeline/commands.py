@@ -155,6 +155,10 @@ class TimelineCommands:
                 return Block(row="you" if row == "you" else "model", index=index)
         return None
 
+    def _no_block(self) -> None:
+        if self._timeline.data is not None:
+            self._timeline.refused.emit("There is no block at the playhead.")
+
     def nudge(self, frames: int) -> None:
         """The boundary nearer to the playhead moves by some frames, and the picture with it."""
         tiers, block = self._tiers, self._here()
@@ -177,20 +181,28 @@ class TimelineCommands:
             edge = phases.nearer_edge(segment, at)
             inside = segment.end_pts - 1 if edge == "start" else segment.start_pts
             self._timeline.request(phases.set_boundary(tiers, block, at), inside)
+        else:
+            self._no_block()
 
     def split(self) -> None:
         """Cut the block at the playhead."""
         tiers, at = self._tiers, self._timeline.playhead
         block = self._here()
         if tiers and block:
-            self._timeline.request(phases.split(tiers, block, at), at)
+            why = "The playhead is at the edge of this block; go inside it to split."
+            self._timeline.request(phases.split(tiers, block, at), at, why)
+        else:
+            self._no_block()
 
     def merge(self) -> None:
         """The block swallows the next one."""
         tiers, block = self._tiers, self._here()
         segment = tiers.segment(block) if tiers and block else None
         if tiers and block and segment:
-            self._timeline.request(phases.merge(tiers, block), segment.start_pts)
+            merged = phases.merge(tiers, block)
+            self._timeline.request(merged, segment.start_pts, "No block follows this one.")
+        else:
+            self._no_block()
 
     def remove(self) -> None:
         """Remove the selected block of yours."""
@@ -201,6 +213,8 @@ class TimelineCommands:
                 return
             self._timeline.request(phases.remove(tiers, block))
             self._timeline.select(None)
+        else:
+            self._timeline.refused.emit("Pick one of your blocks first.")
 
     def accept(self) -> None:
         """Take one block of the model over."""
@@ -210,12 +224,16 @@ class TimelineCommands:
             block = None if index is None else Block(row="model", index=index)
         segment = tiers.segment(block) if tiers and block else None
         if tiers and block and segment:
-            self._timeline.request(phases.adopt_block(tiers, block), segment.start_pts)
+            adopted = phases.adopt_block(tiers, block)
+            self._timeline.request(adopted, segment.start_pts, "Your block says the same already.")
+        else:
+            self._timeline.refused.emit("The model has no block here.")
 
     def adopt(self) -> None:
         """Take the model's whole timeline over to start from."""
         if (tiers := self._tiers) is not None:
-            self._timeline.request(phases.adopt_all(tiers))
+            why = "Nothing of the model's phases is left to take over."
+            self._timeline.request(phases.adopt_all(tiers), None, why)
 
     def mark_in(self) -> None:
         """A new block will begin at the playhead."""

@@ -263,12 +263,16 @@ class Timeline(QWidget):
         (self._folded.add if folded else self._folded.discard)(kind)
         self.redraw()
 
-    def request(self, correction: Correction | None, at_pts: int | None = None) -> None:
-        """Ask for an edit and select what lies at ``at_pts`` afterwards."""
+    def request(
+        self, correction: Correction | None, at_pts: int | None = None, why_not: str = ""
+    ) -> None:
+        """Ask for an edit and select what lies at ``at_pts`` afterwards; say why there is none."""
         if self.locked_reason:
             self.refused.emit(self.locked_reason)
             return
         if correction is None:
+            if why_not:
+                self.refused.emit(why_not)
             return
         self.corrected.emit(correction)
         after = correction.changes[0].after

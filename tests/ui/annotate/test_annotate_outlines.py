@@ -10,7 +10,9 @@ from pytestqt.qtbot import QtBot
 
 from app.core.correction import Verdict
 from app.store import Library
+from app.ui.case_cards import CARD_ROLE
 from tests.ui.annotate.conftest import HEIGHT, WIDTH, Desk, said, square
+from tests.ui.conftest import on_screen
 
 CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
 ALT = Qt.KeyboardModifier.AltModifier
@@ -282,6 +284,50 @@ def test_deleting_here_from_here_on_and_on_the_whole_track(desk: Desk) -> None:
     _undo(desk)
     desk.qtbot.waitUntil(lambda: desk.shown == [("grasper", "model")], timeout=10_000)
     assert _stored(desk) == ()
+
+
+def test_the_question_goes_with_the_outline_it_was_asked_about(desk: Desk) -> None:
+    choice = desk.annotate.choice
+    desk.click(60, 80)
+    desk.press(Qt.Key.Key_D)
+    desk.press(Qt.Key.Key_Tab)
+    assert not choice.isVisible()
+    desk.press(Qt.Key.Key_D)
+    desk.press(Qt.Key.Key_5, CTRL)
+    assert not choice.isVisible()
+    desk.press(Qt.Key.Key_D)
+    desk.go_to(12)
+    assert not choice.isVisible()
+    desk.press(Qt.Key.Key_D)
+    assert choice.isVisible()
+    assert len(desk.shown) == 2
+
+
+def test_the_frames_with_own_work_are_a_key_apart(desk: Desk) -> None:
+    heard = []
+    desk.window.services.said.connect(heard.append)
+    for index in (10, 30):
+        desk.go_to(index)
+        desk.press(Qt.Key.Key_A, SHIFT)
+    desk.press(Qt.Key.Key_N)
+    assert "left to decide" in heard[-1].text
+    desk.press(Qt.Key.Key_PageUp, CTRL)
+    desk.qtbot.waitUntil(lambda: on_screen(desk.window) == 10, timeout=10_000)
+    desk.press(Qt.Key.Key_PageUp, CTRL)
+    assert heard[-1].text == "No frame before this one has outlines of yours."
+    desk.go_to(20)
+    desk.press(Qt.Key.Key_PageDown, CTRL)
+    desk.qtbot.waitUntil(lambda: on_screen(desk.window) == 30, timeout=10_000)
+
+
+def test_the_list_of_cases_counts_along(desk: Desk) -> None:
+    def count() -> int:
+        cases = desk.annotate.cases.view.model()
+        return cases.index(0, 0).data(CARD_ROLE).case.corrections
+
+    before = count()
+    desk.press(Qt.Key.Key_A, SHIFT)
+    desk.qtbot.waitUntil(lambda: count() > before, timeout=10_000)
 
 
 def test_the_selection_follows_the_object_and_undo_shows_its_frame(desk: Desk) -> None:

@@ -114,6 +114,29 @@ def test_split_merge_boundary_nudge_remove(qtbot: QtBot, window: _Window, desk: 
     assert desk.timeline.selected is None
 
 
+@pytest.mark.parametrize(
+    ("key", "keys", "at_s", "why"),
+    [
+        (Qt.Key.Key_B, None, 200, "edge"),
+        (Qt.Key.Key_B, SHIFT, 300, "No block follows"),
+        (Qt.Key.Key_Delete, None, 300, "Pick one"),
+    ],
+)
+def test_a_key_that_cannot_act_says_why(
+    qtbot: QtBot,
+    window: _Window,
+    desk: Desk,
+    key: Qt.Key,
+    keys: Qt.KeyboardModifier | None,
+    at_s: int,
+    why: str,
+) -> None:
+    desk.timeline.set_playhead(at_s * FPS)
+    _press(qtbot, desk, key, keys)
+    assert desk.corrections == []
+    assert why in desk.refused[-1]
+
+
 def test_marks_and_enter_make_a_block(qtbot: QtBot, window: _Window, desk: Desk) -> None:
     desk.timeline.set_playhead(50 * FPS)
     _press(qtbot, desk, Qt.Key.Key_I)
