@@ -133,18 +133,24 @@ class StoreThread:
         """Try at once what a full disk holds up."""
         self._wake.set()
 
+    def give_up(self, after_s: float) -> None:
+        """What still cannot be saved after that time fails with ``EnvironmentProblem``."""
+        self._give_up_at = time.monotonic() + after_s
+        self._wake.set()
+
     def close(self, give_up_after_s: float = 10.0) -> None:
         """Save what is queued, fold the log into the file, end the thread.
 
-        What still cannot be saved after ``give_up_after_s`` fails with ``EnvironmentProblem``.
+        Args:
+            give_up_after_s: see ``give_up``; what was said there before holds.
         """
         with self._lock:
             if self._closed:
                 return
             self._closed = True
-            self._give_up_at = time.monotonic() + give_up_after_s
             self._queue.put(None)
-        self._wake.set()
+        if self._give_up_at is None:
+            self.give_up(give_up_after_s)
         self._thread.join()
 
     def _run(self, started: Future[None]) -> None:

@@ -58,6 +58,15 @@ class Background(QObject):
         future = self._pool.submit(work)
         if newest:
             self._waiting[newest] = future
+        self.follow(future, done, failed)
+
+    def follow(
+        self,
+        future: Future[T],
+        done: Callable[[T], object] | None = None,
+        failed: Callable[[TrocarError], object] | None = None,
+    ) -> None:
+        """Answer for another thread's work; this one does not wait for it."""
         future.add_done_callback(lambda f: self._emit(f, done, failed))
 
     def close(self, *, wait: bool = True) -> None:

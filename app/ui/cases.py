@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QImage
@@ -33,11 +34,12 @@ from app.ui.session import CASE, Session
 from app.ui.settings import Settings
 
 if TYPE_CHECKING:
-    from app.store import Library
+    from app.store import Library, Saved
 
 RENAME = "Rename the case"
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class Cases(QObject):
@@ -135,16 +137,24 @@ class Cases(QObject):
     def relink(self, asset: Asset, path: Path) -> None:
         """The user showed where a recording lies now."""
 
-        def work() -> None:
+        def work() -> Future[None]:
             from app.video import quick_hash
 
             if quick_hash(path) != asset.quick_hash:
                 raise BadInput(f"{path.name} is another recording; choose the one of this case.")
-            self._library.writer.update_asset(replace(asset, path=str(path.absolute()))).result()
+            return self._library.writer.update_asset(replace(asset, path=str(path.absolute())))
 
         case = self._session.case
         if case is not None:
-            self._io.run(work, lambda _: self.open_case(case.case_id), self._failed)
+            self._store(work, lambda: self.open_case(case.case_id))
+
+    def _store(self, work: Callable[[], Future[T]], done: Callable[[], object]) -> None:
+        """Hand something to the store on the thread; a full disk holds up only its answer."""
+        self._io.run(
+            work,
+            lambda stored: self._io.follow(stored, lambda _: done(), self._failed),
+            self._failed,
+        )
 
     def refresh_predictions(self) -> None:
         """Read again what the models said about the open case."""
@@ -181,11 +191,11 @@ class Cases(QObject):
                 self._commit_fields(RENAME, title=title)
             return
 
-        def work() -> None:
+        def work() -> Future[Saved]:
             correction = _changed_fields(self._library.case(case_id), RENAME, title=title)
-            self._library.writer.commit(correction).result()
+            return self._library.writer.commit(correction)
 
-        self._io.run(work, lambda _: self.refresh(), self._failed)
+        self._store(work, self.refresh)
 
     def set_done(self) -> None:
         """Mark the open case as done, or as not done again."""
@@ -231,18 +241,15 @@ class Cases(QObject):
         case = self._session.case
         if case is not None and case.state is CaseState.NEW:
             stored = self._library.writer.set_state(case.case_id, CaseState.WORKING)
-            self._io.run(stored.result, lambda _: self.refresh(), self._failed)
+            self._io.follow(stored, lambda _: self.refresh(), self._failed)
             self._session.case = replace(case, state=CaseState.WORKING)
 
     def delete(self, case_id: str) -> None:
         """Delete a case everywhere; the caller has asked the user."""
         if self._session.case is not None and self._session.case.case_id == case_id:
             self._session.close()
-        self._io.run(
-            lambda: self._library.writer.delete_case(case_id).result(),
-            lambda _: self.refresh(),
-            self._failed,
-        )
+        deleted = self._library.writer.delete_case(case_id)
+        self._io.follow(deleted, lambda _: self.refresh(), self._failed)
 
     def write_report(self, case_id: str, path: Path) -> None:
         """Write the report of a case, a PDF where the file is named so."""

@@ -36,6 +36,7 @@ from app.ui.actions import ACTIONS
 from app.ui.ask import ProcedureLine
 from app.ui.bars import WORKSPACES, StatusBar, TopBar
 from app.ui.case_name import DEFAULT_TITLE
+from app.ui.closing import Closing, ask_to_close
 from app.ui.figures import Figures
 from app.ui.keys import KeyMap, Scope
 from app.ui.library_view import LibraryWorkspace
@@ -95,7 +96,7 @@ class MainWindow(QMainWindow):
         self.keys = KeyMap(self, ACTIONS)
         self._workspace = ""
         self.resume: Resume | None = None
-        self._play_when_open = False
+        self._play_when_open = self._asking_to_close = False
         self._resumed: Resume | None = None
         self._chooser: ProcedureLine | None = None
         self.top = TopBar(self.keys)
@@ -461,11 +462,21 @@ class MainWindow(QMainWindow):
         self.slot.set_top(self.top.height())
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        """Save the layout, end every thread, then go."""
+        """Ask while anything is not saved; then save the layout, end every thread, and go."""
+        if self._asking_to_close:
+            event.ignore()
+            return
+        self._asking_to_close = True
+        answer = ask_to_close(self, self.services)
+        self._asking_to_close = False
+        if answer is Closing.STAY:
+            self.resume = None
+            event.ignore()
+            return
         self.stop()
         geometry = self.saveGeometry().toBase64().data().decode()
         self.services.settings.set(geometry=geometry)
-        self.services.close()
+        self.services.close(lose=answer is Closing.LOSE)
         super().closeEvent(event)
 
     def _new_theme(self, asked: Qt.ContrastPreference | None = None) -> None:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from app.store import Library
 
 
+GIVE_UP_AFTER_S = 10.0
+
+
 class Services(QObject):
     """Everything a window works with.
 
@@ -68,11 +71,18 @@ class Services(QObject):
             source.said.connect(self.said)
         self._closed = False
 
-    def close(self) -> None:
-        """End every thread and close the library."""
+    def close(self, *, lose: bool = False) -> None:
+        """End every thread and close the library.
+
+        Args:
+            lose: the user said not to wait for what a full disk, for one, holds up.
+        """
         if self._closed:
             return
         self._closed = True
+        if self.library.is_writable:
+            # Before any thread is waited for: one of them may be waiting for the store.
+            self.library.writer.give_up(0.0 if lose else GIVE_UP_AFTER_S)
         self.leaving.close()
         self.playback.stop()
         self.teaching.stop()
@@ -82,6 +92,7 @@ class Services(QObject):
         self.thumbnails.close()
         self.cases.close()
         self.library.close()
+        self.blockSignals(True)  # noqa: FBT003 - Qt's own; nobody reads what comes now
 
 
 def _dial(word: str) -> int:

@@ -78,6 +78,7 @@ class Session(QObject):
     Attributes:
         unsaved: how many changes are not durable yet.
         edits: how many changes were handed to the store so far.
+        problem: why saving has to wait, None while it need not.
     """
 
     case_opened = Signal()
@@ -110,6 +111,7 @@ class Session(QObject):
         self.segment_run: Run | None = None
         self.model: ModelTier | None = None
         self.unsaved = self.edits = 0
+        self.problem: TrocarError | None = None
         self._steps_under_way = 0
         self._is_stale = False
         self.saved_utc_ms: int | None = None
@@ -312,6 +314,7 @@ class Session(QObject):
 
     def _on_waiting(self, problem: TrocarError | None) -> None:
         """Saving has to wait, for a full disk for one; nothing is lost meanwhile."""
+        self.problem = problem
         if problem is None:
             self.said.emit(
                 Message(text="Everything is saved now.", tone=Tone.OK, key="wait", lasting_s=4)

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QApplication, QMessageBox
 from pytestqt.qtbot import QtBot
 
-from app.annotate import phases
+from app.annotate import bookmarks, phases
 from app.core.correction import Correction
+from app.core.frame import FrameIdentity
 from app.core.taxonomy import find_taxonomy
 from app.core.timeline import Timeline
+from app.store import Library
+from app.ui.closing import STAY
 from app.ui.main_window import MainWindow
 from app.ui.messages import Message
 from app.ui.session import STEP_UNDER_WAY
+from tests.helpers.full_disk import allow_all, full_disk
 
 PATIENCE_MS = 20_000
 CHOLECYSTECTOMY = find_taxonomy("cholecystectomy")
@@ -102,3 +111,87 @@ def test_what_was_refused_by_the_library_is_read_anew(
     _wait_saved(opened, qtbot)
     assert session.human_timeline == _stored(opened)
     assert len(session.human_timeline.segments) == 3
+
+
+def _mark(window: MainWindow, moments: int) -> None:
+    """Set bookmarks on as many frames, one correction each."""
+    session = window.services.session
+    assert session.case is not None
+    assert session.asset is not None
+    asset = session.asset
+    for i in range(moments):
+        pts = asset.start_pts + i * (asset.end_pts - asset.start_pts) // 60
+        frame = FrameIdentity(asset_id=asset.asset_id, stream=asset.stream, pts=pts)
+        session.commit(bookmarks.mark(session.case.case_id, frame, None))
+
+
+def _when_asked(act: Callable[[QMessageBox], object]) -> list[str]:
+    """Close the window with this; ``act`` is done once the question stands. What was asked."""
+    asked: list[str] = []
+
+    def look() -> None:
+        box = QApplication.activeModalWidget()
+        if isinstance(box, QMessageBox):
+            asked.append(box.text())
+            act(box)
+        else:
+            QTimer.singleShot(20, look)
+
+    QTimer.singleShot(0, look)
+    return asked
+
+
+def _press(word: str) -> Callable[[QMessageBox], object]:
+    return lambda box: next(b for b in box.buttons() if b.text().startswith(word)).click()
+
+
+def test_closing_on_a_full_disk_asks_and_goes_by_itself_once_all_is_saved(
+    opened: MainWindow, qtbot: QtBot, own_library: Path
+) -> None:
+    session = opened.services.session
+    asset_id = session.asset.asset_id
+    with full_disk():
+        _mark(opened, 30)
+        qtbot.waitUntil(lambda: session.problem is not None, timeout=PATIENCE_MS)
+        asked = _when_asked(_press(STAY))
+        assert not opened.close()
+        assert asked == ["30 corrections are not saved yet."]
+        assert opened.isVisible()
+        assert session.unsaved == 30
+        _when_asked(lambda box: allow_all())
+        opened.close()
+    assert not opened.isVisible()
+    with Library.open(own_library, "read") as library:
+        assert len(library.bookmarks(asset_id)) == 30
+
+
+def test_closing_without_what_is_not_saved_ends(
+    opened: MainWindow, qtbot: QtBot, own_library: Path
+) -> None:
+    session = opened.services.session
+    asset_id = session.asset.asset_id
+    with full_disk():
+        _mark(opened, 1)
+        asked = _when_asked(_press("Close"))
+        opened.close()
+    assert asked == ["1 correction is not saved yet."]
+    assert not opened.isVisible()
+    with Library.open(own_library, "read") as library:
+        assert library.bookmarks(asset_id) == ()
+
+
+def test_deleting_a_case_on_a_full_disk_holds_nothing_up(
+    opened: MainWindow, qtbot: QtBot, own_library: Path
+) -> None:
+    services = opened.services
+    case_id = services.session.case.case_id
+    with full_disk():
+        services.cases.delete(case_id)
+        qtbot.waitUntil(lambda: services.session.problem is not None, timeout=PATIENCE_MS)
+        with qtbot.waitSignal(services.cases.listed, timeout=PATIENCE_MS):
+            services.cases.refresh()
+        asked = _when_asked(_press("Close"))
+        opened.close()
+    assert asked == ["A change of the library is not saved yet."]
+    with Library.open(own_library, "read") as library:
+        assert [c.case_id for c in library.cases()] == [case_id]
