@@ -44,7 +44,7 @@ def card_of(
         licence=said.get("licence", "Apache-2.0"),
         demo=bool(said.get("demo", True)),
         causal=bool(said.get("causal", True)),
-        input_size_px=recipe.input_size_px,
+        input_size_px=tuple(said.get("input_size_px", recipe.input_size_px)),
         mean_rgb=tuple(said.get("mean_rgb", (0.0, 0.0, 0.0))),
         std_rgb=tuple(said.get("std_rgb", (1.0, 1.0, 1.0))),
         frames_per_second=float(said.get("frames_per_second", 0.0)),

@@ -24,11 +24,12 @@ class Recipe:
         task: the card's task.
         classes: class keys in output order.
         procedures: what the model is made for.
-        input_size_px: (width, height) that the network sees.
+        input_size_px: (width, height) that the network learns at.
         batch: pictures, or streams, per step.
         train: fields of ``models.training.TrainConfig``.
         data: what the task's data reader takes.
-        card: texts for the model card: picture, trained_on, limits and thresholds.
+        card: what the model card says: picture, trained_on, limits, thresholds, and the input size
+            in use where it is another than the one learnt at.
     """
 
     name: str
