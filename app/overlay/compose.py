@@ -70,8 +70,9 @@ def compose(
 def looks_of(instances: Sequence[ShownInstance], style: OverlayStyle) -> tuple[Look, ...]:
     """How the outlines of one frame are told apart.
 
-    A track's number gives its colour. Of two that meet on one colour the earlier track keeps it;
-    the later one, and what has no track, takes the lowest that is free. Lines are broken only
+    A track's number gives its colour, without one its place among what the model said, so that
+    no decision recolours another outline. Of two that meet on one colour the earlier keeps it;
+    the later one, and then what was drawn, takes the lowest that is free. Lines are broken only
     where all colours are in use.
 
     Args:
@@ -86,9 +87,12 @@ def looks_of(instances: Sequence[ShownInstance], style: OverlayStyle) -> tuple[L
     tracked = [p for p, i in enumerate(instances) if i.track is not None]
     tracked.sort(key=lambda p: instances[p].track or 0)
     untracked = [p for p, i in enumerate(instances) if i.track is None and i.mask.bits.size]
-    for place in tracked + untracked:
-        track = instances[place].track
-        slot = None if track is None else (track - 1) % count
+    said = [p for p in untracked if instances[p].source is not None]
+    said.sort(key=lambda p: _place(instances[p]) or 0)
+    drawn = [p for p in untracked if instances[p].source is None]
+    for place in tracked + said + drawn:
+        wanted = _place(instances[place])
+        slot = None if wanted is None else wanted % count
         if slot is None or slot in slots.values():
             slot = next(s for s in range(len(slots) + 1) if s not in slots.values())
         slots[place] = slot
@@ -99,6 +103,12 @@ def looks_of(instances: Sequence[ShownInstance], style: OverlayStyle) -> tuple[L
         )
         for p in range(len(instances))
     )
+
+
+def _place(shown: ShownInstance) -> int | None:
+    if shown.track is not None:
+        return shown.track - 1
+    return None if shown.source is None else shown.source.instance
 
 
 def _draw(

@@ -52,6 +52,7 @@ from app.ui.widgets import draw_key_cap
 from app.ui.words import clock, count
 
 _SMOOTH_PX = 1.0
+_PIXELS_SHOW = 4.0
 _RASTER_ZOOM = 1.5
 _MARGIN = 16
 Looks = list[tuple[ShownInstance, Look]]
@@ -98,7 +99,7 @@ class Canvas(Stage):
         self.style_source: Callable[[], tuple[OverlayStyle, bool]] | None = None
         self._style: OverlayStyle | None = None
         self._shows_tissue = False
-        self._paths: dict[object, tuple[Mask, QPainterPath]] = {}
+        self._paths: dict[object, tuple[Mask, float, QPainterPath]] = {}
         self._others: tuple[object, QImage, QRectF] | None = None
         self._bright_corner = False
         self._pressed = False
@@ -331,16 +332,20 @@ class Canvas(Stage):
 
     def _path(self, shown: ShownInstance) -> QPainterPath:
         """An outline in raster coordinates, smoothed a little for the eye alone."""
-        key = key_of(shown)
+        key, tolerance = key_of(shown), self.tolerance_px()
         known = self._paths.get(key)
-        if known is None or known[0] is not shown.mask:
+        if known is None or known[0] is not shown.mask or known[1] != tolerance:
             path = QPainterPath()
             path.setFillRule(Qt.FillRule.OddEvenFill)
-            for ring in contours(shown.mask, _SMOOTH_PX):
+            for ring in contours(shown.mask, tolerance):
                 path.addPolygon(QPolygonF([QPointF(x, y) for x, y in ring.tolist()]))
                 path.closeSubpath()
-            known = self._paths[key] = (shown.mask, path)
-        return known[1]
+            known = self._paths[key] = (shown.mask, tolerance, path)
+        return known[2]
+
+    def tolerance_px(self) -> float:
+        """How far a drawn line may lie off the mask: not at all where single pixels are seen."""
+        return 0.0 if self.pixel_scale() >= _PIXELS_SHOW else _SMOOTH_PX
 
     def _paint_clock(self, painter: QPainter) -> None:
         whole, fraction = clock(self.time_ms)

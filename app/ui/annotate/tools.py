@@ -272,7 +272,8 @@ class SelectTool(Tool):
         if self._dragged is not None:
             path = QPainterPath()
             path.setFillRule(Qt.FillRule.OddEvenFill)
-            for ring in map(smoothed, rings):
+            tolerance = self.canvas.tolerance_px()
+            for ring in (smoothed(ring, tolerance) for ring in rings):
                 path.addPolygon(QPolygonF([QPointF(float(x), float(y)) for x, y in ring]))
                 path.closeSubpath()
             self.canvas.stroke(painter, transform.map(path), colour, selected=True)

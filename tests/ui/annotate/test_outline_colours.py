@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from PySide6.QtCore import QPointF
 from PySide6.QtGui import QColor, QImage
 from PySide6.QtWidgets import QWidget
 
+from app.core.mask import Mask
 from app.core.prediction import FramePrediction, Instance
 from app.ui import theme
 from tests.ui.annotate.conftest import Desk, square
@@ -18,7 +20,7 @@ def shows(widget: QWidget, colour: QColor) -> int:
     return int((pixels == (colour.rgb() & 0xFFFFFF)).sum())
 
 
-def say(desk: Desk, tracks: tuple[int, int]) -> None:
+def say(desk: Desk, tracks: tuple[int | None, int | None]) -> None:
     """Replace what the model said about frame 0: a grasper and a hook of these tracks."""
     services = desk.window.services
     case, run, frame = services.session.case, services.session.segment_run, services.session.frame
@@ -75,3 +77,37 @@ def test_alone_on_the_frame_an_instrument_keeps_the_colour_of_its_number(desk: D
     editor.reject()
     desk.wait_saved()
     assert [canvas.colour_of(s) for s in editor.instances] == [violet]
+
+
+def test_drawing_and_answering_recolour_nothing_else(desk: Desk) -> None:
+    say(desk, (None, None))
+    lime, cyan, magenta = theme.outlines()[:3]
+    canvas, editor = desk.annotate.canvas, desk.annotate.editor
+
+    def colours() -> dict[str, QColor]:
+        return {s.label: canvas.colour_of(s) for s in editor.instances}
+
+    assert colours() == {"grasper": lime, "hook": cyan}
+    editor.label = "scissors"
+    editor.draw(square(100, 10, 30))
+    assert colours() == {"grasper": lime, "hook": cyan, "scissors": magenta}
+    editor.select(next(s for s in editor.instances if s.label == "hook"))
+    editor.accept()
+    assert colours() == {"grasper": lime, "hook": cyan, "scissors": magenta}
+    editor.select(next(s for s in editor.instances if s.label == "grasper"))
+    editor.reject()
+    assert colours()["hook"] == cyan
+
+
+def test_where_pixels_are_seen_the_line_follows_them(desk: Desk) -> None:
+    canvas, editor = desk.annotate.canvas, desk.annotate.editor
+    slope = np.tri(40, dtype=bool)
+    plane = np.zeros((180, 320), bool)
+    plane[10:50, 100:140] = slope
+    editor.draw(Mask.from_full(plane))
+    shown = editor.selected
+    assert shown is not None
+    assert canvas._path(shown).elementCount() < 10
+    while canvas.pixel_scale() < 4:
+        canvas.zoom_by(2.0, QPointF(canvas.width() / 2, canvas.height() / 2))
+    assert canvas._path(shown).elementCount() > 80
