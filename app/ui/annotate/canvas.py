@@ -120,7 +120,12 @@ class Canvas(Stage):
         self.update()
 
     def set_tool(self, tool_id: str) -> None:
-        """Take another tool; what the old one had begun is forgotten."""
+        """Take another tool; what the old one had begun is forgotten.
+
+        The brush taken again lets the selected outline go, so that the next stroke is a new one.
+        """
+        if tool_id == self.tool.id and isinstance(self.tool, BrushTool) and not self.tool.erases:
+            self._editor.select(None)
         self.tool.escape() if self.tool is not self.select_tool else None
         self.tool = next(t for t in self.tools if t.id == tool_id)
         self.setCursor(self.tool.cursor())
@@ -350,6 +355,8 @@ class Canvas(Stage):
     def _paint_clock(self, painter: QPainter) -> None:
         whole, fraction = clock(self.time_ms)
         right = self.width() - _MARGIN
+        if self._is_at_pointer(QRectF(right - theme.px(152), 8, theme.px(160), theme.px(58))):
+            return
         if self._bright_corner:
             high = theme.px(58)
             osd.plate(painter, QRectF(right - theme.px(152), 8, theme.px(160), high))
@@ -379,6 +386,8 @@ class Canvas(Stage):
         width = (osd.width(parts) + 26 if parts else 0) + osd.width(words)
         caps = theme.px(20) * 2 + 14 if brush else 0
         plate = QRectF(_MARGIN, 12, width + caps + 28, theme.px(34))
+        if self._is_at_pointer(plate):
+            return
         osd.plate(painter, plate)
         x, top = plate.x() + 14, plate.center().y() - theme.px(18) / 2
         if parts:
@@ -396,6 +405,10 @@ class Canvas(Stage):
                 cap = QRectF(x, plate.center().y() - theme.px(9), theme.px(20), theme.px(18))
                 draw_key_cap(painter, cap, key)
                 x += theme.px(20) + 4
+
+    def _is_at_pointer(self, words: QRectF) -> bool:
+        """Whether the pointer works where words lie: they give way to what is under them."""
+        return self.pointer is not None and words.contains(self.to_widget(self.pointer))
 
     def _paint_lock(self, painter: QPainter, reason: str) -> None:
         words = [osd.Text(text=reason, token="osd_text_2")]  # noqa: S106 - a colour token
@@ -466,6 +479,8 @@ class Canvas(Stage):
     def _move_pointer(self, to: QPointF | None) -> None:
         """Repaint the ring, or the polygon's line, where the pointer was and is."""
         old, self.pointer = self.pointer, to
+        if any(at is not None and self.to_widget(at).y() < theme.px(70) for at in (old, to)):
+            self.update(0, 0, self.width(), theme.px(70))
         if isinstance(self.tool, BrushTool):
             for at in (old, to):
                 if at is not None:

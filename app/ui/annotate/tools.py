@@ -117,8 +117,8 @@ class SelectTool(Tool):
             return "Click an outline to select it"
         outline = self.outline()
         if self.corner is not None and outline is not None:
-            return f"corner {self.corner + 1} of {len(outline.corners)}"
-        return "drag a corner, or the line; Alt+click removes a corner"
+            return f"corner {self.corner + 1} of {len(outline.corners)}, Backspace removes it"
+        return "drag a corner or the line"
 
     def outline(self) -> Outline | None:
         """Corners of the selected outline at the present zoom."""
@@ -320,7 +320,7 @@ class BrushTool(Tool):
             return f"erasing, {size} px"
         if self.editor.selected is None:
             return f"painting a new outline, {size} px"
-        return f"adding with brush, {size} px"
+        return f"adding with brush, {size} px; B again for a new one"
 
     def press(self, at: QPointF, *, alt: bool) -> None:
         """Begin a stroke."""

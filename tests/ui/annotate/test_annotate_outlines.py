@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, QRect, Qt
 from PySide6.QtGui import QColor
 from pytestqt.qtbot import QtBot
 
@@ -284,6 +284,32 @@ def test_deleting_here_from_here_on_and_on_the_whole_track(desk: Desk) -> None:
     _undo(desk)
     desk.qtbot.waitUntil(lambda: desk.shown == [("grasper", "model")], timeout=10_000)
     assert _stored(desk) == ()
+
+
+def test_the_brush_taken_again_begins_a_new_outline(desk: Desk) -> None:
+    desk.click(60, 80)
+    desk.press(Qt.Key.Key_B)
+    desk.annotate.canvas.brush_px = 20
+    desk.press(Qt.Key.Key_B)
+    assert "painting a new outline" in desk.annotate.canvas.tool.hint()
+    desk.drag((250, 30), (280, 30))
+    assert ("grasper", "model") in desk.shown
+    assert len(desk.shown) == 3
+
+
+def test_words_on_the_picture_give_way_to_the_pointer(desk: Desk) -> None:
+    canvas = desk.annotate.canvas
+
+    def plate() -> bytes:
+        return bytes(canvas.grab(QRect(20, 16, 60, 26)).toImage().constBits())
+
+    desk.qtbot.mouseMove(canvas, canvas.rect().center())
+    desk.qtbot.wait(30)
+    shown = plate()
+    desk.qtbot.mouseMove(canvas, QPoint(40, 28))
+    desk.qtbot.waitUntil(lambda: plate() != shown)
+    desk.qtbot.mouseMove(canvas, canvas.rect().center())
+    desk.qtbot.waitUntil(lambda: plate() == shown)
 
 
 def test_the_question_goes_with_the_outline_it_was_asked_about(desk: Desk) -> None:
