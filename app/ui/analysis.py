@@ -81,7 +81,7 @@ class Analysis(QObject):
         self.worker.progressed.connect(self._progressed)
         self.worker.completed.connect(self._completed)
         self.worker.device_known.connect(self._device_known)
-        cases.opened.connect(lambda loaded: self._opened(missing=loaded.missing))
+        cases.opened.connect(lambda loaded: self._opened(missing=bool(loaded.missing)))
         session.case_opened.connect(self._case_changed)
         session.model_changed.connect(playback.refresh_view)
         playback.unknown.connect(self._look_at)

@@ -53,6 +53,7 @@ class Card:
         human: the human tier.
         model: the model's timeline.
         missing: its recording is not where it was.
+        damage: why not all of it can be read, in a sentence; "" where all can.
     """
 
     case: Case
@@ -60,6 +61,7 @@ class Card:
     human: Timeline | None = None
     model: Timeline | None = None
     missing: bool = False
+    damage: str = ""
 
     @property
     def procedure_name(self) -> str:
@@ -71,13 +73,25 @@ class Card:
         """Length of all recordings."""
         return sum(a.duration_ms for a in self.case.assets)
 
+    @property
+    def state(self) -> tuple[str, str]:
+        """How it stands, in a word, and the colour token of that."""
+        if self.damage:
+            return "Damaged", "error"
+        return ("Part missing", "error") if self.missing else STATE_WORDS[self.case.state]
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether nobody has worked on it and nothing is wrong with it."""
+        return self.case.state is CaseState.NEW and not self.missing and not self.damage
+
     def spoken(self) -> str:
         """The card in words, for screen readers and search."""
-        state = "Part missing" if self.missing else STATE_WORDS[self.case.state][0]
-        return (
+        words = (
             f"{self.case.case_id} {self.case.title}, {date(self.case.created_utc_ms)}, "
-            f"{self.procedure_name}, {state}, {moment(self.duration_ms)}"
+            f"{self.procedure_name}, {self.state[0]}, {moment(self.duration_ms)}"
         )
+        return f"{words}. {self.damage}" if self.damage else words
 
 
 class CaseModel(QAbstractListModel):
@@ -284,7 +298,7 @@ class CardDelegate(QStyledItemDelegate):
         line = theme.px(18)
         first = QRectF(place.x(), place.y(), place.width(), line)
         middle = Qt.AlignmentFlag.AlignVCenter
-        word, token = ("Part missing", "error") if card.missing else STATE_WORDS[card.case.state]
+        word, token = card.state
         painter.setFont(theme.font("small"))
         metrics = QFontMetricsF(painter.font())
         wide = metrics.horizontalAdvance(word)
@@ -312,7 +326,7 @@ class CardDelegate(QStyledItemDelegate):
 
     def _dot(self, painter: QPainter, at: QPointF, card: Card, token: str) -> None:
         painter.save()
-        if card.case.state is CaseState.NEW and not card.missing:
+        if card.is_untouched:
             painter.setPen(QPen(theme.color(token), 1.2))
             painter.setBrush(Qt.BrushStyle.NoBrush)
         else:

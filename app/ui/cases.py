@@ -120,10 +120,11 @@ class Cases(QObject):
         self.opened.emit(loaded)
         self.refresh()
         if loaded.missing:
+            self._player.pause()
             asset = loaded.case.assets[0]
             self.said.emit(
                 Message(
-                    text="The recording is not where it was. Show Trocar the file.",
+                    text=loaded.missing,
                     tone=Tone.ERROR,
                     button="Find it",
                     action=lambda: self.find_asked.emit(asset),
@@ -278,16 +279,21 @@ class Cases(QObject):
         asset = case.assets[0] if case.assets else None
         human: Timeline | None = None
         model: Timeline | None = None
+        damage = ""
         if asset is not None:
-            said = self._library.human_timeline(asset.asset_id)
-            human = said.timeline if said else None
-            model = self._model_timeline(case, asset)
+            try:
+                said = self._library.human_timeline(asset.asset_id)
+                human = said.timeline if said else None
+                model = self._model_timeline(case, asset)
+            except TrocarError as error:  # of this case alone; the others are listed as they are
+                damage = error.user_message
         path = self._library.thumbnail_path(case.case_id)
         return Card(
             case=case,
             picture=QImage(str(path)) if path.exists() else QImage(),
             human=human,
             model=model,
+            damage=damage,
             missing=asset is not None and not Path(asset.path).is_file(),
         )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.core.case import Asset, Case
-from app.core.errors import BadInput
+from app.core.errors import BadInput, TrocarError
 from app.core.prediction import PHASES, SEGMENTATION, Run
 from app.core.timeline import Timeline, timeline_of_run
 from app.ui.human_work import HumanWork
@@ -27,14 +27,14 @@ class Loaded:
         work: the human work on its first recording.
         run: the segmentation run to show, None before the first.
         model: the model's tier, None before the first phase run.
-        missing: the recording is not where it was.
+        missing: why its recording cannot be played, in a sentence; "" where it can.
     """
 
     case: Case
     work: HumanWork
     run: Run | None
     model: ModelTier | None
-    missing: bool
+    missing: str
 
 
 def load_case(library: Library, case_id: str, models: Mapping[str, str]) -> Loaded:
@@ -54,9 +54,21 @@ def load_case(library: Library, case_id: str, models: Mapping[str, str]) -> Load
     asset = case.assets[0]
     work = load_work(library, asset)
     run, model = load_predictions(library, case_id, asset, models)
-    return Loaded(
-        case=case, work=work, run=run, model=model, missing=not Path(asset.path).is_file()
-    )
+    return Loaded(case=case, work=work, run=run, model=model, missing=_missing(asset))
+
+
+def _missing(asset: Asset) -> str:
+    """Why the file where the recording was is not the recording, in a sentence."""
+    from app.video import quick_hash
+
+    path = Path(asset.path)
+    if not path.is_file():
+        return "The recording is not where it was. Show Trocar the file."
+    try:
+        same = quick_hash(path) == asset.quick_hash
+    except TrocarError as error:
+        return error.user_message
+    return "" if same else "Another file lies where the recording was. Show Trocar the recording."
 
 
 def load_work(library: Library, asset: Asset) -> HumanWork:

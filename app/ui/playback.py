@@ -7,6 +7,7 @@ needs on this machine, never longer than a quarter of a second of video.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
@@ -182,6 +183,8 @@ class Playback(QObject):
     def _on_frame(self, shown: ShownFrame) -> None:
         session, stage = self._session, self._stage
         if stage is None or session.asset is None:
+            return
+        if Path(shown.path) != Path(session.asset.path):  # of the recording that played before
             return
         frame = shown.frame
         first = session.frame is None

@@ -16,9 +16,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.core.case import CaseState
 from app.ui import style, theme
-from app.ui.case_cards import CARD_ROLE, STATE_WORDS, Card, CaseFilter, CaseModel, Index
+from app.ui.case_cards import CARD_ROLE, Card, CaseFilter, CaseModel, Index
 from app.ui.widgets import Label, mark
 from app.ui.words import date, moment
 
@@ -86,7 +85,7 @@ class CaseRowDelegate(QStyledItemDelegate):
     def _words(self, painter: QPainter, card: Card, room: QRectF) -> None:
         line = theme.px(18)
         top = room.center().y() - 1.5 * line
-        word, token = ("Part missing", "error") if card.missing else STATE_WORDS[card.case.state]
+        word, token = card.state
         painter.setFont(theme.font("heading"))
         number = QFontMetricsF(painter.font()).horizontalAdvance(card.case.case_id)
         self._text(painter, room, top, 0, card.case.case_id, "heading", "text")
@@ -95,7 +94,7 @@ class CaseRowDelegate(QStyledItemDelegate):
         )
         self._text(painter, room, top + line, 0, card.procedure_name, "small", "text_2")
         dot = QPointF(room.x() + 4, top + 2.5 * line)
-        hollow = card.case.state is CaseState.NEW and not card.missing
+        hollow = card.is_untouched
         painter.setPen(QPen(theme.color(token), 1.2) if hollow else Qt.PenStyle.NoPen)
         painter.setBrush(Qt.BrushStyle.NoBrush if hollow else theme.color(token))
         painter.drawEllipse(dot, 3, 3)

@@ -1,0 +1,66 @@
+"""Cases whose files are not as they were: told, never taken for what they are not."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+from pytestqt.qtbot import QtBot
+
+from app.store.prediction_file import APPLICATION_ID as PREDICTIONS_ID
+from app.ui.main_window import MainWindow
+from tests.helpers.clips import RECIPES, make_clip
+from tests.ui.conftest import on_screen
+
+PATIENCE_MS = 20_000
+
+
+def test_another_file_in_the_place_of_a_recording_is_not_played(
+    opened: MainWindow, qtbot: QtBot, clip: Path, tmp_path: Path
+) -> None:
+    services = opened.services
+    case = services.session.case
+    assert case is not None
+    place = tmp_path / "operation.mp4"
+    place.write_bytes(clip.read_bytes())
+    asset = replace(case.assets[0], path=str(place))
+    services.library.writer.update_asset(asset).result()
+    make_clip(place, RECIPES["h264-one-frame"])
+    services.player.player.play()
+    services.cases.open_case(case.case_id)
+    qtbot.waitUntil(
+        lambda: any("Another file" in x.accessibleName() for x in opened.slot.lines),
+        timeout=PATIENCE_MS,
+    )
+    qtbot.waitUntil(lambda: not services.player.state.playing, timeout=PATIENCE_MS)
+    assert services.session.case is not None
+    assert services.session.frame is None
+    place.write_bytes(clip.read_bytes())
+    services.cases.open_case(case.case_id)
+    qtbot.waitUntil(lambda: on_screen(opened) is not None, timeout=PATIENCE_MS)
+
+
+def test_a_case_that_cannot_be_read_stands_damaged_among_the_others(
+    opened: MainWindow, qtbot: QtBot
+) -> None:
+    library, session = opened.services.library, opened.services.session
+    assert session.asset is not None
+    asset = replace(session.asset, asset_id="newer", quick_hash="other")
+    case = library.writer.create_case("Case", "unknown", (asset,)).result()
+    folder = library.folder / "predictions"
+    folder.mkdir(exist_ok=True)
+    with closing(sqlite3.connect(folder / f"{case.case_id}.sqlite")) as conn:
+        conn.execute("CREATE TABLE of_another_year (x)")
+        conn.execute(f"PRAGMA application_id={PREDICTIONS_ID}")
+        conn.execute("PRAGMA user_version=99")
+    opened.show_workspace("library")
+    model = opened.library.model
+    qtbot.waitUntil(lambda: model.rowCount() == 2, timeout=PATIENCE_MS)
+    words = {c.case.case_id: c.spoken() for c in model.cards}
+    assert "Damaged" in words[case.case_id]
+    assert "newer Trocar" in words[case.case_id]
+    assert "Damaged" not in words[session.case.case_id]
+    opened.library.search.setText("damaged")
+    assert opened.library.count.text() == "1 of 2"
