@@ -24,7 +24,7 @@ class Course:
     Attributes:
         start: (K,) probability that a recording starts in each phase.
         change: (K, K) probability that a sample of the row's phase is followed by the column's.
-        seen: (K,) share of each phase among what the model learnt from; its answers lean that way.
+        seen: (K,) how far the model's answers lean to each phase because it saw it more often.
         weight: above 0, at most 1: how much one sample counts. Neighbouring samples say almost the
             same, so each is worth far less than a look of its own.
     """
