@@ -146,7 +146,8 @@ class Details(QWidget):
         self._title.setText(self._editor.name_of(shown) if shown else "New outlines")
         self._who.setText(verdict_words(shown) if shown else "")
         self._show_row(self.whole_track, visible=shown is not None and shown.track is not None)
-        self._show_row(self.strip, visible=shown is not None and shown.track is not None)
+        known = shown is not None and shown.track is not None and self._editor.is_of_run(shown)
+        self._show_row(self.strip, visible=known)
         kept = self._kept_share(shown)
         self._show_row(self._kept, visible=kept is not None)
         if kept is not None:

@@ -120,6 +120,10 @@ class Editor(QObject):
             return None
         return said.instances[source.instance] if source.instance < len(said.instances) else None
 
+    def is_of_run(self, shown: ShownInstance) -> bool:
+        """Whether the run on screen found it; only then is its track number one of that run."""
+        return self._run is not None and _run_of(shown) == self._run.run_id
+
     def select(self, shown: ShownInstance | None) -> None:
         """Select an outline, or none."""
         self._select(None if shown is None else key_of(shown))

@@ -534,7 +534,9 @@ class AnnotateWorkspace(QWidget):
         """Where the selected object was seen; read once per track, off the GUI thread."""
         shown, session = self.editor.selected, self._services.session
         asset, run, frame = session.asset, session.segment_run, session.frame
-        if shown is None or shown.track is None or asset is None or frame is None or run is None:
+        if shown is None or asset is None or frame is None or run is None:
+            return
+        if shown.track is None or not self.editor.is_of_run(shown):
             return
         track, case = shown.track, session.case
         assert case is not None  # noqa: S101 - it has an asset

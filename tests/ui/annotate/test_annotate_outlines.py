@@ -417,7 +417,11 @@ def test_holding_keys_and_a_locked_case(desk: Desk) -> None:
 def test_a_later_run_does_not_bring_back_what_was_rejected(desk: Desk) -> None:
     desk.click(60, 80)
     desk.press(Qt.Key.Key_X)
+    desk.click(190, 100)
+    desk.press(Qt.Key.Key_A)
     desk.wait_saved()
+    strip = desk.annotate.details.strip
+    desk.qtbot.waitUntil(strip.isVisible)
     session, services = desk.window.services.session, desk.window.services
     store = services.library.predictions(_case(desk))
     run = store.start_run(
@@ -440,8 +444,13 @@ def test_a_later_run_does_not_bring_back_what_was_rejected(desk: Desk) -> None:
         services.cases.refresh_predictions()
     services.playback.refresh_view()
     desk.qtbot.waitUntil(
-        lambda: [s.mask for s in desk.annotate.editor.instances] == [other.mask], timeout=10_000
+        lambda: {s.label for s in desk.annotate.editor.instances} == {"grasper", "hook"},
+        timeout=10_000,
     )
+    assert [s.mask for s in desk.annotate.editor.instances if s.label == "grasper"] == [other.mask]
+    assert desk.annotate.editor.selected is not None
+    assert desk.annotate.editor.selected.label == "hook"
+    desk.qtbot.waitUntil(lambda: not strip.isVisible())
 
 
 def test_everything_is_there_after_closing_and_opening(desk: Desk, qtbot: QtBot) -> None:
