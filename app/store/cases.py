@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import uuid
+from dataclasses import replace
 
 from app.core import validate
 from app.core.case import Asset, Case, CaseState
@@ -59,6 +60,20 @@ def update_asset(conn: sqlite3.Connection, clock: audit.Clock, asset: Asset) -> 
         before=digest(before),
         after=digest(after),
     )
+
+
+def set_full_hash(conn: sqlite3.Connection, clock: audit.Clock, asset: Asset, sha256: str) -> None:
+    """Store a recording's full hash, unless it went or lies elsewhere since it was computed."""
+    row = conn.execute(
+        "SELECT case_id FROM assets WHERE asset_id = ?", (asset.asset_id,)
+    ).fetchone()
+    for present in rows.read_assets(conn, row[0]) if row else ():
+        if (present.asset_id, present.path, present.quick_hash) == (
+            asset.asset_id,
+            asset.path,
+            asset.quick_hash,
+        ):
+            update_asset(conn, clock, replace(present, sha256=sha256))
 
 
 def set_state(conn: sqlite3.Connection, clock: audit.Clock, case_id: str, state: CaseState) -> None:

@@ -81,6 +81,15 @@ class Writer(StoreThread):
 
         return self.submit(work)
 
+    def set_full_hash(self, asset: Asset, sha256: str) -> Future[None]:
+        """The hash of all of a recording's file, where the recording still lies there."""
+
+        def work(conn: sqlite3.Connection) -> Outcome[None]:
+            cases.set_full_hash(conn, self.clock, asset, sha256)
+            return Outcome(None)
+
+        return self.submit(work)
+
     def set_state(self, case_id: str, state: CaseState) -> Future[None]:
         """Where the work on a case stands, as the program found it; not an undo step."""
 

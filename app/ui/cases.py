@@ -331,11 +331,11 @@ class Cases(QObject):
         return QImage(str(self._library.thumbnail_path(case.case_id)))
 
     def _hash(self, asset: Asset) -> None:
-        from app.video import full_hash
+        from app.video import full_hash, quick_hash
 
         found = full_hash(asset.path, cancelled=lambda: self._closing)
-        if found:
-            self._library.writer.update_asset(replace(asset, sha256=found)).result()
+        if found and quick_hash(asset.path) == asset.quick_hash:
+            self._library.writer.set_full_hash(asset, found)
 
     def _failed(self, error: TrocarError) -> None:
         self.said.emit(from_error(error, key="open"))

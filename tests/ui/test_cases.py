@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import pytest
 from pytestqt.qtbot import QtBot
 
 from app.store.prediction_file import APPLICATION_ID as PREDICTIONS_ID
 from app.ui.main_window import MainWindow
+from app.video import full_hash
 from tests.helpers.clips import RECIPES, make_clip
 from tests.ui.conftest import on_screen
 
@@ -64,3 +69,37 @@ def test_a_case_that_cannot_be_read_stands_damaged_among_the_others(
     assert "Damaged" not in words[session.case.case_id]
     opened.library.search.setText("damaged")
     assert opened.library.count.text() == "1 of 2"
+
+
+def test_a_hash_that_comes_late_does_not_undo_a_relink(
+    opened: MainWindow, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services = opened.services
+    case = services.session.case
+    assert case is not None
+    (old,) = services.library.case(case.case_id).assets
+    moved, begun = tmp_path / "moved.mp4", []
+    moved.write_bytes(Path(old.path).read_bytes())
+    may_end = [threading.Event(), threading.Event()]
+
+    def slow_hash(path: str, cancelled: Callable[[], bool]) -> str:
+        begun.append(path)
+        may_end[len(begun) - 1].wait(20)
+        return full_hash(path, cancelled=cancelled)
+
+    monkeypatch.setattr("app.video.full_hash", slow_hash)
+    without = replace(old, sha256="")
+    services.library.writer.update_asset(without).result(20)
+    services.cases.open_case(case.case_id)
+    qtbot.waitUntil(lambda: len(begun) == 1, timeout=PATIENCE_MS)
+    with qtbot.waitSignal(services.cases.opened, timeout=PATIENCE_MS):
+        services.cases.relink(without, moved)
+    may_end[0].set()
+    qtbot.waitUntil(lambda: len(begun) == 2, timeout=PATIENCE_MS)
+    services.library.writer.flush().result(20)
+    (now,) = services.library.case(case.case_id).assets
+    assert (now.path, now.sha256) == (str(moved), "")
+    may_end[1].set()
+    stored = partial(services.library.case, case.case_id)
+    qtbot.waitUntil(lambda: bool(stored().assets[0].sha256), timeout=PATIENCE_MS)
+    assert stored().assets[0] == replace(old, path=str(moved), sha256=full_hash(moved))
