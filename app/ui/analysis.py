@@ -253,8 +253,9 @@ class Analysis(QObject):
         self.changed.emit()
 
     def _look_at(self, frame: Frame) -> None:
-        if self.running:
-            self.worker.look_at(frame)
+        asset = self._session.asset
+        if self.running and asset is not None:
+            self.worker.look_at(frame, asset.asset_id)
 
     @Slot(int, object)
     def _progressed(self, generation: int, progress: Progress) -> None:

@@ -85,12 +85,12 @@ class InferenceWorker(QObject):
         with self._lock:
             self._paused = paused
 
-    def look_at(self, frame: Frame) -> None:
-        """Compute the frame on screen before anything else, if an analysis is under way."""
+    def look_at(self, frame: Frame, asset_id: str) -> None:
+        """Compute the frame on screen, of that recording, before the rest of an analysis."""
         with self._lock:
             job = self._job
         if job is not None:
-            job.look_at(frame)
+            job.look_at(frame, asset_id)
 
     def ask_device(self) -> None:
         """Find out what the models would run on."""

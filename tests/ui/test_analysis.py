@@ -11,12 +11,14 @@ from PySide6.QtWidgets import QApplication, QLabel, QPushButton, QRadioButton
 from pytestqt.qtbot import QtBot
 
 from app.core.taxonomy import find_taxonomy
+from app.inference.new_case import case_of
 from app.store import Library
 from app.ui.analysis import pick
 from app.ui.main_window import MainWindow
 from app.ui.model_sheet import DEMO_WORDS, card_lines, fit_words
 from app.ui.services import Services
 from app.ui.settings import Settings
+from tests.helpers.clips import RECIPES, make_clip
 from tests.inference.conftest import save_instruments, save_phases
 from tests.ui.conftest import on_screen
 
@@ -102,6 +104,24 @@ def test_pause_serves_the_screen_and_stop_keeps_what_is_done(
     qtbot.waitUntil(lambda: analysis.running, timeout=PATIENCE_MS)
     qtbot.waitUntil(lambda: not analysis.running, timeout=PATIENCE_MS)
     assert len(store.stored_pts(run.run_id)) == session.asset.frames
+
+
+def test_pause_serves_the_screen_in_a_case_of_two_recordings(
+    window: MainWindow, qtbot: QtBot, clip: Path, tmp_path: Path
+) -> None:
+    services, session = window.services, window.services.session
+    second = make_clip(tmp_path / "second.mp4", RECIPES["h264-mp4-no-b"])
+    case = case_of(services.library, [clip, second], procedure="unknown")
+    services.cases.open_case(case.case_id)
+    qtbot.waitUntil(lambda: services.analysis.progress is not None, timeout=PATIENCE_MS)
+    window.keys.trigger("analyse")
+    services.player.player.pause()
+    services.player.player.seek_index(55)
+    qtbot.waitUntil(
+        lambda: on_screen(window) == 55 and session.prediction is not None, timeout=PATIENCE_MS
+    )
+    assert services.analysis.paused
+    assert session.prediction.index == 55
 
 
 def test_closing_in_the_middle_of_an_analysis_loses_nothing(
