@@ -49,7 +49,8 @@ def evaluate(
     library: LibraryOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure a model: masks by the COCO metrics, phases by accuracy and edit score."""
+    """Measure a model: masks by the COCO metrics, phases by accuracy and edit score; in full
+    precision, so that figures repeat."""
     from app.core.prediction import PHASES
     from app.inference.cards import find_model
 
@@ -82,7 +83,7 @@ def _masks(card: ModelCard, pictures: Iterator[LabelledPicture]) -> dict[str, An
     if not seen:
         raise BadInput("No labelled picture was found; check --data and --group.")
     result = mask_metrics_of(card, seen).as_json()
-    predict = Segmenter(card).predict
+    predict = Segmenter(card, may_halve=False).predict
     overlaps = union_iou(predict, seen)
     alarms = false_area(predict, seen)
     result["empty_images"] = len(alarms)
@@ -118,7 +119,7 @@ def _boxes(card: ModelCard, folder: Path) -> dict[str, Any]:
     from app.inference import Segmenter
     from app.learning.evaluate import box_coverage
 
-    got = box_coverage(Segmenter(card).predict, _cholect50(folder))
+    got = box_coverage(Segmenter(card, may_halve=False).predict, _cholect50(folder))
     return {
         "boxes": got.boxes,
         "covered": round(100 * got.covered, 2),

@@ -122,7 +122,7 @@ def mask_metrics_of(
 
     classes = card.class_keys
     low = replace(card, thresholds={**card.thresholds, "score": LOWEST_SCORE})
-    segmenter = Segmenter(low, device)
+    segmenter = Segmenter(low, device, may_halve=False)
     truth, found = [], []
     for picture in pictures:
         known = [(class_of(i.label, classes), i.mask) for i in picture.instances]
