@@ -49,8 +49,7 @@ def evaluate(
     library: LibraryOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure a model: masks by the COCO metrics, phases by accuracy and edit score; in full
-    precision, so that figures repeat."""
+    """Measure a model in full precision: masks by COCO's metrics, phases by accuracy and edit."""
     from app.core.prediction import PHASES
     from app.inference.cards import find_model
 
