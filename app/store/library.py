@@ -44,6 +44,7 @@ class Library:
         folder: where it lies.
         problems: sentences about what was found at opening, such as lost changes or the entry of a
             case that is damaged.
+        backup_problem: why the last try of an automatic backup failed, None where it did not.
     """
 
     def __init__(self, folder: Path, readers: db.Readers, clock: audit.Clock) -> None:
@@ -53,6 +54,7 @@ class Library:
         self._lock: WriterLock | None = None
         self._writer: Writer | None = None
         self._backups = Backups(folder / DATABASE, folder / "backups", clock)
+        self.backup_problem: TrocarError | None = None
         self._closing = threading.Event()
         self._backup_thread: threading.Thread | None = None
         self._predictions: dict[str, PredictionStore] = {}
@@ -389,7 +391,10 @@ class Library:
         try:
             self._backups.make()
         except TrocarError as error:
+            self.backup_problem = error
             log.info("no backup was made: %s", error.detail)
+        else:
+            self.backup_problem = None
 
     def _erase_files(self, case_id: str, uid: str) -> None:
         """On the store thread: what a deleted case has outside the database."""

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from PySide6.QtCore import QObject, QTimer
 
+from app.core.errors import TrocarError
 from app.ui.bars import StatusBar, TopBar
 from app.ui.load_case import SEGMENTATION
+from app.ui.messages import Message, Tone
 from app.ui.review import ReviewWorkspace
 from app.ui.services import Services
 from app.ui.words import count, length
+
+ELSEWHERE = "Meanwhile “trocar backup --to” makes a copy on another disk."
 
 
 class Figures(QObject):
@@ -21,6 +25,7 @@ class Figures(QObject):
         self._services = services
         self._top, self._status, self._review = top, status, review
         self._counts = (0, 0)
+        self._backup_told = False
         services.session.saving.connect(lambda: top.show_saved("Saving", "3", ""))
         services.session.saved.connect(self._saved)
         services.analysis.changed.connect(self._analysis_changed)
@@ -48,6 +53,20 @@ class Figures(QObject):
         self._status.show_rate(f"{shown} fps, {lost}" if playing else "")
         if self._services.session.unsaved and self._services.library.writer.pending():
             self._top.show_saved("Not saved yet", "warn", "circle-alert")
+        self._tell_backup(self._services.library.backup_problem)
+
+    def _tell_backup(self, problem: TrocarError | None) -> None:
+        """Once per run of failures; the library tries again by itself."""
+        if problem is not None and not self._backup_told:
+            self._services.said.emit(
+                Message(
+                    text=f"{problem.user_message} {ELSEWHERE}",
+                    tone=Tone.WARN,
+                    detail=problem.detail,
+                    key="backup",
+                )
+            )
+        self._backup_told = problem is not None
 
     def _analysis_changed(self) -> None:
         analysis = self._services.analysis

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from models import ModelCard
 
 STEPS = 300
+LEARNT_FROM = (
+    "the frames it learnt from, as there were too few to hold any out: on others it may do worse"
+)
 NOTHING_YET = "No corrections yet. Correct an outline in Annotate first."
 
 
@@ -179,5 +182,7 @@ def result_words(result: dict[str, Any]) -> str:
         for name, value in best.items()
         if name in base
     ]
-    where = f", measured on {result['held_out']} held-out frames" if result.get("held_out") else ""
+    held_out = result.get("held_out", 0)
+    frames = "1 held-out frame" if held_out == 1 else f"{held_out} held-out frames"
+    where = f", measured on {frames if held_out else LEARNT_FROM}"
     return ("; ".join(parts[:2]) + where + ".") if parts else ""

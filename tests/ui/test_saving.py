@@ -19,7 +19,9 @@ from app.store import Library
 from app.ui.closing import STAY
 from app.ui.main_window import MainWindow
 from app.ui.messages import Message
+from app.ui.services import Services
 from app.ui.session import STEP_UNDER_WAY
+from app.ui.settings import Settings
 from tests.helpers.full_disk import allow_all, full_disk
 
 PATIENCE_MS = 20_000
@@ -195,3 +197,27 @@ def test_deleting_a_case_on_a_full_disk_holds_nothing_up(
     assert asked == ["A change of the library is not saved yet."]
     with Library.open(own_library, "read") as library:
         assert [c.case_id for c in library.cases()] == [case_id]
+
+
+def test_a_backup_that_fails_is_said_once(
+    dressed: QApplication, qtbot: QtBot, own_library: Path
+) -> None:
+    library = Library.open(own_library, ballast_bytes=1 << 16, backup_every_s=0.05)
+    (own_library / "backups").write_bytes(b"in the way")
+    library.writer.create_case("Case", "unknown").result(20)
+    window = MainWindow(Services(library, Settings()))
+    heard: list[str] = []
+    window.services.said.connect(lambda message: heard.append(_text(message)))
+    try:
+        window.show()
+        qtbot.waitUntil(lambda: bool(heard), timeout=PATIENCE_MS)
+        qtbot.wait(1500)
+        assert len(heard) == 1
+        assert "backup was not made" in heard[0]
+        assert "--to" in heard[0]
+        (own_library / "backups").unlink()
+        qtbot.waitUntil(lambda: library.backup_problem is None, timeout=PATIENCE_MS)
+        assert library.backups()
+    finally:
+        window.close()
+        window.deleteLater()
