@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QItemSelectionModel, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QItemSelectionModel, QObject, QSize, Qt, Signal
 from PySide6.QtGui import QImage, QResizeEvent
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -203,9 +203,7 @@ class LibraryWorkspace(QWidget):
         view.setItemDelegate(CardDelegate(view))
         view.setEditTriggers(QListView.EditTrigger.NoEditTriggers)
         view.activated.connect(lambda index: self.opened.emit(index.data(CARD_ROLE).case.case_id))
-        view.doubleClicked.connect(
-            lambda index: self.opened.emit(index.data(CARD_ROLE).case.case_id)
-        )
+        view.installEventFilter(self)
         return view
 
     def _filter_again(self) -> None:
@@ -225,10 +223,20 @@ class LibraryWorkspace(QWidget):
         self._nothing.setVisible(all_ > 0 and shown == 0)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """As many cards side by side as fit, filling the width; filters fold on small screens."""
+        """Filters fold on small screens."""
         super().resizeEvent(event)
         self.filters.setVisible(self.width() >= theme.px(1100))
-        room = self.view.viewport().width() - 4
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """The cards fill the list's new width."""
+        if event.type() == QEvent.Type.Resize:
+            self._fit_cards()
+        return super().eventFilter(watched, event)
+
+    def _fit_cards(self) -> None:
+        # As if the scroll bar were always there: it comes with the cards, after this.
+        bar = self.view.verticalScrollBar().sizeHint().width()
+        room = self.view.width() - 2 * self.view.frameWidth() - bar - 4
         number = max(1, room // (theme.px(CARD[0]) + GAP))
         delegate = self.view.itemDelegate()
         assert isinstance(delegate, CardDelegate)  # noqa: S101 - set above

@@ -58,7 +58,8 @@ if TYPE_CHECKING:
     from app.video.player import PlayerState
 
 DEMO_PROCEDURE, DEMO_TITLE = "cholecystectomy", "Demo case"
-SIZE = QSize(1680, 1050)
+SIZE, SMALLEST = QSize(1680, 1050), QSize(1180, 680)
+FRAME = QSize(16, 48)
 VIDEO_FILTER = "Video (*.mp4 *.mkv *.mov *.avi *.mpg *.mpeg *.ts *.m2ts *.mts *.m4v *.wmv *.webm)"
 SCOPES = {
     "library": (Scope.LIBRARY,),
@@ -90,7 +91,8 @@ class MainWindow(QMainWindow):
     def __init__(self, services: Services, locked: str = "") -> None:
         super().__init__()
         self.setWindowTitle("Trocar")
-        self.setMinimumSize(1180, 680)
+        # A laptop at 150 % has less room than the layout wants: nothing may lie off the screen.
+        self.setMinimumSize(SMALLEST.boundedTo(self.screen().availableSize() - FRAME))
         self.setAcceptDrops(True)
         self.services = services
         self.keys = KeyMap(self, ACTIONS)
@@ -277,7 +279,8 @@ class MainWindow(QMainWindow):
         full = not self.isFullScreen()
         self.top.setVisible(not full)
         self.status.setVisible(not full)
-        (self.showFullScreen if full else self.showNormal)()
+        # Toggled, not shown normal: a window that filled the screen before fills it again.
+        self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)
         self.slot.set_top(0 if full else self.top.height())
 
     # Cases

@@ -32,6 +32,7 @@ class ReviewStage(Stage):
         self.time_ms = 0.0
         self.exact = True
         self.block: Block | None = None
+        self.other_phase: str | None = None
         self.progress: tuple[str, ...] = ()
         self.key: tuple[osd.KeyRow, ...] = ()
         self._bright = {"left": False, "right": False, "bottom": False, "key": False}
@@ -119,12 +120,12 @@ class ReviewStage(Stage):
         phase = session.shown_taxonomy.phase(block.segment.phase)
         since = self.time_ms - session.asset.time_ms(block.segment.start_pts)
         lines = [osd.Text(text=f"{moment(since)} in this phase", role="small")]
+        said = "The model says" if not block.human else "You decided"
+        other = self.other_phase
+        if other is not None:
+            said += f", the model says {session.shown_taxonomy.phase_name(other)}"
         lines.append(
-            osd.Text(
-                text="You decided" if block.human else "The model says",
-                role="small",
-                token="osd_text_3",  # noqa: S106 - a colour token
-            )
+            osd.Text(text=said, role="small", token="osd_text_3")  # noqa: S106 - a colour token
         )
         name = session.shown_taxonomy.phase_name(block.segment.phase)
         if self._bright["left"]:
@@ -280,6 +281,7 @@ class ReviewWorkspace(QWidget):
 
     def _name_phase(self) -> None:
         self.stage.block = self.ribbon.block_at(self.stage.time_ms)
+        self.stage.other_phase = self._other_phase(self.stage.time_ms)
         name = ""
         if self.stage.block is not None:
             name = (
@@ -288,6 +290,14 @@ class ReviewWorkspace(QWidget):
             )
         whole, _ = clock(self.stage.time_ms)
         self.stage.setAccessibleName(f"Video, {whole}{name}")
+
+    def _other_phase(self, ms: float) -> str | None:
+        """What the model says where a human decided otherwise."""
+        block, asset, model = self.ribbon.block_at(ms), self._session.asset, self._session.model
+        if block is None or asset is None or model is None or not block.human:
+            return None
+        said = model.timeline.phase_at(asset.pts(ms))
+        return said if said != block.segment.phase else None
 
     def _clicked(self) -> None:
         self.stage.setFocus(Qt.FocusReason.MouseFocusReason)

@@ -227,7 +227,7 @@ class Ribbon(QWidget):
 
     def _rows(self) -> tuple[float, float, float, float]:
         """Middle of the names, top of the blocks, top of the confidence strip, ruler labels."""
-        rows = (12, 22, 44, 60) if self._compact else (19, 31, 53, 89)
+        rows = (10, 19, 42, 62) if self._compact else (19, 31, 53, 89)
         a, b, c, d = (float(theme.px(y)) for y in rows)
         return a, b, c, d
 
@@ -358,7 +358,7 @@ class Ribbon(QWidget):
         painter.setFont(theme.font("caption"))
         metrics = QFontMetricsF(painter.font())
         per_ms = (self.width() - 2 * MARGIN) / (end - start)
-        top = label_y - theme.px(17)
+        top = label_y - theme.px(13 if self._compact else 17)
         minor = paint.minor_step_ms(start, end, per_ms)
         for k in range(ceil(start / minor), int(end / minor) + 1):
             x = round(self._x(k * minor)) + 0.5
@@ -384,8 +384,9 @@ class Ribbon(QWidget):
         if not MARGIN - 1 <= x <= self.width() - MARGIN + 2:
             return
         _, top, conf, _ = self._rows()
-        bottom = conf + theme.px(18)
-        paint.draw_playhead(painter, x, top - theme.px(7), bottom, head=True)
+        # After a jump to a phase the head stands below its letter, and above the ruler's words.
+        bottom = conf + theme.px(6 if self._compact else 18)
+        paint.draw_playhead(painter, x, top - theme.px(3), bottom, head=True)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Go there; on the words of the part not analysed, analyse."""

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QPointF
+from PySide6.QtCore import QPointF, QRect
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QAbstractItemView
 from pytestqt.qtbot import QtBot
 
+from app.annotate import phases
 from app.core.frame import Frame
 from app.core.prediction import PhasePrediction
 from app.core.taxonomy import find_taxonomy, list_taxonomies
@@ -25,6 +26,7 @@ from app.ui.ask import ProcedureLine
 from app.ui.main_window import MainWindow
 from app.ui.osd import KeyRow
 from app.ui.theme import contrast
+from app.ui.timeline.data import timeline_data
 from tests.ui.conftest import on_screen
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -104,6 +106,40 @@ def test_an_unnamed_operation_shows_the_phases_in_the_words_of_the_model(
     assert opened.annotate is not None
     model = opened.annotate.segments.findChild(QAbstractItemView).model()
     assert "Clip and cut" in [model.index(row, 0).data() for row in range(model.rowCount())]
+
+
+@pytest.mark.parametrize("height_px", [700, 1050])
+def test_the_playhead_hides_no_letter_of_the_phase_it_jumped_to(
+    opened: MainWindow, qtbot: QtBot, height_px: int
+) -> None:
+    opened.resize(1680, height_px)
+    phases_said(opened, qtbot, "endomamba-demo")
+    ribbon = opened.review.ribbon
+    qtbot.waitUntil(lambda: ribbon.block_at(0.0) is not None, timeout=10_000)
+    words = QRect(0, 2, 400, round(ribbon._rows()[0]) + 3)
+    ribbon.set_time(0.0)
+    at_start = ribbon.grab(words).toImage()
+    ribbon.set_time(2000.0)
+    assert ribbon.grab(words).toImage() == at_start
+
+
+def test_where_a_person_decided_otherwise_the_corner_says_what_the_model_says(
+    opened: MainWindow, qtbot: QtBot
+) -> None:
+    phases_said(opened, qtbot, "endomamba-demo")
+    session, stage = opened.services.session, opened.review.stage
+    opened.services.cases.set_procedure("cholecystectomy")
+    qtbot.waitUntil(lambda: session.taxonomy.procedure == "cholecystectomy", timeout=10_000)
+    assert stage.other_phase is None
+    assert session.case is not None
+    assert session.asset is not None
+    tiers = timeline_data(session.case.case_id, session.asset, session.taxonomy, you=None).tiers
+    without = stage.grab().toImage()
+    session.commit(phases.start_at(tiers, session.asset.start_pts, "preparation"))
+    assert session.model is not None
+    said = session.model.timeline.phase_at(session.asset.start_pts)
+    assert stage.other_phase == said
+    assert stage.grab().toImage() != without
 
 
 def test_phases_of_a_model_nobody_knows_keep_their_own_words(

@@ -143,6 +143,16 @@ def test_the_first_window_lies_on_the_screen(window: MainWindow, qtbot: QtBot) -
     assert not window.isMaximized()
 
 
+def test_the_window_may_be_as_small_as_the_screen(window: MainWindow) -> None:
+    room = window.screen().availableSize()
+    assert window.minimumWidth() <= room.width()
+    assert window.minimumHeight() <= room.height()
+    window.showMaximized()
+    hint = window.centralWidget().minimumSizeHint()
+    assert hint.width() <= max(900, room.width())
+    assert hint.height() <= 500
+
+
 def test_a_key_that_changes_speed_or_overlay_shows_it(opened: MainWindow, qtbot: QtBot) -> None:
     plate = opened.review.transport
     for key, text in ((Qt.Key.Key_V, "Fill"), (Qt.Key.Key_BracketRight, "1.1×")):
@@ -430,6 +440,39 @@ def test_esc_goes_up_one_level_at_a_time(opened: MainWindow) -> None:
     assert opened.isFullScreen()
     opened.keys.trigger("escape")
     assert not opened.isFullScreen()
+
+
+def test_full_screen_gives_a_maximised_window_back(opened: MainWindow, qtbot: QtBot) -> None:
+    opened.showMaximized()
+    for full in (True, False):
+        opened.keys.trigger("full_screen")
+        qtbot.waitUntil(lambda f=full: opened.isFullScreen() is f, timeout=PATIENCE_MS)
+        assert opened.isMaximized()
+
+
+def test_a_double_click_opens_a_case_once(opened: MainWindow, qtbot: QtBot) -> None:
+    opened.show_workspace("library")
+    view = opened.library.view
+    qtbot.waitUntil(lambda: view.model().rowCount() == 1, timeout=PATIENCE_MS)
+    times: list[str] = []
+    opened.library.opened.connect(times.append)
+    at = view.visualRect(view.model().index(0, 0)).center()
+    qtbot.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=at)
+    with qtbot.waitSignal(opened.services.cases.opened, timeout=PATIENCE_MS):
+        qtbot.mouseDClick(view.viewport(), Qt.MouseButton.LeftButton, pos=at)
+    assert len(times) == 1
+    assert opened.workspace == "review"
+
+
+def test_cards_leave_room_for_the_scroll_bar(opened: MainWindow, qtbot: QtBot) -> None:
+    opened.show_workspace("library")
+    view = opened.library.view
+    view.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
+    for width in (*range(1200, 1700, 50), 1000, 1200):
+        opened.resize(width, 800)
+        qtbot.waitUntil(lambda w=width: opened.width() == w, timeout=PATIENCE_MS)
+        grid, room = view.gridSize().width(), view.viewport().width()
+        assert room % grid < 40, "the cards fill the width"
 
 
 def test_f6_visits_every_region(opened: MainWindow) -> None:
