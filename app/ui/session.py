@@ -7,6 +7,7 @@ here reads a file: the overlay worker and the store thread answer by signals.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -306,7 +307,7 @@ class Session(QObject):
         else:
             self._take_over(correction)
             self._tell_fields(correction)
-        self._settle(None)
+        self._settle(time.time_ns() // 1_000_000)
 
     def _tell_fields(self, correction: Correction) -> None:
         if any(c.object_id == CASE for c in correction.changes):

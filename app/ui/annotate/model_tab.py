@@ -75,11 +75,9 @@ class ModelTab(QWidget):
         return {
             "Model": run.model if run else "None yet",
             "Frames": frames,
-            "On this frame": f"{len(said.instances)} outlines"
-            if here and said
-            else "Not looked at",
+            "On this frame": _outlines(len(said.instances)) if here and said else "Not looked at",
             "This frame took": f"{said.computed_ms:.0f} ms" if here and said else "",
-            "Sure": "" if score is None else f"{score:.2f}",
+            "Sure": _sure(score) if score is not None else "" if shown else "Pick an outline",
         }
 
     def _phases(self) -> dict[str, str]:
@@ -89,10 +87,18 @@ class ModelTab(QWidget):
             phase = model.timeline.phase_at(frame.pts)
             says = self._session.shown_taxonomy.phase_name(phase) if phase else "Nothing yet"
             at = bisect_right(model.confidence, frame.pts, key=lambda c: c[0]) - 1
-            sure = f"{model.confidence[at][1]:.2f}" if at >= 0 and phase else ""
+            sure = _sure(model.confidence[at][1]) if at >= 0 and phase else ""
         run = model.run if model else None
         return {
             "Phase model": run.model if run else "None yet",
             "Says here": says,
             "Sure here": sure,
         }
+
+
+def _outlines(number: int) -> str:
+    return f"{number} outline" + ("" if number == 1 else "s")
+
+
+def _sure(score: float) -> str:
+    return f"{round(100 * score)} %"

@@ -11,6 +11,9 @@ from pytestqt.qtbot import QtBot
 from app.core.correction import Verdict
 from app.store import Library
 from app.ui.case_cards import CARD_ROLE
+from app.ui.main_window import MainWindow
+from app.ui.services import Services
+from app.ui.settings import Settings
 from tests.ui.annotate.conftest import HEIGHT, WIDTH, Desk, said, square
 from tests.ui.conftest import on_screen
 
@@ -473,6 +476,24 @@ def test_everything_is_there_after_closing_and_opening(desk: Desk, qtbot: QtBot)
         assert len(_read(library, asset)) == 1
         library.writer.redo(case).result()
         assert {a.annotation_id: a for a in _read(library, asset)} == kept
+
+
+def test_an_undo_right_after_opening_says_saved(desk: Desk, qtbot: QtBot) -> None:
+    desk.press(Qt.Key.Key_A, SHIFT)
+    desk.wait_saved()
+    case, folder = _case(desk), desk.window.services.library.folder
+    desk.window.close()
+    again = MainWindow(Services(Library.open(folder, ballast_bytes=1 << 16), Settings()))
+    try:
+        again.show()
+        again.services.cases.open_case(case)
+        qtbot.waitUntil(lambda: on_screen(again) is not None, timeout=10_000)
+        again.keys.trigger("undo")
+        qtbot.waitUntil(lambda: again.services.session.unsaved == 0, timeout=10_000)
+        assert again.top.saved.text() == "Saved"
+    finally:
+        again.close()
+        again.deleteLater()
 
 
 def _near(one: QColor, other: QColor) -> bool:
