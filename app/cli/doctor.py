@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import platform
+import time
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from app.cli.common import JsonOption, LibraryOption, emit, library_folder, progress
-from app.core.errors import BadInput
+from app.core.errors import BadInput, TrocarError
 
+BACKUP_MISSED_S = 24 * 3600.0  # one is made every half hour of work and at closing
 PACKAGES = (
     "torch",
     "av",
@@ -43,7 +47,7 @@ def register(app: typer.Typer) -> None:
         choice = choose_device(device)
         cards = [c for c in model_cards(library_folder(library)) if c.task in RUNNABLE_TASKS]
         speeds: dict[str, float] = {}
-        problems: list[str] = []
+        problems = library_problems(library_folder(library))
         with progress("Trying the models", quiet=as_json) as bar:
             for card in bar.track(cards, task_id=bar.task_ids[0]):
                 try:
@@ -72,6 +76,27 @@ def register(app: typer.Typer) -> None:
             *(f"Problem:  {p}" for p in problems),
         ]
         emit(found, as_json=as_json, text="\n".join(lines))
+
+
+def library_problems(folder: Path) -> list[str]:
+    """Why the library cannot be read, or that its backups are not made any more."""
+    from app.store import Library
+    from app.store.library import DATABASE
+
+    if not (folder / DATABASE).is_file():
+        return []
+    try:
+        with Library.open(folder, "read") as library:
+            since = library.changed_since_backup_utc_ms()
+    except TrocarError as error:
+        return [error.user_message]
+    if since is None or time.time() - since / 1000 < BACKUP_MISSED_S:
+        return []
+    day = datetime.fromtimestamp(since / 1000, UTC).astimezone()
+    return [
+        f"Work since {day:%Y-%m-%d %H:%M} is in no backup; check the disk's free space and the "
+        "permissions of the library's folder backups, or make one with “trocar backup”."
+    ]
 
 
 def versions() -> dict[str, str]:

@@ -342,6 +342,16 @@ class Library:
         """The newest of the library's own backups."""
         return next(reversed(self.backups()), None)
 
+    def changed_since_backup_utc_ms(self) -> int | None:
+        """When the oldest change was made that no backup of the library's own holds, if any."""
+        newest = self.last_backup()
+        # The first row of the log is the library's making.
+        with self._reading() as conn:
+            (oldest,) = conn.execute(
+                "SELECT min(utc_ms) FROM audit WHERE seq > ?", (newest.seq if newest else 1,)
+            ).fetchone()
+        return None if oldest is None else int(oldest)
+
     def thumbnail_path(self, case_id: str) -> Path:
         """Where the picture of a case in the list lies, made or not."""
         return self.folder / "thumbnails" / f"{case_id}.jpg"

@@ -190,3 +190,22 @@ def test_the_doctor_tells_of_a_damaged_model(
     assert status == 0
     assert "Problem:" in out
     assert "tools," in out
+
+
+def test_the_doctor_tells_of_work_without_a_backup(
+    own_library: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long_ago_ms = 1_700_000_000_000
+    with Library.open(own_library, ballast_bytes=0, clock=lambda: long_ago_ms) as made:
+        made.writer.create_case("Case", "unknown").result(20)
+        in_the_way = own_library / "backups"
+        in_the_way.write_bytes(b"")
+    status, out, _ = trocar(capsys, "doctor", "--device", "cpu", "--json")
+    assert status == 0
+    (problem,) = json.loads(out)["problems"]
+    assert "2023-11-1" in problem
+    assert "in no backup" in problem
+    in_the_way.unlink()
+    assert trocar(capsys, "backup")[0] == 0
+    status, out, _ = trocar(capsys, "doctor", "--device", "cpu", "--json")
+    assert json.loads(out)["problems"] == []
