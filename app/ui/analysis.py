@@ -199,7 +199,7 @@ class Analysis(QObject):
             return f"Preparing the analysis of {self._case_id}", 0.0
         share = p.done / p.total
         if self.paused:
-            return f"Analysis of {self._case_id} paused at {share:.0%}".replace("%", " %"), share
+            return f"Analysis of {self._case_id} paused at {100 * p.done // p.total} %", share
         rest = f", {length(p.eta_s)} to go" if p.eta_s is not None else ""
         return f"Analysing {self._case_id}{rest}", share
 

@@ -213,7 +213,7 @@ class StatusBar(QFrame):
             layout.addWidget(part)
         layout.addWidget(self.fits, 1)
         layout.addWidget(self.saved)
-        self.show_device("Device", "")
+        self.show_device("Models", "")
         self.show_rate("")
         self.show_speed("")
         self.show_work("", 0.0, running=False, paused=False)

@@ -48,6 +48,7 @@ class Cases(QObject):
     Signals:
         opening: a case is being opened; the workspace changes at once.
         opened: (Loaded) it is open.
+        not_opened: it could not be opened; the one before, if any, still is.
         listed: (list of Card) the library was read.
         pictured: (case id, QImage) a thumbnail was made.
         find_asked: (Asset) the user wants to show where a recording lies.
@@ -57,6 +58,7 @@ class Cases(QObject):
 
     find_asked = Signal(object)
     opening = Signal()
+    not_opened = Signal()
     opened = Signal(object)
     listed = Signal(object)
     pictured = Signal(str, QImage)
@@ -98,7 +100,7 @@ class Cases(QObject):
             case = _case_of(self._library, first, procedure, title)
             return load_case(self._library, case.case_id, models)
 
-        self._io.run(work, self._show, self._failed)
+        self._io.run(work, self._show, self._not_opened)
         for path in others:
             self._io.run(
                 lambda p=path: _case_of(self._library, p, procedure, title),
@@ -110,7 +112,9 @@ class Cases(QObject):
         """Open a case of the library."""
         self.opening.emit()
         models = self._settings.values.models
-        self._io.run(lambda: load_case(self._library, case_id, models), self._show, self._failed)
+        self._io.run(
+            lambda: load_case(self._library, case_id, models), self._show, self._not_opened
+        )
 
     def _show(self, loaded: Loaded) -> None:
         session = self._session
@@ -336,6 +340,10 @@ class Cases(QObject):
         found = full_hash(asset.path, cancelled=lambda: self._closing)
         if found and quick_hash(asset.path) == asset.quick_hash:
             self._library.writer.set_full_hash(asset, found)
+
+    def _not_opened(self, error: TrocarError) -> None:
+        self._failed(error)
+        self.not_opened.emit()
 
     def _failed(self, error: TrocarError) -> None:
         self.said.emit(from_error(error, key="open"))

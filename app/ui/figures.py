@@ -84,6 +84,8 @@ class Figures(QObject):
         if not analysis.running or p is None or not p.total:
             return ()
         done = f"Analysed {100 * p.done // p.total} %"
+        if analysis.paused:
+            return done, "paused"
         return (done,) if p.eta_s is None else (done, f"{length(p.eta_s)} to go")
 
     def _speed_words(self) -> str:

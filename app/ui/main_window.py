@@ -158,6 +158,7 @@ class MainWindow(QMainWindow):
         self.library.delete_asked.connect(self.ask_to_delete)
         s.cases.opening.connect(lambda: self.show_workspace("review"))
         s.cases.opened.connect(self._case_opened)
+        s.cases.not_opened.connect(self._case_not_opened)
         s.cases.listed.connect(self.library.set_cards)
         s.cases.pictured.connect(self.library.set_picture)
         s.cases.find_asked.connect(self._find_recording)
@@ -344,6 +345,16 @@ class MainWindow(QMainWindow):
         if loaded.case.procedure == UNKNOWN_PROCEDURE and self.services.library.is_writable:
             self._ask_procedure(self.services.settings.values.procedure)
         self._play_when_open = not loaded.missing
+
+    def _case_not_opened(self) -> None:
+        """Back to what was on screen: the open case's own picture, or the ways in."""
+        session, stage = self.services.session, self.review.stage
+        if session.case is None:
+            stage.set_picture(None)
+            self.show_workspace("library")
+        else:
+            stage.set_frame(session.frame)
+            self.services.playback.refresh_view()
 
     def ask_procedure(self) -> None:
         """Ask which operation the open case is."""

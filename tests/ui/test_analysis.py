@@ -89,6 +89,7 @@ def test_pause_serves_the_screen_and_stop_keeps_what_is_done(
     qtbot.waitUntil(lambda: analysis.progress is not None, timeout=PATIENCE_MS)
     window.keys.trigger("analyse")
     assert analysis.paused
+    assert window.review.stage.progress[-1] == "paused"
     window.services.player.player.pause()
     window.services.player.player.seek_index(55)
     qtbot.waitUntil(

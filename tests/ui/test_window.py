@@ -249,8 +249,22 @@ def test_a_file_that_is_no_video_gets_one_sentence(
     text = window.slot.lines[-1].accessibleName()
     assert text.count(".") >= 1
     assert not window.services.library.cases()
+    assert window.workspace == "library", "an empty Review has no way on"
     window.keys.trigger("escape")
     assert not window.slot.lines
+
+
+def test_a_case_that_cannot_be_opened_leaves_the_open_one_on_screen(
+    opened: MainWindow, qtbot: QtBot
+) -> None:
+    before = stage_pixels(opened)
+    opened.show_workspace("library")
+    with qtbot.waitSignal(opened.services.cases.not_opened, timeout=PATIENCE_MS):
+        opened.library.opened.emit("0999")
+    assert opened.workspace == "review"
+    assert on_screen(opened) == 0
+    assert (stage_pixels(opened) == before).all()
+    assert opened.slot.lines
 
 
 def test_a_missing_recording_asks_for_it(
