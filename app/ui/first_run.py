@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QFontMetricsF, QPainter, QPaintEvent
+from PySide6.QtGui import QFontMetricsF, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractButton,
     QGridLayout,
@@ -14,6 +16,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.ui import theme
+from app.ui.demo_view import DemoView
 from app.ui.keys import KeyMap
 from app.ui.style import draw_ring, ring_shown
 from app.ui.widgets import Label, column, draw_key_cap, line, row
@@ -91,14 +94,15 @@ class FirstRun(QWidget):
     open_asked = Signal()
     demo_asked = Signal()
 
-    def __init__(self, keys: KeyMap, *, demo: bool) -> None:
+    def __init__(self, keys: KeyMap, *, demo: Path | None) -> None:
         super().__init__()
+        self.picture: DemoView | None = None
         ways: list[QWidget | int] = [
             Label("Open your first case", "hero"),
             Label("Drop a recording anywhere in this window.", "lead", "2"),
             8,
         ]
-        if demo:
+        if demo is not None:
             look = WayIn(
                 "play", "Look at the demo case", "Two minutes, made of synthetic pictures",
                 keys.hint("demo"), main=True,
@@ -107,12 +111,12 @@ class FirstRun(QWidget):
             ways.append(look)
         open_ = WayIn(
             "film", "Open a recording", "MP4, MKV, MOV, AVI, MPEG or TS video",
-            keys.hint("open"), main=not demo,
+            keys.hint("open"), main=demo is None,
         )  # fmt: skip
         open_.clicked.connect(self.open_asked)
         ways.append(open_)
         left = column(*ways, spacing=8)
-        left.setMaximumWidth(theme.px(620))
+        left.setMaximumWidth(theme.px(760))
         promises = QWidget()
         grid = QGridLayout(promises)
         grid.setContentsMargins(0, 24, 0, 0)
@@ -122,7 +126,17 @@ class FirstRun(QWidget):
             grid.setColumnStretch(i, 1)
         foot = QLabel()
         foot = Label(f"Press {keys.hint('keys')} at any time to see the keys", "small", "3")
-        body = column(left, 40, line(), promises, 24, foot, spacing=0)
+        top = QHBoxLayout()
+        top.setSpacing(theme.px(48))
+        top.addWidget(left, 1, Qt.AlignmentFlag.AlignVCenter)
+        if demo is not None and demo.with_suffix(".jpg").is_file():
+            self.picture = DemoView(demo)
+            self.picture.clicked.connect(self.demo_asked)
+            top.addWidget(self.picture)
+        head = QWidget()
+        head.setLayout(top)
+        top.setContentsMargins(0, 0, 0, 0)
+        body = column(head, 40, line(), promises, 24, foot, spacing=0)
         body.setMaximumWidth(theme.px(1320))
         layout = QVBoxLayout(self)
         layout.addStretch(2)
@@ -131,6 +145,13 @@ class FirstRun(QWidget):
         side.addWidget(body)
         layout.addLayout(side)
         layout.addStretch(3)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """The picture gives way where it would push the ways in together."""
+        super().resizeEvent(event)
+        if self.picture is not None:
+            wide, high = theme.px(1180), theme.px(640)
+            self.picture.setVisible(event.size().width() >= wide and event.size().height() >= high)
 
 
 def _promise(icon: str, tint: str, title: str, text: str) -> QWidget:

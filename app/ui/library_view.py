@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from PySide6.QtCore import QEvent, QItemSelectionModel, QObject, QSize, Qt, Signal
 from PySide6.QtGui import QImage, QResizeEvent
 from PySide6.QtWidgets import (
@@ -50,7 +52,7 @@ class LibraryWorkspace(QWidget):
     add_asked = Signal()
     demo_asked = Signal()
 
-    def __init__(self, keys: KeyMap, *, demo: bool) -> None:
+    def __init__(self, keys: KeyMap, *, demo: Path | None) -> None:
         super().__init__()
         set_widget_scope(self, Scope.LIBRARY)
         self.may_rename = True
@@ -72,7 +74,7 @@ class LibraryWorkspace(QWidget):
         self.view = self._make_view()
         self._nothing = Label("No case matches.", tone="3")
         self._stack = QStackedLayout(self)
-        self._stack.addWidget(self._make_page(demo=demo))
+        self._stack.addWidget(self._make_page(demo=demo is not None))
         self._stack.addWidget(self.first_run)
         self.filter.layoutChanged.connect(self._counted)
 

@@ -103,7 +103,7 @@ class MainWindow(QMainWindow):
         self._chooser: ProcedureLine | None = None
         self.top = TopBar(self.keys)
         self.status = StatusBar()
-        self.library = LibraryWorkspace(self.keys, demo=demo_recording() is not None)
+        self.library = LibraryWorkspace(self.keys, demo=demo_recording())
         self.review = ReviewWorkspace(
             services.session, services.player, services.thumbnails, self.keys
         )

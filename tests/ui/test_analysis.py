@@ -61,7 +61,7 @@ def test_a_dropped_clip_gets_masks_and_phases_by_itself(
     blocks = window.review.ribbon.data.blocks
     assert blocks
     assert not any(b.human for b in blocks)
-    assert window.status.device.text() not in ("", "Device")
+    assert window.status.device.text() not in ("", "Models")
     assert "ms per frame" in window.status.speed.text()
     assert DEMO_WORDS in window.status.fits.text()
     store = window.services.library.predictions(session.case.case_id)

@@ -131,6 +131,22 @@ def test_another_case_opens_in_review_too(opened: MainWindow, qtbot: QtBot, tmp_
     assert opened.workspace == "review"
 
 
+def test_an_empty_library_shows_the_demo_case_and_opens_it(
+    window: MainWindow, qtbot: QtBot
+) -> None:
+    first = window.library.first_run
+    assert first.picture is not None
+    assert not first.picture.image.isNull()
+    assert first.picture.isVisible()
+    assert first.picture.phases[0][1] == 0.0
+    assert first.picture.phases[-1][2] == 1.0
+    with qtbot.waitSignal(window.services.cases.opened, timeout=PATIENCE_MS):
+        qtbot.mouseClick(first.picture, Qt.MouseButton.LeftButton)
+    assert window.services.session.case is not None
+    assert window.services.session.case.title == "Demo case"
+    window.services.player.pause()
+
+
 def test_the_first_window_lies_on_the_screen(window: MainWindow, qtbot: QtBot) -> None:
     room = window.screen().availableSize()
     assert room.width() < 1680, "the offscreen screen is small"
