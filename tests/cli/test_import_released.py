@@ -108,7 +108,7 @@ def test_what_cannot_be_imported_leaves_nothing_behind(
     torch.save({"model": {"conv.weight": torch.zeros(3)}}, other)
     for file, sentence in (
         (other, "holds no weights of EndoMamba"),
-        (tmp_path / "gone.pth", "There is no file gone.pth"),
+        (tmp_path / "gone.pth", "gone.pth; name a model's folder"),
     ):
         status, out, err = imported(capsys, file)
         assert (status, out) == (1, "")
