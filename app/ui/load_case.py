@@ -112,8 +112,12 @@ def load_predictions(
 
 
 def newest_run(store: PredictionStore, asset_id: str, task: str, preferred: str) -> Run | None:
-    """The newest run of the preferred model, else of any."""
+    """The newest run of the preferred model, else of any; a whole one before one under way.
+
+    New weights make a new run: until it is done, what the one before said stays on screen.
+    """
     runs = [r for r in store.runs(asset_id) if r.task == task]
     wanted = [r for r in runs if r.model == preferred]
     found = wanted or runs
-    return found[-1] if found else None
+    whole = [r for r in found if r.finished]
+    return (whole or found)[-1] if found else None

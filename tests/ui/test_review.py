@@ -142,6 +142,32 @@ def test_where_a_person_decided_otherwise_the_corner_says_what_the_model_says(
     assert stage.grab().toImage() != without
 
 
+def test_a_new_analysis_does_not_hide_the_whole_one_before(
+    opened: MainWindow, qtbot: QtBot
+) -> None:
+    phases_said(opened, qtbot, "endomamba-demo")
+    services, asset = opened.services, opened.services.session.asset
+    assert services.session.case is not None
+    assert asset is not None
+    store = services.library.predictions(services.session.case.case_id)
+    whole = store.runs(asset.asset_id)[-1]
+    run = store.start_run(
+        asset=asset, model="endomamba-demo", task="phase-recognition", weights_sha256="1",
+        classes=whole.classes, settings={}, sample_every=25, frames_expected=3,
+    )  # fmt: skip
+    said = PhasePrediction(pts=asset.start_pts, index=0, probabilities=(0.9, 0.1))
+    store.put_phases(run.run_id, [said])
+    with qtbot.waitSignal(services.session.model_changed, timeout=10_000):
+        services.cases.refresh_predictions()
+    assert services.session.model is not None
+    assert services.session.model.run == whole
+    store.finish(run.run_id)
+    with qtbot.waitSignal(services.session.model_changed, timeout=10_000):
+        services.cases.refresh_predictions()
+    assert services.session.model.run is not None
+    assert services.session.model.run.run_id == run.run_id
+
+
 def test_phases_of_a_model_nobody_knows_keep_their_own_words(
     opened: MainWindow, qtbot: QtBot
 ) -> None:
