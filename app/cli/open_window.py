@@ -52,6 +52,8 @@ def open_window(folder: Path, files: list[Path], *, demo: bool = False) -> int:
     """
     for path in files:
         if not path.is_file():
+            if path.is_dir():
+                raise BadInput(f"{path} is a folder; name the recordings in it.")
             raise BadInput(f"There is no file {path}; check the name.")
     if not has_display():
         raise EnvironmentProblem(

@@ -53,8 +53,8 @@ def find_model(name: str, library_folder: Path) -> ModelCard:
 
 
 def default_models(library_folder: Path, procedure: str) -> tuple[ModelCard, ...]:
-    """One model per task that can be run: made for the procedure before others, then a user's own
-    before the demo models, then the newest.
+    """One model per task that can be run: made for the procedure before others, then an imported
+    one before the demo models, then the newest. A taught one is used only where it is chosen.
 
     Raises:
         BadInput: no model with weights is installed.
@@ -63,7 +63,9 @@ def default_models(library_folder: Path, procedure: str) -> tuple[ModelCard, ...
     chosen = []
     for task in RUNNABLE_TASKS:
         fitting = [c for c in ready if c.task == task]
-        fitting.sort(key=lambda c: (c.suits(procedure), not c.demo, c.created, c.name))
+        fitting.sort(
+            key=lambda c: (c.suits(procedure), not c.parent, not c.demo, c.created, c.name)
+        )
         chosen += fitting[-1:]
     if not chosen:
         raise BadInput("No model is installed; import one with “trocar models import FOLDER”.")
