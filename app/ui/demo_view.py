@@ -31,12 +31,16 @@ class DemoView(QAbstractButton):
         self.phases, self._length_ms = _phases(recording.with_name("truth.json"))
         self.setAccessibleName(f"Demo case, {moment(self._length_ms)}")
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # the button beside it has the same way in
-        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Maximum)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
 
     def sizeHint(self) -> QSize:
         """A picture of 16 to 9 over a bar."""
         return QSize(theme.px(560), theme.px(560) * 9 // 16 + theme.px(36))
+
+    def minimumSizeHint(self) -> QSize:
+        """None: the window may be smaller, and the picture then goes."""
+        return QSize(0, 0)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Picture, words, play, phases."""

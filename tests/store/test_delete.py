@@ -65,7 +65,7 @@ def test_no_byte_is_left(own_library: Path) -> None:
     with open_small(own_library, backup_every_s=3600) as library:
         other = library.writer.create_case("Other", "unknown", (asset(),)).result()
         library.writer.commit(draw(other.case_id, "kept")).result()
-        assert library.back_up() is not None
+        assert (library.back_up() or library.last_backup()) is not None
         case = _make_marked(library)
         assert library.back_up() is not None
         library.writer.commit(draw(other.case_id, "kept too")).result()

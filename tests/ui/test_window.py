@@ -137,7 +137,10 @@ def test_an_empty_library_shows_the_demo_case_and_opens_it(
     first = window.library.first_run
     assert first.picture is not None
     assert not first.picture.image.isNull()
-    assert first.picture.isVisible()
+    window.resize(900, 700)
+    qtbot.waitUntil(lambda: first.picture is not None and not first.picture.isVisible())
+    window.resize(1500, 950)
+    qtbot.waitUntil(first.picture.isVisible)
     assert first.picture.phases[0][1] == 0.0
     assert first.picture.phases[-1][2] == 1.0
     with qtbot.waitSignal(window.services.cases.opened, timeout=PATIENCE_MS):

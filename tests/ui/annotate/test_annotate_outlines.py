@@ -443,6 +443,7 @@ def test_a_later_run_does_not_bring_back_what_was_rejected(desk: Desk) -> None:
     other = Instance(label="grasper", mask=square(250, 10, 30), score=0.5)
     pts = session.frame.pts
     store.put_frames(run.run_id, [FramePrediction(pts=pts, index=0, instances=(again, other))])
+    store.finish(run.run_id)
     with desk.qtbot.waitSignal(session.model_changed, timeout=10_000):
         services.cases.refresh_predictions()
     services.playback.refresh_view()
@@ -564,6 +565,7 @@ def test_a_track_of_a_later_run_is_another_object_than_its_number_of_an_earlier_
         for i in range(3)
     ]
     store.put_frames(run.run_id, frames)
+    store.finish(run.run_id)
     with desk.qtbot.waitSignal(session.model_changed, timeout=10_000):
         services.cases.refresh_predictions()
     services.playback.refresh_view()
