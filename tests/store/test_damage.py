@@ -32,7 +32,9 @@ def torn(own_library: Path, tmp_path: Path) -> Path:
         while True:
             if library.verify().ok and _head_seq(own_library) == COMMITS + 2:
                 break
-        shutil.copytree(own_library, copy, ignore=shutil.ignore_patterns("*-shm", "backups"))
+        shutil.copytree(
+            own_library, copy, ignore=shutil.ignore_patterns("*-shm", "*.tmp", "backups")
+        )
     assert (copy / "library.sqlite-wal").stat().st_size > 100_000
     return copy
 
@@ -94,7 +96,9 @@ def test_damage_in_the_file_never_gives_a_wrong_mask(
     rng = random.Random(5)
     whole = (own_library / "library.sqlite").read_bytes()
     work = tmp_path / "work"
-    shutil.copytree(own_library, work, ignore=shutil.ignore_patterns("backups", "predictions"))
+    shutil.copytree(
+        own_library, work, ignore=shutil.ignore_patterns("*.tmp", "backups", "predictions")
+    )
     read_wholly = told = 0
     for _ in range(trials):
         content = bytearray(whole)
