@@ -160,8 +160,10 @@ class Library:
             library._writer.note("found loss", "audit log")
         if unfinished:
             library._writer.finish_deletions()
+        with library._reading() as conn:
+            is_new = audit.head(conn).seq <= 1
         library._backup_thread = threading.Thread(
-            target=library._keep_backups, args=(backup_every_s,), name="trocar-backup"
+            target=library._keep_backups, args=(backup_every_s, is_new), name="trocar-backup"
         )
         library._backup_thread.start()
         return library
@@ -391,11 +393,11 @@ class Library:
         except TrocarError:
             return ()
 
-    def _keep_backups(self, every_s: float) -> None:
-        while True:
+    def _keep_backups(self, every_s: float, is_new: bool) -> None:
+        if not is_new:
             self._back_up_if_changed()
-            if self._closing.wait(every_s):
-                return
+        while not self._closing.wait(every_s):
+            self._back_up_if_changed()
 
     def _back_up_if_changed(self) -> None:
         try:
