@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PySide6.QtCore import QTimer
@@ -73,14 +75,19 @@ def _wait_saved(window: MainWindow, qtbot: QtBot) -> None:
 
 
 def test_a_change_while_undo_is_under_way_is_refused_in_words(
-    opened: MainWindow, qtbot: QtBot, told: list[str]
+    opened: MainWindow, qtbot: QtBot, told: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session = opened.services.session
+    session, writer = opened.services.session, opened.services.library.writer
     session.commit(_start(opened, 0, KEYS[0]))
     session.commit(_start(opened, 0.5, KEYS[1]))
     _wait_saved(opened, qtbot)
-    session.undo()
+    undone = writer.undo(session.case.case_id)
+    late: Future[Any] = Future()
+    with monkeypatch.context() as patch:
+        patch.setattr(writer, "undo", lambda _case_id: late)
+        session.undo()
     session.commit(_start(opened, 0.7, KEYS[2]))
+    late.set_result(undone.result(20))
     _wait_saved(opened, qtbot)
     assert told == [STEP_UNDER_WAY]
     assert session.human_timeline == _stored(opened)

@@ -304,7 +304,8 @@ def test_words_on_the_picture_give_way_to_the_pointer(desk: Desk) -> None:
     canvas = desk.annotate.canvas
 
     def plate() -> bytes:
-        return bytes(canvas.grab(QRect(20, 16, 60, 26)).toImage().constBits())
+        image = canvas.grab(QRect(20, 16, 60, 26)).toImage()  # owns the bits that are copied
+        return bytes(image.constBits())
 
     def pointed(at: QPoint) -> bytes:
         for i in range(20):  # until the picture has come and the pointer was seen
