@@ -13,6 +13,7 @@ from pathlib import Path
 
 from app.core.case import Asset
 from app.core.errors import BadInput
+from app.video.file_source import FileSource
 from app.video.fingerprint import quick_hash
 from app.video.first_look import first_look
 from app.video.index import PacketIndex
@@ -78,14 +79,14 @@ def open_video(
     """
     path = Path(path)
     if trusted:
-        return VideoSource(path, cache_bytes=cache_bytes, cancelled=cancelled)
+        return FileSource(path, cache_bytes=cache_bytes, cancelled=cancelled)
     key = (quick_hash(path), path.stat().st_mtime_ns)
     if key not in _known:
         first_look(path, cancelled)
         _known.keep(key, None)
     index = _known.index(key) or KEPT.read(key)
     start = time.monotonic()
-    source = VideoSource(path, index=index, cache_bytes=cache_bytes, cancelled=cancelled)
+    source = FileSource(path, index=index, cache_bytes=cache_bytes, cancelled=cancelled)
     _known.keep(key, source.index)
     if index is None and time.monotonic() - start >= WORTH_KEEPING_S:
         KEPT.write(key, source.index)

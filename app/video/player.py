@@ -272,7 +272,7 @@ class Player:
     def _show_on_the_way(self, source: VideoSource, index: int) -> None:
         """Show the keyframe before a frame that takes long to reach."""
         key = source.index.key_at(index)
-        if index in source.cache or key < 0 or index - key <= _NEAR_FRAMES:
+        if source.holds(index) or key < 0 or index - key <= _NEAR_FRAMES:
             return
         try:
             frame = source.frame(key, self._is_stale)
@@ -334,7 +334,7 @@ class Player:
         return index + 1 if ahead and source.time_ms(index) < position_ms - 1e-3 else index
 
     def _show_due(self, source: VideoSource, state: PlayerState, target: int, late: int) -> None:
-        if late > _LAGGING_FRAMES and target not in source.cache:
+        if late > _LAGGING_FRAMES and not source.holds(target):
             key = source.index.key_at(target)
             if key >= 0 and (key - state.index) * state.speed > 0:
                 target = key
@@ -367,11 +367,11 @@ class Player:
         around = range(max(0, index - _AROUND_FRAMES), min(len(source), index + _AROUND_FRAMES))
         try:
             for near in around:
-                if near not in source.cache:
+                if not source.holds(near):
                     self._fetch_quietly(source, near)
         except SeekCancelled:
             return
-        source.cache.focus = index
+        source.keep_around(index)
         self._settled = True
 
     def _fetch_quietly(self, source: VideoSource, index: int) -> None:

@@ -1,60 +1,43 @@
-"""Exact frames of one file by index, by pts and by time. Used by one thread at a time."""
+"""What every source of frames is: exact frames by index, by pts and by time. One thread at a time.
+
+A kind of source is a subclass in a file of its own; ``open_video`` chooses it.
+"""
 
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import av
 import numpy as np
 
 from app.core.frame import Frame, pts_to_ms
-from app.video.cache import FrameCache
-from app.video.container import open_container, video_stream
-from app.video.decoder import LATE_FRAMES, Decoder, UndecodableFrame
-from app.video.index import PacketIndex, build_index
-from app.video.info import describe
-from app.video.raster import Rasteriser
+from app.video.decoder import UndecodableFrame
+from app.video.index import PacketIndex
+from app.video.info import VideoInfo
 
 CACHE_BYTES = 256 << 20
 
 log = logging.getLogger(__name__)
 
 
-class VideoSource:
-    """A video file as a sequence of exact frames; a context manager.
+class VideoSource(ABC):
+    """A recording as a sequence of exact frames; a context manager, made by ``open_video``.
 
-    Made by ``open_video``. ``len()`` counts presentable frames.
+    ``len()`` counts presentable frames.
+
+    Attributes:
+        path: the file, or the first one of several.
+        index: pts, keyframes and order of the frames.
+        info: what the recording holds.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        index: PacketIndex | None = None,
-        cache_bytes: int = CACHE_BYTES,
-        cancelled: Callable[[], bool] = lambda: False,
-    ) -> None:
-        self.path = path
-        self._rasteriser = Rasteriser()
-        with open_container(path) as container:
-            stream = video_stream(container, path)
-            self.index = index or build_index(container, stream, path, cancelled)
-            self._decoder = Decoder(path, self.index, cache_bytes)
-            try:
-                first = self._first_picture()
-                self.info = describe(container, stream, self.index, first, path.name)
-            except BaseException:
-                self.close()
-                raise
-
-    @property
-    def cache(self) -> FrameCache:
-        """The decoded pictures at hand."""
-        return self._decoder.cache
+    path: Path
+    index: PacketIndex
+    info: VideoInfo
 
     def __enter__(self) -> Self:
         return self
@@ -67,9 +50,9 @@ class VideoSource:
     ) -> None:
         self.close()
 
+    @abstractmethod
     def close(self) -> None:
-        """Release the file and the cached frames."""
-        self._decoder.close()
+        """Release the files and the cached frames."""
 
     def __len__(self) -> int:
         return len(self.index)
@@ -105,6 +88,7 @@ class VideoSource:
         """The frame on screen ``seconds`` after the first one's start."""
         return self.frame(self.index_at_ms(seconds * 1000))
 
+    @abstractmethod
     def frame(self, index: int, cancelled: Callable[[], bool] | None = None) -> Frame:
         """The exact frame.
 
@@ -117,19 +101,23 @@ class VideoSource:
             UndecodableFrame: its packet does not decode.
             SeekCancelled: ``cancelled()`` answered true.
         """
-        index = self._checked(index)
-        picture = self._decoder.picture(index, cancelled)
-        try:
-            rgb = self._rasteriser.rgb(picture)
-        except av.FFmpegError as error:
-            raise UndecodableFrame(index, self.path.name) from error
-        return Frame(
-            rgb=rgb,
-            pts=self.pts(index),
-            index=index,
-            time_ms=self.time_ms(index),
-            damaged=bool(picture.is_corrupt),
-        )
+
+    @abstractmethod
+    def skip_to(self, index: int, cancelled: Callable[[], bool] | None = None) -> None:
+        """Decode up to ``index`` into the cache without converting it; raises as ``frame``."""
+
+    @property
+    @abstractmethod
+    def cached_bytes(self) -> int:
+        """Memory of the decoded frames at hand."""
+
+    @abstractmethod
+    def holds(self, index: int) -> bool:
+        """Whether a frame is decoded and at hand."""
+
+    @abstractmethod
+    def keep_around(self, index: int) -> None:
+        """Frames near ``index`` are the last to be let go when the cache is full."""
 
     def frames(self, start: int = 0) -> Iterator[Frame]:
         """Frames in display order from ``start``; those that do not decode are left out."""
@@ -152,25 +140,13 @@ class VideoSource:
         lost = []
         for index in range(len(self)):
             try:
-                self._decoder.picture(index, cancelled)
+                self.skip_to(index, cancelled)
             except UndecodableFrame:
                 lost.append(index)
             progress(index)
         return tuple(lost)
 
-    def skip_to(self, index: int, cancelled: Callable[[], bool] | None = None) -> None:
-        """Decode up to ``index`` into the cache without converting it."""
-        self._decoder.picture(self._checked(index), cancelled)
-
     def _checked(self, index: int) -> int:
         if not 0 <= index < len(self):
             raise IndexError(f"frame {index} of {len(self)} in {self.path.name}")
         return int(index)
-
-    def _first_picture(self) -> av.VideoFrame | None:
-        for index in range(min(len(self), LATE_FRAMES)):
-            try:
-                return self._decoder.picture(index)
-            except UndecodableFrame:
-                continue
-        return None

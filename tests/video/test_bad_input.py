@@ -265,7 +265,7 @@ def test_a_known_file_is_indexed_once(
     path.write_bytes(clip("h264-mkv").read_bytes())
     with open_video(path) as source:
         index = source.index
-    monkeypatch.delattr("app.video.source.build_index")
+    monkeypatch.delattr("app.video.file_source.build_index")
     with open_video(path) as source:
         assert source.index is index
         assert source.frame(33).index == 33

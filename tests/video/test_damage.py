@@ -96,7 +96,7 @@ def test_mutated_files(clip: Callable[[str], Path], tmp_path: Path, name: str) -
         try:
             with open_video(path, trusted=True, cache_bytes=8 << 20) as source:
                 look_through(source, draw)
-                assert source.cache.bytes <= 8 << 20
+                assert source.cached_bytes <= 8 << 20
                 opened += 1
         except TrocarError as error:
             sentences.append(error.user_message)

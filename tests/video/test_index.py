@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.errors import BadInput
-from app.video import OpenCancelled, PacketIndex, VideoSource, keep_indices_in, open_video, opening
+from app.video import OpenCancelled, PacketIndex, keep_indices_in, open_video, opening
 from app.video import index as indexing
+from app.video.file_source import FileSource
 from app.video.kept import KEPT
 from tests.helpers.clips import RECIPES, make_clip, number_of
 
@@ -75,9 +76,9 @@ def test_a_kept_index_saves_reading_the_file(
 ) -> None:
     with open_video(clip(name), trusted=True) as source:
         block = source.index.to_bytes()
-    monkeypatch.delattr("app.video.source.build_index")
+    monkeypatch.delattr("app.video.file_source.build_index")
     index = PacketIndex.from_bytes(block)
-    with VideoSource(clip(name), index=index) as source:
+    with FileSource(clip(name), index=index) as source:
         assert [number_of(source.frame(i).rgb) for i in (41, 3, 59)] == [41, 3, 59]
 
 
@@ -100,7 +101,7 @@ def test_another_process_finds_the_index(
     (file,) = kept.iterdir()
     assert file.stat().st_size < 4096
     monkeypatch.setattr(opening, "_known", opening._KnownFiles())
-    monkeypatch.delattr("app.video.source.build_index")
+    monkeypatch.delattr("app.video.file_source.build_index")
     with open_video(clip(name)) as source:
         assert np.array_equal(source.index.label, built.label)
         assert [number_of(source.frame(i).rgb) for i in (41, 3, 59)] == [41, 3, 59]

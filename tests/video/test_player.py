@@ -14,6 +14,7 @@ from app.core.errors import BadInput, TrocarError
 from app.core.frame import Frame
 from app.video import Player, PlayerState, ShownFrame, UndecodableFrame, VideoSource
 from app.video.clock import PlaybackClock, bounded_speed
+from app.video.file_source import FileSource
 from tests.helpers.clips import damaged_clip, motion_jpeg, number_of
 
 PATIENCE_S = 30.0
@@ -74,7 +75,7 @@ class Screen:
 
 
 def trusted(path: Path, **options: Any) -> VideoSource:
-    return VideoSource(path, **options)
+    return FileSource(path, **options)
 
 
 @pytest.fixture
@@ -96,7 +97,7 @@ def slowed(clock_of: list[FakeClock], seconds: float) -> Callable[..., VideoSour
     """Sources whose every new picture takes ``seconds`` of the fake clock."""
 
     def slow(path: Path, **options: Any) -> VideoSource:
-        source = VideoSource(path, **options)
+        source = FileSource(path, **options)
         keep = source._decoder._keep
 
         def keep_late(picture: Any) -> int:
@@ -429,14 +430,14 @@ def test_what_lies_around_a_still_is_at_hand(screen: Callable[..., Screen], clip
     wait_for(lambda: one.player._settled)
     source = one.player._source
     assert source is not None
-    assert all(index in source.cache for index in range(19, 43))
+    assert all(source.holds(index) for index in range(19, 43))
 
 
 def test_frames_are_whole(screen: Callable[..., Screen], clip: Any) -> None:
     one = screen()
     one.open(clip("vfr-mp4"))
     one.play_to_end()
-    with VideoSource(clip("vfr-mp4")) as source:
+    with FileSource(clip("vfr-mp4")) as source:
         for said in one.shown:
             frame = said.frame
             assert isinstance(frame, Frame)

@@ -1,0 +1,93 @@
+"""One media file as a source of exact frames. Used by one thread at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+
+from app.core.frame import Frame
+from app.video.container import open_container, video_stream
+from app.video.decoder import LATE_FRAMES, Decoder, UndecodableFrame
+from app.video.index import PacketIndex, build_index
+from app.video.info import describe
+from app.video.raster import Rasteriser
+from app.video.source import CACHE_BYTES, VideoSource
+
+
+class FileSource(VideoSource):
+    """A media file; see ``VideoSource``.
+
+    Args:
+        path: the file.
+        index: its packet index where it is known already.
+        cache_bytes: room for decoded frames.
+        cancelled: asked while the file is indexed.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        index: PacketIndex | None = None,
+        cache_bytes: int = CACHE_BYTES,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.path = path
+        self._rasteriser = Rasteriser()
+        with open_container(path) as container:
+            stream = video_stream(container, path)
+            self.index = index or build_index(container, stream, path, cancelled)
+            self._decoder = Decoder(path, self.index, cache_bytes)
+            try:
+                first = self._first_picture()
+                self.info = describe(container, stream, self.index, first, path.name)
+            except BaseException:
+                self.close()
+                raise
+
+    def close(self) -> None:
+        """Release the file and the cached frames."""
+        self._decoder.close()
+
+    @property
+    def cached_bytes(self) -> int:
+        """Memory of the decoded frames at hand."""
+        return self._decoder.cache.bytes
+
+    def holds(self, index: int) -> bool:
+        """Whether a frame is decoded and at hand."""
+        return index in self._decoder.cache
+
+    def keep_around(self, index: int) -> None:
+        """Frames near ``index`` are the last to be let go when the cache is full."""
+        self._decoder.cache.focus = index
+
+    def frame(self, index: int, cancelled: Callable[[], bool] | None = None) -> Frame:
+        """The exact frame; see ``VideoSource.frame``."""
+        index = self._checked(index)
+        picture = self._decoder.picture(index, cancelled)
+        try:
+            rgb = self._rasteriser.rgb(picture)
+        except av.FFmpegError as error:
+            raise UndecodableFrame(index, self.path.name) from error
+        return Frame(
+            rgb=rgb,
+            pts=self.pts(index),
+            index=index,
+            time_ms=self.time_ms(index),
+            damaged=bool(picture.is_corrupt),
+        )
+
+    def skip_to(self, index: int, cancelled: Callable[[], bool] | None = None) -> None:
+        """Decode up to ``index`` into the cache without converting it."""
+        self._decoder.picture(self._checked(index), cancelled)
+
+    def _first_picture(self) -> av.VideoFrame | None:
+        for index in range(min(len(self), LATE_FRAMES)):
+            try:
+                return self._decoder.picture(index)
+            except UndecodableFrame:
+                continue
+        return None
