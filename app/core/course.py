@@ -128,6 +128,38 @@ def decode(
     return Decoded(whole=whole, so_far=so_far)
 
 
+class Follower:
+    """``decode``'s ``so_far`` one sample at a time, for a recording that is still going on."""
+
+    def __init__(self, course: Course) -> None:
+        self._course = course
+        self._best: NDArray[np.float64] | None = None
+
+    def step(self, probabilities: NDArray[np.float64], steps: int = 1) -> int:
+        """The phase at the next sample.
+
+        Args:
+            probabilities: (K,), a model's answer.
+            steps: since the sample before, 1 where none is missing.
+
+        Raises:
+            ValueError: the course speaks of another number of phases.
+        """
+        course = self._course
+        if probabilities.shape != (len(course.start),):
+            raise ValueError(f"Course: of {len(course.start)} phases, the answer is of another")
+        evidence = np.log(probabilities + _TINY) - np.log(np.array(course.seen) + _TINY)
+        if self._best is None:
+            reached = np.log(np.array(course.start) + _TINY)
+        else:
+            change = _log_change(course.change, max(1, steps))
+            reached = (self._best[:, None] + change).max(axis=0)
+        best = reached + course.weight * evidence
+        # Only differences count; without this an hour would run towards minus infinity.
+        self._best = best - best.max()
+        return int(self._best.argmax())
+
+
 @lru_cache(maxsize=64)
 def _log_change(change: tuple[tuple[float, ...], ...], steps: int) -> NDArray[np.float64]:
     power = np.linalg.matrix_power(np.array(change), min(steps, 3600))

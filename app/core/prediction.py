@@ -12,6 +12,9 @@ from app.core.mask import Mask
 # Under this name a run's settings hold the model's course as text.
 COURSE = "course"
 
+LIVE = "live"
+"""A run whose settings hold this name was made while the recording went on."""
+
 SEGMENTATION = "instance-segmentation"
 """The task of models that outline instruments, as their cards name it."""
 

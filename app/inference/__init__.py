@@ -7,6 +7,9 @@ if TYPE_CHECKING:
     from app.inference.analysis import AnalysisJob, AnalysisResult, Progress
     from app.inference.cards import find_model, model_cards
     from app.inference.device import DeviceChoice, choose_device
+    from app.inference.live import LiveAnalysis, LiveAnswer
+    from app.inference.live_pace import Pace
+    from app.inference.live_runs import LiveRuns
     from app.inference.phases import PhaseStream
     from app.inference.segmenter import Segmenter
     from app.inference.tracking import Tracker
@@ -15,6 +18,10 @@ _HOME = {
     "AnalysisJob": "analysis",
     "AnalysisResult": "analysis",
     "DeviceChoice": "device",
+    "LiveAnalysis": "live",
+    "LiveAnswer": "live",
+    "LiveRuns": "live_runs",
+    "Pace": "live_pace",
     "PhaseStream": "phases",
     "Progress": "analysis",
     "Segmenter": "segmenter",
@@ -28,6 +35,10 @@ __all__ = [
     "AnalysisJob",
     "AnalysisResult",
     "DeviceChoice",
+    "LiveAnalysis",
+    "LiveAnswer",
+    "LiveRuns",
+    "Pace",
     "PhaseStream",
     "Progress",
     "Segmenter",

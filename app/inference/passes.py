@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from app.core.case import Asset
 from app.core.errors import BadInput
 from app.core.frame import Frame
-from app.core.prediction import FramePrediction, Instance, PhasePrediction, Run
+from app.core.prediction import LIVE, FramePrediction, Instance, PhasePrediction, Run
 from app.inference.postprocess import Rules, rules_of
 from app.inference.tracking import Tracker
 from models import ModelCard
@@ -109,6 +109,8 @@ class _Stored:
             )
             # A rule that did not exist when the run was made did then what its default does now.
             settings = {**asdict(Rules()), **run.settings}
+            # What was said live holds the frames that the machine managed, with tracks over gaps.
+            same = same and not run.settings.get(LIVE)
             if same and all(settings.get(k) == v for k, v in self._decisive.items()):
                 return run
         return None

@@ -162,10 +162,19 @@ class PredictionStore:
             )
         )
 
-    def finish(self, run_id: int) -> None:
-        """Mark that the whole asset has been looked at."""
+    def finish(self, run_id: int, frames: int | None = None) -> None:
+        """Mark that the whole asset has been looked at.
+
+        Args:
+            run_id: which run.
+            frames: how many it holds, where that was not known when it began (live).
+        """
         with self._transaction() as conn:
-            conn.execute("UPDATE runs SET finished = 1 WHERE run_id = ?", (run_id,))
+            conn.execute(
+                "UPDATE runs SET finished = 1, frames_expected = coalesce(?, frames_expected) "
+                "WHERE run_id = ?",
+                (frames, run_id),
+            )
 
     def delete_run(self, run_id: int) -> None:
         """Remove a run with all it holds."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.course import Course, decode
+from app.core.course import Course, Follower, decode
 from app.core.prediction import COURSE, PhasePrediction, Run
 from app.core.timeline import timeline_of_run
 
@@ -110,3 +110,22 @@ def test_a_run_shows_its_models_course() -> None:
     knows = replace(plain, settings={COURSE: FORWARD.as_text()})
     assert [s.phase for s in timeline_of_run(plain, phases, 0, 46).segments] == ["a", "b", "a"]
     assert [s.phase for s in timeline_of_run(knows, phases, 0, 46).segments] == ["a"]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(1, 4)), min_size=1, max_size=30),
+    st.floats(0.4, 0.95),
+)
+def test_one_step_at_a_time_says_what_is_known_so_far(
+    samples: list[tuple[int, int]], sure: float
+) -> None:
+    rows = answers([key for key, _ in samples], sure)
+    steps = np.array([s for _, s in samples[1:]], np.int64)
+    follower = Follower(FORWARD)
+    got = [follower.step(row, s) for row, (_, s) in zip(rows, samples, strict=True)]
+    assert got == decode(FORWARD, rows, steps).so_far.tolist()
+
+
+def test_a_course_of_other_phases_is_not_followed() -> None:
+    with pytest.raises(ValueError, match="of 3 phases"):
+        Follower(FORWARD).step(np.array([0.5, 0.5]))
