@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from app.core.errors import BadInput
 from app.video.container import (
     check_size,
+    open_container,
     prepare_decoder,
     read_packets,
     top_level_box,
@@ -30,6 +31,7 @@ from app.video.container import (
 _NO_TIME = np.iinfo(np.int64).min
 _CHECK_EVERY = 512
 _FORMAT = 1
+_OFTEN_IN_DECODE_ORDER = ("avi", "asf", "mxf")
 _UNREADABLE = (ValueError, KeyError, OSError, EOFError, IndexError, zipfile.BadZipFile, zlib.error)
 
 
@@ -44,7 +46,7 @@ class PacketIndex:
     Attributes:
         pts: int64 (N,), strictly ascending, in the stream's time base.
         label: int64 (N,), the pts that the decoder gives the frame; differs from ``pts`` only in
-            AVI files with B-frames, whose packets are timed in decode order.
+            files with B-frames whose packets are timed in decode order (AVI, ASF, some MXF).
         dts: int64 (N,), decode times; equal to pts where the container has none.
         key: bool (N,), keyframes.
         last_duration: of the last frame, in the time base.
@@ -143,8 +145,8 @@ def build_index(
     pts, dts = kept[:, 0].copy(), kept[:, 1].copy()
     dts[dts == _NO_TIME] = pts[dts == _NO_TIME]
     shown = np.arange(len(pts))
-    if _is_timed_in_decode_order(container, stream):
-        shown = _display_order(pts, container, stream, path, cancelled)
+    if _is_timed_in_decode_order(container, stream, timed[:, 0]):
+        shown = _display_order(pts, stream, path, cancelled)
     return PacketIndex(
         pts=pts,
         label=pts[shown],
@@ -234,36 +236,44 @@ def _last_duration(pts: NDArray[np.int64], declared: int, stream: VideoStream) -
     return declared if 0 < declared < 100 * step else max(step, 1)
 
 
-def _is_timed_in_decode_order(container: InputContainer, stream: VideoStream) -> bool:
+def _is_timed_in_decode_order(
+    container: InputContainer, stream: VideoStream, in_file: NDArray[np.int64]
+) -> bool:
+    """Whether the pts rise with the packets although the codec shows pictures in another order.
+
+    So are AVI and ASF, and MXF without temporal offsets in its index table.
+    """
     context = stream.codec_context
     reorders = context.codec.canonical_name in {"h264", "hevc"} and context.reorder_depth > 0
-    return container.format.name == "avi" and reorders
+    return (
+        reorders
+        and container.format.name in _OFTEN_IN_DECODE_ORDER
+        and bool((np.diff(in_file) >= 0).all())
+    )
 
 
 def _display_order(
-    labels: NDArray[np.int64],
-    container: InputContainer,
-    stream: VideoStream,
-    path: Path,
-    cancelled: Callable[[], bool],
+    labels: NDArray[np.int64], shown: VideoStream, path: Path, cancelled: Callable[[], bool]
 ) -> NDArray[np.intp]:
     """Positions in ``labels`` in the order in which the decoder shows them; decodes the file."""
-    container.seek(int(labels[0]), stream=stream)
-    prepare_decoder(stream)
     rank = np.full(len(labels), -1.0)
-    shown = 0
-    for packet in itertools.chain(read_packets(container, stream), [None]):
-        if cancelled():
-            raise OpenCancelled
-        try:
-            pictures = stream.decode(packet)
-        except av.FFmpegError:
-            continue
-        for picture in pictures:
-            check_size(picture.width, picture.height, path)
-            at = int(np.searchsorted(labels, picture.pts or 0))
-            if at < len(labels) and labels[at] == picture.pts:
-                rank[at], shown = shown, shown + 1
+    place = 0
+    # Opened anew: a seek to the first picture of an ASF file lands behind it.
+    with open_container(path) as container:
+        stream = next(s for s in container.streams.video if s.index == shown.index)
+        prepare_decoder(stream)
+        for packet in itertools.chain(read_packets(container, stream), [None]):
+            if cancelled():
+                raise OpenCancelled
+            try:
+                pictures = stream.decode(packet)
+            except av.FFmpegError:
+                continue
+            for picture in pictures:
+                check_size(picture.width, picture.height, path)
+                at = int(np.searchsorted(labels, picture.pts or 0))
+                if at < len(labels) and labels[at] == picture.pts:
+                    rank[at], place = place, place + 1
     # What does not decode keeps its place behind its predecessor in the file.
     for lost in np.flatnonzero(rank < 0):
         rank[lost] = rank[lost - 1] + 0.5 if lost else -0.5
