@@ -1,0 +1,218 @@
+"""A live source: packets for the recorder, the newest picture for the screen.
+
+``trocar-capture`` reads and times packets; ``trocar-live-decode`` decodes them. Neither waits for
+who looks: a picture that comes too late is left out, its packet is not.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+
+from app.core.errors import TrocarError
+from app.video.live_clock import LiveClock
+from app.video.live_connection import LiveConnection, SignalLost, SourcePacket
+from app.video.live_decoder import LiveDecoder
+from app.video.live_spec import LiveSpec, parse_spec
+from app.video.live_state import (
+    LIVE_TIME_BASE,
+    Gap,
+    LiveFrame,
+    LivePacket,
+    LiveState,
+    LiveStatus,
+    StreamFormat,
+)
+
+__all__ = ["Capture", "Gap", "LiveFrame", "LivePacket", "LiveState", "LiveStatus", "StreamFormat"]
+
+FIRST_RETRY_S, LAST_RETRY_S = 0.5, 5.0
+_RATE_OVER_S = 2.0
+_JOIN_S = 8.0
+
+log = logging.getLogger(__name__)
+
+
+class Capture:
+    """A live source that is connected to, and connected to again, until it is closed.
+
+    Callbacks run on the threads named above and must return soon.
+
+    Args:
+        spec: the source as the user named it, or parsed.
+        on_frame: the newest picture.
+        on_state: something other than the counts changed.
+        on_packet: every packet, in decode order, on the capture thread; may block it for as long
+            as the source's own buffer holds.
+        speed: of a ``file:`` source, 1 as recorded; 0 as fast as it can be read.
+        read_timeout_s: silence that counts as a lost signal.
+    """
+
+    def __init__(
+        self,
+        spec: LiveSpec | str,
+        *,
+        on_frame: Callable[[LiveFrame], None] = lambda _frame: None,
+        on_state: Callable[[LiveState], None] = lambda _state: None,
+        on_packet: Callable[[LivePacket], None] = lambda _packet: None,
+        speed: float = 1.0,
+        read_timeout_s: float = 2.0,
+    ) -> None:
+        self.spec = parse_spec(spec) if isinstance(spec, str) else spec
+        self._on_state, self._on_packet = on_state, on_packet
+        self._speed, self._read_timeout_s = speed, read_timeout_s
+        self._clock = LiveClock(follows_wall=not self.spec.is_file)
+        self._guard = threading.Lock()
+        self._closing = threading.Event()
+        self._state = LiveState(
+            status=LiveStatus.CONNECTING, sentence=f"Connecting to {self.spec.name}"
+        )
+        self._arrivals: deque[float] = deque(maxlen=600)
+        self._began: tuple[float, int] | None = None
+        self._decoder = LiveDecoder(on_frame, self._decoded)
+        self._thread = threading.Thread(target=self._run, name="trocar-capture", daemon=True)
+
+    @property
+    def state(self) -> LiveState:
+        """Where it stands now; from any thread."""
+        with self._guard:
+            return replace(self._state, **self._counts(), rate=self._rate())
+
+    @property
+    def newest_pts(self) -> int:
+        """Of the newest packet, in 1/90000."""
+        return self._clock.last_pts
+
+    def start(self) -> None:
+        """Begin to connect; returns at once."""
+        self._decoder.start()
+        self._thread.start()
+
+    def close(self) -> None:
+        """End both threads; waits for a read that is under way, at most its timeout."""
+        self._closing.set()
+        if self._thread.is_alive() and threading.current_thread() is not self._thread:
+            self._thread.join(_JOIN_S)
+        self._decoder.close()
+
+    # What follows runs on the capture thread.
+
+    def _run(self) -> None:
+        try:
+            self._announce()
+            self._connect_again_and_again()
+        except TrocarError as error:
+            log.info("a live source is given up: %s", error.detail)
+            self._say(LiveStatus.FAILED, error.user_message)
+
+    def _connect_again_and_again(self) -> None:
+        retry_s = FIRST_RETRY_S
+        while not self._closing.is_set():
+            attempts = self._state.attempts + 1
+            self._change(attempts=attempts)
+            try:
+                with LiveConnection(self.spec, read_timeout_s=self._read_timeout_s) as connection:
+                    self._clock.connected()
+                    self._decoder.restart()
+                    for packet in connection.packets():
+                        if self._closing.is_set():
+                            return
+                        self._take(packet, connection.coding)
+                self._decoder.restart()
+                self._say(LiveStatus.ENDED, f"{self.spec.name} has come to its end.")
+                return
+            except SignalLost as lost:
+                if self._state.status is LiveStatus.LIVE:
+                    retry_s = FIRST_RETRY_S
+                    self._say(LiveStatus.LOST, f"The signal of {self.spec.name} is lost: {lost}.")
+                elif not self.spec.listens:
+                    retry_s = min(retry_s * 2, LAST_RETRY_S)
+                reason = str(lost)
+            self._closing.wait(0.0 if self.spec.listens else retry_s)
+            self._say_trying(reason)
+
+    def _say_trying(self, reason: str) -> None:
+        if self._closing.is_set():
+            return
+        was_live = bool(self._state.frames or self._arrivals)
+        status = LiveStatus.RECONNECTING if was_live else LiveStatus.CONNECTING
+        if self.spec.listens:
+            sentence = f"Waiting for a sender at {self.spec.name}: {reason}."
+        else:
+            sentence = f"Connecting to {self.spec.name} again: {reason}."
+        self._say(status, sentence)
+
+    def _take(self, packet: SourcePacket, coding: StreamFormat) -> None:
+        arrived_s = time.monotonic()
+        if self._is_before_a_keyframe(packet):
+            return
+        pts, dts, gap = self._clock.stamp(packet.pts, packet.dts, packet.time_base, arrived_s)
+        self._pace(dts)
+        if self._state.status is not LiveStatus.LIVE:
+            self._came_back()
+        if gap is not None:
+            self._change(gaps=(*self._state.gaps, gap))
+            self._announce()
+        taken = LivePacket(
+            data=packet.data,
+            pts=pts,
+            dts=dts,
+            is_keyframe=packet.is_keyframe,
+            arrived_s=arrived_s,
+            coding=coding,
+        )
+        self._arrivals.append(arrived_s)
+        if packet.is_damaged:
+            self._change(damaged=self._state.damaged + 1)
+        self._on_packet(taken)
+        self._decoder.put(taken)
+
+    def _is_before_a_keyframe(self, packet: SourcePacket) -> bool:
+        """Whether it leans on pictures that were sent before this connection."""
+        return self._state.status is not LiveStatus.LIVE and not packet.is_keyframe
+
+    def _came_back(self) -> None:
+        again = bool(self._arrivals)
+        self._change(attempts=0, reconnects=self._state.reconnects + again)
+        self._say(LiveStatus.LIVE, f"{self.spec.name} is live.")
+
+    def _pace(self, dts: int) -> None:
+        """A file comes no faster than it was recorded."""
+        if not self.spec.is_file or self._speed <= 0:
+            return
+        now_s = time.monotonic()
+        if self._began is None:
+            self._began = now_s, dts
+        due_s = self._began[0] + float((dts - self._began[1]) * LIVE_TIME_BASE) / self._speed
+        self._closing.wait(max(0.0, due_s - now_s))
+
+    def _rate(self) -> float:
+        newest_s = time.monotonic()
+        recent = [s for s in self._arrivals if newest_s - s <= _RATE_OVER_S]
+        span_s = recent[-1] - recent[0] if len(recent) > 1 else 0.0
+        return (len(recent) - 1) / span_s if span_s > 0 else 0.0
+
+    def _counts(self) -> dict[str, int]:
+        decoder = self._decoder
+        return {"frames": decoder.frames, "dropped": decoder.dropped}
+
+    def _decoded(self, size_px: tuple[int, int]) -> None:
+        """On the decode thread: the picture has another size."""
+        self._change(size_px=size_px)
+        self._announce()
+
+    def _say(self, status: LiveStatus, sentence: str) -> None:
+        self._change(status=status, sentence=sentence)
+        self._announce()
+
+    def _change(self, **fields: object) -> None:
+        with self._guard:
+            self._state = replace(self._state, **fields)
+
+    def _announce(self) -> None:
+        if not self._closing.is_set():
+            self._on_state(self.state)
