@@ -70,10 +70,10 @@ def _asset(library: Library, case: Case, asset: Asset) -> AssetSummary:
     human = library.human_timeline(asset.asset_id)
     timeline = human.timeline if human is not None and human.timeline.segments else None
     is_human = timeline is not None
-    run = _telling(runs, PHASES)
+    run = telling_run(runs, PHASES)
     if timeline is None and run is not None:
         timeline = timeline_of_run(run, store.phases(run.run_id), asset.start_pts, asset.end_pts)
-    masks = _telling(runs, SEGMENTATION)
+    masks = telling_run(runs, SEGMENTATION)
     in_view: list[InView] = []
     if masks is not None:
         seen = store.presence(masks.run_id)
@@ -92,7 +92,7 @@ def _asset(library: Library, case: Case, asset: Asset) -> AssetSummary:
     )
 
 
-def _telling(runs: Sequence[Run], task: str) -> Run | None:
+def telling_run(runs: Sequence[Run], task: str) -> Run | None:
     """The newest run that saw the whole recording, else the newest."""
     found = [r for r in runs if r.task == task]
     finished = [r for r in found if r.finished]

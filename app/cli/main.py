@@ -23,6 +23,7 @@ COMMANDS: tuple[str, ...] = (
     "models",
     "probe",
     "frame",
+    "clip",
     "cases",
     "show",
     "delete",
