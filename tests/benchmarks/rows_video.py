@@ -1,0 +1,326 @@
+"""Rows about moving through a recording, beside mpv, OpenCV and decord where they are installed.
+
+Wall time, since other players run in processes of their own; candidates take turns at every single
+act, so that the machine's load falls on all of them alike.
+"""
+
+from __future__ import annotations
+
+import random
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, closing
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+import cv2
+import numpy as np
+
+from app.core.mask import Mask
+from app.overlay import ShownInstance, compose
+from app.video import Player, ShownFrame, opening
+from app.video.file_source import FileSource
+from tests.benchmarks import video_material as material
+from tests.benchmarks import video_peers as peers
+from tests.benchmarks.measure import Row
+from tests.benchmarks.rows_compute import STYLE
+
+_PATIENCE_S = 60.0
+_BACK_STEPS = 40
+_STEPS_PER_S = 15
+_PLAYED_S = 6.0
+_SCRUB_HZ = 30
+
+
+class Screen:
+    """A player whose pictures are waited for."""
+
+    def __init__(self) -> None:
+        self._heard = threading.Condition()
+        self.shown: list[tuple[float, ShownFrame]] = []
+        self.composed: Callable[[ShownFrame], object] = lambda _shown: None
+        self.player = Player(on_frame=self._hear)
+
+    def _hear(self, shown: ShownFrame) -> None:
+        self.composed(shown)
+        with self._heard:
+            self.shown.append((time.perf_counter(), shown))
+            del self.shown[:-200]
+            self._heard.notify_all()
+
+    def timed(self, act: Callable[[], object], wanted: Callable[[ShownFrame], bool]) -> list[float]:
+        """Milliseconds to the first picture after an act, and to the one that is wanted."""
+        with self._heard:
+            self.shown.clear()
+        start_s = time.perf_counter()
+        act()
+        with self._heard:
+            if not self._heard.wait_for(lambda: any(wanted(s) for _, s in self.shown), _PATIENCE_S):
+                raise RuntimeError("the player did not show what was asked for")
+            last_s = next(at for at, s in self.shown if wanted(s))
+            return [1000 * (self.shown[0][0] - start_s), 1000 * (last_s - start_s)]
+
+    def open(self, path: Path) -> float:
+        """To the first frame."""
+        return self.timed(lambda: self.player.open(path), lambda s: s.path == path)[1]
+
+    def rest(self) -> None:
+        """Wait until the player has nothing more to do."""
+        until_s = time.monotonic() + _PATIENCE_S
+        while not self.player._settled and time.monotonic() < until_s:
+            time.sleep(0.01)
+
+    def close(self) -> None:
+        """End the player."""
+        self.player.close()
+
+
+def video(rounds: int) -> list[Row]:
+    """All rows of this module, one after the other, over recordings that are made once."""
+    with tempfile.TemporaryDirectory(prefix="trocar-bench-") as folder:
+        made = Path(folder)
+        return [
+            row
+            for rows in (_opening, _seeking, _stepping, _scrubbing, _playing, _two_hours)
+            for row in rows(made, rounds)
+        ]
+
+
+def _opening(folder: Path, rounds: int) -> Iterable[Row]:
+    """A file that was never seen, so that the child process looks at it; and one that was."""
+    path = material.make(folder, material.HARD)
+    times: dict[str, list[float]] = {}
+    for _ in range(max(2, rounds)):
+        with closing(Screen()) as screen:
+            opening._known = opening._KnownFiles()
+            screen.open(material.make(folder, material.EASY))
+            screen.rest()
+            opening._known = opening._KnownFiles()
+            _note(times, "ours", screen.open(path))
+        for peer in peers.installed():
+            with closing(peer):
+                _note(times, peer.name, peer.open(path))
+    yield from _rows("open to first frame", times, "1080p H.264, first look in a child included")
+
+
+def _seeking(folder: Path, rounds: int) -> Iterable[Row]:
+    for name, kind in (
+        ("exact seek, 12 Mb/s GOP 250", material.HARD),
+        ("exact seek, GOP 25", material.EASY),
+        ("exact seek, motion JPEG", material.MOTION_JPEG),
+    ):
+        path, times = material.make(folder, kind), dict[str, list[float]]()
+        others = peers.installed()
+        wrong = 0
+        with FileSource(path) as source:
+            for peer in others:
+                peer.open(path)
+            for index in _places(kind.frames, 3 * rounds):
+                start_s = time.perf_counter()
+                frame = source.frame(index)
+                _note(times, "ours", 1000 * (time.perf_counter() - start_s))
+                wrong += peers.number_of(frame.rgb) != index
+                for peer in others:
+                    _note(times, peer.name, peer.seek(index, kind.rate))
+        note = f"{3 * rounds} random frames; wrong: ours {wrong}"
+        for peer in others:
+            peer.close()
+            note += f", {peer.name} {peer.wrong}"
+        yield from _rows(name, times, note)
+
+
+def _stepping(folder: Path, rounds: int) -> Iterable[Row]:
+    """A held key backwards over a GOP's border, and one step right after a seek to it."""
+    kind = material.HARD
+    path = material.make(folder, kind)
+    inside: dict[str, list[float]] = {}
+    across: dict[str, list[float]] = {}
+    cold: dict[str, list[float]] = {}
+    with ExitStack() as others:
+        mpv = peers.Mpv.where_installed(others)
+        if mpv is not None:
+            mpv.open(path)
+        for number in range(max(1, rounds // 2)):
+            key = kind.gop * (1 + number % (kind.frames // kind.gop))
+            with closing(Screen()) as screen:
+                screen.open(path)
+                _held_key(screen, key + _BACK_STEPS // 2, key, inside, across)
+                _at(screen, key)
+                _note(cold, "ours", _step(screen, key))
+            if mpv is None:
+                continue
+            mpv.seek(key + 2, kind.rate)
+            for index in range(key + 2, key - 2, -1):
+                ms = mpv.step_back(index, kind.rate)
+                _note(across if index <= key else inside, "mpv", ms)
+                if index == key:
+                    _note(cold, "mpv", ms)
+    held = f"key held, {_STEPS_PER_S} steps a second, 12 Mb/s GOP 250"
+    yield from _rows("step back inside the cache", inside, held)
+    yield from _rows("step back across a GOP", across, f"{held}; the steps behind the border")
+    yield from _rows("step back across a GOP, at once", cold, "right after a seek to the keyframe")
+
+
+def _held_key(
+    screen: Screen, start: int, key: int, inside: dict[str, Any], across: dict[str, Any]
+) -> None:
+    _at(screen, start)
+    screen.rest()
+    for index in range(start, start - _BACK_STEPS, -1):
+        began_s = time.perf_counter()
+        ms = _step(screen, index)
+        _note(across if index <= key else inside, "ours", ms)
+        time.sleep(max(0.0, 1 / _STEPS_PER_S - (time.perf_counter() - began_s)))
+
+
+def _at(screen: Screen, index: int) -> list[float]:
+    return screen.timed(
+        lambda: screen.player.seek_index(index), lambda s: s.exact and s.index == index
+    )
+
+
+def _step(screen: Screen, index: int) -> float:
+    return screen.timed(
+        lambda: screen.player.step(-1), lambda s: s.exact and s.frame.index == index - 1
+    )[1]
+
+
+def _scrubbing(folder: Path, rounds: int) -> Iterable[Row]:
+    """Far jumps: any picture, then the exact one; and a drag: how often the picture changes."""
+    kind = material.HARD
+    path = material.make(folder, kind)
+    first: dict[str, list[float]] = {}
+    exact: dict[str, list[float]] = {}
+    with closing(Screen()) as screen, ExitStack() as others:
+        mpv = peers.Mpv.where_installed(others)
+        screen.open(path)
+        if mpv is not None:
+            mpv.open(path)
+        for index in _places(kind.frames, 3 * rounds):
+            any_ms, exact_ms = _at(screen, index)
+            _note(first, "ours", any_ms)
+            _note(exact, "ours", exact_ms)
+            screen.rest()
+            if mpv is not None:
+                _note(first, "mpv", mpv.to_keyframe(index, kind.rate))
+                _note(exact, "mpv", mpv.seek(index, kind.rate))
+        pictures = _drag(screen, kind)
+    note = "far jumps in the 12 Mb/s file; mpv: a seek to keyframes"
+    yield from _rows("scrub: time to any picture", first, note)
+    yield from _rows("scrub: time to the exact one", exact, "the same jumps; mpv: an exact seek")
+    yield Row(
+        row="scrub: pictures while dragging",
+        ours=pictures,
+        unit="frames/s",
+        note=f"{_SCRUB_HZ} seeks a second over the whole of the 12 Mb/s file in 4 s",
+    )
+
+
+def _drag(screen: Screen, kind: material.Kind) -> float:
+    seen: set[int] = set()
+    screen.composed = lambda s: seen.add(s.frame.index)
+    steps = 4 * _SCRUB_HZ
+    for number in range(steps):
+        screen.player.seek_index(kind.frames * number // steps)
+        time.sleep(1 / _SCRUB_HZ)
+    screen.composed = lambda _shown: None
+    return len(seen) / 4
+
+
+def _playing(folder: Path, rounds: int) -> Iterable[Row]:
+    """Processor time of this process while a player plays and every frame gets its overlay."""
+    instruments = [_instrument(n) for n in range(4)]
+    for name, kind in (("1080p30", material.USUAL), ("1080p60", material.FAST)):
+        path = material.make(folder, kind)
+        times: dict[str, list[float]] = {}
+        dropped = 0
+        for _ in range(max(1, rounds // 2)):
+            with closing(Screen()) as screen, ExitStack() as others:
+                screen.open(path)
+                screen.rest()
+                screen.composed = lambda _shown: compose(instruments, material.HARD.size_px, STYLE)
+                began_ms = time.process_time()
+                screen.player.play()
+                time.sleep(_PLAYED_S)
+                screen.player.pause()
+                _note(times, "ours", 1000 * (time.process_time() - began_ms) / _PLAYED_S)
+                dropped += screen.player.state.dropped
+                if (mpv := peers.Mpv.where_installed(others)) is None:
+                    continue
+                mpv.open(path)
+                began_ms = mpv.cpu_ms()
+                mpv.ask("set_property", "pause", False)
+                time.sleep(_PLAYED_S)
+                _note(times, "mpv", (mpv.cpu_ms() - began_ms) / _PLAYED_S)
+        note = (
+            f"Player, RGB and a composed overlay, without the window's painting; {dropped} "
+            "dropped; mpv decodes alone"
+        )
+        yield from _rows(f"CPU per played second, {name}", times, note, unit="CPU-ms")
+
+
+def _instrument(number: int) -> ShownInstance:
+    """A shaft across a quarter of the picture."""
+    width, height = material.HARD.size_px
+    drawn = np.zeros((height, width), np.uint8)
+    ends = (width * number // 4, height), (width * (number + 1) // 5, height // 2)
+    cv2.line(drawn, *ends, 1, 70)
+    mask = Mask.from_full(drawn)
+    return ShownInstance(label="grasper", mask=mask, score=0.9, track=number)
+
+
+def _two_hours(folder: Path, rounds: int) -> Iterable[Row]:
+    for suffix in (".mp4", ".ts"):
+        path = material.two_hours(folder, suffix)
+        size_mb = path.stat().st_size >> 20
+        opened: dict[str, list[float]] = {}
+        indexed: dict[str, list[float]] = {}
+        for _ in range(max(2, rounds // 2)):
+            opening._known = opening._KnownFiles()
+            with closing(Screen()) as screen:
+                _note(opened, "ours", screen.open(path))
+            start_s = time.perf_counter()
+            with FileSource(path) as source:
+                _note(indexed, "ours", 1000 * (time.perf_counter() - start_s))
+                frames = len(source)
+            for peer in peers.installed():
+                with closing(peer):
+                    _note(opened, peer.name, peer.open(path))
+        note = f"{frames} frames, 640 x 360, {size_mb} MB, {suffix[1:]}; disk cache warm"
+        yield from _rows(f"two hours: open to first frame ({suffix[1:]})", opened, note)
+        yield from _rows(f"two hours: whole index ({suffix[1:]})", indexed, note)
+
+
+def _places(frames: int, count: int) -> list[int]:
+    return random.Random(7).sample(range(frames), min(count, frames))
+
+
+def _note(times: dict[str, list[float]], who: str, ms: float) -> None:
+    times.setdefault(who, []).append(ms)
+
+
+def _rows(name: str, times: dict[str, list[float]], note: str, unit: str = "ms") -> Iterable[Row]:
+    """A row for every peer that was measured, or one alone."""
+    ours = times["ours"]
+    more = {
+        f"{who}_{what}": round(figure, 2)
+        for who, found in times.items()
+        for what, figure in (("min", min(found)), ("p95", _p95(found)), ("max", max(found)))
+    }
+    for peer in [p for p in times if p != "ours"] or [""]:
+        yield Row(
+            row=f"{name} (beside {peer})" if peer else name,
+            ours=median(ours),
+            peer=median(times[peer]) if peer else None,
+            peer_name=f"{peer} {peers.versions()[peer]}" if peer else "",
+            unit=unit,
+            note=note if peer else f"{note}; no peer",
+            more=more,
+        )
+
+
+def _p95(found: list[float]) -> float:
+    return quantiles(found, n=20)[-1] if len(found) > 1 else float(np.max(found))
