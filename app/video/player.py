@@ -31,6 +31,7 @@ _AROUND_FRAMES = 12
 _LAGGING_FRAMES = 8
 # Backward play waits for a group of pictures to decode rather than skipping what it shows.
 _STALL_S = 0.25
+_EARLY_MS = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +94,7 @@ class Player:
             if state.info is None or state.playing:
                 return
             if state.speed > 0 and state.index >= state.info.frames - 1:
-                self._seek = 0
+                self._seek = state.loop[0] if state.loop else 0
             self._state = replace(state, playing=True, at_end=False)
             self._steps.clear()
             self._changed.notify()
@@ -138,6 +139,16 @@ class Player:
             speed = bounded_speed(speed)
             self._clock.set_speed(speed)
             self._state = replace(self._state, speed=speed, at_end=False)
+            self._changed.notify()
+
+    def set_loop(self, first: int, last: int | None = None) -> None:
+        """Play the frames ``first`` to ``last`` over and over; without ``last``, no loop.
+
+        A seek out of the loop is heeded: play goes round once it has come into the loop again.
+        """
+        with self._changed:
+            loop = None if last is None else (max(0, min(first, last)), max(first, last))
+            self._state = replace(self._state, loop=loop)
             self._changed.notify()
 
     def shuttle(self, direction: int) -> None:
@@ -317,14 +328,46 @@ class Player:
         target = self._due(source, direction)
         late = (target - state.index) * direction
         try:
-            if late > 0:
+            if self._goes_round(source, state, direction):
+                self._go_round(source, state, direction)
+            elif late > 0:
                 self._show_due(source, state, target, late)
             elif 0 <= state.index + direction < len(source):
                 self._prepare(source, state.index + direction)
+            elif state.loop is not None and _edge(state.loop, direction) == state.index:
+                self._wait(self._clock.seconds_until(self._edge_ms(source, state, direction)))
             else:
                 self._finish(at_end=direction > 0)
         except SeekCancelled:
             return
+
+    def _goes_round(self, source: VideoSource, state: PlayerState, direction: int) -> bool:
+        """Whether the last frame of a loop has had its time."""
+        if state.loop is None or (_edge(state.loop, direction) - state.index) * direction < 0:
+            return False
+        over_ms = self._clock.position_ms() - self._edge_ms(source, state, direction)
+        # As early as ``index_at_ms`` would show the frame beyond.
+        return over_ms * direction >= -_EARLY_MS
+
+    def _edge_ms(self, source: VideoSource, state: PlayerState, direction: int) -> float:
+        """When play along a loop reaches its end: the time of the frame beyond it."""
+        assert state.loop is not None  # noqa: S101 - asked by the caller
+        beyond = min(_edge(state.loop, direction), len(source) - 1) + direction
+        if beyond >= len(source):
+            return source.info.duration_ms
+        # Backwards, the first frame is shown for as long as the one after it was.
+        if beyond < 0:
+            return source.time_ms(0) - (source.time_ms(min(1, len(source) - 1)))
+        return source.time_ms(beyond)
+
+    def _go_round(self, source: VideoSource, state: PlayerState, direction: int) -> None:
+        assert state.loop is not None  # noqa: S101 - asked by the caller
+        start = min(_edge(state.loop, -direction), len(source) - 1)
+        try:
+            self._show(source, start)
+        except UndecodableFrame as error:
+            log.info("frame %d does not decode", error.index)
+        self._clock.start(source.time_ms(start))
 
     def _due(self, source: VideoSource, direction: int) -> int:
         position_ms = self._clock.position_ms()
@@ -379,3 +422,8 @@ class Player:
             source.skip_to(index, lambda: self._has_request() or self._state.playing)
         except UndecodableFrame:
             log.debug("frame %d does not decode", index)
+
+
+def _edge(loop: tuple[int, int], direction: int) -> int:
+    """The last frame of a loop in the direction of play."""
+    return loop[1] if direction > 0 else loop[0]

@@ -41,6 +41,7 @@ class PlayerState:
         dropped: late frames left out while playing.
         undecodable: frames that did not decode.
         at_end: playing forwards reached the last frame.
+        loop: first and last frame of what is played over and over, None without a loop.
     """
 
     path: Path | None = None
@@ -52,3 +53,4 @@ class PlayerState:
     dropped: int = 0
     undecodable: int = 0
     at_end: bool = False
+    loop: tuple[int, int] | None = None

@@ -443,3 +443,64 @@ def test_frames_are_whole(screen: Callable[..., Screen], clip: Any) -> None:
             assert isinstance(frame, Frame)
             assert frame.pts == source.pts(said.index)
             assert frame.time_ms == source.time_ms(said.index)
+
+
+def go_to(one: Screen, index: int) -> None:
+    """Seek, and forget what was shown on the way."""
+    del one.shown[:]
+    one.player.seek_index(index)
+    one.until(lambda: one.shown and one.shown[-1].index == index and one.shown[-1].exact)
+    del one.shown[:]
+
+
+@pytest.mark.parametrize("name", ["h264-mp4", "vfr-mp4", "h264-open-gop-ts"])
+@pytest.mark.parametrize("loop", [(17, 33), (50, 59), (0, 4), (20, 20)])
+def test_a_loop_shows_its_frames_over_and_over(
+    screen: Callable[..., Screen], clip: Any, name: str, loop: tuple[int, int]
+) -> None:
+    one = screen()
+    one.open(clip(name))
+    first, last = loop
+    one.player.set_loop(last, first)  # in whatever order they were marked
+    go_to(one, first)
+    one.player.play()
+    count = last - first + 1
+    one.until(lambda: len(one.shown) > 2 * count + 3)
+    one.player.pause()
+    wanted = [first + (1 + i) % count for i in range(2 * count + 3)]
+    assert one.indices()[: len(wanted)] == wanted
+    assert [number_of(s.frame.rgb) for s in one.shown[: len(wanted)]] == wanted
+    assert one.player.state.loop == loop
+    assert one.player.state.dropped == 0
+
+
+def test_a_loop_goes_round_backwards_and_ends_when_it_is_taken_away(
+    screen: Callable[..., Screen], clip: Any
+) -> None:
+    one = screen()
+    one.open(clip("h264-mp4"))
+    one.player.set_loop(5, 9)
+    go_to(one, 9)
+    one.player.set_speed(-1.0)
+    one.player.play()
+    one.until(lambda: len(one.shown) > 9)
+    assert one.indices()[:9] == [8, 7, 6, 5, 9, 8, 7, 6, 5]
+    one.player.set_loop(0, None)
+    one.until(lambda: not one.player.state.playing)
+    assert one.indices()[-1] == 0
+
+
+def test_play_that_begins_outside_a_loop_goes_on_into_it(
+    screen: Callable[..., Screen], clip: Any
+) -> None:
+    one = screen()
+    one.open(clip("h264-mp4"))
+    one.player.set_loop(10, 14)
+    go_to(one, 7)
+    one.player.play()
+    one.until(lambda: len(one.shown) > 9)
+    assert one.indices()[:9] == [8, 9, 10, 11, 12, 13, 14, 10, 11]
+    one.player.pause()
+    go_to(one, 40)
+    one.play_to_end()
+    assert one.indices()[-1] == 59
