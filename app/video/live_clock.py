@@ -31,7 +31,8 @@ class LiveClock:
         self._zero_s: float | None = None
         self._offset: Fraction | None = None
         self._step = _UNITS // 25
-        self._source_s: Fraction | None = None
+        self._pts_s: Fraction | None = None
+        self._dts_s: Fraction | None = None
         self._last_dts = self._last_pts = START_PTS - 1
         self._recent: deque[int] = deque(maxlen=_REMEMBERED)
 
@@ -42,7 +43,7 @@ class LiveClock:
 
     def connected(self) -> None:
         """What comes now is of a new connection: its clock has nothing to do with the last one."""
-        self._offset = self._source_s = None
+        self._offset = self._pts_s = self._dts_s = None
 
     def stamp(
         self, pts: int | None, dts: int | None, time_base: Fraction, arrived_s: float
@@ -57,21 +58,22 @@ class LiveClock:
         Returns:
             pts, dts, and a gap after a reconnect or after a while in which nothing came.
         """
-        given = dts if dts is not None else pts
-        source_s = self._source_s if given is None else given * time_base
-        source_s = Fraction(0) if source_s is None else source_s
+        dts_s = None if dts is None else dts * time_base
+        pts_s = None if pts is None else pts * time_base
+        given_s = dts_s if pts_s is None else pts_s
         gap = None
-        if self._offset is None or self._jumped(source_s):
-            gap = self._anchor(source_s, arrived_s)
+        if given_s is None:
+            step = self._step
+            return *self._strictly_rising(self._last_pts + step, self._last_dts + step), None
+        if self._offset is None or self._jumped(pts_s, dts_s):
+            gap = self._anchor(given_s if dts_s is None else dts_s, arrived_s)
         offset = self._offset or Fraction(0)
-        new_dts = round(source_s * _UNITS + offset)
-        new_pts = new_dts if pts is None else round(pts * time_base * _UNITS + offset)
-        if given is None:
-            new_pts = new_dts = self._last_dts + self._step
-        if self._source_s is not None and new_dts > self._last_dts:
+        new_pts = round(given_s * _UNITS + offset)
+        new_dts = self._last_dts + 1 if dts_s is None else round(dts_s * _UNITS + offset)
+        if dts_s is not None and new_dts > self._last_dts:
             self._step = min(new_dts - self._last_dts, _UNITS)
-        self._source_s = source_s
-        return *self._strictly_rising(new_pts, new_dts), gap
+        self._pts_s, self._dts_s = pts_s, dts_s
+        return *self._strictly_rising(new_pts, min(new_dts, new_pts)), gap
 
     def _strictly_rising(self, pts: int, dts: int) -> tuple[int, int]:
         dts = max(dts, self._last_dts + 1)
@@ -82,11 +84,15 @@ class LiveClock:
         self._last_dts, self._last_pts = dts, max(self._last_pts, pts)
         return pts, dts
 
-    def _jumped(self, source_s: Fraction) -> bool:
-        if self._source_s is None:
-            return False
-        step_s = source_s - self._source_s
-        return step_s < 0 or (self._follows_wall and step_s > _MAX_STEP_S)
+    def _jumped(self, pts_s: Fraction | None, dts_s: Fraction | None) -> bool:
+        if dts_s is not None and self._dts_s is not None:
+            step_s = dts_s - self._dts_s
+            return step_s < 0 or (self._follows_wall and step_s > _MAX_STEP_S)
+        if pts_s is not None and self._pts_s is not None:
+            # Without decode times, a step back may be a B-frame's.
+            step_s = pts_s - self._pts_s
+            return step_s < -_MAX_STEP_S or (self._follows_wall and step_s > _MAX_STEP_S)
+        return False
 
     def _anchor(self, source_s: Fraction, arrived_s: float) -> Gap | None:
         """Fit the source's clock in after the last packet, where the wall clock says."""
@@ -98,5 +104,4 @@ class LiveClock:
             due = START_PTS + round((arrived_s - self._zero_s) * _UNITS)
             at = max(start, due) if self._follows_wall else start
         self._offset = at - source_s * _UNITS
-        self._source_s = None
         return Gap(start_pts=start, end_pts=at) if at - start >= _WORTH_A_GAP else None

@@ -1,0 +1,308 @@
+"""Writes live packets to MPEG-TS as they come, and drops none. Its thread is ``trocar-record``.
+
+MPEG-TS with flushed packets lost no frame at a kill where fragmented MP4 lost up to a group of
+pictures, and its times are in the recording's own 1/90000 (both measured).
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from array import array
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import numpy as np
+import psutil
+
+from app.core.errors import EnvironmentProblem
+from app.video.index import PacketIndex
+from app.video.live_state import LIVE_TIME_BASE, LivePacket
+from app.video.record_encode import COPIED, ENCODED, Copy, Encode
+from app.video.record_file import RecordingFile
+from app.video.record_state import Fragment, RecordingState
+
+WARN_BELOW_S, STOP_BELOW_S = 600.0, 120.0
+_MOST_WAITING_BYTES = 256 << 20
+_SLOW_DISK_S = 2.0
+_RATE_OVER_S = 3.0
+# The clock of MPEG-TS begins again after 26.5 hours.
+_LONGEST_PTS = 24 * 3600 * 90_000
+
+log = logging.getLogger(__name__)
+
+
+def free_bytes(folder: Path) -> int:
+    """Room on the disk of a folder."""
+    return int(psutil.disk_usage(str(folder)).free)
+
+
+class Recorder:
+    """One recording from its first keyframe to ``stop``. Callbacks run on the recorder's thread.
+
+    Args:
+        path: of the file, ``.ts``; must not exist.
+        on_state: about once a second, and when something is said.
+        on_fragment: a stretch is safely on the disk.
+        room: free bytes of the disk.
+        warn_below_s, stop_below_s: seconds of recording that the disk has room for.
+        most_waiting_bytes: packets that may wait for the disk before ``put`` blocks.
+
+    Raises:
+        EnvironmentProblem: the file cannot be made.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        on_state: Callable[[RecordingState], None] = lambda _state: None,
+        on_fragment: Callable[[Fragment], None] = lambda _fragment: None,
+        room: Callable[[Path], int] = free_bytes,
+        warn_below_s: float = WARN_BELOW_S,
+        stop_below_s: float = STOP_BELOW_S,
+        most_waiting_bytes: int = _MOST_WAITING_BYTES,
+    ) -> None:
+        self.path = path
+        self._on_state, self._on_fragment, self._room = on_state, on_fragment, room
+        self._warn_below_s, self._stop_below_s = warn_below_s, stop_below_s
+        self._most_waiting_bytes = most_waiting_bytes
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = RecordingFile(path)
+        except OSError as error:
+            raise EnvironmentProblem(
+                f"{path.name} cannot be made in {path.parent.name} ({error.strerror}); choose "
+                "another folder for recordings.",
+                f"{type(error).__name__} {error.errno}",
+            ) from error
+        self._container: av.container.OutputContainer | None = None
+        self._source: Copy | Encode = Copy()
+        self._codec = ""
+        self._waiting: deque[LivePacket] = deque()
+        self._waiting_bytes = 0
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._state = RecordingState(path=path, is_running=True)
+        self._pts, self._dts, self._keys = array("q"), array("q"), array("b")
+        self._fragments, self._in_fragments = 0, 0
+        self._seen_s = self._began_s = 0.0
+        self._thread = threading.Thread(target=self._run, name="trocar-record", daemon=True)
+        self._thread.start()
+
+    @property
+    def state(self) -> RecordingState:
+        """Where it stands now; from any thread."""
+        with self._changed:
+            return self._state
+
+    def put(self, packet: LivePacket) -> None:
+        """Take a packet; waits where the disk is far behind. From one thread."""
+        with self._changed:
+            while self._waiting_bytes > self._most_waiting_bytes and not self._is_over():
+                self._changed.wait(0.5)
+            if self._is_over():
+                return
+            self._waiting.append(packet)
+            self._waiting_bytes += len(packet.data)
+            self._changed.notify_all()
+
+    def stop(self) -> RecordingState:
+        """Write what has come, close the file, and say what it holds. May be called again."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+        return self.state
+
+    def index(self) -> PacketIndex | None:
+        """The pictures that are in the file now; None before there are two. From any thread."""
+        with self._changed:
+            if len(self._pts) < 2:
+                return None
+            pts = np.array(self._pts, dtype=np.int64)
+            dts = np.array(self._dts, dtype=np.int64)
+            key = np.array(self._keys, dtype=bool)
+        order = np.argsort(pts, kind="stable")
+        pts = pts[order]
+        step = int(np.median(np.diff(pts[-100:])))
+        return PacketIndex(pts=pts, label=pts, dts=dts[order], key=key[order], last_duration=step)
+
+    def _is_over(self) -> bool:
+        return self._stopping or not self._state.is_running
+
+    # What follows runs on the recorder's thread.
+
+    def _run(self) -> None:
+        try:
+            while (packets := self._next()) is not None:
+                for packet in packets:
+                    self._take(packet)
+                self._look_after()
+            self._write(self._source.flush())
+        except (OSError, EnvironmentProblem) as error:  # FFmpeg's errors are OSErrors too
+            self._stop_early(error)
+        finally:
+            self._finish()
+
+    def _next(self) -> list[LivePacket] | None:
+        with self._changed:
+            if not self._waiting and not self._stopping:
+                self._changed.wait(0.5)
+            packets = list(self._waiting)
+            self._waiting.clear()
+            self._waiting_bytes = 0
+            self._changed.notify_all()
+            return None if self._stopping and not packets else packets
+
+    def _take(self, packet: LivePacket) -> None:
+        if self._container is None:
+            if not packet.is_keyframe:
+                return
+            self._begin(packet)
+        elif isinstance(self._source, Copy) and packet.coding.codec != self._codec:
+            self._change_codec()
+        if packet.pts > _LONGEST_PTS:
+            raise EnvironmentProblem("The recording was stopped after 24 hours; begin another one.")
+        self._write(self._source.packets(packet))
+
+    def _begin(self, packet: LivePacket) -> None:
+        coding = packet.coding
+        copied = coding.codec in COPIED
+        self._source = Copy() if copied else Encode()
+        self._codec = coding.codec if copied else ENCODED
+        self._container = av.open(
+            self._file,
+            "w",
+            format="mpegts",
+            options={"flush_packets": "1", "mpegts_copyts": "1", "max_delay": "0"},
+        )
+        stream = self._container.add_mux_stream(self._codec)
+        stream.width, stream.height = coding.width_px or 16, coding.height_px or 16
+        stream.time_base = LIVE_TIME_BASE
+        self._began_s = time.monotonic()
+        with self._changed:
+            self._state = replace(self._state, is_copy=copied)
+
+    def _change_codec(self) -> None:
+        if self._codec != ENCODED:
+            raise EnvironmentProblem(
+                "The recording was stopped: the source changed to another codec; begin another one."
+            )
+        self._source = Encode()
+
+    def _write(self, packets: Iterable[av.Packet]) -> None:
+        for packet in packets:
+            if self._container is None or packet.pts is None:
+                continue
+            packet.stream = self._container.streams[0]
+            pts, dts, is_key = packet.pts, packet.dts, packet.is_keyframe
+            self._container.mux(packet)
+            with self._changed:
+                self._pts.append(pts)
+                self._dts.append(pts if dts is None else dts)
+                self._keys.append(is_key)
+                state = self._state
+                first = pts if state.first_pts is None else min(state.first_pts, pts)
+                last = pts if state.last_pts is None else max(state.last_pts, pts)
+                self._state = replace(
+                    state,
+                    frames=len(self._pts),
+                    bytes=self._file.bytes,
+                    first_pts=first,
+                    last_pts=last,
+                )
+
+    def _look_after(self) -> None:
+        """Once in a while: onto the disk, how much room is left, tell."""
+        if self._file.is_due:
+            self._sync()
+        now_s = time.monotonic()
+        if now_s - self._seen_s < 1.0 or self._container is None:
+            return
+        self._seen_s = now_s
+        self._look_at_the_disk(now_s)
+        self._on_state(self.state)
+
+    def _sync(self) -> None:
+        first_byte = self._file.synced_bytes
+        self._file.sync()
+        frames = len(self._pts)
+        if frames == self._in_fragments:
+            return
+        part = self._pts[self._in_fragments : frames]
+        self._on_fragment(
+            Fragment(
+                position=self._fragments,
+                first_pts=min(part),
+                end_pts=max(part),
+                first_byte=first_byte,
+                end_byte=self._file.synced_bytes,
+                frames=len(part),
+            )
+        )
+        self._fragments, self._in_fragments = self._fragments + 1, frames
+
+    def _look_at_the_disk(self, now_s: float) -> None:
+        with self._changed:
+            waiting_s = now_s - self._waiting[0].arrived_s if self._waiting else 0.0
+            state = replace(self._state, waiting_s=waiting_s, sentence="")
+        if state.length_s >= _RATE_OVER_S:
+            left_s = self._room(self.path.parent) / (state.bytes / state.length_s)
+            state = replace(state, seconds_left=left_s)
+            if left_s < self._stop_below_s:
+                raise EnvironmentProblem(
+                    "The recording was stopped: the disk is almost full. What was recorded is kept; "
+                    "free some space and begin another one."
+                )
+            if left_s < self._warn_below_s:
+                minutes = max(1, int(left_s / 60))
+                sentence = f"The disk has room for {minutes} more minutes; free some space now."
+                state = replace(state, sentence=sentence)
+        if waiting_s > _SLOW_DISK_S:
+            slow = f"The disk is too slow: {waiting_s:.0f} s of video wait to be written."
+            state = replace(state, sentence=state.sentence or slow)
+        with self._changed:
+            self._state = state
+
+    def _stop_early(self, error: Exception) -> None:
+        log.info("a recording stops: %s", type(error).__name__)
+        sentence = getattr(error, "user_message", "") or (
+            f"The recording was stopped: the disk takes no more ({_reason(error)}). What was "
+            "recorded is kept; free some space and begin another one."
+        )
+        with self._changed:
+            self._state = replace(self._state, sentence=sentence, stopped_early=True)
+
+    def _finish(self) -> None:
+        try:
+            if self._container is not None:
+                self._container.close()
+        except OSError as error:
+            log.info("the end of a recording was not written: %s", type(error).__name__)
+        try:
+            self._sync()
+        except OSError as error:
+            log.info("a recording could not be synced: %s", type(error).__name__)
+        self._file.close_file()
+        with self._changed:
+            self._state = replace(
+                self._state,
+                is_running=False,
+                waiting_s=0.0,
+                bytes=self._file.bytes,
+                sha256=self._file.sha256,
+            )
+            self._waiting.clear()
+            self._waiting_bytes = 0
+            self._changed.notify_all()
+        self._on_state(self.state)
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or type(error).__name__
