@@ -58,7 +58,7 @@ def register(app: typer.Typer) -> None:
         """Run models over video files and keep what they say; resumes where it stopped."""
         from app.inference.analysis import AnalysisJob
         from app.inference.cards import default_models, find_model
-        from app.inference.new_case import case_of, complete_hashes
+        from app.inference.new_case import case_of, complete_fingerprints
 
         chosen = _device(device)
         with (
@@ -89,7 +89,7 @@ def register(app: typer.Typer) -> None:
                 )
             if result.cancelled:
                 raise typer.Abort
-            complete_hashes(opened, found)
+            complete_fingerprints(opened, found)
         emit(result.as_json(), as_json=as_json, text=_words(result))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from fractions import Fraction
 
@@ -22,14 +22,57 @@ class CaseState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One file of a recording, and its place in the recording's time.
+
+    A frame's pts in the asset is ``first_pts + (own pts - start_pts) * time_base / asset's time
+    base``, a whole number; where the file was remuxed into another clock, ``steps`` says it.
+
+    Attributes:
+        path: where the file lies now, absolute; never altered by Trocar.
+        quick_hash: SHA-256 over size, first and last MiB.
+        sha256: of the whole file, "" until the background hash is done.
+        pictures: SHA-256 over some decoded pictures, "" until known; the same after a remux.
+        stream: index of the video stream.
+        time_base: of the file: seconds per unit of its own pts.
+        start_pts: own pts of its first frame.
+        first_pts: pts of that frame in the asset.
+        end_pts: pts in the asset just after the last frame, where the next part begins.
+        frames: number of presentable frames.
+        steps: packed steps between the frames' pts in the asset, "" where not known.
+        follows_steps: the frames' pts are those of ``steps``: the file was remuxed.
+        gap_ms: time that the recorder lost before this part; negative: recorded twice; None: not
+            known.
+    """
+
+    path: str
+    quick_hash: str
+    sha256: str = ""
+    pictures: str = ""
+    stream: int
+    time_base: Fraction
+    start_pts: int
+    first_pts: int
+    end_pts: int
+    frames: int
+    steps: str = ""
+    follows_steps: bool = False
+    gap_ms: float | None = None
+
+    def __post_init__(self) -> None:
+        validate.positive("Part.frames", self.frames)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Asset:
-    """One recorded medium of a case.
+    """One recorded medium of a case: a file, or the files of a split recording as one.
 
     Attributes:
         asset_id: for life.
-        path: where the file lies now, absolute; never altered by Trocar.
-        quick_hash: SHA-256 over size, first and last MiB: known at once.
-        sha256: of the whole file, "" until the background hash is done.
+        path: where the file lies now, absolute; of several, the first one.
+        quick_hash: SHA-256 over size, first and last MiB: known at once; of several files, over
+            theirs. It says what the case was made from, and stays.
+        sha256: of the whole file, "" until the background hash is done; "" where there are parts.
         stream: index of the video stream.
         time_base: seconds per pts unit.
         start_pts: pts of the first presentable frame.
@@ -37,6 +80,9 @@ class Asset:
         frames: number of presentable frames.
         width_px, height_px: the raster (upright).
         codec: FFmpeg's name.
+        pictures, steps: of the file, as a part has them; "" where there are parts.
+        parts: the files of a split recording, contiguous in its time, or the one file that took
+            the place of the first after a remux; empty for a file as it was recorded.
     """
 
     asset_id: str
@@ -51,11 +97,41 @@ class Asset:
     width_px: int
     height_px: int
     codec: str
+    pictures: str = ""
+    steps: str = ""
+    parts: tuple[Part, ...] = ()
 
     def __post_init__(self) -> None:
         validate.positive("Asset.frames", self.frames)
         validate.positive("Asset.width_px", self.width_px)
         validate.positive("Asset.height_px", self.height_px)
+
+    @property
+    def files(self) -> tuple[Part, ...]:
+        """The files it is made of, in order; a single one as a part that is the whole."""
+        return self.parts or (
+            Part(
+                path=self.path,
+                quick_hash=self.quick_hash,
+                sha256=self.sha256,
+                pictures=self.pictures,
+                stream=self.stream,
+                time_base=self.time_base,
+                start_pts=self.start_pts,
+                first_pts=self.start_pts,
+                end_pts=self.end_pts,
+                frames=self.frames,
+                steps=self.steps,
+            ),
+        )
+
+    def with_file(self, position: int, file: Part) -> Asset:
+        """The same recording with another file, or another place of one, at ``position``."""
+        files = [*self.files]
+        files[position] = file
+        path = files[0].path
+        alone = replace(self, path=path, sha256=file.sha256, pictures=file.pictures, parts=())
+        return alone if (file,) == alone.files else replace(self, path=path, parts=tuple(files))
 
     @property
     def duration_ms(self) -> float:

@@ -14,7 +14,7 @@ from app.core.case import Asset, Case
 from app.core.errors import BadInput, Refused
 from app.core.taxonomy import UNKNOWN_PROCEDURE, find_taxonomy, list_taxonomies
 from app.inference.preprocess import resized
-from app.video import describe_asset, full_hash, open_video, quick_hash
+from app.video import describe_asset, fingerprinted, open_recording, quick_hash
 
 if TYPE_CHECKING:
     from app.store import Library
@@ -69,12 +69,13 @@ def check_procedure(procedure: str) -> None:
         raise BadInput(f"There is no procedure “{procedure}”; there are {', '.join(known)}.")
 
 
-def complete_hashes(library: Library, case: Case) -> None:
-    """Compute the full SHA-256 of recordings that lack it."""
+def complete_fingerprints(library: Library, case: Case) -> None:
+    """Full hash and pictures of the files that lack them; of one that went, nothing."""
     for asset in case.assets:
-        if not asset.sha256:
-            found = full_hash(asset.path)
-            library.writer.update_asset(replace(asset, sha256=found)).result()
+        for file in asset.files:
+            found = fingerprinted(file)
+            if found is not None:
+                library.writer.set_fingerprints(asset.asset_id, found).result()
 
 
 def _new_case(
@@ -94,7 +95,7 @@ def _new_case(
 
 def save_thumbnail(library: Library, case_id: str, asset: Asset) -> None:
     """Keep a frame from a third of the recording as the case's picture."""
-    with open_video(asset.path) as source:
+    with open_recording(asset, missing_ok=True) as source:
         seconds = asset.duration_ms / 1000 * _THUMBNAIL_SHARE_OF_LENGTH
         rgb = source.frame_at(seconds).rgb
     height = max(1, round(rgb.shape[0] * THUMBNAIL_WIDTH_PX / rgb.shape[1]))

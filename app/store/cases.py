@@ -7,7 +7,7 @@ import uuid
 from dataclasses import replace
 
 from app.core import validate
-from app.core.case import Asset, Case, CaseState
+from app.core.case import Asset, Case, CaseState, Part
 from app.core.correction import CaseFields
 from app.core.errors import BadInput
 from app.store import audit, rows
@@ -62,18 +62,19 @@ def update_asset(conn: sqlite3.Connection, clock: audit.Clock, asset: Asset) -> 
     )
 
 
-def set_full_hash(conn: sqlite3.Connection, clock: audit.Clock, asset: Asset, sha256: str) -> None:
-    """Store a recording's full hash, unless it went or lies elsewhere since it was computed."""
-    row = conn.execute(
-        "SELECT case_id FROM assets WHERE asset_id = ?", (asset.asset_id,)
-    ).fetchone()
-    for present in rows.read_assets(conn, row[0]) if row else ():
-        if (present.asset_id, present.path, present.quick_hash) == (
-            asset.asset_id,
-            asset.path,
-            asset.quick_hash,
-        ):
-            update_asset(conn, clock, replace(present, sha256=sha256))
+def set_fingerprints(
+    conn: sqlite3.Connection, clock: audit.Clock, asset_id: str, file: Part
+) -> None:
+    """Store a file's full hash and pictures, unless it went or lies elsewhere by now."""
+    row = conn.execute("SELECT case_id FROM assets WHERE asset_id = ?", (asset_id,)).fetchone()
+    for asset in rows.read_assets(conn, row[0]) if row else ():
+        for position, present in enumerate(asset.files if asset.asset_id == asset_id else ()):
+            if (present.path, present.quick_hash) != (file.path, file.quick_hash):
+                continue
+            known = replace(present, sha256=file.sha256, pictures=file.pictures)
+            if known != present:
+                update_asset(conn, clock, asset.with_file(position, known))
+                return
 
 
 def set_state(conn: sqlite3.Connection, clock: audit.Clock, case_id: str, state: CaseState) -> None:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
+from dataclasses import asdict
 from fractions import Fraction
+from typing import Any
 
-from app.core.case import Asset, Case, CaseState
+from app.core.case import Asset, Case, CaseState, Part
 from app.core.correction import (
     CaseFields,
 )
@@ -61,8 +63,13 @@ def insert_asset(conn: sqlite3.Connection, case_id: str, position: int, asset: A
 
 
 def _asset_fields(asset: Asset) -> str:
-    names = [n for n in Asset.__dataclass_fields__ if n != "asset_id"]
-    return json.dumps({n: getattr(asset, n) for n in names}, default=str, sort_keys=True)
+    fields = asdict(asset)
+    del fields["asset_id"]
+    return json.dumps(fields, default=str, sort_keys=True)
+
+
+def _part(values: dict[str, Any]) -> Part:
+    return Part(**{**values, "time_base": Fraction(values["time_base"])})
 
 
 def read_assets(conn: sqlite3.Connection, case_id: str) -> tuple[Asset, ...]:
@@ -77,6 +84,7 @@ def read_assets(conn: sqlite3.Connection, case_id: str) -> tuple[Asset, ...]:
             raise damaged(f"The entry of a recording of case {case_id}")
         values = json.loads(fields)
         values["time_base"] = Fraction(values["time_base"])
+        values["parts"] = tuple(_part(p) for p in values.get("parts", ()))
         out.append(Asset(asset_id=asset_id, **values))
     return tuple(out)
 

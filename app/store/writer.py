@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 
-from app.core.case import Asset, Case, CaseState
+from app.core.case import Asset, Case, CaseState, Part
 from app.core.correction import Correction
 from app.core.errors import EnvironmentProblem
 from app.store import audit, cases, corrections
@@ -81,11 +81,11 @@ class Writer(StoreThread):
 
         return self.submit(work)
 
-    def set_full_hash(self, asset: Asset, sha256: str) -> Future[None]:
-        """The hash of all of a recording's file, where the recording still lies there."""
+    def set_fingerprints(self, asset_id: str, file: Part) -> Future[None]:
+        """Full hash and pictures of a recording's file, where it still lies there."""
 
         def work(conn: sqlite3.Connection) -> Outcome[None]:
-            cases.set_full_hash(conn, self.clock, asset, sha256)
+            cases.set_fingerprints(conn, self.clock, asset_id, file)
             return Outcome(None)
 
         return self.submit(work)

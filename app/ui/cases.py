@@ -322,9 +322,9 @@ class Cases(QObject):
                 lambda image: self.pictured.emit(case.case_id, image),
                 lambda error: log.info("no thumbnail: %s", error.detail),
             )
-        if not asset.sha256:
+        if not all(f.sha256 and f.pictures for f in asset.files):
             self._slow.run(
-                lambda: self._hash(asset),
+                lambda: self._take_fingerprints(asset),
                 failed=lambda error: log.info("no hash: %s", error.detail),
             )
 
@@ -334,12 +334,14 @@ class Cases(QObject):
         save_thumbnail(self._library, case.case_id, asset)
         return QImage(str(self._library.thumbnail_path(case.case_id)))
 
-    def _hash(self, asset: Asset) -> None:
-        from app.video import full_hash, quick_hash
+    def _take_fingerprints(self, asset: Asset) -> None:
+        """Full hash and pictures of every file, by which it is known again when it was moved."""
+        from app.video import fingerprinted
 
-        found = full_hash(asset.path, cancelled=lambda: self._closing)
-        if found and quick_hash(asset.path) == asset.quick_hash:
-            self._library.writer.set_full_hash(asset, found)
+        for file in asset.files:
+            found = fingerprinted(file, cancelled=lambda: self._closing)
+            if found is not None:
+                self._library.writer.set_fingerprints(asset.asset_id, found)
 
     def _not_opened(self, error: TrocarError) -> None:
         self._failed(error)

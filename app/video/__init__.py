@@ -5,8 +5,9 @@ from app.video.decoder import SeekCancelled, UndecodableFrame
 from app.video.fingerprint import describe_asset, full_hash, quick_hash
 from app.video.index import OpenCancelled, PacketIndex
 from app.video.info import StreamInfo, VideoInfo
+from app.video.joining import describe_joined, find_recordings
 from app.video.kept import keep_indices_in
-from app.video.opening import open_recording, open_video, probe
+from app.video.opening import fingerprinted, open_recording, open_video, probe
 from app.video.player import Player
 from app.video.player_state import PlayerState, ShownFrame
 from app.video.source import VideoSource
@@ -24,6 +25,9 @@ __all__ = [
     "VideoInfo",
     "VideoSource",
     "describe_asset",
+    "describe_joined",
+    "find_recordings",
+    "fingerprinted",
     "full_hash",
     "keep_indices_in",
     "open_recording",

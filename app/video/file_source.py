@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 import av
+import numpy as np
 
 from app.core.frame import Frame
 from app.video.container import open_container, video_stream
@@ -83,6 +85,15 @@ class FileSource(VideoSource):
     def skip_to(self, index: int, cancelled: Callable[[], bool] | None = None) -> None:
         """Decode up to ``index`` into the cache without converting it."""
         self._decoder.picture(self._checked(index), cancelled)
+
+    def decoded_hash(self, index: int) -> bytes:
+        """SHA-256 of the luma of a picture as the decoder made it."""
+        picture = self._decoder.picture(self._checked(index))
+        plane, kind = picture.planes[0], picture.format
+        bits = kind.components[0].bits if kind.is_planar else kind.padded_bits_per_pixel
+        rows = np.frombuffer(plane, np.uint8).reshape(-1, abs(plane.line_size))
+        shown = rows[: picture.height, : -(-bits // 8) * picture.width]
+        return hashlib.sha256(np.ascontiguousarray(shown)).digest()
 
     def _first_picture(self) -> av.VideoFrame | None:
         for index in range(min(len(self), LATE_FRAMES)):

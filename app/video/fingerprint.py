@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from app.core.case import Asset
-from app.core.errors import EnvironmentProblem
+from app.core.errors import BadInput, EnvironmentProblem
 from app.video.container import check_readable
+from app.video.decoder import UndecodableFrame
 from app.video.source import VideoSource
 
 _EDGE_BYTES = 1 << 20
 _CHUNK_BYTES = 1 << 22
+_PICTURES = 9
+_TELLING_PICTURES = 3
+STILL = "still"
+"""The fingerprint of pictures too alike to tell one recording from another."""
 
 
 def quick_hash(path: Path | str) -> str:
@@ -62,6 +72,53 @@ def full_hash(
     return digest.hexdigest()
 
 
+def joined_hash(hashes: Sequence[str]) -> str:
+    """The quick hash of a recording of several files, from theirs in order; of one, its own."""
+    if len(hashes) == 1:
+        return hashes[0]
+    return hashlib.sha256("".join(hashes).encode()).hexdigest()
+
+
+def picture_hash(source: VideoSource, cancelled: Callable[[], bool] = lambda: False) -> str:
+    """SHA-256 over nine pictures spread over a file, as its decoder makes them.
+
+    The same before and after a remux or the finalising of a file, whose bytes differ; another
+    after a cut or another encoding.
+
+    Returns:
+        ``STILL`` where the pictures are too alike to tell anything, "" when cancelled.
+    """
+    hashes = []
+    for index in np.linspace(0, len(source) - 1, _PICTURES).round().astype(int).tolist():
+        if cancelled():
+            return ""
+        try:
+            hashes.append(source.decoded_hash(index))
+        except UndecodableFrame:
+            hashes.append(b"lost")
+    if len(set(hashes)) < min(_TELLING_PICTURES, len(source)):
+        return STILL
+    return hashlib.sha256(len(source).to_bytes(8, "big") + b"".join(hashes)).hexdigest()
+
+
+def pack_steps(pts: NDArray[np.int64]) -> str:
+    """The steps between frames, ascending pts int64 (N,), as a short text."""
+    return base64.b85encode(zlib.compress(np.diff(pts).astype("<i8").tobytes(), 9)).decode()
+
+
+def unpack_steps(first_pts: int, steps: str) -> NDArray[np.int64]:
+    """The pts, int64 (N,), of frames from the first one's and what ``pack_steps`` made.
+
+    Raises:
+        BadInput: the text is damaged.
+    """
+    try:
+        found = np.frombuffer(zlib.decompress(base64.b85decode(steps)), "<i8")
+    except (ValueError, zlib.error) as error:
+        raise BadInput("The stored times of this recording are damaged.", str(error)) from error
+    return first_pts + np.concatenate([[0], np.cumsum(found)]).astype(np.int64)
+
+
 def describe_asset(path: Path | str, asset_id: str, source: VideoSource | None = None) -> Asset:
     """The recording at ``path`` as an asset, without its full hash.
 
@@ -92,4 +149,5 @@ def describe_asset(path: Path | str, asset_id: str, source: VideoSource | None =
         width_px=info.width_px,
         height_px=info.height_px,
         codec=info.codec,
+        steps=pack_steps(source.index.pts),
     )

@@ -9,15 +9,18 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from app.core.case import Asset
-from app.core.errors import BadInput
+from app.core.case import Asset, Part
+from app.core.errors import BadInput, TrocarError
+from app.video.dicom import is_dicom, open_dicom
 from app.video.file_source import FileSource
-from app.video.fingerprint import quick_hash
+from app.video.fingerprint import full_hash, picture_hash, quick_hash
 from app.video.first_look import first_look
-from app.video.index import PacketIndex
+from app.video.index import OpenCancelled, PacketIndex
 from app.video.info import VideoInfo
+from app.video.joined import JoinedSource, Opener
 from app.video.kept import KEPT
 from app.video.source import CACHE_BYTES, VideoSource
 
@@ -78,40 +81,128 @@ def open_video(
         OpenCancelled: ``cancelled()`` answered true.
     """
     path = Path(path)
+    open_source_of = open_dicom if is_dicom(path) else FileSource
     if trusted:
-        return FileSource(path, cache_bytes=cache_bytes, cancelled=cancelled)
-    key = (quick_hash(path), path.stat().st_mtime_ns)
-    if key not in _known:
-        first_look(path, cancelled)
-        _known.keep(key, None)
+        return open_source_of(path, cache_bytes=cache_bytes, cancelled=cancelled)
+    key = check_file(path, cancelled)
     index = _known.index(key) or KEPT.read(key)
     start = time.monotonic()
-    source = FileSource(path, index=index, cache_bytes=cache_bytes, cancelled=cancelled)
+    source = open_source_of(path, index=index, cache_bytes=cache_bytes, cancelled=cancelled)
     _known.keep(key, source.index)
     if index is None and time.monotonic() - start >= WORTH_KEEPING_S:
         KEPT.write(key, source.index)
     return source
 
 
-def open_recording(asset: Asset) -> VideoSource:
-    """A case's own recording, as ``open_video`` opens a file.
+def check_file(path: Path, cancelled: Callable[[], bool] = lambda: False) -> tuple[str, int]:
+    """Let a child process look at a file that this process has not seen; returns its key.
+
+    Raises:
+        BadInput, EnvironmentProblem, OpenCancelled: as ``open_video``.
+    """
+    key = (quick_hash(path), path.stat().st_mtime_ns)
+    if key not in _known:
+        first_look(path, cancelled)
+        _known.keep(key, None)
+    return key
+
+
+def open_recording(
+    asset: Asset,
+    *,
+    missing_ok: bool = False,
+    cache_bytes: int = CACHE_BYTES,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> VideoSource:
+    """A case's own recording, as ``open_video`` opens a file; its pts are those of the asset.
+
+    Args:
+        asset: the recording.
+        missing_ok: open what is there of a split recording; frames of a missing part raise
+            ``UndecodableFrame``.
+        cache_bytes: room for decoded frames, of all its files together.
+        cancelled: asked while files are looked at and indexed.
 
     Raises:
         BadInput: it is not where it was, or another file lies in its place; as ``open_video``.
-        EnvironmentProblem: as ``open_video``.
+        EnvironmentProblem, OpenCancelled: as ``open_video``.
     """
-    path = Path(asset.path)
-    if not path.exists():
-        raise BadInput(
-            f"The recording {path.name} is not where it was; put it back, or open the case in the "
-            "window and show where it is."
+    problems = {i: why for i, file in enumerate(asset.files) if (why := not_there(file))}
+    if problems and (not missing_ok or len(problems) == len(asset.files)):
+        raise BadInput(next(iter(problems.values())))
+    if not asset.parts:
+        return open_video(asset.path, cache_bytes=cache_bytes, cancelled=cancelled)
+    opener = Opener(open=_open_part, known_index=_known_index)
+    return JoinedSource(
+        asset, opener, missing=problems, cache_bytes=cache_bytes, cancelled=cancelled
+    )
+
+
+def open_source(
+    recording: Path | str | Asset,
+    *,
+    cache_bytes: int = CACHE_BYTES,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> VideoSource:
+    """A file, or what is there of a case's recording: what is opened to be looked at.
+
+    Raises:
+        BadInput, EnvironmentProblem, OpenCancelled: as ``open_video``.
+    """
+    if isinstance(recording, Asset):
+        return open_recording(
+            recording, missing_ok=True, cache_bytes=cache_bytes, cancelled=cancelled
         )
-    if quick_hash(path) != asset.quick_hash:
-        raise BadInput(
-            f"{path.name} is not the recording that this case was made from: another file has "
-            "taken its place; put the original back."
+    return open_video(recording, cache_bytes=cache_bytes, cancelled=cancelled)
+
+
+def not_there(file: Part) -> str:
+    """Why a file of a recording is not where it was, in a sentence; "" where it is."""
+    path = Path(file.path)
+    if not path.is_file():
+        return (
+            f"The recording {path.name} is not where it was; put it back, or find it with "
+            "“trocar relink” or in the window."
         )
-    return open_video(path)
+    try:
+        same = quick_hash(path) == file.quick_hash
+    except TrocarError as error:
+        return error.user_message
+    if same:
+        return ""
+    return (
+        f"{path.name} is not the recording that this case was made from: another file has taken "
+        "its place; put the original back."
+    )
+
+
+def fingerprinted(file: Part, cancelled: Callable[[], bool] = lambda: False) -> Part | None:
+    """A file with its full hash and pictures; None where it has them, went, or was cancelled.
+
+    Raises:
+        BadInput, EnvironmentProblem: it cannot be read to its end.
+    """
+    if (file.sha256 and file.pictures) or not_there(file):
+        return None
+    sha256 = file.sha256 or full_hash(file.path, cancelled=cancelled)
+    try:
+        with open_video(file.path, cancelled=cancelled) as source:
+            pictures = file.pictures or picture_hash(source, cancelled)
+    except OpenCancelled:
+        return None
+    # While it was read, another file may have taken its place.
+    if not (sha256 and pictures) or not_there(file):
+        return None
+    return replace(file, sha256=sha256, pictures=pictures)
+
+
+def _open_part(part: Part, cache_bytes: int, cancelled: Callable[[], bool]) -> VideoSource:
+    return open_video(part.path, cache_bytes=cache_bytes, cancelled=cancelled)
+
+
+def _known_index(part: Part) -> PacketIndex | None:
+    key = (part.quick_hash, Path(part.path).stat().st_mtime_ns)
+    return _known.index(key) or KEPT.read(key)
 
 
 def probe(path: Path | str) -> VideoInfo:

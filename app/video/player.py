@@ -12,12 +12,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from app.core.case import Asset
 from app.core.errors import TrocarError
 from app.core.frame import Frame
 from app.video.clock import PlaybackClock, bounded_speed
 from app.video.decoder import SeekCancelled, UndecodableFrame
 from app.video.index import OpenCancelled
-from app.video.opening import open_video
+from app.video.opening import open_source as open_any
 from app.video.player_state import PlayerState, ShownFrame
 from app.video.source import VideoSource
 
@@ -56,7 +57,7 @@ class Player:
         on_error: Callable[[TrocarError], None] = lambda _error: None,
         cache_bytes: int = CACHE_BYTES,
         clock: PlaybackClock | None = None,
-        open_source: Callable[..., VideoSource] = open_video,
+        open_source: Callable[..., VideoSource] = open_any,
     ) -> None:
         self._on_frame, self._on_state, self._on_error = on_frame, on_state, on_error
         self._cache_bytes = cache_bytes
@@ -65,7 +66,7 @@ class Player:
         self._changed = threading.Condition()
         self._state = self._announced = PlayerState()
         self._closing = False
-        self._path: Path | None = None
+        self._wanted: Path | Asset | None = None
         self._seek: int | None = None
         self._steps: deque[int] = deque()
         self._source: VideoSource | None = None
@@ -80,10 +81,14 @@ class Player:
         with self._changed:
             return self._state
 
-    def open(self, path: Path | str) -> None:
-        """Open a file and show its first frame; ``on_state`` tells when it is there."""
+    def open(self, recording: Path | str | Asset) -> None:
+        """Open a file or a case's recording and show its first frame.
+
+        ``on_state`` tells when it is there.
+        """
         with self._changed:
-            self._path, self._seek = Path(path), None
+            is_asset = isinstance(recording, Asset)
+            self._wanted, self._seek = recording if is_asset else Path(recording), None
             self._steps.clear()
             self._changed.notify()
 
@@ -186,15 +191,15 @@ class Player:
     def _turn(self) -> None:
         self._announce()
         with self._changed:
-            path, self._path = self._path, None
+            wanted, self._wanted = self._wanted, None
             seek, step = self._seek, None
-            if path is None and self._source is not None:
+            if wanted is None and self._source is not None:
                 self._seek = None
                 if seek is None and self._steps:
                     step = self._steps.popleft()
             state = self._state
-        if path is not None:
-            self._open(path)
+        if wanted is not None:
+            self._open(wanted)
         elif self._source is None:
             self._wait(None)
         elif seek is not None:
@@ -236,20 +241,21 @@ class Player:
     def _is_stale(self) -> bool:
         """Whether what is being decoded towards is no longer wanted."""
         seek = self._source is not None and self._seek is not None
-        return self._closing or self._path is not None or seek
+        return self._closing or self._wanted is not None or seek
 
-    def _open(self, path: Path) -> None:
+    def _open(self, recording: Path | Asset) -> None:
         if self._source is not None:
             self._source.close()
         self._source = self._last = None
         self._clock.stop()
         with self._changed:
+            path = Path(recording.path) if isinstance(recording, Asset) else recording
             self._state = PlayerState(path=path, speed=self._state.speed)
         try:
             self._source = self._open_source(
-                path,
+                recording,
                 cache_bytes=self._cache_bytes,
-                cancelled=lambda: self._closing or self._path is not None,
+                cancelled=lambda: self._closing or self._wanted is not None,
             )
         except OpenCancelled:
             return

@@ -5,6 +5,7 @@ A kind of source is a subclass in a file of its own; ``open_video`` chooses it.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -118,6 +119,13 @@ class VideoSource(ABC):
     @abstractmethod
     def keep_around(self, index: int) -> None:
         """Frames near ``index`` are the last to be let go when the cache is full."""
+
+    def decoded_hash(self, index: int) -> bytes:
+        """SHA-256 of a picture as it is stored, before any change of colour; raises as ``frame``.
+
+        A kind of source whose decoder has such a picture says it better than this one.
+        """
+        return hashlib.sha256(self.frame(index).rgb.tobytes()).digest()
 
     def frames(self, start: int = 0) -> Iterator[Frame]:
         """Frames in display order from ``start``; those that do not decode are left out."""

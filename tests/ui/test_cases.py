@@ -87,7 +87,7 @@ def test_a_hash_that_comes_late_does_not_undo_a_relink(
         may_end[len(begun) - 1].wait(20)
         return full_hash(path, cancelled=cancelled)
 
-    monkeypatch.setattr("app.video.full_hash", slow_hash)
+    monkeypatch.setattr("app.video.opening.full_hash", slow_hash)
     without = replace(old, sha256="")
     services.library.writer.update_asset(without).result(20)
     services.cases.open_case(case.case_id)

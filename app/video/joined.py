@@ -1,0 +1,311 @@
+"""The files of a split recording as one exact source of frames. Used by one thread at a time.
+
+Parts are opened when a frame of theirs is wanted, the next one shortly before the playhead
+reaches it (on the thread ``trocar-next-part``), and no more than ``MOST_OPEN`` stay open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.core.case import Asset, Part
+from app.core.errors import BadInput
+from app.core.frame import Frame, pts_to_ms
+from app.video.decoder import UndecodableFrame
+from app.video.fingerprint import unpack_steps
+from app.video.index import PacketIndex
+from app.video.info import VideoInfo, frame_rate
+from app.video.source import CACHE_BYTES, VideoSource
+
+MOST_OPEN = 2
+"""The one that is looked at and the neighbour; each has its share of the cache."""
+AHEAD_FRAMES = 75
+"""So many frames before a join the next part is opened."""
+
+
+class MissingPart(UndecodableFrame):
+    """A frame lies in a file that is not where it was."""
+
+    def __init__(self, index: int, name: str) -> None:
+        super().__init__(index, name)
+        self.user_message = f"{name} is not where it was: this stretch cannot be shown. Find it."
+        self.args = (self.user_message,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opener:
+    """How the files of a recording are opened.
+
+    Attributes:
+        open: (part, room for decoded frames, cancelled) to its source.
+        known_index: the packet index of a part where it is known without opening, else None.
+    """
+
+    open: Callable[[Part, int, Callable[[], bool]], VideoSource]
+    known_index: Callable[[Part], PacketIndex | None]
+
+
+class JoinedSource(VideoSource):
+    """A split recording; see ``VideoSource``. Its pts are those of the asset.
+
+    Args:
+        asset: the recording, with parts.
+        missing: (position of a part, why it cannot be opened); their frames keep their indices
+            and raise ``MissingPart``.
+        opener: how a file is opened.
+        cache_bytes: room for decoded frames, of all parts together.
+        cancelled: asked while parts are indexed.
+
+    Raises:
+        BadInput: no part is there, or one does not fit its place any more.
+    """
+
+    def __init__(
+        self,
+        asset: Asset,
+        opener: Opener,
+        *,
+        missing: dict[int, str] | None = None,
+        cache_bytes: int = CACHE_BYTES,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.path = Path(asset.path)
+        self.missing = missing or {}
+        self._asset, self._opener = asset, opener
+        self._cache_bytes = cache_bytes // MOST_OPEN
+        self._open: dict[int, VideoSource] = {}
+        self._coming: dict[int, Future[VideoSource]] = {}
+        self._threads: ThreadPoolExecutor | None = None
+        self._closing = False
+        try:
+            indices = [self._index_of_part(i, cancelled) for i in range(len(asset.parts))]
+            self.index = _joined_index(indices)
+            self._starts = np.cumsum([0, *(len(i) for i in indices)])
+            self.info = self._describe(cancelled)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Release the files and the cached frames."""
+        self._closing = True
+        if self._threads is not None:
+            self._threads.shutdown(wait=True)
+        for coming in self._coming.values():
+            if coming.exception() is None:
+                coming.result().close()
+        for source in self._open.values():
+            source.close()
+        self._coming, self._open = {}, {}
+
+    @property
+    def cached_bytes(self) -> int:
+        """Memory of the decoded frames at hand."""
+        return sum(s.cached_bytes for s in self._open.values())
+
+    def holds(self, index: int) -> bool:
+        """Whether a frame is decoded and at hand."""
+        part, own = self._place(self._checked(index))
+        return part in self._open and self._open[part].holds(own)
+
+    def keep_around(self, index: int) -> None:
+        """Frames near ``index`` are the last to be let go when the cache is full."""
+        part, own = self._place(self._checked(index))
+        for position, source in self._open.items():
+            # Of a neighbour, those next to the join.
+            near = own if position == part else (0 if position > part else len(source) - 1)
+            source.keep_around(near)
+
+    def frame(self, index: int, cancelled: Callable[[], bool] | None = None) -> Frame:
+        """The exact frame; see ``VideoSource.frame``.
+
+        Raises:
+            MissingPart: its file is not there.
+        """
+        index = self._checked(index)
+        part, own = self._place(index)
+        try:
+            frame = self._source(part, index, cancelled).frame(own, cancelled)
+        except MissingPart:
+            raise
+        except UndecodableFrame as error:
+            raise UndecodableFrame(index, Path(self._asset.parts[part].path).name) from error
+        return replace(frame, pts=self.pts(index), index=index, time_ms=self.time_ms(index))
+
+    def skip_to(self, index: int, cancelled: Callable[[], bool] | None = None) -> None:
+        """Decode up to ``index`` into the cache without converting it."""
+        index = self._checked(index)
+        part, own = self._place(index)
+        try:
+            self._source(part, index, cancelled).skip_to(own, cancelled)
+        except MissingPart:
+            raise
+        except UndecodableFrame as error:
+            raise UndecodableFrame(index, Path(self._asset.parts[part].path).name) from error
+
+    def _place(self, index: int) -> tuple[int, int]:
+        """(position of the part, index in it) of a frame."""
+        part = int(np.searchsorted(self._starts, index, side="right")) - 1
+        return part, index - int(self._starts[part])
+
+    def _source(self, part: int, index: int, cancelled: Callable[[], bool] | None) -> VideoSource:
+        """The open source of a part; opens it, and the next one where the join is near.
+
+        Raises:
+            MissingPart: the file is not there.
+        """
+        if part in self.missing:
+            raise MissingPart(index, Path(self._asset.parts[part].path).name)
+        if part not in self._open:
+            self._open[part] = self._opened(part, cancelled or (lambda: False))
+        # Oldest use first, so that the part looked at longest ago is the one to be closed.
+        source = self._open[part] = self._open.pop(part)
+        while len(self._open) > MOST_OPEN:
+            self._open.pop(next(iter(self._open))).close()
+        self._open_ahead(part, index)
+        return source
+
+    def _opened(self, part: int, cancelled: Callable[[], bool]) -> VideoSource:
+        coming = self._coming.pop(part, None)
+        if coming is not None:
+            return coming.result()
+        return self._opener.open(self._asset.parts[part], self._cache_bytes, cancelled)
+
+    def _open_ahead(self, part: int, index: int) -> None:
+        for other, distance in (
+            (part + 1, int(self._starts[part + 1]) - index),
+            (part - 1, index - int(self._starts[part])),
+        ):
+            known = other in self._open or other in self._coming or other in self.missing
+            if known or not 0 <= other < len(self._asset.parts) or distance > AHEAD_FRAMES:
+                continue
+            self._drop_coming()
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(1, thread_name_prefix="trocar-next-part")
+            self._coming[other] = self._threads.submit(
+                self._opener.open,
+                self._asset.parts[other],
+                self._cache_bytes,
+                lambda: self._closing,
+            )
+
+    def _drop_coming(self) -> None:
+        """A neighbour that was opened and not wanted after all is closed again."""
+        for other, coming in list(self._coming.items()):
+            if coming.done():
+                del self._coming[other]
+                if coming.exception() is None:
+                    coming.result().close()
+
+    def _index_of_part(self, part: int, cancelled: Callable[[], bool]) -> PacketIndex:
+        """Index of a part with the asset's pts; of one that is missing, from its steps."""
+        place = self._asset.parts[part]
+        if part in self.missing:
+            return _index_of_missing(place)
+        own = self._opener.known_index(place)
+        if own is None:
+            source = self._opener.open(place, self._cache_bytes, cancelled)
+            own = source.index
+            self._open[part] = source
+            while len(self._open) > MOST_OPEN:
+                self._open.pop(next(iter(self._open))).close()
+        return placed_index(own, place, self._asset.time_base)
+
+    def _describe(self, cancelled: Callable[[], bool]) -> VideoInfo:
+        asset = self._asset
+        there = next((i for i in range(len(asset.parts)) if i not in self.missing), None)
+        if there is None:
+            raise BadInput(f"None of the {len(asset.parts)} files of this recording is there.")
+        if there not in self._open:
+            self._open[there] = self._opened(there, cancelled)
+        first = self._open[there].info
+        rate, variable = frame_rate(self.index.pts, asset.time_base, first.frame_rate)
+        return replace(
+            first,
+            frames=len(self.index),
+            duration_ms=pts_to_ms(self.index.end_pts, asset.start_pts, asset.time_base),
+            width_px=asset.width_px,
+            height_px=asset.height_px,
+            frame_rate=rate,
+            is_variable_rate=variable,
+            time_base=asset.time_base,
+            start_pts=asset.start_pts,
+            end_pts=self.index.end_pts,
+            problems=(*first.problems, *self._part_problems()),
+        )
+
+    def _part_problems(self) -> tuple[str, ...]:
+        gone = [f"{Path(self._asset.parts[i].path).name}: {why}" for i, why in self.missing.items()]
+        return (*gone, *gap_sentences(self._asset.parts))
+
+
+def gap_sentences(parts: tuple[Part, ...]) -> tuple[str, ...]:
+    """What is lost or recorded twice at the joins, a sentence each."""
+    words = {True: "are missing before", False: "are recorded twice at the start of"}
+    return tuple(
+        f"About {abs(part.gap_ms) / 1000:.1f} s {words[part.gap_ms > 0]} {Path(part.path).name}."
+        for part in parts
+        if part.gap_ms
+    )
+
+
+def placed_index(own: PacketIndex, place: Part, time_base: Fraction) -> PacketIndex:
+    """A file's packet index with the pts that its frames have in the asset.
+
+    Raises:
+        BadInput: the file does not fit its place.
+    """
+    name = Path(place.path).name
+    unit = place.time_base / time_base
+    if place.follows_steps:
+        pts = unpack_steps(place.first_pts, place.steps)
+        if len(pts) != len(own):
+            raise BadInput(f"{name} has {len(own)} frames where {len(pts)} were; relink it.")
+        dts = pts
+    else:
+        pts = place.first_pts + scaled(own.pts - place.start_pts, unit)
+        dts = place.first_pts + scaled(own.dts - place.start_pts, unit)
+    if not len(pts) or pts[0] < place.first_pts or pts[-1] >= place.end_pts:
+        raise BadInput(f"{name} does not fit its place in this recording any more; join it again.")
+    last = place.end_pts - int(pts[-1])
+    return replace(own, pts=pts, label=pts, dts=dts, last_duration=last)
+
+
+def scaled(own: NDArray[np.int64], unit: Fraction) -> NDArray[np.int64]:
+    """``own * unit`` in whole numbers; exact wherever the product is whole."""
+    return own * unit.numerator // unit.denominator
+
+
+def _index_of_missing(place: Part) -> PacketIndex:
+    if place.steps:
+        pts = unpack_steps(place.first_pts, place.steps)
+    else:
+        pts = np.linspace(place.first_pts, place.end_pts, place.frames, endpoint=False)
+        pts = pts.astype(np.int64)
+    return PacketIndex(
+        pts=pts,
+        label=pts,
+        dts=pts,
+        key=np.zeros(len(pts), bool),
+        last_duration=place.end_pts - int(pts[-1]),
+    )
+
+
+def _joined_index(parts: list[PacketIndex]) -> PacketIndex:
+    pts = np.concatenate([p.pts for p in parts])
+    return PacketIndex(
+        pts=pts,
+        label=pts,
+        dts=np.concatenate([p.dts for p in parts]),
+        key=np.concatenate([p.key for p in parts]),
+        last_duration=parts[-1].last_duration,
+        doubled=sum(p.doubled for p in parts),
+        timeless=sum(p.timeless for p in parts),
+    )

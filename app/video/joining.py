@@ -1,0 +1,346 @@
+"""Finds out which files are one recording, in which order, and what is lost between them.
+
+Any thread but the GUI's. Names are compared first (``recorders``); then each file's own times
+speak: timestamps that go on from file to file, the moment written in its header or its name, or
+the time of its last change.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from fractions import Fraction
+from itertools import pairwise
+from math import lcm
+from pathlib import Path
+
+from app.core.case import Asset, Part
+from app.core.errors import BadInput, Refused, TrocarError
+from app.video.container import open_container, video_stream
+from app.video.fingerprint import describe_asset, joined_hash
+from app.video.opening import check_file, open_video
+from app.video.recorders import group_by_name, named_utc_ms, video_files
+
+MOST_GAP_S = 15 * 60.0
+"""What lies further apart was not recorded in one go."""
+_OVERLAP_S = 60.0
+_CLOCK_S = 1.5
+"""Moments in headers and names are whole seconds: less than this apart is no gap."""
+_FILE_TIME_S = 30.0
+_TS_WRAP_S = float(Fraction(1 << 33, 90_000))
+_MOST_UNITS_PER_S = 10**12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Glance:
+    """What a file's header says, without reading it through.
+
+    Attributes:
+        path: the file.
+        bytes: its size.
+        start_s: time of its first timestamp.
+        duration_s: as the header says, 0 where it does not.
+        width_px, height_px: of the pictures as they are stored.
+        created_utc_ms: when it was recorded, by its header.
+        named_utc_ms: when it was recorded, by its name.
+        changed_utc_ms: when the file was last written to.
+        wraps: its timestamps start again after 26.5 hours (MPEG).
+    """
+
+    path: Path
+    bytes: int
+    start_s: float
+    duration_s: float
+    width_px: int
+    height_px: int
+    created_utc_ms: int | None
+    named_utc_ms: int | None
+    changed_utc_ms: int
+    wraps: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundRecording:
+    """One recording among the files that were given.
+
+    Attributes:
+        files: its parts in the order of their names, or as given.
+        by_time: the same by their own times, None where these say nothing.
+        gaps_ms: per file of ``files``, what is lost before it; see ``Part.gap_ms``.
+    """
+
+    files: tuple[Glance, ...]
+    by_time: tuple[Glance, ...] | None = None
+    gaps_ms: tuple[float | None, ...] = ()
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the names and the times order the files alike."""
+        return self.by_time is None or self.by_time == self.files
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What lies in a folder.
+
+    Attributes:
+        recordings: in the order of their names.
+        left_out: (name, why) of files that look like video and cannot be opened.
+    """
+
+    recordings: tuple[FoundRecording, ...]
+    left_out: tuple[tuple[str, str], ...] = ()
+
+
+def glance(path: Path, cancelled: Callable[[], bool] = lambda: False) -> Glance:
+    """Read a file's header, after a first look in a child process.
+
+    Raises:
+        BadInput, EnvironmentProblem, OpenCancelled: as ``open_video``.
+    """
+    check_file(path, cancelled)
+    known = path.stat()
+    with open_container(path) as container:
+        stream = video_stream(container, path)
+        base = stream.time_base or Fraction(1, 90_000)
+        start = float(stream.start_time * base) if stream.start_time is not None else 0.0
+        length = float(stream.duration * base) if stream.duration else 0.0
+        if not length and container.duration:
+            length = container.duration / 1e6
+        created = {**container.metadata, **stream.metadata}.get("creation_time", "")
+        return Glance(
+            path=path,
+            bytes=known.st_size,
+            start_s=start,
+            duration_s=length,
+            width_px=stream.codec_context.width,
+            height_px=stream.codec_context.height,
+            created_utc_ms=_utc_ms(created),
+            named_utc_ms=named_utc_ms(path),
+            changed_utc_ms=int(known.st_mtime * 1000),
+            wraps=container.format.name in ("mpegts", "mpeg"),
+        )
+
+
+def find_recordings(
+    paths: Sequence[Path],
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Found:
+    """Group files and the videos of folders into recordings.
+
+    Args:
+        paths: files and folders; a file that cannot be opened is an error only where it is alone.
+        progress: called with the files looked at and all of them.
+        cancelled: asked between files.
+
+    Raises:
+        BadInput: a folder without a video, or none of its files can be opened.
+        EnvironmentProblem: a folder cannot be read.
+        OpenCancelled: ``cancelled()`` answered true.
+    """
+    files = [f for p in paths for f in (video_files(p) if p.is_dir() else (p,))]
+    groups = group_by_name(dict.fromkeys(files))
+    found: list[FoundRecording] = []
+    left_out: list[tuple[str, str]] = []
+    done = 0
+    for group in groups:
+        looks = []
+        for path in group.files:
+            try:
+                looks.append(glance(path, cancelled))
+            except TrocarError as error:
+                if len(files) == 1:
+                    raise
+                left_out.append((path.name, error.user_message))
+            done += 1
+            progress(done, len(files))
+        found += _recordings(looks, certain=group.certain)
+    if not found:
+        raise BadInput(f"None of these {len(files)} files can be opened: {left_out[0][1]}")
+    return Found(recordings=tuple(found), left_out=tuple(left_out))
+
+
+def regrouped(files: Sequence[Glance]) -> FoundRecording:
+    """These files as one recording, in this order."""
+    return FoundRecording(files=tuple(files), by_time=by_time(files), gaps_ms=gaps_ms(files))
+
+
+def by_time(files: Sequence[Glance]) -> tuple[Glance, ...] | None:
+    """The files ordered by their own times, None where these do not order them."""
+    for moments in _clocks(files):
+        if moments is not None:
+            return tuple(f for _, f in sorted(zip(moments, files, strict=True), key=lambda m: m[0]))
+    return None
+
+
+def gaps_ms(files: Sequence[Glance]) -> tuple[float | None, ...]:
+    """Milliseconds lost before each file (negative: recorded twice), None where not known."""
+    out: list[float | None] = [None] * len(files)
+    for at in range(1, len(files)):
+        gap_s = _gap_s(files[at - 1], files[at])
+        out[at] = None if gap_s is None else round(gap_s * 1000, 3)
+    return tuple(out)
+
+
+def in_order(found: FoundRecording, order: str | None) -> tuple[Path, ...]:
+    """The files in the order that is asked for: ``name``, ``time``, or None where both agree.
+
+    Raises:
+        Refused: names and times disagree and no order is asked for.
+        BadInput: the files have no times to be ordered by.
+    """
+    names = tuple(f.path for f in found.files)
+    if order == "name" or len(names) == 1:
+        return names
+    if order == "time" and found.by_time is None:
+        raise BadInput("The times of these files do not say in which order they were recorded.")
+    times = names if found.by_time is None else tuple(f.path for f in found.by_time)
+    if order is None and times != names:
+        raise Refused(
+            "The names and the times of the parts disagree about their order: by name "
+            f"{_list(names)}; by time {_list(times)}. Choose with --order name or --order time."
+        )
+    return times
+
+
+def describe_joined(
+    files: Sequence[Path], asset_id: str, cancelled: Callable[[], bool] = lambda: False
+) -> Asset:
+    """The files, in this order, as one recording with one time; nothing is written.
+
+    Raises:
+        BadInput: as ``open_video``; or the files cannot be one recording.
+        EnvironmentProblem, OpenCancelled: as ``open_video``.
+    """
+    if len({p.resolve() for p in files}) != len(files):
+        raise BadInput("The same file was named twice as a part.")
+    alone = []
+    for path in files:
+        with open_video(path, cancelled=cancelled) as source:
+            alone.append(describe_asset(path, "", source))
+    unit = lcm(*(a.time_base.denominator for a in alone))
+    if unit > _MOST_UNITS_PER_S:
+        raise BadInput(
+            f"{files[0].name} and the files after it count time in units that have nothing in "
+            "common; open them as separate cases."
+        )
+    base = Fraction(1, unit)
+    lost = gaps_ms(_exact(alone, [glance(p, cancelled) for p in files]))
+    parts: list[Part] = []
+    at = 0
+    for asset, gap in zip(alone, lost, strict=True):
+        own = asset.files[0]
+        units = int(own.time_base / base)
+        end = at + (asset.end_pts - asset.start_pts) * units
+        steps = own.steps if units == 1 else _scaled_steps(own.steps, units)
+        parts.append(replace(own, first_pts=at, end_pts=end, steps=steps, gap_ms=gap))
+        at = end
+    first = alone[0]
+    return replace(
+        first,
+        asset_id=asset_id,
+        quick_hash=joined_hash([p.quick_hash for p in parts]),
+        time_base=base,
+        start_pts=0,
+        end_pts=at,
+        frames=sum(p.frames for p in parts),
+        steps="",
+        parts=tuple(parts),
+    )
+
+
+def _recordings(looks: list[Glance], *, certain: bool) -> list[FoundRecording]:
+    """One group of names, cut where the times say that another recording begins."""
+    out: list[list[Glance]] = []
+    for look in looks:
+        gap_s = _gap_s(out[-1][-1], look) if out else None
+        follows = certain if gap_s is None else abs(gap_s) <= MOST_GAP_S
+        # Where the order is in doubt, a person decides; nothing is cut.
+        doubtful = certain and gap_s is not None and gap_s < 0
+        if out and (follows or doubtful):
+            out[-1].append(look)
+        else:
+            out.append([look])
+    return [regrouped(files) for files in out]
+
+
+def _clocks(files: Sequence[Glance]) -> tuple[list[float] | None, ...]:
+    """Per kind of clock the moments of the files, None where it does not order them."""
+    pts: list[float] = [f.start_s for f in files]
+    created = [f.created_utc_ms for f in files]
+    named = [f.named_utc_ms for f in files]
+    changed = [f.changed_utc_ms / 1000 - f.duration_s for f in files]
+    return (
+        pts if _apart(pts, files) else None,
+        *(
+            None if None in c or not _apart(seconds := [(m or 0) / 1000 for m in c], files)
+            else seconds
+            for c in (created, named)
+        ),
+        changed if _apart(changed, files) else None,
+    )  # fmt: skip
+
+
+def _apart(moments: list[float], files: Sequence[Glance]) -> bool:
+    """Whether moments are as far apart as files of that length that follow one another."""
+    order = sorted(range(len(files)), key=lambda i: moments[i])
+    return all(
+        moments[b] - moments[a] > max(0.5 * files[a].duration_s, 1e-3) for a, b in pairwise(order)
+    )
+
+
+def _gap_s(before: Glance, after: Glance) -> float | None:
+    """Seconds between two files by the best clock that both have."""
+    end_s = before.start_s + before.duration_s
+    start_s = after.start_s
+    if before.wraps and after.wraps and end_s - start_s > _TS_WRAP_S / 2:
+        start_s += _TS_WRAP_S
+    overlap = min(_OVERLAP_S, before.duration_s / 2)
+    if start_s > before.start_s and -overlap <= start_s - end_s <= MOST_GAP_S:
+        # Timestamps that go on; rounding of a header's length is no gap.
+        return 0.0 if abs(start_s - end_s) < 2e-3 else start_s - end_s
+    for a, b in (
+        (before.created_utc_ms, after.created_utc_ms),
+        (before.named_utc_ms, after.named_utc_ms),
+    ):
+        if a is not None and b is not None and a != b:
+            gap = (b - a) / 1000 - before.duration_s
+            return 0.0 if abs(gap) <= _CLOCK_S else gap
+    gap = (after.changed_utc_ms - before.changed_utc_ms) / 1000 - after.duration_s
+    # The time of the last change says that files follow, but not how closely.
+    return 0.0 if abs(gap) <= _FILE_TIME_S and after.duration_s > 2 * _FILE_TIME_S else None
+
+
+def _exact(alone: list[Asset], looks: list[Glance]) -> list[Glance]:
+    """The glances with the times of the files' packets in place of their headers'."""
+    return [
+        replace(
+            look,
+            start_s=float(asset.start_pts * asset.time_base),
+            duration_s=asset.duration_ms / 1000,
+        )
+        for asset, look in zip(alone, looks, strict=True)
+    ]
+
+
+def _scaled_steps(steps: str, units: int) -> str:
+    from app.video.fingerprint import pack_steps, unpack_steps
+
+    return pack_steps(unpack_steps(0, steps) * units)
+
+
+def _utc_ms(text: str) -> int | None:
+    with contextlib.suppress(ValueError):
+        moment = datetime.fromisoformat(text)
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        # Recorders without a clock write 1904 or 1970.
+        return int(moment.timestamp() * 1000) if moment.year >= 1990 else None
+    return None
+
+
+def _list(paths: Sequence[Path]) -> str:
+    names = [p.name for p in paths]
+    return ", ".join(names) if len(names) <= 6 else f"{', '.join(names[:5])}, … {names[-1]}"
