@@ -257,8 +257,8 @@ class Recorder:
             state = replace(state, seconds_left=left_s)
             if left_s < self._stop_below_s:
                 raise EnvironmentProblem(
-                    "The recording was stopped: the disk is almost full. What was recorded is kept; "
-                    "free some space and begin another one."
+                    "The recording was stopped: the disk is almost full. What was recorded is "
+                    "kept; free some space and begin another one."
                 )
             if left_s < self._warn_below_s:
                 minutes = max(1, int(left_s / 60))

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import av
 from av.video.frame import PictureType
-from av.video.reformatter import Colorspace, ColorRange, VideoReformatter
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from app.video.live_decoder import as_av_packet, decoder_for
 from app.video.live_state import LIVE_TIME_BASE, LivePacket, StreamFormat
