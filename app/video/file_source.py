@@ -12,6 +12,7 @@ import numpy as np
 from app.core.frame import Frame
 from app.video.container import open_container, video_stream
 from app.video.decoder import LATE_FRAMES, Decoder, UndecodableFrame
+from app.video.deinterlace import Deinterlacer
 from app.video.index import PacketIndex, build_index
 from app.video.info import describe
 from app.video.raster import Rasteriser
@@ -25,6 +26,7 @@ class FileSource(VideoSource):
         path: the file.
         index: its packet index where it is known already.
         cache_bytes: room for decoded frames.
+        deinterlace: pictures of two fields are made whole.
         cancelled: asked while the file is indexed.
     """
 
@@ -34,14 +36,16 @@ class FileSource(VideoSource):
         *,
         index: PacketIndex | None = None,
         cache_bytes: int = CACHE_BYTES,
+        deinterlace: bool = True,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
         self.path = path
-        self._rasteriser = Rasteriser()
+        self._rasteriser = Rasteriser(deinterlaces=False)
         with open_container(path) as container:
             stream = video_stream(container, path)
             self.index = index or build_index(container, stream, path, cancelled)
             self._decoder = Decoder(path, self.index, cache_bytes)
+            self._fields = Deinterlacer(len(self.index)) if deinterlace else None
             try:
                 first = self._first_picture()
                 self.info = describe(container, stream, self.index, first, path.name)
@@ -69,8 +73,8 @@ class FileSource(VideoSource):
     def frame(self, index: int, cancelled: Callable[[], bool] | None = None) -> Frame:
         """The exact frame; see ``VideoSource.frame``."""
         index = self._checked(index)
-        picture = self._decoder.picture(index, cancelled)
         try:
+            picture = self._picture(index, cancelled)
             rgb = self._rasteriser.rgb(picture)
         except av.FFmpegError as error:
             raise UndecodableFrame(index, self.path.name) from error
@@ -94,6 +98,11 @@ class FileSource(VideoSource):
         rows = np.frombuffer(plane, np.uint8).reshape(-1, abs(plane.line_size))
         shown = rows[: picture.height, : -(-bits // 8) * picture.width]
         return hashlib.sha256(np.ascontiguousarray(shown)).digest()
+
+    def _picture(self, index: int, cancelled: Callable[[], bool] | None) -> av.VideoFrame:
+        if self._fields is None:
+            return self._decoder.picture(index, cancelled)
+        return self._fields.picture(index, lambda at: self._decoder.picture(at, cancelled))
 
     def _first_picture(self) -> av.VideoFrame | None:
         for index in range(min(len(self), LATE_FRAMES)):

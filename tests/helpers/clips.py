@@ -64,6 +64,7 @@ class Recipe:
         cut_before: frames hidden by an edit list (MP4 and MOV).
         rotation_deg: clockwise turn written to the container.
         interlaced: coded as fields.
+        top_field_first: their order.
     """
 
     suffix: str = ".mp4"
@@ -80,6 +81,7 @@ class Recipe:
     cut_before: int = 0
     rotation_deg: int = 0
     interlaced: bool = False
+    top_field_first: bool = True
     width_px: int = WIDTH_PX
     height_px: int = HEIGHT_PX
 
@@ -150,6 +152,7 @@ def make_clip(path: Path, recipe: Recipe) -> Path:
             context.time_base = unit
         if recipe.interlaced:
             context.flags |= av.codec.context.Flags.interlaced_dct
+            mark = _field_marker(stream, top_first=recipe.top_field_first)
         if recipe.rotation_deg:
             stream.set_display_rotation(-recipe.rotation_deg)
         for number in range(recipe.frames):
@@ -157,9 +160,24 @@ def make_clip(path: Path, recipe: Recipe) -> Path:
             frame = av.VideoFrame.from_ndarray(rgb, "rgb24").reformat(format=recipe.pix_fmt)
             frame.time_base = unit if recipe.pts_steps is not None else Fraction(1, recipe.rate)
             frame.pts = times[number]
+            if recipe.interlaced:
+                mark.push(frame)
+                frame = mark.pull()
             _mux(container, stream.encode(frame), recipe)
         _mux(container, stream.encode(None), recipe)
     return path
+
+
+def _field_marker(stream: av.video.stream.VideoStream, *, top_first: bool) -> av.filter.Graph:
+    """Says of every picture that it is made of two fields, and which comes first."""
+    graph = av.filter.Graph()
+    shape = {"width": stream.width, "height": stream.height, "format": stream.pix_fmt}
+    source = graph.add_buffer(**shape, time_base=Fraction(1, stream.codec_context.rate))
+    marker = graph.add("setfield", "tff" if top_first else "bff")
+    source.link_to(marker)
+    marker.link_to(graph.add("buffersink"))
+    graph.configure()
+    return graph
 
 
 def _times(recipe: Recipe) -> list[int]:

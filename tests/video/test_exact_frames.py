@@ -122,14 +122,6 @@ def test_rotation_is_applied(clip: Callable[[str], Path]) -> None:
             assert number_of(np.rot90(rgb, 1)) == index
 
 
-def test_interlaced_pictures_are_known_and_deinterlaced(clip: Callable[[str], Path]) -> None:
-    with opened(clip("mpeg2-ts-interlaced")) as source:
-        assert source.info.is_interlaced
-        rgb = source.frame(3).rgb.astype(int)
-    between = (rgb[100:140:2] + rgb[102:142:2] + 1) >> 1
-    assert np.abs(rgb[101:141:2] - between).max() <= 1
-
-
 def test_colours_are_near_the_recorded_ones(clip: Callable[[str], Path]) -> None:
     for name in ("h264-mp4", "mjpeg-avi", "hevc-mkv-10"):
         with opened(clip(name)) as source:
