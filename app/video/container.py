@@ -14,6 +14,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from app.core.errors import BadInput, EnvironmentProblem
+from app.video.payload import Payload
 
 MAX_SIDE_PX = 8192
 MAX_PIXELS = 40_000_000
@@ -33,6 +34,9 @@ _DECODERS = (
     "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_u8", "pcm_alaw", "pcm_mulaw",
 )  # fmt: skip
 
+# Bare streams, of which only DICOM files hold one.
+_BARE = ("h264", "hevc", "mpegvideo")
+
 _READ_FAILURES = 8
 
 log = logging.getLogger(__name__)
@@ -46,15 +50,35 @@ def open_container(path: Path) -> InputContainer:
         EnvironmentProblem: no permission or a failing disk.
     """
     check_readable(path)
+    # Here, because it opens containers itself.
+    from app.video.dicom_payload import payload_in
+
+    return _open(path, payload_in(path))
+
+
+def open_payload(payload: Payload) -> InputContainer:
+    """Open a recording that lies inside another file, as ``open_container`` opens a file."""
+    return _open(payload.path, payload)
+
+
+def _open(path: Path, payload: Payload | None) -> InputContainer:
     options = {
         "protocol_whitelist": "file",
-        "format_whitelist": ",".join(CONTAINERS),
+        "format_whitelist": ",".join(CONTAINERS if payload is None else (*CONTAINERS, *_BARE)),
         "codec_whitelist": ",".join(_DECODERS),
         "max_pixels": str(MAX_PIXELS),
     }
+    file = str(path.absolute()) if payload is None else payload.open()
+    form = payload.format or None if payload else None
     try:
-        container = av.open(str(path.absolute()), options=options, metadata_errors="replace")
+        container = av.open(file, format=form, options=options, metadata_errors="replace")
     except (av.FFmpegError, UnicodeDecodeError) as error:
+        if payload is not None:
+            raise BadInput(
+                f"{path.name} holds a video that cannot be read: it is damaged or cut off; copy "
+                "it again.",
+                type(error).__name__,
+            ) from error
         raise _cannot_open(path, error) from error
     if len(container.streams) > MAX_STREAMS:
         container.close()

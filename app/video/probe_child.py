@@ -13,6 +13,7 @@ import av
 
 from app.core.errors import BadInput, TrocarError
 from app.video import container as media
+from app.video.dicom import is_dicom, open_for_first_look
 from app.video.encryption import check_not_encrypted
 from app.video.first_look import TIME_LIMIT_S
 
@@ -66,7 +67,10 @@ def look(path: Path) -> None:
     Raises:
         BadInput: why the file will not be taken.
     """
-    with media.open_container(path) as opened:
+    found = open_for_first_look(path) if is_dicom(path) else media.open_container(path)
+    if found is None:
+        return
+    with found as opened:
         check_not_encrypted(path)
         stream = media.video_stream(opened, path)
         media.prepare_decoder(stream, threads=1)

@@ -1,0 +1,305 @@
+"""A DICOM file's header, and where its pixel data lie; nothing of them is read. Any thread.
+
+PS3.10 (file format), PS3.5 A.4 (encapsulated pixel data), PS3.3 C.7.6.5 (cine).
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from app.core.errors import BadInput
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+TICKS_PER_S = 90_000
+"""Pts units per second where the header alone says when frames are shown."""
+
+DEFLATED = "1.2.840.10008.1.2.1.99"
+_BIG_ENDIAN, _IMPLICIT = "1.2.840.10008.1.2.2", "1.2.840.10008.1.2"
+_COMPRESSED = "1.2.840.10008.1.2.4."
+_ELEMENTARY = {
+    **dict.fromkeys((100, 101), "mpegvideo"),
+    **dict.fromkeys((102, 103, 104, 105, 106), "h264"),
+    **dict.fromkeys((107, 108), "hevc"),
+}
+_ITEM, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE0DD
+_PIXEL_DATA = 0x7FE00010
+_UNDEFINED = 0xFFFFFFFF
+_MOST_FRAGMENTS = 2_000_000
+_MOST_FRAMES = 2_000_000
+_LARGE_VALUE_BYTES = 1 << 20
+_USUAL_RATE = Fraction(25)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DicomFile:
+    """A DICOM file with pictures in it.
+
+    Attributes:
+        path: the file.
+        dataset: the header, without pixel data.
+        syntax: transfer syntax UID.
+        fragments: (first byte, bytes) of the pixel data's pieces, without the offset table.
+        offsets: where each frame begins, in the standard's count; empty where the file says none.
+        encapsulated: the pixel data are compressed pieces.
+        missing_bytes: how much of them the file promises and does not hold.
+    """
+
+    path: Path
+    dataset: Dataset
+    syntax: str
+    fragments: tuple[tuple[int, int], ...]
+    offsets: tuple[int, ...] = ()
+    encapsulated: bool
+    missing_bytes: int
+
+    @property
+    def elementary(self) -> str:
+        """FFmpeg's demuxer of the bare stream, "" where the pictures are stills."""
+        number = self.syntax.removeprefix(_COMPRESSED).split(".")[0]
+        return _ELEMENTARY.get(int(number), "") if number.isdigit() else ""
+
+    @property
+    def declared_frames(self) -> int:
+        """What the header says, 0 when nothing that makes sense."""
+        return max(0, int(self.number("NumberOfFrames") or 0))
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """Width and height by the header; 0 where it does not say."""
+        return int(self.number("Columns") or 0), int(self.number("Rows") or 0)
+
+    def number(self, keyword: str) -> Fraction | None:
+        """The first value of a numeric element, None where it is absent or no number."""
+        value = self.dataset.get(keyword)
+        values = value if isinstance(value, list | tuple) or hasattr(value, "append") else [value]
+        try:
+            return Fraction(str(values[0]))
+        except (ValueError, IndexError, ZeroDivisionError, TypeError):
+            return None
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file bears DICOM's mark (PS3.10 §7.1)."""
+    try:
+        with path.open("rb") as file:
+            file.seek(128)
+            return file.read(4) == b"DICM"
+    except OSError:
+        return False
+
+
+def read_dicom(path: Path) -> DicomFile:
+    """Read a file's header and find its pixel data.
+
+    Raises:
+        BadInput: damaged, cut off before the pictures, without pictures, or deflated.
+    """
+    pydicom = _pydicom()
+    try:
+        meta = pydicom.filereader.read_file_meta_info(str(path))
+        syntax = str(meta.get("TransferSyntaxUID", ""))
+        if syntax == DEFLATED:
+            raise BadInput(
+                f"{path.name} is a deflated DICOM file, which Trocar does not open; export it "
+                "uncompressed or as video."
+            )
+        with path.open("rb") as file:
+            dataset = pydicom.dcmread(
+                file, stop_before_pixels=True, defer_size=_LARGE_VALUE_BYTES, specific_tags=_TAGS
+            )
+            dataset.remove_private_tags()
+            return _with_places(file, path, dataset, syntax)
+    except RecursionError as error:
+        raise BadInput(
+            f"{path.name} has a header nested too deeply to be read; it is damaged."
+        ) from error
+    except _unreadable() as error:
+        raise BadInput(
+            f"{path.name} has a DICOM header that cannot be read; it is damaged or cut off.",
+            f"{type(error).__name__}: {error}",
+        ) from error
+
+
+def frame_ticks(file: DicomFile, count: int, fallback: Fraction | None = None) -> list[int]:
+    """When each of ``count`` frames is shown, and when the last one ends, in 1/90000 s.
+
+    By the element to which FrameIncrementPointer points, else the first of Frame Time, Frame Time
+    Vector, Cine Rate and Recommended Display Frame Rate that is there (PS3.3 C.7.6.5).
+
+    Args:
+        file: the header.
+        count: frames.
+        fallback: frames per second where the header says nothing; else 25.
+
+    Returns:
+        count + 1 ticks, ascending from 0.
+    """
+    steps_ms = _vector_ms(file, count)
+    if steps_ms is None:
+        step_ms = _step_ms(file) or 1000 / (fallback or _USUAL_RATE)
+        return [round(step_ms * n * TICKS_PER_S / 1000) for n in range(count + 1)]
+    ticks, at_ms = [0], Fraction(0)
+    for step_ms in (*steps_ms[1:], steps_ms[-1] if count > 1 else 1000 / _USUAL_RATE):
+        at_ms += step_ms
+        ticks.append(max(round(at_ms * TICKS_PER_S / 1000), ticks[-1] + 1))
+    return ticks
+
+
+def says_when(file: DicomFile) -> bool:
+    """Whether the header says how fast its frames follow one another."""
+    return _step_ms(file) is not None or bool(file.dataset.get("FrameTimeVector"))
+
+
+def _vector_ms(file: DicomFile, count: int) -> list[Fraction] | None:
+    vector = file.dataset.get("FrameTimeVector")
+    pointer = str(file.dataset.get("FrameIncrementPointer", ""))
+    if vector is None or not hasattr(vector, "__len__") or len(vector) < count or not count:
+        return None
+    if "1065" not in pointer and file.number("FrameTime"):
+        return None
+    try:
+        steps = [Fraction(str(v)) for v in vector[:count]]
+    except (ValueError, ZeroDivisionError):
+        return None
+    return steps if all(0 <= s < 3_600_000 for s in steps) else None
+
+
+def _step_ms(file: DicomFile) -> Fraction | None:
+    step = file.number("FrameTime")
+    if step is not None and 0 < step < 3_600_000:
+        return step
+    for keyword in ("CineRate", "RecommendedDisplayFrameRate"):
+        rate = file.number(keyword)
+        if rate is not None and 0 < rate <= 10_000:
+            return 1000 / rate
+    return None
+
+
+def _with_places(file: BinaryIO, path: Path, dataset: Dataset, syntax: str) -> DicomFile:
+    """Read on where the header ended: the pixel data element and its items."""
+    size = os.fstat(file.fileno()).st_size
+    order = ">" if syntax == _BIG_ENDIAN else "<"
+    explicit = syntax != _IMPLICIT
+    head = file.read(12 if explicit else 8)
+    if len(head) < 8 or _tag(head, order) != _PIXEL_DATA:
+        kind = _kind(dataset)
+        raise BadInput(
+            f"{path.name} holds no pictures ({kind}); open the recording it belongs to."
+            if kind
+            else f"{path.name} holds no pictures, or is cut off before them."
+        )
+    length = struct.unpack(order + "I", head[-4:])[0]
+    start = file.tell()
+    is_items = length == _UNDEFINED
+    if not is_items and syntax.startswith(_COMPRESSED):
+        is_items = _tag(file.read(4), order) == _ITEM
+    if not is_items:
+        there = max(0, min(length, size - start))
+        return DicomFile(
+            path=path,
+            dataset=dataset,
+            syntax=syntax,
+            fragments=((start, there),),
+            encapsulated=False,
+            missing_bytes=length - there,
+        )
+    end = size if length == _UNDEFINED else min(size, start + length)
+    items = list(_items(file, start, end, path))
+    offsets: tuple[int, ...] = ()
+    if items and _is_offset_table(file, *items[0][:2]):
+        offsets = _offset_table(file, *items.pop(0)[:2])
+    return DicomFile(
+        path=path,
+        dataset=dataset,
+        syntax=syntax,
+        fragments=tuple((at, there) for at, there, _ in items if there),
+        offsets=offsets,
+        encapsulated=True,
+        missing_bytes=sum(missing for *_, missing in items),
+    )
+
+
+def _items(file: BinaryIO, at: int, end: int, path: Path) -> Iterator[tuple[int, int, int]]:
+    """(first byte, bytes there, bytes missing) of each item of encapsulated pixel data."""
+    for _ in range(_MOST_FRAGMENTS):
+        file.seek(at)
+        head = file.read(8)
+        if len(head) < 8 or at + 8 > end:
+            return
+        tag, length = _tag(head, "<"), struct.unpack("<I", head[4:])[0]
+        if tag != _ITEM:
+            if tag != _SEQUENCE_END:
+                raise BadInput(f"{path.name} is damaged: its pictures cannot be found in it.")
+            return
+        there = max(0, min(length, end - at - 8))
+        yield at + 8, there, 0 if length == _UNDEFINED else length - there
+        at += 8 + length
+    raise BadInput(f"{path.name} has more than {_MOST_FRAGMENTS} pieces; that is no recording.")
+
+
+def _is_offset_table(file: BinaryIO, at: int, length: int) -> bool:
+    """The first item is one unless a careless writer left it out; offsets begin with 0."""
+    file.seek(at)
+    return length == 0 or (length % 4 == 0 and file.read(4) == bytes(4))
+
+
+def _offset_table(file: BinaryIO, at: int, length: int) -> tuple[int, ...]:
+    if length > 4 * _MOST_FRAMES:
+        return ()
+    file.seek(at)
+    return struct.unpack(f"<{length // 4}I", file.read(length))
+
+
+def _tag(head: bytes, order: str) -> int:
+    if len(head) < 4:
+        return 0
+    group, element = struct.unpack(order + "HH", head[:4])
+    return int(group << 16 | element)
+
+
+def _kind(dataset: Dataset) -> str:
+    name = getattr(dataset.get("SOPClassUID"), "name", "")
+    return "" if "." in name else name.removesuffix(" Storage")
+
+
+def _pydicom() -> Any:
+    import pydicom
+    from pydicom import config, filereader  # noqa: F401 - an attribute of the module then
+
+    # Headers in the field break rules that do not matter here; nothing is written from them.
+    config.settings.reading_validation_mode = config.IGNORE
+    return pydicom
+
+
+def _unreadable() -> tuple[type[Exception], ...]:
+    """What pydicom raises on damaged files."""
+    from pydicom.errors import BytesLengthException, InvalidDicomError
+
+    return (
+        InvalidDicomError, BytesLengthException, struct.error, ValueError, TypeError, KeyError,
+        IndexError, AttributeError, NotImplementedError, EOFError, OSError, OverflowError,
+    )  # fmt: skip
+
+
+_TAGS = [
+    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "InstanceNumber",
+    "SpecificCharacterSet", "Modality", "StudyDate", "AcquisitionDate", "ContentDate",
+    "StudyDescription", "SeriesDescription", "PerformedProcedureStepDescription", "Manufacturer",
+    "ManufacturerModelName", "PatientName", "PatientID", "NumberOfFrames", "Rows", "Columns",
+    "FrameTime", "FrameTimeVector", "FrameIncrementPointer", "CineRate",
+    "RecommendedDisplayFrameRate", "SamplesPerPixel", "PhotometricInterpretation",
+    "PlanarConfiguration", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
+    "SmallestImagePixelValue", "LargestImagePixelValue", "WindowCenter", "WindowWidth",
+    "VOILUTFunction", "RescaleSlope", "RescaleIntercept", "RedPaletteColorLookupTableDescriptor",
+    "GreenPaletteColorLookupTableDescriptor", "BluePaletteColorLookupTableDescriptor",
+    "RedPaletteColorLookupTableData", "GreenPaletteColorLookupTableData",
+    "BluePaletteColorLookupTableData", "ExtendedOffsetTable",
+]  # fmt: skip

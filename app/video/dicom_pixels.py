@@ -1,0 +1,105 @@
+"""One frame of DICOM pixel data as RGB: pydicom's decoders, then colours and greys. Any thread."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.video.dicom_file import DicomFile
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+_J2K_START, _J2K_SIZE = b"\xff\x4f", b"\xff\x51"
+_NO_FRAME = (0xC4, 0xC8, 0xCC)
+_JPEG_LS_FRAME = 0xF7
+
+
+def decoded(file: DicomFile, data: bytes) -> NDArray[np.uint8]:
+    """The frame whose bytes are ``data``: RGB uint8 (H, W, 3).
+
+    Raises:
+        ValueError, RuntimeError and their like: it does not decode.
+    """
+    from pydicom.pixels import apply_color_lut, pixel_array
+
+    one = _one_frame(file, data)
+    pixels = pixel_array(one, index=0)
+    if one.PhotometricInterpretation == "PALETTE COLOR":
+        pixels = apply_color_lut(pixels, one)
+        return _eight_bits(pixels, 8 * pixels.itemsize)[..., :3].copy()
+    if pixels.ndim == 3:
+        return np.ascontiguousarray(_eight_bits(pixels, int(one.BitsStored)))
+    return np.repeat(_grey(file, pixels)[..., None], 3, axis=2)
+
+
+def coded_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height that a JPEG, JPEG-LS or JPEG 2000 code claims; None where it says none."""
+    if data[:2] == _J2K_START or (start := data.find(_J2K_START + _J2K_SIZE, 0, 4096)) > 0:
+        at = 2 if data[:2] == _J2K_START else start + 2
+        right, bottom, left, top = struct.unpack(">4I", data[at + 6 : at + 22].ljust(16, b"\0"))
+        return max(0, right - left), max(0, bottom - top)
+    at = 2 if data[:2] == b"\xff\xd8" else len(data)
+    while at + 9 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == _JPEG_LS_FRAME or (0xC0 <= marker <= 0xCF and marker not in _NO_FRAME):
+            height, width = struct.unpack(">HH", data[at + 5 : at + 9])
+            return width, height
+        at += 1 if marker == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return None
+
+
+def _one_frame(file: DicomFile, data: bytes) -> Dataset:
+    """A dataset that holds this frame alone."""
+    from pydicom import Dataset
+    from pydicom.dataset import FileMetaDataset
+    from pydicom.encaps import encapsulate
+
+    one = Dataset()
+    for element in file.dataset:
+        if element.tag.group == 0x0028 and element.keyword != "FrameIncrementPointer":
+            one.add(element)
+    one.NumberOfFrames = 1
+    one.file_meta = FileMetaDataset()
+    one.file_meta.TransferSyntaxUID = file.syntax
+    one.PixelData = encapsulate([data], has_bot=False) if file.encapsulated else data
+    one["PixelData"].VR = "OW" if one.BitsAllocated > 8 else "OB"
+    one["PixelData"].is_undefined_length = file.encapsulated
+    return one
+
+
+def _eight_bits(pixels: NDArray[np.integer], bits: int) -> NDArray[np.uint8]:
+    return (pixels >> max(0, bits - 8)).astype(np.uint8)
+
+
+def _grey(file: DicomFile, pixels: NDArray[np.integer]) -> NDArray[np.uint8]:
+    """Greys through the header's window, else over the whole range it stores.
+
+    The same window for every frame (PS3.3 C.11.1, C.11.2.1.2).
+    """
+    slope, intercept = file.number("RescaleSlope"), file.number("RescaleIntercept")
+    values = pixels.astype(np.float32)
+    if slope:
+        values = values * float(slope) + float(intercept or 0)
+    centre, width = file.number("WindowCenter"), file.number("WindowWidth")
+    if centre is not None and width is not None and width > 1:
+        low, span = float(centre - width / 2), float(width - 1)
+    else:
+        low, span = _stored_range(file, float(slope or 1), float(intercept or 0))
+    grey = np.clip((values - low) * (255 / span), 0, 255).round().astype(np.uint8)
+    inverted = file.dataset.get("PhotometricInterpretation") == "MONOCHROME1"
+    return 255 - grey if inverted else grey
+
+
+def _stored_range(file: DicomFile, slope: float, intercept: float) -> tuple[float, float]:
+    bits = int(file.number("BitsStored") or 8)
+    low = -(1 << (bits - 1)) if file.number("PixelRepresentation") else 0
+    smallest = file.number("SmallestImagePixelValue")
+    largest = file.number("LargestImagePixelValue")
+    span = (1 << bits) - 1
+    if bits > 8 and smallest is not None and largest is not None and largest > smallest:
+        low, span = int(smallest), int(largest - smallest)
+    return low * slope + intercept, max(span * slope, 1e-6)
