@@ -62,19 +62,21 @@ def update_asset(conn: sqlite3.Connection, clock: audit.Clock, asset: Asset) -> 
     )
 
 
-def set_fingerprints(
-    conn: sqlite3.Connection, clock: audit.Clock, asset_id: str, file: Part
-) -> None:
-    """Store a file's full hash and pictures, unless it went or lies elsewhere by now."""
+def replace_file(
+    conn: sqlite3.Connection, clock: audit.Clock, asset_id: str, before: Part, after: Part
+) -> bool:
+    """Store where a file of a recording lies, or what became known of it; False: nothing to do.
+
+    ``before`` says which file is meant: one that lies elsewhere by now is left alone.
+    """
     row = conn.execute("SELECT case_id FROM assets WHERE asset_id = ?", (asset_id,)).fetchone()
     for asset in rows.read_assets(conn, row[0]) if row else ():
         for position, present in enumerate(asset.files if asset.asset_id == asset_id else ()):
-            if (present.path, present.quick_hash) != (file.path, file.quick_hash):
-                continue
-            known = replace(present, sha256=file.sha256, pictures=file.pictures)
-            if known != present:
-                update_asset(conn, clock, asset.with_file(position, known))
-                return
+            meant = (present.path, present.quick_hash) == (before.path, before.quick_hash)
+            if meant and present != after:
+                update_asset(conn, clock, asset.with_file(position, after))
+                return True
+    return False
 
 
 def set_state(conn: sqlite3.Connection, clock: audit.Clock, case_id: str, state: CaseState) -> None:
@@ -104,6 +106,8 @@ def erase(conn: sqlite3.Connection, clock: audit.Clock, case_id: str) -> str:
         raise BadInput(f"There is no case {case_id} in this library; “trocar cases” lists them.")
     conn.execute("INSERT INTO erasing VALUES (?, ?)", (case_id, row[0]))
     for statement in (
+        "DELETE FROM fragments WHERE asset_id IN (SELECT asset_id FROM assets WHERE case_id = ?)",
+        "DELETE FROM recordings WHERE case_id = ?",
         "DELETE FROM segments WHERE asset_id IN (SELECT asset_id FROM assets WHERE case_id = ?)",
         "DELETE FROM timelines WHERE case_id = ?",
         "DELETE FROM reviews WHERE case_id = ?",

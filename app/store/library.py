@@ -21,7 +21,19 @@ from app.core.case import Case
 from app.core.correction import Annotation, Bookmark, Correction, HumanTimeline
 from app.core.errors import BadInput, EnvironmentProblem, Refused, TrocarError
 from app.core.frame import FrameIdentity
-from app.store import audit, corrections, db, files, opening, rows, schema, verify, work_rows
+from app.core.recording import Fragment, Recording
+from app.store import (
+    audit,
+    corrections,
+    db,
+    files,
+    opening,
+    recordings,
+    rows,
+    schema,
+    verify,
+    work_rows,
+)
 from app.store.backups import Backup, Backups
 from app.store.corrections import HistoryEntry
 from app.store.lock import WriterLock
@@ -262,6 +274,16 @@ class Library:
         """The human tier of an asset, None where nobody made one."""
         with self._reading() as conn:
             return work_rows.read_timeline(conn, asset_id)
+
+    def recordings(self, case_id: str | None = None) -> tuple[Recording, ...]:
+        """What Trocar recorded of live sources, of a case or of all, oldest first."""
+        with self._reading() as conn:
+            return tuple(recordings.read(conn, case_id))
+
+    def fragments(self, asset_id: str) -> tuple[Fragment, ...]:
+        """What of a live recording is known to be on the disk, until it is final."""
+        with self._reading() as conn:
+            return tuple(recordings.read_fragments(conn, asset_id))
 
     def corrections(self, case_id: str) -> tuple[HistoryEntry, ...]:
         """A case's history: corrections, undos and redos, oldest first."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sqlite_utils.migrations import Migrations
 
 APPLICATION_ID = 0x54524F43
-VERSION = 2
+VERSION = 3
 
 _HUMAN_WORK = """
 CREATE TABLE cases (
@@ -129,6 +129,25 @@ _BOOKMARKS = (
 ) STRICT""",
     "CREATE INDEX bookmarks_of_frame ON bookmarks (asset_id, pts)",
 )
+_RECORDINGS = (
+    """CREATE TABLE recordings (
+    asset_id TEXT NOT NULL UNIQUE REFERENCES assets (asset_id),
+    case_id TEXT NOT NULL REFERENCES cases (case_id),
+    fields TEXT NOT NULL,
+    row_sha BLOB NOT NULL
+) STRICT""",
+    """CREATE TABLE fragments (
+    asset_id TEXT NOT NULL REFERENCES recordings (asset_id),
+    position INTEGER NOT NULL,
+    first_pts INTEGER NOT NULL,
+    last_pts INTEGER NOT NULL,
+    first_byte INTEGER NOT NULL,
+    end_byte INTEGER NOT NULL,
+    frames INTEGER NOT NULL,
+    row_sha BLOB NOT NULL,
+    UNIQUE (asset_id, position)
+) STRICT""",
+)
 _TRIGGERS = (
     """CREATE TRIGGER audit_is_never_changed BEFORE UPDATE ON audit
     BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END""",
@@ -161,6 +180,12 @@ def migrations() -> Migrations:
         for statement in _BOOKMARKS:
             db.execute(statement)
         db.execute("PRAGMA user_version=2")
+
+    @steps()
+    def recordings(db: Database) -> None:
+        for statement in _RECORDINGS:
+            db.execute(statement)
+        db.execute("PRAGMA user_version=3")
 
     return steps
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.core.errors import BadInput, TrocarError
-from app.store import audit, rows, work_rows
+from app.store import audit, recordings, rows, work_rows
 from app.store.backups import Backup, open_backup
 from app.store.states import digest
 
@@ -118,7 +118,12 @@ def _readers(conn: sqlite3.Connection, case_id: str) -> tuple[Callable[[], Itera
             yield line
             yield from line.timeline.segments if line else ()
 
-    return case, assets, annotations, reviews, bookmarks, timelines
+    def live() -> Iterator[object]:
+        for recording in recordings.read(conn, case_id):
+            yield recording
+            yield from recordings.read_fragments(conn, recording.asset_id)
+
+    return case, assets, annotations, reviews, bookmarks, timelines, live
 
 
 def _history(conn: sqlite3.Connection) -> tuple[int, list[str]]:

@@ -10,7 +10,8 @@ from pathlib import Path
 from app.core.case import Asset, Case, CaseState, Part
 from app.core.correction import Correction
 from app.core.errors import EnvironmentProblem
-from app.store import audit, cases, corrections
+from app.core.recording import Fragment, Recording
+from app.store import audit, cases, corrections, recordings
 from app.store.corrections import Saved
 from app.store.files import Ballast
 from app.store.store_thread import Outcome, StoreThread
@@ -81,12 +82,11 @@ class Writer(StoreThread):
 
         return self.submit(work)
 
-    def set_fingerprints(self, asset_id: str, file: Part) -> Future[None]:
-        """Full hash and pictures of a recording's file, where it still lies there."""
+    def replace_file(self, asset_id: str, before: Part, after: Part) -> Future[bool]:
+        """Where a recording's file lies, or what became known of it; False: it lies elsewhere."""
 
-        def work(conn: sqlite3.Connection) -> Outcome[None]:
-            cases.set_fingerprints(conn, self.clock, asset_id, file)
-            return Outcome(None)
+        def work(conn: sqlite3.Connection) -> Outcome[bool]:
+            return Outcome(cases.replace_file(conn, self.clock, asset_id, before, after))
 
         return self.submit(work)
 
@@ -95,6 +95,37 @@ class Writer(StoreThread):
 
         def work(conn: sqlite3.Connection) -> Outcome[None]:
             cases.set_state(conn, self.clock, case_id, state)
+            return Outcome(None)
+
+        return self.submit(work)
+
+    def begin_recording(
+        self, recording: Recording, asset: Asset, title: str, procedure: str
+    ) -> Future[Case]:
+        """A recording that begins, as a recording of its case; a new one where it names none."""
+
+        def work(conn: sqlite3.Connection) -> Outcome[Case]:
+            case = recordings.begin(conn, self.clock, recording, asset, title, procedure)
+            return Outcome(case)
+
+        return self.submit(work)
+
+    def put_recording(self, recording: Recording, asset: Asset | None = None) -> Future[None]:
+        """How far a recording has come, and what that makes of its asset, in one step."""
+
+        def work(conn: sqlite3.Connection) -> Outcome[None]:
+            if asset is not None:
+                cases.update_asset(conn, self.clock, asset)
+            recordings.put(conn, self.clock, recording)
+            return Outcome(None)
+
+        return self.submit(work)
+
+    def put_fragment(self, asset_id: str, fragment: Fragment) -> Future[None]:
+        """A stretch of a recording is safely on the disk."""
+
+        def work(conn: sqlite3.Connection) -> Outcome[None]:
+            recordings.put_fragment(conn, asset_id, fragment)
             return Outcome(None)
 
         return self.submit(work)

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
-LIVE_TIME_BASE = Fraction(1, 90_000)
-"""Of every live pts: that of MPEG-TS, which the recording keeps."""
+from app.core.recording import LIVE_TIME_BASE, Gap
+
+__all__ = [
+    "LIVE_TIME_BASE",
+    "Gap",
+    "LiveFrame",
+    "LivePacket",
+    "LiveState",
+    "LiveStatus",
+    "StreamFormat",
+]
 
 
 class LiveStatus(StrEnum):
@@ -22,23 +30,6 @@ class LiveStatus(StrEnum):
     RECONNECTING = "reconnecting"
     ENDED = "ended"
     FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gap:
-    """Time without a signal: from just after the last frame to the first one that came again.
-
-    Attributes:
-        start_pts, end_pts: in 1/90000; the wall clock gives the length.
-    """
-
-    start_pts: int
-    end_pts: int
-
-    @property
-    def length_s(self) -> float:
-        """How long nothing came."""
-        return float((self.end_pts - self.start_pts) * LIVE_TIME_BASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

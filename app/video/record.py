@@ -20,11 +20,12 @@ import numpy as np
 import psutil
 
 from app.core.errors import EnvironmentProblem
+from app.core.recording import Fragment
 from app.video.index import PacketIndex
 from app.video.live_state import LIVE_TIME_BASE, LivePacket
 from app.video.record_encode import COPIED, ENCODED, Copy, Encode
 from app.video.record_file import RecordingFile
-from app.video.record_state import Fragment, RecordingState
+from app.video.record_state import RecordingState
 
 WARN_BELOW_S, STOP_BELOW_S = 600.0, 120.0
 _MOST_WAITING_BYTES = 256 << 20
@@ -240,7 +241,7 @@ class Recorder:
             Fragment(
                 position=self._fragments,
                 first_pts=min(part),
-                end_pts=max(part),
+                last_pts=max(part),
                 first_byte=first_byte,
                 end_byte=self._file.synced_bytes,
                 frames=len(part),

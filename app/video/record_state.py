@@ -5,26 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.video.live_state import LIVE_TIME_BASE
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fragment:
-    """A stretch of the recording that is safely on the disk.
-
-    Attributes:
-        position: from 0.
-        first_pts, end_pts: of its pictures, in 1/90000; the end is the highest pts.
-        first_byte, end_byte: where it lies in the file.
-        frames: how many pictures.
-    """
-
-    position: int
-    first_pts: int
-    end_pts: int
-    first_byte: int
-    end_byte: int
-    frames: int
+from app.core.recording import LIVE_TIME_BASE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -109,9 +109,9 @@ def migrate(folder: Path) -> None:
         db.execute("CREATE TABLE notes (text TEXT NOT NULL) STRICT")
         for _ in range(400):
             db.execute("INSERT INTO notes SELECT hex(changes) FROM corrections")
-        db.execute("PRAGMA user_version=3")
+        db.execute(f"PRAGMA user_version={schema.VERSION}")
 
-    schema.VERSION = 3
+    schema.VERSION += 1
     schema.migrations = lambda: steps
     say("ready")
     with Library.open(folder):

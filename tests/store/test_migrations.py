@@ -16,6 +16,8 @@ from app.store import Library, db, schema
 from tests.helpers.human_work import asset
 from tests.store.conftest import open_small
 
+NEWER = schema.VERSION + 1
+
 
 def _newer(*, fails: bool) -> Migrations:
     steps = schema.migrations()
@@ -26,7 +28,7 @@ def _newer(*, fails: bool) -> Migrations:
         db.execute("INSERT INTO notes SELECT title FROM cases")
         if fails:
             raise RuntimeError("the power went")
-        db.execute("PRAGMA user_version=3")
+        db.execute(f"PRAGMA user_version={NEWER}")
 
     return steps
 
@@ -48,7 +50,7 @@ def test_a_step_is_applied_once(conn: sqlite3.Connection) -> None:
     schema.migrate(conn, _newer(fails=False))
     schema.migrate(conn, _newer(fails=False))
     assert conn.execute("SELECT text FROM notes").fetchall() == [("Case",)]
-    assert _version(conn) == 3
+    assert _version(conn) == NEWER
 
 
 def test_a_step_that_fails_leaves_the_old_version(
@@ -67,7 +69,7 @@ def test_an_older_library_is_brought_up_to_date_by_a_writer_only(
 ) -> None:
     with open_small(own_library) as library:
         library.writer.create_case("Case", "unknown", (asset(),)).result()
-    monkeypatch.setattr(schema, "VERSION", 3)
+    monkeypatch.setattr(schema, "VERSION", NEWER)
     newer = _newer(fails=False)
     monkeypatch.setattr(schema, "migrations", lambda: newer)
     with pytest.raises(Refused, match="older Trocar"):
@@ -81,7 +83,7 @@ def test_an_older_library_is_brought_up_to_date_by_a_writer_only(
 def test_the_tables_are_strict_and_hardened(conn: sqlite3.Connection) -> None:
     tables = conn.execute("PRAGMA table_list").fetchall()
     ours = [t for t in tables if t[0] == "main" and not t[1].startswith(("sqlite_", "_sqlite"))]
-    assert len(ours) == 11
+    assert len(ours) == 13
     assert all(strict and not without_rowid for *_, without_rowid, strict in ours)
     values = {
         name: conn.execute(f"PRAGMA {name}").fetchone()[0]
