@@ -10,7 +10,7 @@ import itertools
 import zipfile
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import av
@@ -27,10 +27,11 @@ from app.video.container import (
     read_packets,
     top_level_box,
 )
+from app.video.picture_size import SizeWatch
 
 _NO_TIME = np.iinfo(np.int64).min
 _CHECK_EVERY = 512
-_FORMAT = 1
+_FORMAT = 2
 _OFTEN_IN_DECODE_ORDER = ("avi", "asf", "mxf")
 _UNREADABLE = (ValueError, KeyError, OSError, EOFError, IndexError, zipfile.BadZipFile, zlib.error)
 
@@ -52,6 +53,9 @@ class PacketIndex:
         last_duration: of the last frame, in the time base.
         doubled: packets left out because another has their pts.
         timeless: packets left out because they have no pts.
+        unordered: packets whose decode time lies before the one of the packet before them.
+        sizes: (pts, width, height) int64 (S, 3) in stored pixels from where the pictures have
+            another size, the first ones before them; empty where all have one size.
     """
 
     pts: NDArray[np.int64]
@@ -61,6 +65,8 @@ class PacketIndex:
     last_duration: int
     doubled: int = 0
     timeless: int = 0
+    unordered: int = 0
+    sizes: NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 3), np.int64))
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -83,7 +89,7 @@ class PacketIndex:
     def to_bytes(self) -> bytes:
         """The index as a compressed block, to be kept in a file."""
         buffer = io.BytesIO()
-        numbers = [self.last_duration, self.doubled, self.timeless]
+        numbers = [self.last_duration, self.doubled, self.timeless, self.unordered]
         np.savez_compressed(
             buffer,
             version=np.int64(_FORMAT),
@@ -92,6 +98,7 @@ class PacketIndex:
             dts_lag=self.pts - self.dts,
             key=np.packbits(self.key),
             numbers=np.array(numbers, dtype=np.int64),
+            sizes=self.sizes,
         )
         return buffer.getvalue()
 
@@ -116,6 +123,8 @@ class PacketIndex:
                     last_duration=numbers[0],
                     doubled=numbers[1],
                     timeless=numbers[2],
+                    unordered=numbers[3],
+                    sizes=stored["sizes"],
                 )
         except _UNREADABLE as error:
             raise BadInput("The kept index of this video is damaged.", str(error)) from error
@@ -133,7 +142,9 @@ def build_index(
         OpenCancelled: ``cancelled()`` answered true.
         BadInput: no packet can be shown.
     """
-    rows = _from_sample_table(container, stream, path) or _by_demuxing(container, stream, cancelled)
+    sizes = SizeWatch(stream)
+    rows = _from_sample_table(container, stream, path)
+    rows = rows or _by_demuxing(container, stream, sizes, cancelled)
     table = np.array(rows, dtype=np.int64).reshape(-1, 4)
     timed = table[table[:, 0] != _NO_TIME]
     if not len(timed):
@@ -155,7 +166,15 @@ def build_index(
         last_duration=_last_duration(pts, int(kept[-1, 3]), stream),
         doubled=len(ordered) - len(kept),
         timeless=len(table) - len(timed),
+        unordered=_unordered(timed),
+        sizes=np.array(sizes.sizes, np.int64).reshape(-1, 3),
     )
+
+
+def _unordered(timed: NDArray[np.int64]) -> int:
+    """How many packets, in the file's order, have a decode time before their predecessor's."""
+    known = timed[timed[:, 1] != _NO_TIME, 1]
+    return int((np.diff(known) < 0).sum())
 
 
 def _from_sample_table(
@@ -179,6 +198,8 @@ def _from_sample_table(
         file.seek(place[0])
         moov = file.read(place[1])
     track = _video_track(moov)
+    if not _has_one_coding(track):
+        return None
     if any(box in moov for box in (b"mvex", b"cmov")) or b"ctts" in track or _is_edited(track):
         return None
     if len(entries) != stream.frames:
@@ -200,6 +221,12 @@ def _video_track(moov: bytes) -> bytes:
     return shown[0] if len(shown) == 1 else b"ctts"
 
 
+def _has_one_coding(track: bytes) -> bool:
+    """Whether all samples share one description (ISO/IEC 14496-12 §8.5.2), and so one size."""
+    at = track.find(b"stsd")
+    return track[at + 8 : at + 12] == b"\0\0\0\1"
+
+
 def _is_edited(track: bytes) -> bool:
     """Whether an edit list does more than say "all of it from 0" (ISO/IEC 14496-12 §8.6.6)."""
     at = track.find(b"elst")
@@ -213,7 +240,10 @@ def _is_edited(track: bytes) -> bool:
 
 
 def _by_demuxing(
-    container: InputContainer, stream: VideoStream, cancelled: Callable[[], bool]
+    container: InputContainer,
+    stream: VideoStream,
+    sizes: SizeWatch,
+    cancelled: Callable[[], bool],
 ) -> list[tuple[int, int, int, int]]:
     rows: list[tuple[int, int, int, int]] = []
     codec = stream.codec_context.codec.canonical_name
@@ -224,6 +254,8 @@ def _by_demuxing(
             continue
         pts = _NO_TIME if packet.pts is None else packet.pts
         dts = _NO_TIME if packet.dts is None else packet.dts
+        if packet.is_keyframe:
+            sizes.note(packet)
         rows.append((pts, dts, int(packet.is_keyframe), packet.duration or 0))
     return rows
 
