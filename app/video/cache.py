@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import av
 
+# A frame that has been passed counts as so many times farther away.
+_LEANING = 3
+
 
 class FrameCache:
     """Keeps what lies nearest to the frame that is being looked at.
@@ -12,12 +15,18 @@ class FrameCache:
 
     Args:
         limit_bytes: upper bound of the pictures' memory; at least one frame is always kept.
+
+    Attributes:
+        bytes: memory of the kept frames.
+        focus: the frame that is looked at.
+        leaning: direction of travel, -1, 0 or 1: frames behind it are the sooner let go.
     """
 
     def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
         self.bytes = 0
         self.focus = 0
+        self.leaning = 0
         self._frames: dict[int, av.VideoFrame] = {}
 
     def __len__(self) -> int:
@@ -29,6 +38,10 @@ class FrameCache:
     def get(self, index: int) -> av.VideoFrame | None:
         """The frame, or None."""
         return self._frames.get(index)
+
+    def nearest(self, index: int) -> int | None:
+        """The kept frame nearest to an index, or None."""
+        return min(self._frames, key=lambda kept: abs(kept - index), default=None)
 
     def put(self, index: int, frame: av.VideoFrame) -> None:
         """Keep a frame; drops those farthest from ``focus`` when over the limit."""
@@ -47,7 +60,9 @@ class FrameCache:
     def _farthest(self) -> int:
         # Frames arrive in runs, so the farthest is at one end of the kept range.
         low, high = min(self._frames), max(self._frames)
-        return low if self.focus - low >= high - self.focus else high
+        behind = (self.focus - low) * (_LEANING if self.leaning > 0 else 1)
+        ahead = (high - self.focus) * (_LEANING if self.leaning < 0 else 1)
+        return low if behind >= ahead else high
 
     def _drop(self, index: int) -> None:
         self.bytes -= _bytes(self._frames.pop(index))

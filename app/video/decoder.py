@@ -25,9 +25,12 @@ from app.video.container import (
     video_stream,
 )
 from app.video.index import PacketIndex
+from app.video.skipping import may_skip
 
 # Up to this many frames ahead, decoding on is cheaper than a seek.
 _STEP_FRAMES = 12
+# On the way to a frame, this many before it are decoded whole, for stepping back from it.
+RUN_FRAMES = 12
 # A decoder may hand out a few frames late; after that many later ones, a frame will not come.
 LATE_FRAMES = 16
 # Where a seek to a keyframe's pts lands behind it (measured); elsewhere its dts lands too early.
@@ -64,6 +67,11 @@ class Decoder:
         self._undecodable: set[int] = set()
         self._container: InputContainer | None = None
         self._stream: VideoStream
+        # Packets of frames before this index are not decoded where nothing leans on them.
+        self._whole_from, self._skips = 0, False
+        # The last frame of which that was so since the last seek.
+        self._skipped_to = -1
+        self._times_are_labels = bool(np.array_equal(index.label, index.pts))
         self._seeks_by_dts = False
         self._packets: Iterator[av.Packet[VideoStream]] = iter(())
         # The packet to decode next, where one was read to see where a seek had landed.
@@ -86,8 +94,19 @@ class Decoder:
             self._container.close()
             self._container = None
 
-    def picture(self, index: int, cancelled: Callable[[], bool] | None = None) -> av.VideoFrame:
+    def picture(
+        self,
+        index: int,
+        cancelled: Callable[[], bool] | None = None,
+        run: int = RUN_FRAMES,
+    ) -> av.VideoFrame:
         """The picture of a display index as the decoder made it.
+
+        Args:
+            index: display index.
+            cancelled: asked between packets.
+            run: this many frames before it are decoded on the way; of those farther back only
+                what others lean on.
 
         Raises:
             UndecodableFrame: its packet does not decode.
@@ -95,20 +114,22 @@ class Decoder:
             EnvironmentProblem: the file was changed or taken away.
             BadInput: the picture is too large.
         """
-        self.cache.focus = index
         found = self.cache.get(index)
         if found is not None:
             return found
         if index in self._undecodable:
             raise UndecodableFrame(index, self._path.name)
         if self._is_just_ahead(index):
-            found = self._decode_to(index, cancelled)
-        if found is None:
-            for keyframes_back in (0, 1):
+            found = self._decode_to(index, cancelled, run)
+        for keyframes_back in (0, 1):
+            if found is not None or (keyframes_back and self._floor == 0):
+                break
+            self._go_before(index, keyframes_back)
+            found = self._decode_to(index, cancelled, run)
+            if found is None and self._skipped_to >= 0:
+                # In case leaving something out is what cost it.
                 self._go_before(index, keyframes_back)
-                found = self._decode_to(index, cancelled)
-                if found is not None or self._floor == 0:
-                    break
+                found = self._decode_to(index, cancelled, index)
         if found is None:
             self._check_unchanged()
             self._undecodable.add(index)
@@ -116,10 +137,38 @@ class Decoder:
         return found
 
     def _is_just_ahead(self, index: int) -> bool:
-        at = self._position
+        at = max(self._position, self._skipped_to)
         return index > at and (index - at <= _STEP_FRAMES or self._index.key_at(index) <= at)
 
-    def _decode_to(self, index: int, cancelled: Callable[[], bool] | None) -> av.VideoFrame | None:
+    def is_lost(self, index: int) -> bool:
+        """Whether a frame was found not to decode."""
+        return index in self._undecodable
+
+    def keyframe(self, index: int) -> av.VideoFrame | None:
+        """The picture of a keyframe, decoded alone and so at once; None where that fails."""
+        if (found := self.cache.get(index)) is not None:
+            return found
+        self._go_before(index, 0)
+        self._whole_from = index
+        found = None
+        if self._pending is not None and self._floor == index:
+            for picture in [*(self._decode_packet() or []), *self._empty()]:
+                found = picture if self._keep(picture) == index else found
+        # The emptied decoder takes no further packets: the next frame begins with a seek.
+        self._packets, self._pending, self._emptied, self._position = iter(()), None, True, -1
+        self._skipped_to = -1
+        return found
+
+    def _empty(self) -> list[av.VideoFrame]:
+        try:
+            return list(self._stream.decode(None))
+        except av.FFmpegError:
+            return []
+
+    def _decode_to(
+        self, index: int, cancelled: Callable[[], bool] | None, run: int
+    ) -> av.VideoFrame | None:
+        self._whole_from = index - run
         later = 0
         while later < LATE_FRAMES:
             if cancelled is not None and cancelled():
@@ -127,12 +176,15 @@ class Decoder:
             decoded = self._decode_packet()
             if decoded is None:
                 break
+            # Not out of the cache, which may have let it go for one nearer to its focus.
+            found = None
             for picture in decoded:
                 reached = self._keep(picture)
                 later += reached > index
-            if (found := self.cache.get(index)) is not None:
+                found = picture if reached == index and index >= self._floor else found
+            if found is not None:
                 return found
-        return self.cache.get(index)
+        return None
 
     def _keep(self, picture: av.VideoFrame) -> int:
         """Cache a decoded frame; returns its index, or -1 for one that is not presentable."""
@@ -152,11 +204,23 @@ class Decoder:
         if packet is None and self._emptied:
             return None
         self._emptied = packet is None
+        if self._skips:
+            self._skip_or_not(packet)
         try:
             return list(self._stream.decode(packet))
         except av.FFmpegError as error:
             log.debug("a packet does not decode: %s", type(error).__name__)
             return []
+
+    def _skip_or_not(self, packet: av.Packet[VideoStream] | None) -> None:
+        """Tell the decoder whether it may leave the packet out if nothing leans on it."""
+        known = -1 if packet is None else self._index_of.get(packet.pts, -1)
+        may = 0 <= known < self._whole_from
+        if may:
+            self._skipped_to = max(self._skipped_to, known)
+        wanted = "NONREF" if may else "DEFAULT"
+        if self._stream.codec_context.skip_frame != wanted:
+            self._stream.codec_context.skip_frame = wanted
 
     def _go_before(self, index: int, keyframes_back: int) -> None:
         """Stand on a keyframe packet from which ``index`` decodes."""
@@ -176,7 +240,7 @@ class Decoder:
 
     def _land(self, timestamp: int, latest_pts: int) -> bool:
         """Seek and read up to a keyframe; False where it lies after ``latest_pts``."""
-        self._position = -1
+        self._position = self._skipped_to = -1
         if self._container is None:
             return False
         try:
@@ -205,10 +269,11 @@ class Decoder:
         self._seeks_by_dts = self._container.format.name in _SEEK_BY_DTS
         self._stream = video_stream(self._container, self._path)
         prepare_decoder(self._stream)
+        self._skips = may_skip(self._stream) and self._times_are_labels
         self._packets, self._emptied = read_packets(self._container, self._stream), False
         self._pending = None
         self._floor = 0
-        self._position = -1
+        self._position = self._skipped_to = -1
 
     def _check_unchanged(self) -> None:
         """A frame that is missing because the file is must not pass for one that is damaged."""

@@ -16,7 +16,8 @@ from app.video.deinterlace import Deinterlacer
 from app.video.index import PacketIndex, build_index
 from app.video.info import describe
 from app.video.raster import Rasteriser
-from app.video.source import CACHE_BYTES, VideoSource
+from app.video.reading_ahead import ReadAhead
+from app.video.source import CACHE_BYTES, NEAR_FRAMES, VideoSource
 
 
 class FileSource(VideoSource):
@@ -41,10 +42,13 @@ class FileSource(VideoSource):
     ) -> None:
         self.path = path
         self._rasteriser = Rasteriser(deinterlaces=False)
+        # For a glimpse, which does not wait for the pictures beside it.
+        self._hasty = Rasteriser(deinterlaces=deinterlace)
         with open_container(path) as container:
             stream = video_stream(container, path)
             self.index = index or build_index(container, stream, path, cancelled)
             self._decoder = Decoder(path, self.index, cache_bytes)
+            self._ahead = ReadAhead(self._decoder, len(self.index))
             self._fields = Deinterlacer(len(self.index)) if deinterlace else None
             try:
                 first = self._first_picture()
@@ -73,11 +77,14 @@ class FileSource(VideoSource):
     def frame(self, index: int, cancelled: Callable[[], bool] | None = None) -> Frame:
         """The exact frame; see ``VideoSource.frame``."""
         index = self._checked(index)
+        self._decoder.cache.focus = index
         try:
-            picture = self._picture(index, cancelled)
-            rgb = self._rasteriser.rgb(picture)
+            return self._framed(index, self._picture(index, cancelled), self._rasteriser)
         except av.FFmpegError as error:
             raise UndecodableFrame(index, self.path.name) from error
+
+    def _framed(self, index: int, picture: av.VideoFrame, raster: Rasteriser) -> Frame:
+        rgb = raster.rgb(picture)
         return Frame(
             rgb=rgb,
             pts=self.pts(index),
@@ -88,7 +95,29 @@ class FileSource(VideoSource):
 
     def skip_to(self, index: int, cancelled: Callable[[], bool] | None = None) -> None:
         """Decode up to ``index`` into the cache without converting it."""
+        self._decoder.cache.focus = index
         self._decoder.picture(self._checked(index), cancelled)
+
+    def read_ahead(
+        self, index: int, direction: int, cancelled: Callable[[], bool] | None = None
+    ) -> bool:
+        """Decode some of what will be wanted next; see ``VideoSource.read_ahead``."""
+        return self._ahead.step(self._checked(index), direction, cancelled)
+
+    def glimpse(self, index: int, cancelled: Callable[[], bool] | None = None) -> Frame | None:
+        """The nearest picture that is at hand, or the keyframe; see ``VideoSource.glimpse``."""
+        del cancelled
+        key, cache = self.index.key_at(self._checked(index)), self._decoder.cache
+        if index in cache or key < 0 or index - key <= NEAR_FRAMES:
+            return None
+        cache.focus, near = index, cache.nearest(index)
+        if near is None or abs(near - index) > index - key:
+            near = key
+        picture = self._decoder.keyframe(key) if near == key else cache.get(near)
+        try:
+            return None if picture is None else self._framed(near, picture, self._hasty)
+        except av.FFmpegError:
+            return None
 
     def decoded_hash(self, index: int) -> bytes:
         """SHA-256 of the luma of a picture as the decoder made it."""

@@ -24,14 +24,12 @@ from app.video.source import VideoSource
 
 CACHE_BYTES = 512 << 20
 _JOIN_S = 2.0
-# A seek whose keyframe is at most this far away goes to the exact frame at once.
-_NEAR_FRAMES = 4
-# While nothing is asked for, this many frames around the playhead are decoded for stepping.
-_AROUND_FRAMES = 12
 # This many frames late, playing goes by keyframes.
 _LAGGING_FRAMES = 8
-# Backward play waits for a group of pictures to decode rather than skipping what it shows.
+# Backward play waits for a group of pictures to decode rather than skipping what it shows; where
+# it is faster than that, it goes by keyframes.
 _STALL_S = 0.25
+_FAST_BACKWARDS = -4.0
 _EARLY_MS = 1.0
 
 log = logging.getLogger(__name__)
@@ -72,6 +70,7 @@ class Player:
         self._source: VideoSource | None = None
         self._last: Frame | None = None
         self._settled = False
+        self._heading = 0
         self._thread = threading.Thread(target=self._run, name="trocar-decode", daemon=True)
         self._thread.start()
 
@@ -203,8 +202,10 @@ class Player:
         elif self._source is None:
             self._wait(None)
         elif seek is not None:
+            self._heading = 0
             self._go_to(self._source, seek, scrubbing=True)
         elif step is not None:
+            self._heading = -1 if step < 0 else 1
             self._go_to(self._source, state.index + step, scrubbing=False)
         elif state.playing:
             self._play_on(self._source, state)
@@ -277,7 +278,7 @@ class Player:
         self._settled = False
         try:
             if scrubbing:
-                self._show_on_the_way(source, index)
+                self._show_glimpse(source, index)
             self._show(source, index)
         except SeekCancelled:
             return
@@ -286,16 +287,11 @@ class Player:
         if self.state.playing:
             self._clock.start(source.time_ms(index))
 
-    def _show_on_the_way(self, source: VideoSource, index: int) -> None:
-        """Show the keyframe before a frame that takes long to reach."""
-        key = source.index.key_at(index)
-        if source.holds(index) or key < 0 or index - key <= _NEAR_FRAMES:
-            return
-        try:
-            frame = source.frame(key, self._is_stale)
-        except UndecodableFrame:
-            return
-        self._on_frame(ShownFrame(path=source.path, frame=frame, index=index, exact=False))
+    def _show_glimpse(self, source: VideoSource, index: int) -> None:
+        """Show something near a frame that takes long to reach."""
+        frame = source.glimpse(index, self._is_stale)
+        if frame is not None:
+            self._on_frame(ShownFrame(path=source.path, frame=frame, index=index, exact=False))
 
     def _show(self, source: VideoSource, index: int, dropped: int = 0) -> None:
         """Show the exact frame, or the last good one in its place.
@@ -396,15 +392,34 @@ class Player:
             self._clock.start(source.time_ms(target))
 
     def _prepare(self, source: VideoSource, index: int) -> None:
-        """Decode the next frame before it is due, then wait for its time."""
+        """Decode the next frame before it is due, then others until its time has come."""
         began_s = self._clock.now_s()
+        backwards = self._clock.speed < 0
+        if not source.holds(index) and self._clock.speed >= _FAST_BACKWARDS:
+            self._fetch(source, index, backwards=backwards)
+        if backwards and self._clock.now_s() - began_s > _STALL_S:
+            self._clock.start(source.time_ms(index))
+        wait_s = self._clock.seconds_until(source.time_ms(index))
+        due_s = self._clock.now_s() + wait_s
+
+        def is_due() -> bool:
+            return self._has_request() or self._clock.now_s() >= due_s
+
         try:
+            while not is_due() and source.read_ahead(index, -1 if backwards else 1, is_due):
+                pass
+        except SeekCancelled:
+            return
+        self._wait(self._clock.seconds_until(source.time_ms(index)))
+
+    def _fetch(self, source: VideoSource, index: int, *, backwards: bool) -> None:
+        try:
+            if backwards:
+                # With the run of frames before it, which come next.
+                source.read_ahead(index + 1, -1, self._is_stale)
             source.skip_to(index, self._is_stale)
         except UndecodableFrame:
             log.debug("frame %d does not decode", index)
-        if self._clock.speed < 0 and self._clock.now_s() - began_s > _STALL_S:
-            self._clock.start(source.time_ms(index))
-        self._wait(self._clock.seconds_until(source.time_ms(index)))
 
     def _finish(self, *, at_end: bool) -> None:
         self._clock.stop()
@@ -413,21 +428,15 @@ class Player:
 
     def _settle(self, source: VideoSource, index: int) -> None:
         """Decode what lies around the playhead, so that steps both ways are at hand."""
-        around = range(max(0, index - _AROUND_FRAMES), min(len(source), index + _AROUND_FRAMES))
         try:
-            for near in around:
-                if not source.holds(near):
-                    self._fetch_quietly(source, near)
+            more = source.read_ahead(index, self._heading, self._is_wanted)
         except SeekCancelled:
             return
-        source.keep_around(index)
-        self._settled = True
+        self._settled = not more
 
-    def _fetch_quietly(self, source: VideoSource, index: int) -> None:
-        try:
-            source.skip_to(index, lambda: self._has_request() or self._state.playing)
-        except UndecodableFrame:
-            log.debug("frame %d does not decode", index)
+    def _is_wanted(self) -> bool:
+        """Whether there is something better to do than to read ahead."""
+        return self._has_request() or self._state.playing
 
 
 def _edge(loop: tuple[int, int], direction: int) -> int:

@@ -21,6 +21,10 @@ from app.video.index import PacketIndex
 from app.video.info import VideoInfo
 
 CACHE_BYTES = 256 << 20
+# While nothing moves, so many frames on both sides are kept at hand.
+_AROUND_FRAMES = 12
+NEAR_FRAMES = 4
+"""A frame so near behind its keyframe is there nearly as soon as the keyframe is."""
 
 log = logging.getLogger(__name__)
 
@@ -119,6 +123,44 @@ class VideoSource(ABC):
     @abstractmethod
     def keep_around(self, index: int) -> None:
         """Frames near ``index`` are the last to be let go when the cache is full."""
+
+    def read_ahead(
+        self, index: int, direction: int, cancelled: Callable[[], bool] | None = None
+    ) -> bool:
+        """Decode some of what will be wanted next; False when enough is at hand.
+
+        Args:
+            index: the frame that is looked at; those near it are the last to be let go.
+            direction: of travel: 1 forwards, -1 backwards, 0 when it stands still.
+            cancelled: asked while decoding.
+
+        Raises:
+            SeekCancelled: ``cancelled()`` answered true; what was decoded is kept.
+        """
+        del direction
+        around = range(max(0, index - _AROUND_FRAMES), min(len(self), index + _AROUND_FRAMES))
+        for near in around:
+            if not self.holds(near):
+                try:
+                    self.skip_to(near, cancelled)
+                except UndecodableFrame:
+                    log.debug("frame %d does not decode", near)
+        self.keep_around(index)
+        return False
+
+    def glimpse(self, index: int, cancelled: Callable[[], bool] | None = None) -> Frame | None:
+        """A picture near a frame that takes long to reach, at once; None where it does not.
+
+        Raises:
+            SeekCancelled: ``cancelled()`` answered true.
+        """
+        key = self.index.key_at(index)
+        if self.holds(index) or key < 0 or index - key <= NEAR_FRAMES:
+            return None
+        try:
+            return self.frame(key, cancelled)
+        except UndecodableFrame:
+            return None
 
     def decoded_hash(self, index: int) -> bytes:
         """SHA-256 of a picture as it is stored, before any change of colour; raises as ``frame``.
