@@ -27,12 +27,12 @@ CODECS = (
     "dvvideo", "ffv1", "vc1", "wmv1", "wmv2", "wmv3", "h263", "h263p", "flv1", "msmpeg4v1",
     "msmpeg4v2", "msmpeg4v3", "theora", "cinepak",
 )  # fmt: skip
-_DECODERS = (
-    *CODECS, "libdav1d", "flv", "msmpeg4", "mpegvideo",
-    # Sound is not decoded, but a stream whose codec may not be opened slows the opening down.
-    "aac", "ac3", "eac3", "mp2float", "mp2", "mp3float", "mp3", "opus", "vorbis", "flac",
-    "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_u8", "pcm_alaw", "pcm_mulaw",
+SOUND_CODECS = (
+    "aac", "ac3", "eac3", "mp2float", "mp2", "mp3float", "mp3", "opus", "vorbis", "flac", "wmav1",
+    "wmav2", "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_f32le", "pcm_u8",
+    "pcm_alaw", "pcm_mulaw", "pcm_bluray", "pcm_dvd",
 )  # fmt: skip
+_DECODERS = (*CODECS, "libdav1d", "flv", "msmpeg4", "mpegvideo", *SOUND_CODECS)
 
 # Bare streams, of which only DICOM files hold one.
 _BARE = ("h264", "hevc", "mpegvideo")

@@ -16,7 +16,7 @@ import numpy as np
 from av.audio.stream import AudioStream
 from numpy.typing import NDArray
 
-from app.video.container import open_container, read_packets
+from app.video.container import SOUND_CODECS, open_container, read_packets
 
 CHANNELS = 2
 # Decoders need some packets before they are right: Opus 80 ms, MP3 its reservoir.
@@ -62,7 +62,8 @@ def sound_streams(path: Path) -> tuple[SoundStream, ...]:
 
 
 def _playable(container: av.container.InputContainer) -> list[AudioStream]:
-    return [s for s in container.streams.audio if s.codec_context is not None and s.rate]
+    streams = [s for s in container.streams.audio if s.codec_context is not None and s.rate]
+    return [s for s in streams if s.codec_context.codec.name in SOUND_CODECS]
 
 
 def _words(stream: AudioStream) -> str:
