@@ -5,8 +5,11 @@ PS3.10 (file format), PS3.5 A.4 (encapsulated pixel data), PS3.3 C.7.6.5 (cine).
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import struct
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -104,19 +107,21 @@ def read_dicom(path: Path) -> DicomFile:
     """
     pydicom = _pydicom()
     try:
-        meta = pydicom.filereader.read_file_meta_info(str(path))
+        with quiet():
+            meta = pydicom.filereader.read_file_meta_info(str(path))
         syntax = str(meta.get("TransferSyntaxUID", ""))
         if syntax == DEFLATED:
             raise BadInput(
                 f"{path.name} is a deflated DICOM file, which Trocar does not open; export it "
                 "uncompressed or as video."
             )
-        with path.open("rb") as file:
+        with path.open("rb") as file, quiet():
             dataset = pydicom.dcmread(
                 file, stop_before_pixels=True, defer_size=_LARGE_VALUE_BYTES, specific_tags=_TAGS
             )
-            dataset.remove_private_tags()
-            return _with_places(file, path, dataset, syntax)
+            places = _places(file, path, dataset, syntax)
+            _leave_out_unreadable(dataset)
+        return DicomFile(path=path, dataset=dataset, syntax=syntax, **places)
     except RecursionError as error:
         raise BadInput(
             f"{path.name} has a header nested too deeply to be read; it is damaged."
@@ -183,12 +188,28 @@ def _step_ms(file: DicomFile) -> Fraction | None:
     return None
 
 
-def _with_places(file: BinaryIO, path: Path, dataset: Dataset, syntax: str) -> DicomFile:
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Without pydicom's warnings about rules that do not matter here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _leave_out_unreadable(dataset: Dataset) -> None:
+    """Values are converted when first asked for; those that cannot be are as good as absent."""
+    for tag in list(dataset.keys()):
+        try:
+            dataset[tag]
+        except _unreadable():
+            del dataset[tag]
+
+
+def _places(file: BinaryIO, path: Path, dataset: Dataset, syntax: str) -> dict[str, Any]:
     """Read on where the header ended: the pixel data element and its items."""
     size = os.fstat(file.fileno()).st_size
     order = ">" if syntax == _BIG_ENDIAN else "<"
-    explicit = syntax != _IMPLICIT
-    head = file.read(12 if explicit else 8)
+    head = file.read(8 if syntax == _IMPLICIT else 12)
     if len(head) < 8 or _tag(head, order) != _PIXEL_DATA:
         kind = _kind(dataset)
         raise BadInput(
@@ -203,28 +224,22 @@ def _with_places(file: BinaryIO, path: Path, dataset: Dataset, syntax: str) -> D
         is_items = _tag(file.read(4), order) == _ITEM
     if not is_items:
         there = max(0, min(length, size - start))
-        return DicomFile(
-            path=path,
-            dataset=dataset,
-            syntax=syntax,
-            fragments=((start, there),),
-            encapsulated=False,
-            missing_bytes=length - there,
-        )
+        return {
+            "fragments": ((start, there),),
+            "encapsulated": False,
+            "missing_bytes": length - there,
+        }
     end = size if length == _UNDEFINED else min(size, start + length)
     items = list(_items(file, start, end, path))
     offsets: tuple[int, ...] = ()
     if items and _is_offset_table(file, *items[0][:2]):
         offsets = _offset_table(file, *items.pop(0)[:2])
-    return DicomFile(
-        path=path,
-        dataset=dataset,
-        syntax=syntax,
-        fragments=tuple((at, there) for at, there, _ in items if there),
-        offsets=offsets,
-        encapsulated=True,
-        missing_bytes=sum(missing for *_, missing in items),
-    )
+    return {
+        "fragments": tuple((at, there) for at, there, _ in items if there),
+        "offsets": offsets,
+        "encapsulated": True,
+        "missing_bytes": sum(missing for *_, missing in items),
+    }
 
 
 def _items(file: BinaryIO, at: int, end: int, path: Path) -> Iterator[tuple[int, int, int]]:
@@ -276,6 +291,8 @@ def _pydicom() -> Any:
 
     # Headers in the field break rules that do not matter here; nothing is written from them.
     config.settings.reading_validation_mode = config.IGNORE
+    # It logs, with a traceback, what is answered in a sentence here.
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
     return pydicom
 
 

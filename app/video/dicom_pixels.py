@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from app.video.dicom_file import DicomFile
+from app.video.dicom_file import DicomFile, quiet
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -26,8 +26,9 @@ def decoded(file: DicomFile, data: bytes) -> NDArray[np.uint8]:
     """
     from pydicom.pixels import apply_color_lut, pixel_array
 
-    one = _one_frame(file, data)
-    pixels = pixel_array(one, index=0)
+    with quiet():
+        one = _one_frame(file, data)
+        pixels = pixel_array(one, index=0)
     if one.PhotometricInterpretation == "PALETTE COLOR":
         pixels = apply_color_lut(pixels, one)
         return _eight_bits(pixels, 8 * pixels.itemsize)[..., :3].copy()
