@@ -7,6 +7,7 @@ from app.ui.keys import Action, Scope
 _E, _P, _L = Scope.EVERYWHERE, Scope.PLAYER, Scope.LIBRARY
 
 PLAY, SEE, ALWAYS, LIBRARY = "Play", "See", "Always", "Library"
+STRETCH = "A stretch: loop and clip"
 
 
 def _action(
@@ -52,15 +53,31 @@ ACTIONS: tuple[Action, ...] = (
     _action("speed_down", "Speed down a little", "[", _P, PLAY),
     _action("speed_up", "Speed up a little", "]", _P, PLAY),
     _action("speed_normal", "Normal speed", "Backspace", _P, PLAY),
-    _action("go_to", "Go to a time or frame", "G", _P, PLAY),
+    _action("go_to", "Go to a time, frame or per cent, or from here", "G", _P, PLAY),
+    _action("mark_first", "The stretch begins here", "I", _P, STRETCH),
+    _action("mark_last", "The stretch ends here", "O", _P, STRETCH),
+    _action("loop", "Loop the stretch, or stop looping", "Shift+L", _P, STRETCH),
+    _action("loop_change", "Loop round the nearest phase change", "Ctrl+L", _P, STRETCH),
+    _action("loop_narrower", "Shorter on both sides", "Ctrl+[", _P, STRETCH, repeats=True),
+    _action("loop_wider", "Longer on both sides", "Ctrl+]", _P, STRETCH, repeats=True),
+    _action("clip", "Save the stretch as a clip", "Ctrl+Shift+S", _P, STRETCH),
     _action("hold_tissue", "Tissue only", "H", _P, SEE, hold=True),
     _action("overlay", "Nothing, outline, fill, labels, confidence", "V", _P, SEE),
     _action("zoom_in", "Zoom in", "Ctrl++ Ctrl+=", _P, SEE, repeats=True),
     _action("zoom_out", "Zoom out", "Ctrl+-", _P, SEE, repeats=True),
     _action("fit", "Fit the picture", "Ctrl+0", _P, SEE),
+    _action("pixels", "One pixel of the picture on one of the screen", "Ctrl+Alt+1", _P, SEE),
+    _action("pan_left", "Look further left", "Alt+Left", _P, SEE, repeats=True),
+    _action("pan_right", "Look further right", "Alt+Right", _P, SEE, repeats=True),
+    _action("pan_up", "Look further up", "Alt+Up", _P, SEE, repeats=True),
+    _action("pan_down", "Look further down", "Alt+Down", _P, SEE, repeats=True),
+    _action("adjust", "Brightness, contrast, gamma, sharpen", "Ctrl+J", _P, SEE),
+    _action("adjust_reset", "The picture as it was recorded", "Ctrl+Shift+J", _P, SEE),
     _action("full_screen", "Full screen", "F11 F", _P, SEE),
-    _action("snapshot", "Snapshot", "S", _P, SEE),
+    _action("snapshot", "Snapshot with the overlay", "S", _P, SEE),
+    _action("snapshot_plain", "Snapshot of the picture alone", "Shift+S", _P, SEE),
     _action("copy_picture", "Copy the picture", "Ctrl+Shift+C", _P, SEE),
+    _action("copy_moment", "Copy time, frame and pts", "Ctrl+C", _P, SEE),
     _action("analyse", "Analyse, pause the analysis", "Ctrl+R", _P, ALWAYS),
     _action("models", "Models and device", "Ctrl+M", _E, ALWAYS),
     _action("teach", "Teach a model from corrections", "Ctrl+T", _E, ALWAYS),
@@ -74,6 +91,7 @@ ACTIONS: tuple[Action, ...] = (
     _action("workspace_library", "Library", "Ctrl+1 Alt+1", _E, ALWAYS),
     _action("workspace_review", "Review", "Ctrl+2 Alt+2", _E, ALWAYS),
     _action("workspace_annotate", "Annotate", "Ctrl+3 Alt+3", _E, ALWAYS),
+    _action("workspace_live", "Live", "Ctrl+5 Alt+5", _E, ALWAYS),
     _action("next_region", "Next part of the window", "F6", _E, ALWAYS),
     _action("previous_region", "Previous part of the window", "Shift+F6", _E, ALWAYS),
     _action("keys", "This sheet", "? F1", _E, ALWAYS),

@@ -8,10 +8,11 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLineEdit
 
 from app.core.correction import Bookmark
+from app.core.errors import BadInput
 from app.core.taxonomy import UNKNOWN_PROCEDURE, Taxonomy, find_taxonomy, list_taxonomies
 from app.ui.message_slot import MessageSlot
+from app.ui.moments import HINT, Here, parse_moment
 from app.ui.widgets import Button, Combo, Elided, IconButton, Label
-from app.ui.words import parse_moment
 
 LONGEST_NOTE = 200
 
@@ -129,33 +130,53 @@ class NoteLine(QFrame):
 
 
 class GoToLine(QFrame):
-    """Asks for a time or a frame number."""
+    """Asks for a time, a frame, a share of the recording, or a step from here.
 
-    def __init__(self, slot: MessageSlot, frames: int, go: Callable[[str, float], object]) -> None:
+    Args:
+        slot: where it stands.
+        here: says where the playhead is when Enter is pressed.
+        go: called with ``("frame", index)`` or ``("ms", milliseconds)``.
+    """
+
+    def __init__(
+        self, slot: MessageSlot, here: Callable[[], Here], go: Callable[[str, float], object]
+    ) -> None:
         super().__init__(slot)
         self.setProperty("kind", "card")
         self.setAccessibleName("Go to")
-        self._slot, self._frames, self._go = slot, frames, go
+        self._slot, self._here, self._go = slot, here, go
         self.field = QLineEdit()
-        self.field.setPlaceholderText("7:09.5, or frame 12886")
-        self.field.setAccessibleName("Time or frame")
+        self.field.setPlaceholderText(HINT)
+        self.field.setAccessibleName("Time, frame, share or step")
         self.field.returnPressed.connect(self._enter)
-        self._wrong = Label("", "small", "error")
+        self.field.textEdited.connect(lambda: self._say(""))
+        self.wrong = Elided("", "small", "error")
         button = Button("Go", "main")
         button.clicked.connect(self._enter)
-        layout = QHBoxLayout(self)
+        layout = QGridLayout(self)
         layout.setContentsMargins(14, 7, 8, 7)
-        layout.setSpacing(10)
-        layout.addWidget(Label("Go to"))
-        layout.addWidget(self.field, 1)
-        layout.addWidget(self._wrong)
-        layout.addWidget(button)
+        layout.setHorizontalSpacing(10)
+        layout.setVerticalSpacing(4)
+        layout.setColumnStretch(1, 1)
+        layout.addWidget(Label("Go to"), 0, 0)
+        layout.addWidget(self.field, 0, 1)
+        layout.addWidget(button, 0, 2)
+        layout.addWidget(self.wrong, 1, 1, 1, 2)
+        self.wrong.hide()
         self.field.setFocus(Qt.FocusReason.ShortcutFocusReason)
 
+    def _say(self, sentence: str) -> None:
+        self.wrong.setText(sentence)
+        self.wrong.setVisible(bool(sentence))
+        self.field.setAccessibleDescription(sentence)
+        self._slot.place()
+
     def _enter(self) -> None:
-        found = parse_moment(self.field.text(), self._frames)
-        if found is None:
-            self._wrong.setText(f"A time such as 7:09, or a frame below {self._frames:,}.")
+        try:
+            found = parse_moment(self.field.text(), self._here())
+        except BadInput as error:
+            self._say(error.user_message)
+            self.field.selectAll()
             return
         self._slot.remove(self)
         self._go(*found)

@@ -33,6 +33,8 @@ from app.core.resources import demo_recording
 from app.core.taxonomy import UNKNOWN_PROCEDURE
 from app.ui import style, theme
 from app.ui.actions import ACTIONS
+from app.ui.adjust import Adjustment
+from app.ui.adjust_plate import AdjustPlate
 from app.ui.ask import ProcedureLine
 from app.ui.bars import WORKSPACES, StatusBar, TopBar
 from app.ui.case_name import DEFAULT_TITLE
@@ -43,13 +45,14 @@ from app.ui.library_view import LibraryWorkspace
 from app.ui.load_case import Loaded
 from app.ui.message_slot import MessageSlot
 from app.ui.messages import Message, Tone, from_error
-from app.ui.pictures import copy_picture, save_snapshot
+from app.ui.pictures import copy_moment, copy_picture, save_snapshot
 from app.ui.playing import Playing
 from app.ui.review import ReviewWorkspace
 from app.ui.services import Services
 from app.ui.session import READ_ONLY
 from app.ui.settings_sheet import wanted_theme
 from app.ui.stage import Stage
+from app.ui.stretching import Stretching
 from app.ui.window_sheets import WindowSheets
 from app.ui.words import date
 
@@ -119,6 +122,8 @@ class MainWindow(QMainWindow):
         self.slot = MessageSlot(self)
         self.sheets = WindowSheets(self, services, self.keys, self.library.model)
         self.playing = Playing(services, self.review, self.slot, self.keys)
+        self.stretching = Stretching(self, services, self.review, self.slot, self.keys)
+        self.adjusting = AdjustPlate(self.keys, self)
         self.figures = Figures(services, self.top, self.status, self.review)
         self._bind_keys()
         self._connect()
@@ -168,6 +173,8 @@ class MainWindow(QMainWindow):
         s.analysis.changed.connect(self._suggest_procedure)
         s.player.changed.connect(self._player_changed)
         s.player.failed.connect(self._player_failed)
+        self.adjusting.moved.connect(s.playback.adjust)
+        self.adjusting.closed.connect(self.show_adjusting)
         self.sheets.settings.theme_changed.connect(lambda: self._new_theme())
         self._hints = QGuiApplication.styleHints()  # must outlive what it hands out
         self._hints.accessibility().contrastPreferenceChanged.connect(
@@ -184,8 +191,15 @@ class MainWindow(QMainWindow):
         bind("zoom_in", lambda: self.current_stage().zoom_by(1.25))
         bind("zoom_out", lambda: self.current_stage().zoom_by(0.8))
         bind("fit", lambda: self.current_stage().fit())
+        bind("pixels", lambda: self.current_stage().show_pixels())
+        for name, x, y in (("left", -1, 0), ("right", 1, 0), ("up", 0, -1), ("down", 0, 1)):
+            bind(f"pan_{name}", lambda x=x, y=y: self.current_stage().pan_share(x, y))
+        bind("adjust", self.show_adjusting)
+        bind("adjust_reset", lambda: self.adjusting.show_adjustment(Adjustment(), tell=True))
         bind("full_screen", self.toggle_full_screen)
         bind("snapshot", self.save_snapshot)
+        bind("snapshot_plain", lambda: self.save_snapshot(with_overlay=False))
+        bind("copy_moment", self._copy_moment)
         bind("copy_picture", lambda: self.slot.say(copy_picture(self.current_stage())))
         bind("procedure", self.ask_procedure)
         bind("rename", self.top.name.edit)
@@ -231,6 +245,7 @@ class MainWindow(QMainWindow):
         self.top.show_workspace(name)
         self.keys.set_workspace(SCOPES[name])
         self.top.show_words(name)
+        self.adjusting.hide()
         if name == "library":
             self._drop_chooser()
             self.services.player.pause()
@@ -270,9 +285,11 @@ class MainWindow(QMainWindow):
     def _escape(self) -> None:
         if self.sheets.close_open_one() or self.slot.close_newest():
             return
-        if self.isFullScreen():
+        if self.adjusting.isVisible():
+            self.show_adjusting()
+        elif self.isFullScreen():
             self.toggle_full_screen()
-        elif self._workspace != "library":
+        elif self._workspace != "library" and not self.stretching.escape():
             self.current_stage().setFocus(Qt.FocusReason.ShortcutFocusReason)
 
     def toggle_full_screen(self) -> None:
@@ -430,11 +447,36 @@ class MainWindow(QMainWindow):
     def _player_failed(self, error: TrocarError) -> None:
         self.slot.say(from_error(error, key="player"))
 
-    def save_snapshot(self) -> None:
-        """Save the picture with its overlay and the research mark."""
-        told = save_snapshot(self.current_stage(), self.services.session)
+    def save_snapshot(self, *, with_overlay: bool = True) -> None:
+        """Save the frame with its overlay and the research mark, or bare."""
+        told = save_snapshot(self.current_stage(), self.services.session, with_overlay=with_overlay)
         if told is not None:
             self.slot.say(told)
+
+    def _copy_moment(self) -> None:
+        told = copy_moment(self.services.session)
+        if told is not None:
+            self.slot.say(told)
+
+    def show_adjusting(self) -> None:
+        """Show the sliders of how the picture looks to the eye, or take them away."""
+        plate = self.adjusting
+        if plate.isVisible():
+            plate.hide()
+            self._focus_page()
+        elif self.services.session.frame is not None:
+            plate.show_adjustment(self.services.playback.adjuster.now)
+            plate.show()
+            self._place_adjusting()
+            plate.sliders["brightness"].setFocus(Qt.FocusReason.ShortcutFocusReason)
+
+    def _place_adjusting(self) -> None:
+        if self.adjusting.isVisible():
+            stage = self.current_stage()
+            corner = stage.mapTo(self, stage.rect().topRight())
+            self.adjusting.adjustSize()
+            self.adjusting.move(corner.x() - self.adjusting.width() - 24, corner.y() + 110)
+            self.adjusting.raise_()
 
     # Qt's events
 
@@ -466,8 +508,9 @@ class MainWindow(QMainWindow):
         self.open_files(paths)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """The message slot follows."""
+        """The message slot and the sliders follow."""
         super().resizeEvent(event)
+        self._place_adjusting()
         self.slot.set_top(self.top.height() if self.top.isVisible() else 0)
 
     def showEvent(self, event: QShowEvent) -> None:

@@ -47,6 +47,20 @@ def plate(painter: QPainter, rect: QRectF, radius: float = 10) -> None:
     painter.restore()
 
 
+def draw_chips(painter: QPainter, chips: Sequence[str], centre_x: float, top: float) -> None:
+    """Short words side by side on plates of their own."""
+    metrics = QFontMetricsF(theme.font("small"))
+    widths = [metrics.horizontalAdvance(chip) + 24 for chip in chips]
+    high, gap = theme.px(26), 8.0
+    x = centre_x - (sum(widths) + gap * (len(chips) - 1)) / 2
+    for chip, wide in zip(chips, widths, strict=True):
+        rect = QRectF(round(x), top, wide, high)
+        plate(painter, rect, high / 2)
+        baseline = rect.center().y() + metrics.capHeight() / 2
+        draw_text(painter, QPointF(x + 12, baseline), chip, "small", theme.color("osd_text"))
+        x += wide + gap
+
+
 def height(lines: Sequence[Text]) -> float:
     """Height of a block of lines."""
     return sum(theme.px(theme.ROLES[t.role][1]) + t.gap for t in lines) - lines[0].gap

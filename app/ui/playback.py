@@ -10,10 +10,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from PySide6.QtGui import QColor
 
 from app.ui import theme
+from app.ui.adjust import Adjuster, Adjustment
 from app.ui.osd import KeyRow
 from app.ui.overlay_worker import Composed, OverlayWorker, View
 from app.ui.player_bridge import PlayerBridge
@@ -41,6 +44,9 @@ class Playback(QObject):
         key_changed: (tuple of KeyRow) the outlines on screen.
         unknown: (Frame) no model has looked at the frame on screen.
         dial_changed: (0 to 4, nothing to confidence)
+
+    Attributes:
+        adjuster: how the picture is shown to the eye.
     """
 
     time_changed = Signal(float, bool)
@@ -70,6 +76,9 @@ class Playback(QObject):
         self._resize.setSingleShot(True)
         self._resize.setInterval(_RESIZE_MS)
         self._resize.timeout.connect(self.refresh_view)
+        self.adjuster = Adjuster()
+        player.adjust = self.adjuster.of_arriving
+        self._chips: dict[str, str] = {}
         player.shown.connect(self._on_frame)
         overlay.ready.connect(self._on_overlay)
         session.case_opened.connect(self._on_case)
@@ -79,6 +88,11 @@ class Playback(QObject):
     def dial(self) -> int:
         """How much of the overlay is drawn."""
         return self._dial
+
+    @property
+    def fill(self) -> float:
+        """Strength of the filled overlay, 0 to 0.35."""
+        return self._fill
 
     def set_dial(self, dial: int) -> None:
         """Draw more or less of the overlay."""
@@ -105,13 +119,46 @@ class Playback(QObject):
         if self._stage is not stage:
             stage.view_changed.connect(self._stage_changed)
         self._stage = stage
+        stage.set_chips(tuple(self._chips.values()))
         stage.set_frame(self._session.frame)
         stage.set_overlay(None)
+        self._show_adjusted()
         self.refresh_view()
 
+    def set_chip(self, key: str, words: str) -> None:
+        """Say something at the top of the picture, "" for nothing more."""
+        self._chips.pop(key, None)
+        if words:
+            self._chips[key] = words
+        if self._stage is not None:
+            self._stage.set_chips(tuple(self._chips.values()))
+
+    def adjust(self, adjustment: Adjustment) -> None:
+        """Show the picture otherwise; masks, models and what leaves Trocar do not change."""
+        self.adjuster.now = adjustment
+        words = adjustment.words()
+        self.set_chip("adjusted", f"Adjusted for the eye: {words}" if words else "")
+        self._show_adjusted()
+
+    def _show_adjusted(self) -> None:
+        stage = self._stage
+        if stage is None or stage.frame is None:
+            return
+        if self.adjuster.now.is_neutral:
+            stage.set_view(None)
+            return
+        frame = stage.frame
+
+        def show(view: NDArray[np.uint8]) -> None:
+            if stage.frame is frame:
+                stage.set_view(view)
+
+        self.adjuster.of_standing(frame.rgb, show)
+
     def stop(self) -> None:
-        """No timer may outlive the window."""
+        """No timer and no thread may outlive the window."""
         self._resize.stop()
+        self.adjuster.close()
 
     def style(self) -> OverlayStyle:
         """How instances are drawn now."""
@@ -189,7 +236,7 @@ class Playback(QObject):
         frame = shown.frame
         first = session.frame is None
         session.show_frame(frame)
-        stage.set_frame(frame)
+        stage.set_frame(frame, self._player.view)
         if first:
             self.refresh_view()
         composed = self._overlay.at_hand(frame.pts)

@@ -6,9 +6,12 @@ Only the newest picture is delivered: a GUI that is late skips pictures, it neve
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal, Slot
 
 from app.core.errors import TrocarError
@@ -18,12 +21,24 @@ if TYPE_CHECKING:
 
 # The decoder's libraries are loaded with the first case, not with the window.
 _IDLE = SimpleNamespace(
-    info=None, playing=False, speed=1.0, index=0, shown=0, dropped=0, undecodable=0, at_end=False
+    info=None,
+    playing=False,
+    speed=1.0,
+    index=0,
+    shown=0,
+    dropped=0,
+    undecodable=0,
+    at_end=False,
+    loop=None,
 )
 
 
 class PlayerBridge(QObject):
     """Owns the ``Player``.
+
+    Attributes:
+        adjust: on the decode thread, makes what is seen in a frame's place, None for the frame.
+        view: that picture of the frame that was delivered last.
 
     Signals:
         shown: (ShownFrame) the newest picture.
@@ -41,7 +56,9 @@ class PlayerBridge(QObject):
     def __init__(self) -> None:
         super().__init__()
         self._lock = threading.Lock()
-        self._newest: ShownFrame | None = None
+        self.adjust: Callable[[NDArray[np.uint8]], NDArray[np.uint8] | None] | None = None
+        self.view: NDArray[np.uint8] | None = None
+        self._newest: tuple[ShownFrame, NDArray[np.uint8] | None] | None = None
         self._told = False
         self._closed = False
         self._arrived.connect(self._deliver)
@@ -87,8 +104,9 @@ class PlayerBridge(QObject):
 
     def _on_frame(self, frame: ShownFrame) -> None:
         """Decode thread: keep the newest picture, and tell the GUI once."""
+        view = self.adjust(frame.frame.rgb) if self.adjust is not None else None
         with self._lock:
-            self._newest = frame
+            self._newest = (frame, view)
             if self._told or self._closed:
                 return
             self._told = True
@@ -97,9 +115,10 @@ class PlayerBridge(QObject):
     @Slot()
     def _deliver(self) -> None:
         with self._lock:
-            frame, self._newest = self._newest, None
+            newest, self._newest = self._newest, None
             self._told = False
-        if frame is not None and not self._closed:
+        if newest is not None and not self._closed:
+            frame, self.view = newest
             self.shown.emit(frame)
 
     @Slot(object)

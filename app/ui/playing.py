@@ -14,6 +14,7 @@ from app.ui.ask import GoToLine, NoteLine
 from app.ui.keys import KeyMap
 from app.ui.message_slot import MessageSlot
 from app.ui.messages import Message
+from app.ui.moments import Here
 from app.ui.review import ReviewWorkspace
 from app.ui.services import Services
 from app.ui.transport import DIAL_WORDS
@@ -158,13 +159,23 @@ class Playing(QObject):
             session.commit(bookmarks.remove(session.case.case_id, present))
 
     def ask_where(self) -> None:
-        """Ask for a time or a frame number."""
+        """Ask for a time, a frame, a share, or a step from here."""
         info = self._player.state.info
         if info is None:
             return
-        line = GoToLine(self._slot, info.frames, self._go)
+        line = GoToLine(self._slot, self._here, self._go)
         self._slot.add(line)
         line.field.setFocus(Qt.FocusReason.ShortcutFocusReason)
+
+    def _here(self) -> Here:
+        frame, info = self._services.session.frame, self._player.state.info
+        assert info is not None  # noqa: S101 - asked by the caller
+        return Here(
+            frames=info.frames,
+            duration_ms=info.duration_ms,
+            index=frame.index if frame else 0,
+            time_ms=frame.time_ms if frame else 0.0,
+        )
 
     def _go(self, kind: str, value: float) -> None:
         if kind == "frame":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QPoint, QPointF, QRectF, QSize, Qt, QTimer
 from PySide6.QtGui import QImage, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
@@ -45,10 +47,10 @@ class ReviewStage(Stage):
         self._look_at_corners()
         self._luma_timer.start()
 
-    def set_frame(self, frame: Frame | None) -> None:
+    def set_frame(self, frame: Frame | None, view: NDArray[np.uint8] | None = None) -> None:
         """Show a frame; a jump to another place shows in the corners at once."""
         before = self.frame
-        super().set_frame(frame)
+        super().set_frame(frame, view)
         if before is None or frame is None or abs(frame.index - before.index) > _JUMP_FRAMES:
             self._look_at_corners()
 

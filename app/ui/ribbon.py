@@ -110,6 +110,13 @@ class Ribbon(QWidget):
         self._dragging = False
         self._compact = False
         self._tail = QRectF()
+        self._stretch: tuple[float | None, float | None] = (None, None)
+        self._loops = False
+
+    def set_stretch(self, start_ms: float | None, end_ms: float | None, *, on: bool) -> None:
+        """Bracket the marked stretch; ``on`` while play goes round in it."""
+        self._stretch, self._loops = (start_ms, end_ms), on
+        self.update()
 
     def set_compact(self, *, compact: bool) -> None:
         """On small screens the ribbon is lower and names the current phase alone."""
@@ -220,6 +227,7 @@ class Ribbon(QWidget):
         painter = QPainter(self)
         painter.drawPixmap(0, 0, self._cache)
         if self.data.asset is not None:
+            self._paint_stretch(painter)
             self._paint_playhead(painter)
         if ring_shown(self):
             draw_ring(painter, QRectF(self.rect()), 6)
@@ -378,6 +386,23 @@ class Ribbon(QWidget):
         left = min(max(x - width / 2, MARGIN), self.width() - MARGIN - width)
         painter.setPen(theme.color("text_3"))
         painter.drawText(QPointF(left, y + metrics.capHeight() / 2), text)
+
+    def _paint_stretch(self, painter: QPainter) -> None:
+        start, end = self._stretch
+        if start is None and end is None:
+            return
+        _, top, _, _ = self._rows()
+        painter.save()
+        painter.setClipRect(QRectF(MARGIN - 4, 0, self.width() - 2 * MARGIN + 8, self.height()))
+        paint.draw_stretch(
+            painter,
+            None if start is None else self._x(start),
+            None if end is None else self._x(end),
+            top - 5,
+            top + theme.px(16) + 3,
+            on=self._loops,
+        )
+        painter.restore()
 
     def _paint_playhead(self, painter: QPainter) -> None:
         x = round(self._x(self._ms)) + 0.5

@@ -12,7 +12,9 @@ from PySide6.QtCore import QObject, Signal
 
 from app.ui.analysis import Analysis
 from app.ui.cases import Cases
+from app.ui.clips import Clips
 from app.ui.leaving import Leaving
+from app.ui.loop import Loop
 from app.ui.overlay_worker import OverlayWorker
 from app.ui.playback import Playback
 from app.ui.player_bridge import PlayerBridge
@@ -44,6 +46,8 @@ class Services(QObject):
         analysis: models over the open case, on the inference thread.
         teaching: fine-tuning in a process of its own.
         leaving: exports of the open case.
+        clips: excerpts of the open case.
+        loop: the marked stretch.
 
     Signals:
         said: (Message) something to tell the user.
@@ -67,7 +71,16 @@ class Services(QObject):
         self.analysis = Analysis(library, settings, self.session, self.cases, self.playback)
         self.teaching = Teaching(library.folder)
         self.leaving = Leaving(library)
-        for source in (self.session, self.cases, self.analysis, self.leaving):
+        self.clips = Clips(library)
+        self.loop = Loop(self.session, self.player)
+        for source in (
+            self.session,
+            self.cases,
+            self.analysis,
+            self.leaving,
+            self.clips,
+            self.loop,
+        ):
             source.said.connect(self.said)
         self._closed = False
 
@@ -84,6 +97,7 @@ class Services(QObject):
             # Before any thread is waited for: one of them may be waiting for the store.
             self.library.writer.give_up(0.0 if lose else GIVE_UP_AFTER_S)
         self.leaving.close()
+        self.clips.close()
         self.playback.stop()
         self.teaching.stop()
         self.analysis.close()

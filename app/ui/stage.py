@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QPointF, QRectF, QSizeF, Qt, Signal
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSizeF, Qt, Signal
 from PySide6.QtGui import (
     QColor,
     QImage,
     QKeyEvent,
     QMouseEvent,
+    QNativeGestureEvent,
     QPainter,
     QPaintEvent,
     QResizeEvent,
@@ -25,9 +26,11 @@ from PySide6.QtWidgets import QWidget
 
 from app.core.frame import Frame
 from app.core.resources import RESEARCH_USE_SHORT
-from app.ui import theme
+from app.ui import osd, theme
 
 MAX_ZOOM = 32.0
+PAN_SHARE = 0.1
+_CHIPS_Y = 12
 _DRAG_PX = 3.0
 
 
@@ -57,6 +60,7 @@ class Stage(QWidget):
         self.margins_px = (0, 0, 0, 0)
         self._frame: Frame | None = None
         self._image: QImage | None = None
+        self._chips: tuple[str, ...] = ()
         self._overlay: QImage | None = None
         self._overlay_pixels: NDArray[np.uint8] | None = None
         self._overlay_opacity = 1.0
@@ -74,18 +78,41 @@ class Stage(QWidget):
 
     @property
     def zoom(self) -> float:
-        """Factor over the fitted picture, 1 to 32."""
+        """Factor over the fitted picture, to 32; below 1 a small picture pixel for pixel."""
         return self._zoom
 
-    def set_frame(self, frame: Frame | None) -> None:
-        """Show a frame; its array must not change while it is on screen."""
+    def set_frame(self, frame: Frame | None, view: NDArray[np.uint8] | None = None) -> None:
+        """Show a frame; its array must not change while it is on screen.
+
+        Args:
+            frame: the frame.
+            view: what the eye sees in its place where the picture is adjusted, of its size.
+        """
         size_before = self._image.size() if self._image else None
         self._frame = frame
-        self._image = _rgb_image(frame.rgb) if frame else None
+        # The picture keeps the memory that it lies in.
+        self._image = _rgb_image(frame.rgb if view is None else view) if frame else None
         self._dim = False
         if (self._image.size() if self._image else None) != size_before:
             self.fit()
         self.update()
+
+    def set_view(self, view: NDArray[np.uint8] | None) -> None:
+        """Show the frame on screen with another adjustment, None as it is."""
+        if self._frame is not None:
+            self._image = _rgb_image(self._frame.rgb if view is None else view)
+            self.update()
+
+    def set_chips(self, chips: tuple[str, ...]) -> None:
+        """Short words at the top of the picture: what is not as usual in what is seen."""
+        if chips != self._chips:
+            self._chips = chips
+            self.update()
+
+    @property
+    def chips(self) -> tuple[str, ...]:
+        """The words at the top of the picture."""
+        return self._chips
 
     def set_picture(self, image: QImage | None, *, dim: bool = True) -> None:
         """Show a still (the last thumbnail) until the first frame comes."""
@@ -167,13 +194,35 @@ class Stage(QWidget):
             return
         u = (anchor.x() - rect.x()) / rect.width()
         v = (anchor.y() - rect.y()) / rect.height()
-        self._zoom = min(MAX_ZOOM, max(1.0, self._zoom * factor))
+        self._zoom = min(MAX_ZOOM, max(self._least_zoom(), self._zoom * factor))
         fitted = self.fitted_rect()
         width, height = fitted.width() * self._zoom, fitted.height() * self._zoom
         self._set_centre(
             u + (fitted.center().x() - anchor.x()) / width,
             v + (fitted.center().y() - anchor.y()) / height,
         )
+
+    def _least_zoom(self) -> float:
+        """The whole picture, or a small one pixel for pixel."""
+        return min(1.0, self._zoom_of_pixels())
+
+    def _zoom_of_pixels(self) -> float:
+        fitted, size = self.fitted_rect(), self.image_size()
+        return size.width() / max(1.0, fitted.width()) / self.devicePixelRatioF()
+
+    def show_pixels(self) -> None:
+        """One pixel of the picture on one of the screen; again fits the picture."""
+        if self._image is None:
+            return
+        factor = self._zoom_of_pixels() / self._zoom
+        if abs(factor - 1.0) < 1e-6:
+            self.fit()
+        else:
+            self.zoom_by(factor)
+
+    def pan_share(self, x: float, y: float) -> None:
+        """Look further right (x) and down (y), in tenths of the stage."""
+        self.pan_by(QPointF(-x * PAN_SHARE * self.width(), -y * PAN_SHARE * self.height()))
 
     def pan_by(self, delta: QPointF) -> None:
         """Move the picture by a distance in widget pixels."""
@@ -196,12 +245,15 @@ class Stage(QWidget):
         self.view_changed.emit()
 
     def snapshot(self, *, with_overlay: bool = True) -> QImage:
-        """The picture in its own raster, with the overlay and always with the research mark."""
+        """The frame in its own raster, never adjusted: alone, or with overlay and research mark."""
         if self._image is None:
             return QImage()
-        made = self._image.convertToFormat(QImage.Format.Format_RGB32)
+        exact = self._image if self._frame is None else _rgb_image(self._frame.rgb)
+        if not with_overlay:
+            return exact.copy()
+        made = exact.convertToFormat(QImage.Format.Format_RGB32)
         painter = QPainter(made)
-        if with_overlay and self._overlay is not None:
+        if self._overlay is not None:
             painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
             painter.drawImage(QRectF(made.rect()), self._overlay)
         draw_research_mark(painter, QRectF(made.rect()), max(12, made.height() // 45))
@@ -215,6 +267,8 @@ class Stage(QWidget):
         if self._image is not None:
             self._paint_picture(painter)
         self.paint_over(painter)
+        if self._chips:
+            osd.draw_chips(painter, self._chips, self.width() / 2, theme.px(_CHIPS_Y))
         painter.end()
 
     def _paint_picture(self, painter: QPainter) -> None:
@@ -239,6 +293,16 @@ class Stage(QWidget):
         """Zoom at the pointer."""
         self.zoom_by(1.0015 ** event.angleDelta().y(), event.position())
         event.accept()
+
+    def event(self, event: QEvent) -> bool:
+        """Pinching zooms at the fingers."""
+        if (
+            isinstance(event, QNativeGestureEvent)
+            and event.gestureType() == Qt.NativeGestureType.ZoomNativeGesture
+        ):
+            self.zoom_by(1.0 + event.value(), event.position())
+            return True
+        return super().event(event)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Begin a drag of the picture: middle button, Space and left, or left on a zoomed view."""

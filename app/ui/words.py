@@ -20,6 +20,11 @@ def moment(time_ms: float) -> str:
     return f"{seconds // 60}:{seconds % 60:02d}"
 
 
+def fine_moment(time_ms: float) -> str:
+    """A moment to the tenth of a second: ``7:09.5``."""
+    return f"{moment(time_ms)}.{int(max(0.0, time_ms) // 100) % 10}"
+
+
 def length(seconds: float) -> str:
     """How long something takes, without false precision: ``40 s``, ``38 min``, ``1 h 09``."""
     if seconds < 90:
@@ -52,32 +57,3 @@ def numbered(names: list[str], place: int) -> str:
     if names.count(name) < 2:
         return name
     return f"{name} {names[: place + 1].count(name)}"
-
-
-def parse_moment(text: str, frames: int) -> tuple[str, float] | None:
-    """Read what the user typed into ``Go to``.
-
-    Args:
-        text: ``7:09``, ``1:07:09.5`` or a frame number such as ``12886`` or ``12,886``.
-        frames: number of frames of the recording.
-
-    Returns:
-        ``("frame", index)`` or ``("ms", milliseconds)``; None when it is neither.
-    """
-    text = text.strip().replace(",", "")
-    if ":" not in text:
-        try:
-            index = int(text)
-        except ValueError:
-            return None
-        return ("frame", index) if 0 <= index < frames else None
-    try:
-        parts = [float(p) for p in text.split(":")]
-    except ValueError:
-        return None
-    if len(parts) > 3 or any(p < 0 for p in parts) or any(p >= 60 for p in parts[1:]):
-        return None
-    seconds = 0.0
-    for part in parts:
-        seconds = seconds * 60 + part
-    return "ms", seconds * 1000

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import (
     QColor,
@@ -158,13 +160,13 @@ class Canvas(Stage):
         """Finish what the tool had begun."""
         return self.tool.finish()
 
-    def set_frame(self, frame: Frame | None) -> None:
+    def set_frame(self, frame: Frame | None, view: NDArray[np.uint8] | None = None) -> None:
         """Show a frame; a stroke under way does not survive another frame."""
         known = self._frame
         if frame is None or known is None or frame.pts != known.pts:
             self.tool.escape() if self._pressed or self.tool is self.polygon_tool else None
             self._pressed = False
-        super().set_frame(frame)
+        super().set_frame(frame, view)
         self._look_at_corner()
 
     def _look_at_corner(self) -> None:

@@ -312,3 +312,26 @@ def minor_step_ms(first_ms: float, last_ms: float, px_per_ms: float) -> float:
     written = ticks(first_ms, last_ms, px_per_ms)
     step = written[1] - written[0] if len(written) > 1 else 1000.0
     return step / next((n for n in (10, 5, 4, 2) if step / n * px_per_ms >= 6), 1)
+
+
+def draw_stretch(
+    painter: QPainter,
+    start: float | None,
+    end: float | None,
+    top: float,
+    bottom: float,
+    *,
+    on: bool,
+) -> None:
+    """Brackets round the marked stretch, joined above while play goes round in it."""
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing, on=False)
+    painter.setPen(QPen(theme.color("accent" if on else "text"), 2))
+    for x, way in ((start, 1), (end, -1)):
+        if x is not None:
+            at = round(x)
+            painter.drawLine(QPointF(at, top), QPointF(at, bottom))
+            painter.drawLine(QPointF(at, top), QPointF(at + 6 * way, top))
+            painter.drawLine(QPointF(at, bottom), QPointF(at + 6 * way, bottom))
+    if on and start is not None and end is not None:
+        painter.drawLine(QPointF(round(start), top), QPointF(round(end), top))
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
