@@ -14,6 +14,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from app.core.errors import BadInput, EnvironmentProblem
+from app.video.mp4_boxes import top_level_box
 from app.video.payload import Payload
 
 MAX_SIDE_PX = 8192
@@ -105,19 +106,34 @@ def check_readable(path: Path) -> None:
         raise BadInput(f"{path.name} is empty (0 bytes); copy it again from the recorder.")
 
 
-def video_stream(container: InputContainer, path: Path) -> VideoStream:
-    """The stream to show: the best video stream that is not a cover picture.
+def video_streams(container: InputContainer) -> list[VideoStream]:
+    """The video streams of a file, without cover pictures."""
+    cover = av.stream.Disposition.attached_pic
+    return [s for s in container.streams.video if not s.disposition & cover]
+
+
+def video_stream(container: InputContainer, path: Path, wanted: int | None = None) -> VideoStream:
+    """The stream to show.
+
+    Args:
+        container: the open file.
+        path: of the file, for the sentence.
+        wanted: its index in the container; None for the best one that is no cover picture.
 
     Raises:
-        BadInput: no video stream, a codec that is not supported, too large a picture.
+        BadInput: no such stream, a codec that is not supported, too large a picture.
     """
-    streams = [
-        s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic
-    ]
+    streams = video_streams(container)
     if not streams:
         raise BadInput(f"{path.name} has no video stream; it holds sound or data alone.")
     best = container.streams.best("video")
     stream = best if best in streams else streams[0]
+    if wanted is not None:
+        known = {s.index: s for s in streams}
+        if wanted not in known:
+            numbers = ", ".join(map(str, known))
+            raise BadInput(f"{path.name} has no video stream {wanted}; it has {numbers}.")
+        stream = known[wanted]
     context = stream.codec_context
     codec = None if context is None else context.codec.canonical_name
     if codec not in CODECS:
@@ -173,7 +189,7 @@ def _cannot_open(path: Path, error: Exception) -> BadInput | EnvironmentProblem:
         return EnvironmentProblem(f"{path.name} may not be read; check its permissions.", detail)
     head = _head(path)
     if head[4:8] in {b"ftyp", b"mdat", b"moov", b"wide", b"free"}:
-        if not _has_box(path, b"moov"):
+        if top_level_box(path, b"moov") is None:
             return BadInput(
                 f"{path.name} is cut off: its index (the moov box) is missing, so the recording "
                 "was not finished or not fully copied; copy it again.",
@@ -190,30 +206,3 @@ def _cannot_open(path: Path, error: Exception) -> BadInput | EnvironmentProblem:
 def _head(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(64)
-
-
-def _has_box(path: Path, name: bytes) -> bool:
-    return top_level_box(path, name) is not None
-
-
-def top_level_box(path: Path, name: bytes) -> tuple[int, int] | None:
-    """Where a box of an ISO file's top level lies: (first byte of its content, bytes), or None."""
-    size = path.stat().st_size
-    offset = 0
-    with path.open("rb") as file:
-        for _ in range(100_000):
-            file.seek(offset)
-            header = file.read(16)
-            if len(header) < 8:
-                return None
-            length, head = int.from_bytes(header[:4], "big"), 8
-            if length == 1:
-                length, head = int.from_bytes(header[8:16], "big"), 16
-            elif length == 0:
-                length = size - offset
-            if length < head:
-                return None
-            if header[4:8] == name:
-                return (offset + head, length - head) if offset + length <= size else None
-            offset += length
-    return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from app.core.errors import BadInput
-from app.video.container import top_level_box
+from app.video.mp4_boxes import top_level_box
 
 _EBML = b"\x1a\x45\xdf\xa3"
 _TRACKS, _CLUSTER = b"\x16\x54\xae\x6b", b"\x1f\x43\xb6\x75"

@@ -52,7 +52,7 @@ class FileSource(VideoSource):
             self._fields = Deinterlacer(len(self.index)) if deinterlace else None
             try:
                 first = self._first_picture()
-                self.info = describe(container, stream, self.index, first, path.name)
+                self.info = describe(container, stream, self.index, first, path)
             except BaseException:
                 self.close()
                 raise

@@ -25,8 +25,8 @@ from app.video.container import (
     open_container,
     prepare_decoder,
     read_packets,
-    top_level_box,
 )
+from app.video.mp4_boxes import is_edit, top_level_box
 from app.video.picture_size import SizeWatch
 
 _NO_TIME = np.iinfo(np.int64).min
@@ -228,15 +228,8 @@ def _has_one_coding(track: bytes) -> bool:
 
 
 def _is_edited(track: bytes) -> bool:
-    """Whether an edit list does more than say "all of it from 0" (ISO/IEC 14496-12 §8.6.6)."""
     at = track.find(b"elst")
-    if at < 0:
-        return False
-    wide = track[at + 4] == 1
-    entry = track[at + 12 : at + 32] if wide else track[at + 12 : at + 24]
-    media_time, rate = (entry[8:16], entry[16:20]) if wide else (entry[4:8], entry[8:12])
-    is_whole = track[at + 8 : at + 12] == b"\0\0\0\1" and rate == b"\0\1\0\0"
-    return not is_whole or any(media_time)
+    return at >= 0 and is_edit(track[at + 4 :])
 
 
 def _by_demuxing(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -14,8 +14,14 @@ from numpy.typing import NDArray
 
 from app.core.errors import BadInput
 from app.core.frame import pts_to_ms
+from app.video.container import video_streams
+from app.video.deinterlace import is_top_field_first
 from app.video.index import PacketIndex
+from app.video.oddities import has_variable_steps, missing_time, oddities
 from app.video.raster import orientation, rotation_deg
+
+# Beyond it a declared pixel aspect is a slip of the muxer.
+_LEAST_ASPECT = Fraction(1, 4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,11 +32,30 @@ class StreamInfo:
         index: in the container.
         kind: ``video``, ``audio``, ``subtitle``, ``data``, ``attachment``.
         codec: FFmpeg's name, "" when unknown.
+        width_px, height_px: of a video stream, as stored; 0 otherwise.
+        may_be_shown: a video stream that is no cover picture.
     """
 
     index: int
     kind: str
     codec: str
+    width_px: int = 0
+    height_px: int = 0
+    may_be_shown: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Raster:
+    """The size of the pictures from one of them on.
+
+    Attributes:
+        first_pts: of the first frame of this size.
+        width_px, height_px: upright.
+    """
+
+    first_pts: int
+    width_px: int
+    height_px: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,17 +65,21 @@ class VideoInfo:
     Attributes:
         frames: number of presentable frames.
         duration_ms: from the first frame's start to the last one's end.
-        width_px, height_px: the raster, upright.
+        width_px, height_px: the raster, upright; of several sizes the first one.
         codec, container: FFmpeg's names.
         frame_rate: mean frames per second.
         is_variable_rate: the steps between frames differ by more than rounding.
         is_interlaced: the first frame is made of two fields.
+        field_order: ``top`` or ``bottom``, the field that comes first; "" for whole pictures.
+        pixel_aspect: width of a pixel of the raster over its height; the view alone stretches.
+        rasters: where the pictures change their size, the first size among them; else empty.
+        gaps: (pts, pts) of each stretch in which the recording shows no frame.
         rotation_deg: clockwise turn that makes the stored picture upright.
         time_base: seconds per pts unit.
         start_pts, end_pts: of the first frame; just after the last one.
         stream: index of the stream in the container.
         streams: all of the container's streams.
-        problems: sentences about what is wrong with the file.
+        problems: sentences about what is odd or wrong with the file.
     """
 
     frames: int
@@ -69,6 +98,10 @@ class VideoInfo:
     stream: int
     streams: tuple[StreamInfo, ...] = ()
     problems: tuple[str, ...] = ()
+    field_order: str = ""
+    pixel_aspect: Fraction = Fraction(1)
+    rasters: tuple[Raster, ...] = ()
+    gaps: tuple[tuple[int, int], ...] = ()
 
 
 def describe(
@@ -76,7 +109,7 @@ def describe(
     stream: VideoStream,
     index: PacketIndex,
     first: av.VideoFrame | None,
-    name: str,
+    path: Path,
 ) -> VideoInfo:
     """Describe an open file.
 
@@ -85,24 +118,23 @@ def describe(
         stream: the one that is shown.
         index: its packet index.
         first: the first picture that decodes, None when none of the first ones does.
-        name: of the file, for the sentence.
+        path: of the file.
 
     Raises:
         BadInput: the size of its picture is unknown.
     """
     context, time_base = stream.codec_context, stream.time_base
-    width_px, height_px, turn_deg, interlaced = context.width, context.height, 0, False
-    problems = list(_index_problems(index))
-    if first is None:
-        problems.append("None of the first frames decodes; the file is damaged or encrypted.")
-    else:
-        matrix = orientation(first)
-        turn_deg, interlaced = rotation_deg(matrix), bool(first.interlaced_frame)
-        sides = (first.width, first.height)
-        width_px, height_px = sides if matrix[0] else sides[::-1]
+    sides, matrix, order = (context.width, context.height), (1, 0, 0, 1), ""
+    if first is not None:
+        sides, matrix = (first.width, first.height), orientation(first)
+        if first.interlaced_frame:
+            order = "top" if is_top_field_first(first) else "bottom"
+    is_turned = not matrix[0]
+    width_px, height_px = sides[::-1] if is_turned else sides
     if not width_px or not height_px or not time_base:
-        raise BadInput(f"{name}: the size of its picture is unknown; it is damaged.")
+        raise BadInput(f"{path.name}: the size of its picture is unknown; it is damaged.")
     rate, variable = frame_rate(index.pts, time_base, stream.average_rate)
+    shown = {s.index for s in video_streams(container)}
     return VideoInfo(
         frames=len(index),
         duration_ms=pts_to_ms(index.end_pts, int(index.pts[0]), time_base),
@@ -112,30 +144,49 @@ def describe(
         container=container.format.name,
         frame_rate=rate,
         is_variable_rate=variable,
-        is_interlaced=interlaced,
-        rotation_deg=turn_deg,
+        is_interlaced=bool(order),
+        field_order=order,
+        rotation_deg=rotation_deg(matrix),
+        pixel_aspect=_pixel_aspect(stream, is_turned=is_turned),
+        rasters=_rasters(index, is_turned=is_turned),
+        gaps=missing_time(index, time_base),
         time_base=time_base,
         start_pts=int(index.pts[0]),
         end_pts=index.end_pts,
         stream=stream.index,
-        streams=tuple(_stream_info(s) for s in container.streams),
-        problems=tuple(problems),
+        streams=tuple(_stream_info(s, may_be_shown=s.index in shown) for s in container.streams),
+        problems=tuple(oddities(container, stream, index, first, path)),
     )
 
 
-def _stream_info(stream: av.stream.Stream) -> StreamInfo:
+def _stream_info(stream: av.stream.Stream, *, may_be_shown: bool) -> StreamInfo:
     context = stream.codec_context
-    codec = "" if context is None else context.codec.canonical_name
-    return StreamInfo(index=stream.index, kind=stream.type, codec=codec)
+    return StreamInfo(
+        index=stream.index,
+        kind=stream.type,
+        codec="" if context is None else context.codec.canonical_name,
+        width_px=context.width if isinstance(context, av.VideoCodecContext) else 0,
+        height_px=context.height if isinstance(context, av.VideoCodecContext) else 0,
+        may_be_shown=may_be_shown,
+    )
 
 
-def _index_problems(index: PacketIndex) -> Iterator[str]:
-    if index.timeless:
-        yield f"{index.timeless} packets have no time and are left out."
-    if index.doubled:
-        yield f"{index.doubled} packets share their time with another and are left out."
-    if not index.key.any():
-        yield "The file has no keyframe: it can be played from the start, but seeking is slow."
+def _pixel_aspect(stream: VideoStream, *, is_turned: bool) -> Fraction:
+    declared = stream.sample_aspect_ratio
+    if not declared or not _LEAST_ASPECT <= declared <= 1 / _LEAST_ASPECT:
+        return Fraction(1)
+    return 1 / declared if is_turned else declared
+
+
+def _rasters(index: PacketIndex, *, is_turned: bool) -> tuple[Raster, ...]:
+    return tuple(
+        Raster(
+            first_pts=pts,
+            width_px=height_px if is_turned else width_px,
+            height_px=width_px if is_turned else height_px,
+        )
+        for pts, width_px, height_px in index.sizes.tolist()
+    )
 
 
 def frame_rate(
@@ -145,8 +196,7 @@ def frame_rate(
     if len(pts) < 2:
         return declared or Fraction(25), False
     measured = Fraction(len(pts) - 1) / (int(pts[-1] - pts[0]) * time_base)
-    steps = np.diff(pts)
-    variable = bool(np.ptp(steps) > max(2, 0.02 * float(np.median(steps))))
+    variable = has_variable_steps(pts)
     if declared and abs(measured - declared) < declared / 1000:
         return declared, variable
     return measured.limit_denominator(100_000), variable
