@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from app.core.errors import TrocarError
+from app.core.recording import Raster
 from app.video.live_clock import LiveClock
 from app.video.live_connection import LiveConnection, SignalLost, SourcePacket
 from app.video.live_decoder import LiveDecoder
@@ -48,6 +49,7 @@ class Capture:
         on_state: something other than the counts changed.
         on_packet: every packet, in decode order, on the capture thread; may block it for as long
             as the source's own buffer holds.
+        on_raster: from a picture on they have another size; on the decode thread.
         speed: of a ``file:`` source, 1 as recorded; 0 as fast as it can be read.
         read_timeout_s: silence that counts as a lost signal.
     """
@@ -59,11 +61,12 @@ class Capture:
         on_frame: Callable[[LiveFrame], None] = lambda _frame: None,
         on_state: Callable[[LiveState], None] = lambda _state: None,
         on_packet: Callable[[LivePacket], None] = lambda _packet: None,
+        on_raster: Callable[[Raster], None] = lambda _raster: None,
         speed: float = 1.0,
         read_timeout_s: float = 2.0,
     ) -> None:
         self.spec = parse_spec(spec) if isinstance(spec, str) else spec
-        self._on_state, self._on_packet = on_state, on_packet
+        self._on_state, self._on_packet, self._on_raster = on_state, on_packet, on_raster
         self._speed, self._read_timeout_s = speed, read_timeout_s
         self._clock = LiveClock(follows_wall=not self.spec.is_file)
         self._guard = threading.Lock()
@@ -73,7 +76,7 @@ class Capture:
         )
         self._arrivals: deque[float] = deque(maxlen=600)
         self._began: tuple[float, int] | None = None
-        self._decoder = LiveDecoder(on_frame, self._decoded)
+        self._decoder = LiveDecoder(on_frame, self._resized)
         self._thread = threading.Thread(target=self._run, name="trocar-capture", daemon=True)
 
     @property
@@ -200,9 +203,10 @@ class Capture:
         decoder = self._decoder
         return {"frames": decoder.frames, "dropped": decoder.dropped}
 
-    def _decoded(self, size_px: tuple[int, int]) -> None:
-        """On the decode thread: the picture has another size."""
-        self._change(size_px=size_px)
+    def _resized(self, raster: Raster) -> None:
+        """On the decode thread: the pictures have another size."""
+        self._change(size_px=(raster.width_px, raster.height_px))
+        self._on_raster(raster)
         self._announce()
 
     def _say(self, status: LiveStatus, sentence: str) -> None:

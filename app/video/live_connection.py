@@ -19,9 +19,9 @@ from av.video.stream import VideoStream
 
 from app.core.errors import BadInput, EnvironmentProblem
 from app.video.container import check_size, open_container, video_stream
-from app.video.first_look import first_look
 from app.video.live_spec import LIVE_CODECS, LiveSpec
 from app.video.live_state import StreamFormat
+from app.video.opening import check_file
 
 OPEN_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 2.0
@@ -135,7 +135,7 @@ class LiveConnection:
     def _open(self, open_timeout_s: float, read_timeout_s: float) -> InputContainer:
         spec = self._spec
         if spec.is_file:
-            first_look(Path(spec.url))
+            check_file(Path(spec.url))
             return open_container(Path(spec.url))
         options = {**spec.options, "fflags": "nobuffer", "fpsprobesize": "0"}
         options |= {"probesize": "500000", "analyzeduration": "1000000"}

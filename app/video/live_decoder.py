@@ -12,6 +12,7 @@ from pathlib import Path
 import av
 
 from app.core.errors import TrocarError
+from app.core.recording import Raster
 from app.video.container import MAX_PIXELS, check_size
 from app.video.live_state import LIVE_TIME_BASE, LiveFrame, LivePacket, StreamFormat
 from app.video.raster import Rasteriser
@@ -31,18 +32,18 @@ class LiveDecoder:
 
     Args:
         on_frame: a picture, on the decoding thread.
-        on_size: the pictures have another size from here on.
+        on_raster: from a picture on they have another size.
     """
 
     def __init__(
         self,
         on_frame: Callable[[LiveFrame], None],
-        on_size: Callable[[tuple[int, int]], None],
+        on_raster: Callable[[Raster], None],
     ) -> None:
         self.frames = 0
         self.dropped = 0
         self.damaged = 0
-        self._on_frame, self._on_size = on_frame, on_size
+        self._on_frame, self._on_raster = on_frame, on_raster
         self._waiting: deque[LivePacket | None] = deque()
         self._waiting_bytes = 0
         self._changed = threading.Condition()
@@ -135,6 +136,10 @@ class LiveDecoder:
             self._arrived_s.clear()
 
     def _hand_over(self, picture: av.VideoFrame, pts: int, arrived_s: float) -> None:
+        size_px = (picture.width, picture.height)
+        if size_px != self._size_px:
+            self._size_px = size_px
+            self._on_raster(Raster(first_pts=pts, width_px=size_px[0], height_px=size_px[1]))
         if len(self._waiting) > _ENOUGH_WAITING or pts <= self._newest_pts:
             self.dropped += 1
             return
@@ -146,11 +151,7 @@ class LiveDecoder:
             log.debug("a live picture cannot be shown: %s", type(error).__name__)
             return
         self._newest_pts = pts
-        size_px = (rgb.shape[1], rgb.shape[0])
         number, self.frames = self.frames, self.frames + 1
-        if size_px != self._size_px:
-            self._size_px = size_px
-            self._on_size(size_px)
         self._on_frame(
             LiveFrame(
                 rgb=rgb,

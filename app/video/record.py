@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from array import array
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -21,6 +22,7 @@ import psutil
 
 from app.core.errors import EnvironmentProblem
 from app.core.recording import Fragment
+from app.video.growing import GROWING
 from app.video.index import PacketIndex
 from app.video.live_state import LIVE_TIME_BASE, LivePacket
 from app.video.record_encode import COPIED, ENCODED, Copy, Encode
@@ -31,6 +33,7 @@ WARN_BELOW_S, STOP_BELOW_S = 600.0, 120.0
 _MOST_WAITING_BYTES = 256 << 20
 _SLOW_DISK_S = 2.0
 _RATE_OVER_S = 3.0
+_REORDERED = 32
 # The clock of MPEG-TS begins again after 26.5 hours.
 _LONGEST_PTS = 24 * 3600 * 90_000
 
@@ -92,6 +95,7 @@ class Recorder:
         self._pts, self._dts, self._keys = array("q"), array("q"), array("b")
         self._fragments, self._in_fragments = 0, 0
         self._seen_s = self._began_s = 0.0
+        GROWING.begin(path, self.index)
         self._thread = threading.Thread(target=self._run, name="trocar-record", daemon=True)
         self._thread.start()
 
@@ -129,10 +133,27 @@ class Recorder:
             pts = np.array(self._pts, dtype=np.int64)
             dts = np.array(self._dts, dtype=np.int64)
             key = np.array(self._keys, dtype=bool)
+            is_whole = not self._state.is_running
         order = np.argsort(pts, kind="stable")
+        if not is_whole:
+            # A picture that is decoded later is shown later than this.
+            order = order[pts[order] <= dts[-1]]
         pts = pts[order]
+        if len(pts) < 2:
+            return None
         step = int(np.median(np.diff(pts[-100:])))
         return PacketIndex(pts=pts, label=pts, dts=dts[order], key=key[order], last_duration=step)
+
+    def pts_from(self, pts: int) -> int | None:
+        """The pts of the first written picture at or after ``pts``; the last one's if none is."""
+        with self._changed:
+            if not self._pts:
+                return None
+            # Decode times rise; a picture is shown at most a few places from where it is decoded.
+            at = min(bisect_left(self._dts, pts), len(self._dts) - 1)
+            near = self._pts[max(0, at - _REORDERED) : at + _REORDERED]
+        later = [p for p in near if p >= pts]
+        return min(later) if later else max(near)
 
     def _is_over(self) -> bool:
         return self._stopping or not self._state.is_running
@@ -291,6 +312,7 @@ class Recorder:
         except OSError as error:
             log.info("a recording could not be synced: %s", type(error).__name__)
         self._file.close_file()
+        GROWING.end(self.path)
         with self._changed:
             self._state = replace(
                 self._state,

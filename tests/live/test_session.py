@@ -1,0 +1,186 @@
+"""A live session: what is shown is what is recorded, and what is marked is kept."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from app.core.errors import Refused
+from app.core.recording import RecordingStage
+from app.live import LiveSession, recover
+from app.store import Library
+from app.video import open_recording, open_video
+from app.video.live_state import LiveStatus
+from app.video.opening import open_source
+from tests.helpers.clips import number_of
+from tests.live.conftest import Seen, is_over, wait_for
+
+Begin = Callable[..., tuple[LiveSession, Seen]]
+
+
+def test_a_session_becomes_a_case_that_shows_what_was_shown(
+    session_of: Begin, library: Library, long_clip: Path
+) -> None:
+    session, seen = session_of(long_clip, speed=8, procedure="unknown", title="Lesson")
+    session.record().result()
+    wait_for(lambda: is_over(session))
+    case = session.stop_recording().result()
+    assert case is not None
+    (asset,) = case.assets
+    assert (case.title, asset.frames, asset.codec) == ("Lesson", 400, "h264")
+    session.close(finish=True)
+    assert seen.problems == []
+    (final,) = library.case(case.case_id).assets
+    assert final.asset_id == asset.asset_id
+    assert Path(final.path).suffix == ".mp4"
+    assert not Path(asset.path).exists()
+    (recording,) = library.recordings()
+    assert recording.stage is RecordingStage.FINAL
+    assert library.fragments(asset.asset_id) == ()
+    with open_recording(final) as source:
+        assert len(source) == 400
+        for index in range(len(source)):
+            frame = source.frame(index)
+            assert number_of(frame.rgb) == index
+            if frame.pts in seen.numbers:
+                assert seen.numbers[frame.pts] == index
+        known = {source.pts(index) for index in range(len(source))}
+    assert set(seen.numbers) <= known
+    assert library.verify().problems == ()
+
+
+def test_marks_and_phases_survive_finalising(
+    session_of: Begin, library: Library, long_clip: Path
+) -> None:
+    session, seen = session_of(long_clip, speed=8)
+    session.record().result()
+    wait_for(lambda: len(seen.numbers) > 50)
+    mark = session.mark(last_s=1.0).result()
+    first = session.key_phase("preparation", reaction_ms=200).result()
+    wait_for(lambda: len(seen.numbers) > 150)
+    second = session.key_phase("dissection", reaction_ms=200).result()
+    wait_for(lambda: is_over(session))
+    case = session.stop_recording().result()
+    session.close(finish=True)
+    assert case is not None
+    (asset,) = library.case(case.case_id).assets
+    (stored,) = library.bookmarks(asset.asset_id)
+    assert stored == mark
+    with open_recording(asset) as source:
+        assert source.index_of(stored.frame.pts) >= 0
+    timeline = library.human_timeline(asset.asset_id)
+    assert timeline is not None
+    assert [s.phase for s in timeline.timeline.segments] == ["preparation", "dissection"]
+    assert timeline.timeline.segments[0].start_pts == first.segments[0].start_pts
+    assert timeline.timeline.segments[1].start_pts == second.segments[1].start_pts
+    assert timeline.timeline.segments[-1].end_pts == asset.end_pts == timeline.timeline.end_pts
+
+
+def test_what_came_before_is_recorded_too(
+    session_of: Begin, library: Library, long_clip: Path
+) -> None:
+    session, seen = session_of(long_clip, speed=4, pre_roll_s=2.0)
+    wait_for(lambda: len(seen.numbers) > 120)
+    shown = max(seen.numbers.values())
+    session.record().result()
+    wait_for(lambda: is_over(session))
+    session.stop_recording().result()
+    session.close()
+    (case,) = library.cases()
+    with open_recording(case.assets[0]) as source:
+        first = number_of(source.frame(0).rgb)
+    # From a keyframe (every 25 frames) at least two seconds (50 frames) back, and no farther.
+    assert first % 25 == 0
+    assert shown - 50 - 25 - 30 <= first <= shown - 50 + 30
+
+
+def test_the_part_recorded_so_far_opens_while_recording_goes_on(
+    session_of: Begin, long_clip: Path
+) -> None:
+    session, seen = session_of(long_clip, speed=3)
+    session.record().result()
+    wait_for(lambda: len(seen.numbers) > 100 and session.asset is not None)
+    assert session.asset is not None
+    with open_source(session.asset) as early:
+        count = len(early)
+        assert count > 50
+        wait_for(lambda: len(seen.numbers) > 200)
+        # Back and forth in the part that is there, while the file grows under it.
+        for index in (0, count - 1, count // 2, 3, count - 2):
+            frame = early.frame(index)
+            assert number_of(frame.rgb) == index
+            assert seen.numbers.get(frame.pts, index) == index
+    with open_source(session.asset) as later:
+        assert len(later) > count
+        assert number_of(later.frame(len(later) - 1).rgb) == len(later) - 1
+    assert session.recording is not None
+    assert session.recording.is_running
+
+
+def test_nothing_is_recorded_without_being_asked(
+    session_of: Begin, library: Library, long_clip: Path, tmp_path: Path
+) -> None:
+    session, seen = session_of(long_clip, speed=0)
+    wait_for(lambda: is_over(session))
+    with pytest.raises(Refused, match="Nothing is being recorded"):
+        session.mark().result()
+    assert session.stop_recording().result() is None
+    session.close()
+    assert library.cases() == ()
+    assert not (tmp_path / "recordings").exists()
+    assert [type(p) for p in seen.problems] == [Refused]
+
+
+def test_a_second_recording_joins_the_same_case(
+    session_of: Begin, library: Library, long_clip: Path
+) -> None:
+    session, seen = session_of(long_clip, speed=4, pre_roll_s=0.0)
+    session.record().result()
+    wait_for(lambda: len(seen.numbers) > 60)
+    session.stop_recording().result()
+    session.record().result()
+    wait_for(lambda: is_over(session))
+    session.stop_recording().result()
+    session.close()
+    (case,) = library.cases()
+    assert len(case.assets) == 2
+    with open_video(case.assets[0].path) as a, open_video(case.assets[1].path) as b:
+        last = number_of(a.frame(len(a) - 1).rgb)
+        first = number_of(b.frame(0).rgb)
+    assert first > last - 50
+    assert first % 25 == 0
+
+
+def test_an_interrupted_finalising_is_taken_up_at_the_next_start(
+    session_of: Begin, library: Library, long_clip: Path
+) -> None:
+    session, _seen = session_of(long_clip, speed=8)
+    session.record().result()
+    wait_for(lambda: is_over(session))
+    case = session.stop_recording().result()
+    session.close()
+    assert case is not None
+    ((asset,),) = (library.case(case.case_id).assets,)
+    found = recover(library)
+    if asset.path.endswith(".ts"):
+        assert [r.was_interrupted for r in found] == [False]
+    (final,) = library.case(case.case_id).assets
+    assert final.path.endswith(".mp4")
+    with open_recording(final) as source:
+        assert len(source) == 400
+    assert recover(library) == ()
+    assert not list(Path(final.path).parent.glob("*.ts"))
+
+
+def test_the_source_is_named_without_its_secrets(library: Library, tmp_path: Path) -> None:
+    session = LiveSession(
+        library, "rtsp://surgeon:sesame@localhost:1/tower?token=abc", folder=tmp_path
+    )
+    assert "sesame" not in repr(session.capture.spec)
+    assert session.capture.spec.name == "rtsp://localhost:1/tower"
+    assert session.state.status is LiveStatus.CONNECTING
+    session.close()
+    assert os.listdir(tmp_path) in ([], ["library"])
