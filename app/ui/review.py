@@ -324,7 +324,7 @@ class ReviewWorkspace(QWidget):
         if phase is not None and block is not None:
             card.paint = (theme.human_paint if block.human else theme.model_paint)(phase.colour)
         height = round((card.height() - theme.px(34)) * self.devicePixelRatioF())
-        image = self._thumbnails.at(asset.path, ms, height, self._card_image)
+        image = self._thumbnails.at(asset, ms, height, self._card_image)
         if image is not None:
             card.image = image
         left = min(max(8.0, x - card.width() / 2), self.width() - card.width() - 8.0)

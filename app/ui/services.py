@@ -66,7 +66,8 @@ class Services(QObject):
         self.playback = Playback(
             self.session, self.player, self.overlay, _dial(values.overlay), values.fill
         )
-        self.thumbnails = Thumbnails()
+        self.thumbnails = Thumbnails(library.cache_folder, writable=library.is_writable)
+        self.session.case_opened.connect(self._show_strip)
         self.cases = Cases(library, settings, self.session, self.player)
         self.analysis = Analysis(library, settings, self.session, self.cases, self.playback)
         self.teaching = Teaching(library.folder)
@@ -83,6 +84,9 @@ class Services(QObject):
         ):
             source.said.connect(self.said)
         self._closed = False
+
+    def _show_strip(self) -> None:
+        self.thumbnails.show(self.session.asset)
 
     def close(self, *, lose: bool = False) -> None:
         """End every thread and close the library.

@@ -1,43 +1,69 @@
-"""Small pictures of moments, for the ribbon's hover card.
+"""Small pictures of moments: for the ribbon's hover card and the timeline's strip of pictures.
 
 Decoding runs on the thread ``trocar-thumbs`` with a source of its own, so that it never takes the
-player's place in the file.
+player's place in the file. The strip is made a few pictures at a time; what is hovered over comes
+between them.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QImage
 
+from app.core.case import Asset
 from app.ui.background import Background
+from app.ui.strip import HEIGHT_PX, Strip, read_strip, wanted_frames, write_strip
 
 if TYPE_CHECKING:
     from app.video import VideoSource
 
 KEPT = 400
 _CACHE_BYTES = 24 << 20
+_AT_ONCE = 3
 
 
-class Thumbnails:
-    """Pictures by (file, second); the newest request wins."""
+class Thumbnails(QObject):
+    """Pictures of the open recording.
 
-    def __init__(self) -> None:
+    Args:
+        folder: the library's cache.
+        writable: strips may be kept there.
+
+    Attributes:
+        strip: the keyframes of the recording so far.
+
+    Signals:
+        grew: the strip has more pictures, or is that of another recording.
+    """
+
+    grew = Signal()
+
+    def __init__(self, folder: Path, *, writable: bool) -> None:
+        super().__init__()
+        self.strip = Strip()
+        self._folder, self._writable = folder, writable
+        self._asset: Asset | None = None
         self._background = Background("trocar-thumbs")
         self._kept: OrderedDict[tuple[str, int, int], QImage] = OrderedDict()
+        # Touched on the thread alone.
         self._source: VideoSource | None = None
-        self._path = ""
+        self._of = ""
 
     def at(
-        self, path: str, ms: float, height_px: int, done: Callable[[QImage], object]
+        self, asset: Asset, ms: float, height_px: int, done: Callable[[QImage], object]
     ) -> QImage | None:
-        """The picture at a moment if it is at hand; else ``done`` gets it later."""
-        key = (path, int(ms // 1000), height_px)
+        """The picture at a moment if it is at hand; else ``done`` gets it later.
+
+        Meanwhile a keyframe close by stands in for it.
+        """
+        key = (asset.asset_id, int(ms // 1000), height_px)
         found = self._kept.get(key)
         if found is not None:
             return found
@@ -49,26 +75,93 @@ class Thumbnails:
             done(image)
 
         self._background.run(
-            lambda: self._decode(path, key[1] * 1000.0, height_px), keep, newest="hover"
+            lambda: self._decode(asset, key[1] * 1000.0, height_px), keep, newest="hover"
         )
-        return None
+        return self.strip.nearest(ms, asset.duration_ms / 40) if self._is_of(asset) else None
+
+    def show(self, asset: Asset | None) -> None:
+        """Make the strip of a recording; that of another one is given up."""
+        if asset is not None and self._is_of(asset):
+            return
+        self._asset, self.strip = asset, Strip()
+        self._kept.clear()
+        self.grew.emit()
+        if asset is None:
+            self._background.run(self._release, newest="strip")
+            return
+        self._background.run(
+            lambda: self._begin(asset), lambda found: self._go_on(asset, *found), newest="strip"
+        )
 
     def close(self) -> None:
         """End the thread and close the file."""
+        self._asset = None
         self._background.close()
+        self._release()
+
+    def _is_of(self, asset: Asset) -> bool:
+        return self._asset is not None and self._asset.asset_id == asset.asset_id
+
+    def _go_on(self, asset: Asset, made: Strip, frames: list[int]) -> None:
+        """Show what was made, and make the next few."""
+        if not self._is_of(asset):
+            return
+        self.strip = made
+        self.grew.emit()
+        if frames:
+            self._background.run(
+                lambda: self._more(asset, made, frames),
+                lambda found: self._go_on(asset, *found),
+                newest="strip",
+            )
+
+    # On the thread
+
+    def _begin(self, asset: Asset) -> tuple[Strip, list[int]]:
+        kept = read_strip(self._folder, _key(asset))
+        if kept is not None:
+            return kept, []
+        source = self._open(asset)
+        return Strip(), wanted_frames(source.index.keys, len(source))
+
+    def _more(self, asset: Asset, strip: Strip, frames: list[int]) -> tuple[Strip, list[int]]:
+        from app.video import UndecodableFrame
+
+        source = self._open(asset)
+        made = []
+        for index in frames[:_AT_ONCE]:
+            try:
+                frame = source.frame(index)
+            except UndecodableFrame:
+                continue
+            made.append((frame.time_ms, small_image(frame.rgb, HEIGHT_PX)))
+        rest = frames[_AT_ONCE:]
+        strip = strip.with_more(made, complete=not rest)
+        if strip.complete and self._writable:
+            write_strip(self._folder, _key(asset), strip)
+        return strip, rest
+
+    def _decode(self, asset: Asset, ms: float, height_px: int) -> QImage:
+        return small_image(self._open(asset).frame_at(ms / 1000).rgb, height_px)
+
+    def _open(self, asset: Asset) -> VideoSource:
+        from app.video.opening import open_source
+
+        if self._of != asset.asset_id or self._source is None:
+            self._release()
+            self._source = open_source(asset, cache_bytes=_CACHE_BYTES)
+            self._of = asset.asset_id
+        return self._source
+
+    def _release(self) -> None:
         if self._source is not None:
             self._source.close()
+            self._source = None
 
-    def _decode(self, path: str, ms: float, height_px: int) -> QImage:
-        from app.video import open_video
 
-        if self._path != path or self._source is None:
-            if self._source is not None:
-                self._source.close()
-                self._source = None
-            self._source = open_video(path, cache_bytes=_CACHE_BYTES)
-            self._path = path
-        return small_image(self._source.frame_at(ms / 1000).rgb, height_px)
+def _key(asset: Asset) -> str:
+    """Of a recording by what is in it, wherever it lies."""
+    return f"{asset.quick_hash[:40]}-{asset.frames}"
 
 
 def small_image(rgb: NDArray[np.uint8], height_px: int) -> QImage:

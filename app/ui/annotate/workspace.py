@@ -43,7 +43,7 @@ from app.ui.timeline.data import timeline_data
 from app.ui.timeline.widget import Timeline
 from app.ui.widgets import Label, line, mark
 
-LEFT_PX, RIGHT_PX, TIMELINE_PX = 272, 324, 290
+LEFT_PX, RIGHT_PX, TIMELINE_PX = 272, 324, 330
 NARROW_PX, LOW_PX = 1500, 760
 COUNT_AFTER_MS = 1500
 _LAYOUT = "annotate"
@@ -277,6 +277,8 @@ class AnnotateWorkspace(QWidget):
         s.session.saving.connect(self._saving)
         s.session.saved.connect(self._saved)
         s.player.changed.connect(self._player_changed)
+        s.loop.changed.connect(self._show_loop)
+        s.thumbnails.grew.connect(self._show_pictures)
         s.playback.time_changed.connect(lambda ms, exact: self.show_frame(ms, exact=exact))
         s.playback.dial_changed.connect(lambda _: self.canvas.update())
         for signal in (self._keys.held, self._keys.released):
@@ -326,6 +328,17 @@ class AnnotateWorkspace(QWidget):
         self.cases.show_open(session.case.case_id if session.case else "")
         self.choice.hide()
         self._timeline_changed()
+        self._show_loop()
+        self._show_pictures()
+
+    def _show_loop(self) -> None:
+        asset, loop = self._services.session.asset, self._services.loop
+        if asset is not None:
+            start, end = (None if ms is None else float(asset.pts(ms)) for ms in loop.span_ms())
+            self.timeline.set_looped(start, end, on=loop.on)
+
+    def _show_pictures(self) -> None:
+        self.timeline.set_strip(self._services.thumbnails.strip)
 
     def _timeline_changed(self) -> None:
         session = self._services.session

@@ -69,6 +69,7 @@ class Kind(StrEnum):
 
     WHOLE = "whole"
     RULER = "ruler"
+    PICTURES = "pictures"
     YOU = "you"
     DISAGREEMENT = "disagreement"
     MODEL = "model"
@@ -102,6 +103,7 @@ class Row:
 _LABEL = {
     Kind.WHOLE: "Whole case",
     Kind.RULER: "",
+    Kind.PICTURES: "Pictures",
     Kind.YOU: "You",
     Kind.DISAGREEMENT: "Disagreement",
     Kind.MODEL: "Model",
@@ -110,12 +112,14 @@ _LABEL = {
 _BAND = {
     Kind.WHOLE: (36, 14),
     Kind.RULER: (26, 26),
+    Kind.PICTURES: (44, 40),
     Kind.YOU: (30, 28),
     Kind.DISAGREEMENT: (16, 10),
     Kind.MODEL: (36, 24),
     Kind.OUTLINES: (18, 10),
 }
 _FOLDED = (16, 6)
+_FOLDABLE = (Kind.YOU, Kind.MODEL, Kind.DISAGREEMENT, Kind.OUTLINES, Kind.PICTURES)
 _TOOL = (15, 8)
 CONFIDENCE_PX = 4
 
@@ -127,6 +131,7 @@ def lay_out(
     height_px: float,
     *,
     outlines: bool,
+    pictures: bool = False,
 ) -> tuple[Row, ...]:
     """Rows for a timeline; instruments share one row where the height does not suffice.
 
@@ -136,12 +141,19 @@ def lay_out(
         scale: of texts and heights.
         height_px: room there is.
         outlines: whether a row for frames with human outlines is wanted.
+        pictures: whether there are pictures; they are the first to go where there is no room.
     """
     folded = frozenset(folded)
     fixed = [Kind.WHOLE, Kind.RULER, Kind.YOU, Kind.DISAGREEMENT, Kind.MODEL]
     parts: list[tuple[Kind, str, int]] = [(k, _LABEL[k], 0) for k in fixed]
     marks = [(Kind.OUTLINES, _LABEL[Kind.OUTLINES], 0)] if outlines else []
     tools = [(Kind.INSTRUMENT, name, i) for i, name in enumerate(instruments)]
+    if pictures:
+        row = (Kind.PICTURES, _LABEL[Kind.PICTURES], 0)
+        shown = tools[:1] if Kind.INSTRUMENTS in folded else tools
+        all_of_it = sum(_band(k, folded)[0] for k, _, _ in [*parts, *marks, *shown, row])
+        if all_of_it * scale <= height_px:
+            parts.insert(2, row)
     need = sum(_band(k, folded)[0] for k, _, _ in parts + marks + tools) * scale
     if tools and (Kind.INSTRUMENTS in folded or need > height_px):
         tools = [(Kind.INSTRUMENTS, "Instruments", 0)]
@@ -166,7 +178,7 @@ def lay_out(
 def _band(kind: Kind, folded: frozenset[Kind]) -> tuple[int, int]:
     if kind in (Kind.INSTRUMENT, Kind.INSTRUMENTS):
         return _TOOL
-    if kind in folded and kind in (Kind.YOU, Kind.MODEL, Kind.DISAGREEMENT, Kind.OUTLINES):
+    if kind in folded and kind in _FOLDABLE:
         return _FOLDED
     return _BAND[kind]
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPen
 
 from app.ui import theme
+from app.ui.strip import Strip
 from app.ui.timeline import paint
 from app.ui.timeline.data import TimelineData
 from app.ui.timeline.geometry import CONFIDENCE_PX, LABELS_PX, Kind, Row, View
@@ -22,6 +23,7 @@ class Scene:
         view: the visible stretch, over the tiers' area.
         whole: the whole asset over the same area.
         hint_you, hint_model: words in an empty tier.
+        strip: small pictures of the recording.
     """
 
     data: TimelineData
@@ -31,6 +33,7 @@ class Scene:
     whole: View
     hint_you: str
     hint_model: str
+    strip: Strip = field(default_factory=Strip)
 
 
 def paint_scene(painter: QPainter, scene: Scene, width_px: float, height_px: float) -> None:
@@ -60,8 +63,17 @@ def window_of(scene: Scene, row: Row) -> QRectF:
     return QRectF(x0, bar.top() - 3, max(x1 - x0, 12), bar.height() + 6)
 
 
+_SMALL = (
+    Kind.INSTRUMENT,
+    Kind.INSTRUMENTS,
+    Kind.OUTLINES,
+    Kind.DISAGREEMENT,
+    Kind.PICTURES,
+)
+
+
 def _label(painter: QPainter, row: Row) -> None:
-    small = row.kind in (Kind.INSTRUMENT, Kind.INSTRUMENTS, Kind.OUTLINES, Kind.DISAGREEMENT)
+    small = row.kind in _SMALL
     font = theme.font("caption" if small or row.folded else "small")
     metrics = QFontMetricsF(font)
     painter.setFont(font)
@@ -152,6 +164,24 @@ def _steps(first: float, last: float, step: float) -> Iterator[float]:
     while at <= last:
         yield at
         at += step
+
+
+def _pictures(painter: QPainter, scene: Scene, row: Row) -> None:
+    """Keyframes side by side, each the nearest to the middle of its place."""
+    bar, view, strip = bar_of(row, scene.view), scene.view, scene.strip
+    if row.folded or not strip.pictures:
+        painter.fillRect(bar, theme.color("control"))
+        return
+    size = strip.pictures[0].size()
+    wide = max(8.0, round(bar.height() * size.width() / max(1, size.height())))
+    painter.fillRect(bar, theme.color("stage"))
+    painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+    x = bar.left()
+    while x < bar.right():
+        found = strip.nearest(scene.data.time_ms(round(view.pts(x + wide / 2))))
+        if found is not None:
+            painter.drawImage(QRectF(x, bar.top(), wide - 1, bar.height()), found)
+        x += wide
 
 
 def _you(painter: QPainter, scene: Scene, row: Row) -> None:
@@ -257,6 +287,7 @@ def _outlines(painter: QPainter, scene: Scene, row: Row) -> None:
 _PAINT = {
     Kind.WHOLE: _whole,
     Kind.RULER: _ruler,
+    Kind.PICTURES: _pictures,
     Kind.YOU: _you,
     Kind.DISAGREEMENT: _disagreement,
     Kind.MODEL: _model,

@@ -28,6 +28,7 @@ from app.annotate.phases import Block
 from app.core.correction import Correction, HumanTimeline
 from app.core.timeline import Timeline as Line
 from app.ui import style, theme
+from app.ui.strip import Strip
 from app.ui.timeline import access, paint
 from app.ui.timeline.data import TimelineData
 from app.ui.timeline.geometry import (
@@ -52,6 +53,7 @@ _FOLDABLE = {
     Kind.MODEL,
     Kind.DISAGREEMENT,
     Kind.OUTLINES,
+    Kind.PICTURES,
     Kind.INSTRUMENT,
     Kind.INSTRUMENTS,
 }
@@ -129,6 +131,9 @@ class Timeline(QWidget):
         self._selected: Block | None = None
         self._hovered: Hit | None = None
         self._marks: tuple[int | None, int | None] = (None, None)
+        self._strip = Strip()
+        self._looped: tuple[float | None, float | None] = (None, None)
+        self._loops = False
         self._folded: set[Kind] = set()
         self._drag: _Drag | None = None
         self._picture: QPixmap | None = None
@@ -235,6 +240,17 @@ class Timeline(QWidget):
         self._marks = (start, end)
         self.update()
 
+    def set_strip(self, strip: Strip) -> None:
+        """Show these pictures of the recording."""
+        if strip is not self._strip:
+            self._strip = strip
+            self.redraw()
+
+    def set_looped(self, start_pts: float | None, end_pts: float | None, *, on: bool) -> None:
+        """Bracket the stretch that is looped or saved; ``on`` while play goes round in it."""
+        self._looped, self._loops = (start_pts, end_pts), on
+        self.update()
+
     def show_stretch(self, start_pts: float, end_pts: float) -> None:
         """Zoom and scroll to a stretch, kept within the asset."""
         if self._data is None:
@@ -314,11 +330,13 @@ class Timeline(QWidget):
                     theme.scale(),
                     self.height(),
                     outlines=bool(data.marks),
+                    pictures=bool(self._strip.pictures),
                 ),
                 view=self.view,
                 whole=self._whole(),
                 hint_you=self.hint_you,
                 hint_model=self.hint_model,
+                strip=self._strip,
             )
         return self._scene
 
@@ -338,6 +356,7 @@ class Timeline(QWidget):
         )
         self._paint_blocks_over(painter, scene)
         self._paint_marks(painter, scene)
+        self._paint_looped(painter, scene)
         self._paint_playheads(painter, scene)
         painter.setClipping(False)
         if style.ring_shown(self):
@@ -408,6 +427,13 @@ class Timeline(QWidget):
                 painter.drawLine(QPointF(x, bar.top() - 1), QPointF(x, bar.bottom() + 1))
                 for y in (bar.top() - 1, bar.bottom() + 1):
                     painter.drawLine(QPointF(x, y), QPointF(x + 6 * way, y))
+
+    def _paint_looped(self, painter: QPainter, scene: Scene) -> None:
+        ruler = self._row(Kind.RULER)
+        if ruler is not None and self._looped != (None, None):
+            start, end = (None if p is None else scene.view.x(p) for p in self._looped)
+            top, bottom = ruler.top_px + 2, ruler.top_px + ruler.height_px - 2
+            paint.draw_stretch(painter, start, end, top, bottom, on=self._loops)
 
     def _paint_playheads(self, painter: QPainter, scene: Scene) -> None:
         whole, ruler = self._row(Kind.WHOLE), self._row(Kind.RULER)
