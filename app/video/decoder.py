@@ -24,13 +24,14 @@ from app.video.container import (
     read_packets,
     video_stream,
 )
+from app.video.growing import GROWING
 from app.video.index import PacketIndex
 from app.video.skipping import may_skip
 
 # Up to this many frames ahead, decoding on is cheaper than a seek.
 _STEP_FRAMES = 12
 # On the way to a frame, this many before it are decoded whole, for stepping back from it.
-RUN_FRAMES = 12
+RUN_FRAMES = 16
 # A decoder may hand out a few frames late; after that many later ones, a frame will not come.
 LATE_FRAMES = 16
 # Where a seek to a keyframe's pts lands behind it (measured); elsewhere its dts lands too early.
@@ -58,11 +59,14 @@ class Decoder:
         path: the file.
         index: its packet index.
         cache_bytes: room for decoded pictures.
+        stream: index of the video stream; None for the file's own choice.
     """
 
-    def __init__(self, path: Path, index: PacketIndex, cache_bytes: int) -> None:
+    def __init__(
+        self, path: Path, index: PacketIndex, cache_bytes: int, stream: int | None = None
+    ) -> None:
         self.cache = FrameCache(cache_bytes)
-        self._path, self._index = path, index
+        self._path, self._index, self._wanted = path, index, stream
         self._index_of = {int(label): i for i, label in enumerate(index.label)}
         self._undecodable: set[int] = set()
         self._container: InputContainer | None = None
@@ -267,7 +271,7 @@ class Decoder:
         self._release()
         self._container = open_container(self._path)
         self._seeks_by_dts = self._container.format.name in _SEEK_BY_DTS
-        self._stream = video_stream(self._container, self._path)
+        self._stream = video_stream(self._container, self._path, self._wanted)
         prepare_decoder(self._stream)
         self._skips = may_skip(self._stream) and self._times_are_labels
         self._packets, self._emptied = read_packets(self._container, self._stream), False
@@ -285,6 +289,9 @@ class Decoder:
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
+    if path in GROWING:
+        # A recording of this process: only its end changes.
+        return (0, 0)
     try:
         known = path.stat()
     except OSError:

@@ -26,12 +26,12 @@ from app.video.container import (
     prepare_decoder,
     read_packets,
 )
-from app.video.mp4_boxes import is_edit, top_level_box
 from app.video.picture_size import SizeWatch
+from app.video.sample_table import agreed_rows, read_table
 
 _NO_TIME = np.iinfo(np.int64).min
 _CHECK_EVERY = 512
-_FORMAT = 2
+_FORMAT = 3
 _OFTEN_IN_DECODE_ORDER = ("avi", "asf", "mxf")
 _UNREADABLE = (ValueError, KeyError, OSError, EOFError, IndexError, zipfile.BadZipFile, zlib.error)
 
@@ -56,6 +56,7 @@ class PacketIndex:
         unordered: packets whose decode time lies before the one of the packet before them.
         sizes: (pts, width, height) int64 (S, 3) in stored pixels from where the pictures have
             another size, the first ones before them; empty where all have one size.
+        stream: index of the stream in its container, -1 where there is none.
     """
 
     pts: NDArray[np.int64]
@@ -67,6 +68,7 @@ class PacketIndex:
     timeless: int = 0
     unordered: int = 0
     sizes: NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 3), np.int64))
+    stream: int = -1
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -89,7 +91,7 @@ class PacketIndex:
     def to_bytes(self) -> bytes:
         """The index as a compressed block, to be kept in a file."""
         buffer = io.BytesIO()
-        numbers = [self.last_duration, self.doubled, self.timeless, self.unordered]
+        numbers = [self.last_duration, self.doubled, self.timeless, self.unordered, self.stream]
         np.savez_compressed(
             buffer,
             version=np.int64(_FORMAT),
@@ -125,6 +127,7 @@ class PacketIndex:
                     timeless=numbers[2],
                     unordered=numbers[3],
                     sizes=stored["sizes"],
+                    stream=numbers[4],
                 )
         except _UNREADABLE as error:
             raise BadInput("The kept index of this video is damaged.", str(error)) from error
@@ -135,17 +138,33 @@ def build_index(
     stream: VideoStream,
     path: Path,
     cancelled: Callable[[], bool] = lambda: False,
+    *,
+    by_table: bool = True,
 ) -> PacketIndex:
     """Index a freshly opened file; leaves the container somewhere else than at its start.
+
+    Args:
+        container: the file.
+        stream: of the pictures.
+        path: of the file.
+        cancelled: asked while the file is read.
+        by_table: believe an MP4's own table where FFmpeg agrees with it.
 
     Raises:
         OpenCancelled: ``cancelled()`` answered true.
         BadInput: no packet can be shown.
     """
     sizes = SizeWatch(stream)
-    rows = _from_sample_table(container, stream, path)
-    rows = rows or _by_demuxing(container, stream, sizes, cancelled)
-    table = np.array(rows, dtype=np.int64).reshape(-1, 4)
+    is_mp4 = by_table and container.format.name.startswith("mov")
+    samples = read_table(path) if is_mp4 else None
+    table = None if samples is None else agreed_rows(container, stream, samples)
+    if table is None and samples is not None:
+        with open_container(path) as again:
+            own = again.streams.video[container.streams.video.index(stream)]
+            return build_index(again, own, path, cancelled, by_table=False)
+    if table is None:
+        rows = _by_demuxing(container, stream, sizes, cancelled)
+        table = np.array(rows, dtype=np.int64).reshape(-1, 4)
     timed = table[table[:, 0] != _NO_TIME]
     if not len(timed):
         raise BadInput(f"{path.name} holds no picture that can be shown; it is damaged or cut off.")
@@ -168,6 +187,7 @@ def build_index(
         timeless=len(table) - len(timed),
         unordered=_unordered(timed),
         sizes=np.array(sizes.sizes, np.int64).reshape(-1, 3),
+        stream=stream.index,
     )
 
 
@@ -175,61 +195,6 @@ def _unordered(timed: NDArray[np.int64]) -> int:
     """How many packets, in the file's order, have a decode time before their predecessor's."""
     known = timed[timed[:, 1] != _NO_TIME, 1]
     return int((np.diff(known) < 0).sum())
-
-
-def _from_sample_table(
-    container: InputContainer, stream: VideoStream, path: Path
-) -> list[tuple[int, int, int, int]] | None:
-    """Times from an MP4's own table, without reading pictures, or None.
-
-    FFmpeg's table holds decode times; they are presentation times only where the track has
-    neither composition offsets (ctts) nor edits, and the file no fragments (mvex).
-    """
-    if not container.format.name.startswith("mov"):
-        return None
-    place = top_level_box(path, b"moov")
-    entries = stream.index_entries
-    if place is None or place[1] > 1 << 28 or not len(entries):
-        return None
-    size = path.stat().st_size
-    if any(e.pos + e.size > size for e in entries):
-        return None
-    with path.open("rb") as file:
-        file.seek(place[0])
-        moov = file.read(place[1])
-    track = _video_track(moov)
-    if not _has_one_coding(track):
-        return None
-    if any(box in moov for box in (b"mvex", b"cmov")) or b"ctts" in track or _is_edited(track):
-        return None
-    if len(entries) != stream.frames:
-        return None
-    return [(e.timestamp, e.timestamp, int(e.is_keyframe), 0) for e in entries if not e.is_discard]
-
-
-def _video_track(moov: bytes) -> bytes:
-    """The content of the only video track; a word that is never trusted when there is not one."""
-    tracks, at = [], 0
-    while at + 8 <= len(moov):
-        length = int.from_bytes(moov[at : at + 4], "big")
-        if length < 8:
-            break
-        if moov[at + 4 : at + 8] == b"trak":
-            tracks.append(moov[at + 8 : at + length])
-        at += length
-    shown = [t for t in tracks if t[t.find(b"hdlr") + 12 :].startswith(b"vide")]
-    return shown[0] if len(shown) == 1 else b"ctts"
-
-
-def _has_one_coding(track: bytes) -> bool:
-    """Whether all samples share one description (ISO/IEC 14496-12 §8.5.2), and so one size."""
-    at = track.find(b"stsd")
-    return track[at + 8 : at + 12] == b"\0\0\0\1"
-
-
-def _is_edited(track: bytes) -> bool:
-    at = track.find(b"elst")
-    return at >= 0 and is_edit(track[at + 4 :])
 
 
 def _by_demuxing(

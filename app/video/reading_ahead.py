@@ -12,7 +12,7 @@ from typing import NamedTuple
 from app.video.decoder import Decoder, UndecodableFrame
 
 # While nothing moves, so many frames on both sides are kept at hand.
-_STILL_FRAMES = 12
+_STILL_FRAMES = 24
 # Going forwards, decoding keeps up by itself.
 _FORWARD_FRAMES = 12
 

@@ -13,10 +13,14 @@ from hypothesis import strategies as st
 
 from app.core.errors import BadInput
 from app.video import OpenCancelled, PacketIndex, keep_indices_in, open_video, opening
-from app.video import index as indexing
+from app.video.container import open_container, video_stream
 from app.video.file_source import FileSource
+from app.video.index import build_index
 from app.video.kept import KEPT
+from app.video.sample_table import read_table
 from tests.helpers.clips import RECIPES, make_clip, number_of
+
+MP4_SUFFIXES = (".mp4", ".mov", ".3gp")
 
 
 @st.composite
@@ -131,40 +135,66 @@ def test_a_kept_index_that_is_not_right_is_built_again(
     assert len(PacketIndex.from_bytes(newest.read_bytes())) == len(source)
 
 
-def test_the_sample_table_is_used_where_it_tells_the_truth(
-    clip: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    by_table = []
-    real = indexing._from_sample_table
-    monkeypatch.setattr(
-        indexing, "_from_sample_table", lambda *a: by_table.append(real(*a)) or by_table[-1]
-    )
-    used = {}
-    for name in ("h264-mp4-no-b", "h264-mp4", "edit-list-mp4", "h264-fragmented", "h264-mkv"):
-        first = RECIPES[name].cut_before
-        with open_video(clip(name), trusted=True) as source:
-            used[name] = by_table.pop() is not None
-            assert [number_of(source.frame(i).rgb) for i in (0, 30)] == [first, first + 30]
-    assert used == {name: name == "h264-mp4-no-b" for name in used}
+MP4 = [name for name, recipe in RECIPES.items() if recipe.suffix in (".mp4", ".mov")]
 
 
-@pytest.mark.parametrize("name", ["h264-mp4-no-b", "vfr-mp4-no-b", "cut-mp4-no-b"])
-def test_table_and_packets_agree(
-    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def assert_same(one: PacketIndex, other: PacketIndex) -> None:
+    for name in ("pts", "label", "dts", "key", "sizes"):
+        assert np.array_equal(getattr(one, name), getattr(other, name)), name
+    for name in ("last_duration", "doubled", "timeless", "unordered"):
+        assert getattr(one, name) == getattr(other, name), name
+
+
+def indexed(path: Path, *, by_table: bool) -> PacketIndex:
+    with open_container(path) as container:
+        return build_index(container, video_stream(container, path), path, by_table=by_table)
+
+
+@pytest.mark.parametrize("name", MP4)
+def test_table_and_packets_agree(clip: Callable[[str], Path], name: str) -> None:
+    has_table = read_table(clip(name)) is not None
+    assert has_table == (name != "h264-fragmented")
+    assert_same(indexed(clip(name), by_table=True), indexed(clip(name), by_table=False))
+
+
+@pytest.mark.parametrize("name", ["vfr", "cut", "odd"])
+def test_tables_of_uneven_steps_and_edits_agree(tmp_path: Path, name: str) -> None:
     recipe = replace(
         RECIPES["h264-mp4-no-b"],
-        pts_steps=(8, 3, 17) if name.startswith("vfr") else None,
-        cut_before=15 if name.startswith("cut") else 0,
+        b_frames=3 if name == "odd" else 0,
+        pts_steps=None if name == "cut" else (8, 3, 17),
+        cut_before=0 if name == "vfr" else 15,
     )
     path = make_clip(tmp_path / "clip.mp4", recipe)
-    with open_video(path, trusted=True) as source:
-        by_table = source.index
-    monkeypatch.setattr(indexing, "_from_sample_table", lambda *_: None)
-    with open_video(path, trusted=True) as source:
-        assert np.array_equal(source.index.pts, by_table.pts)
-        assert np.array_equal(source.index.key, by_table.key)
-        assert len(source) == recipe.frames - recipe.cut_before
+    by_table = indexed(path, by_table=True)
+    assert read_table(path) is not None
+    assert_same(by_table, indexed(path, by_table=False))
+    assert len(by_table) <= recipe.frames
+
+
+def test_tables_of_files_from_everywhere_agree(shared_data: Path) -> None:
+    compared = tables = 0
+    for path in sorted(p for p in shared_data.rglob("*") if p.suffix.lower() in MP4_SUFFIXES):
+        try:
+            by_packets = indexed(path, by_table=False)
+        except BadInput:
+            continue
+        assert_same(indexed(path, by_table=True), by_packets)
+        compared, tables = compared + 1, tables + (read_table(path) is not None)
+    assert compared > 30
+    assert tables > 25
+
+
+def test_a_table_that_ffmpeg_does_not_agree_with_is_not_believed(
+    clip: Callable[[str], Path], tmp_path: Path
+) -> None:
+    data = bytearray(clip("h264-mp4").read_bytes())
+    at = data.index(b"elst") + 8
+    # Two seconds are cut off by the edit's length: the packets say otherwise than the table.
+    path = tmp_path / "edited.mp4"
+    data[at + 4 : at + 8] = (300).to_bytes(4, "big")
+    path.write_bytes(data)
+    assert_same(indexed(path, by_table=True), indexed(path, by_table=False))
 
 
 def test_a_table_that_points_outside_the_file_is_not_believed(
