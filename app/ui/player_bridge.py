@@ -17,6 +17,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 from app.core.errors import TrocarError
 
 if TYPE_CHECKING:
+    from app.video.clock import PlaybackClock
     from app.video.player import Player, PlayerState, ShownFrame
 
 # The decoder's libraries are loaded with the first case, not with the window.
@@ -65,6 +66,7 @@ class PlayerBridge(QObject):
         self._changed.connect(self._state_changed)
         self._failed.connect(self._error)
         self._player: Player | None = None
+        self._clock: PlaybackClock | None = None
 
     @property
     def player(self) -> Player:
@@ -73,9 +75,21 @@ class PlayerBridge(QObject):
             from app.video.player import Player
 
             self._player = Player(
-                on_frame=self._on_frame, on_state=self._changed.emit, on_error=self._failed.emit
+                on_frame=self._on_frame,
+                on_state=self._changed.emit,
+                on_error=self._failed.emit,
+                clock=self.clock,
             )
         return self._player
+
+    @property
+    def clock(self) -> PlaybackClock:
+        """The player's clock, to read from any thread."""
+        if self._clock is None:
+            from app.video.clock import PlaybackClock
+
+            self._clock = PlaybackClock()
+        return self._clock
 
     @property
     def state(self) -> PlayerState:

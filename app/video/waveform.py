@@ -63,6 +63,16 @@ class Waveform:
         """Whether nothing can be heard anywhere."""
         return not self.pairs.any()
 
+    @classmethod
+    def nothing(cls) -> Waveform:
+        """Of which nothing is known yet."""
+        return cls(np.zeros((0, 2), np.int8), is_whole=False)
+
+    @property
+    def known_ms(self) -> float:
+        """How much of the recording is known, from its first frame."""
+        return len(self.pairs) * 1000 / PER_S
+
     def columns(self, start_ms: float, end_ms: float, width: int) -> tuple[Pairs, NDArray[np.bool]]:
         """What a lane shows.
 

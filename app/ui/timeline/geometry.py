@@ -76,6 +76,7 @@ class Kind(StrEnum):
     INSTRUMENT = "instrument"
     INSTRUMENTS = "instruments"
     OUTLINES = "outlines"
+    SOUND = "sound"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +109,7 @@ _LABEL = {
     Kind.DISAGREEMENT: "Disagreement",
     Kind.MODEL: "Model",
     Kind.OUTLINES: "Your outlines",
+    Kind.SOUND: "Sound",
 }
 _BAND = {
     Kind.WHOLE: (36, 14),
@@ -117,9 +119,17 @@ _BAND = {
     Kind.DISAGREEMENT: (16, 10),
     Kind.MODEL: (36, 24),
     Kind.OUTLINES: (18, 10),
+    Kind.SOUND: (44, 36),
 }
 _FOLDED = (16, 6)
-_FOLDABLE = (Kind.YOU, Kind.MODEL, Kind.DISAGREEMENT, Kind.OUTLINES, Kind.PICTURES)
+_FOLDABLE = (
+    Kind.YOU,
+    Kind.MODEL,
+    Kind.DISAGREEMENT,
+    Kind.OUTLINES,
+    Kind.PICTURES,
+    Kind.SOUND,
+)
 _TOOL = (15, 8)
 CONFIDENCE_PX = 4
 
@@ -132,8 +142,12 @@ def lay_out(
     *,
     outlines: bool,
     pictures: bool = False,
+    sound: bool = False,
 ) -> tuple[Row, ...]:
-    """Rows for a timeline; instruments share one row where the height does not suffice.
+    """Rows for a timeline.
+
+    Where the height does not suffice the pictures go, then the sound is folded, then the
+    instruments share one row.
 
     Args:
         instruments: names of the classes seen.
@@ -141,12 +155,15 @@ def lay_out(
         scale: of texts and heights.
         height_px: room there is.
         outlines: whether a row for frames with human outlines is wanted.
-        pictures: whether there are pictures; they are the first to go where there is no room.
+        pictures: whether there are pictures.
+        sound: whether there is a waveform.
     """
     folded = frozenset(folded)
     fixed = [Kind.WHOLE, Kind.RULER, Kind.YOU, Kind.DISAGREEMENT, Kind.MODEL]
     parts: list[tuple[Kind, str, int]] = [(k, _LABEL[k], 0) for k in fixed]
     marks = [(Kind.OUTLINES, _LABEL[Kind.OUTLINES], 0)] if outlines else []
+    if sound:
+        marks.append((Kind.SOUND, _LABEL[Kind.SOUND], 0))
     tools = [(Kind.INSTRUMENT, name, i) for i, name in enumerate(instruments)]
     if pictures:
         row = (Kind.PICTURES, _LABEL[Kind.PICTURES], 0)
@@ -155,6 +172,9 @@ def lay_out(
         if all_of_it * scale <= height_px:
             parts.insert(2, row)
     need = sum(_band(k, folded)[0] for k, _, _ in parts + marks + tools) * scale
+    if sound and need > height_px:
+        folded |= {Kind.SOUND}
+        need = sum(_band(k, folded)[0] for k, _, _ in parts + marks + tools) * scale
     if tools and (Kind.INSTRUMENTS in folded or need > height_px):
         tools = [(Kind.INSTRUMENTS, "Instruments", 0)]
     rows, top = [], 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPen
@@ -13,6 +14,10 @@ from app.ui.strip import Strip
 from app.ui.timeline import paint
 from app.ui.timeline.data import TimelineData
 from app.ui.timeline.geometry import CONFIDENCE_PX, LABELS_PX, Kind, Row, View
+from app.ui.timeline.sound_lane import draw_sound
+
+if TYPE_CHECKING:
+    from app.video.waveform import Waveform
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +29,7 @@ class Scene:
         whole: the whole asset over the same area.
         hint_you, hint_model: words in an empty tier.
         strip: small pictures of the recording.
+        sound: how loud it is, None where there is nothing to show.
     """
 
     data: TimelineData
@@ -34,6 +40,7 @@ class Scene:
     hint_you: str
     hint_model: str
     strip: Strip = field(default_factory=Strip)
+    sound: Waveform | None = None
 
 
 def paint_scene(painter: QPainter, scene: Scene, width_px: float, height_px: float) -> None:
@@ -69,6 +76,7 @@ _SMALL = (
     Kind.OUTLINES,
     Kind.DISAGREEMENT,
     Kind.PICTURES,
+    Kind.SOUND,
 )
 
 
@@ -90,7 +98,7 @@ def _lines(painter: QPainter, scene: Scene, width_px: float) -> None:
     line = theme.color("line")
     kinds = [r.kind for r in scene.rows]
     for row, kind in zip(scene.rows, kinds, strict=True):
-        if kind in (Kind.RULER, Kind.OUTLINES) or (
+        if kind in (Kind.RULER, Kind.OUTLINES, Kind.SOUND) or (
             kind in (Kind.INSTRUMENT, Kind.INSTRUMENTS) and row.index == 0
         ):
             painter.fillRect(QRectF(0, row.top_px, width_px, 1), line)
@@ -284,6 +292,13 @@ def _outlines(painter: QPainter, scene: Scene, row: Row) -> None:
             last = x
 
 
+def _sound(painter: QPainter, scene: Scene, row: Row) -> None:
+    if scene.sound is not None:
+        data, view = scene.data, scene.view
+        first_ms, last_ms = (data.time_ms(round(p)) for p in (view.start_pts, view.end_pts))
+        draw_sound(painter, bar_of(row, view), scene.sound, first_ms, last_ms)
+
+
 _PAINT = {
     Kind.WHOLE: _whole,
     Kind.RULER: _ruler,
@@ -294,4 +309,5 @@ _PAINT = {
     Kind.INSTRUMENT: _instrument,
     Kind.INSTRUMENTS: _instruments,
     Kind.OUTLINES: _outlines,
+    Kind.SOUND: _sound,
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import Enum, auto
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
@@ -46,6 +47,9 @@ from app.ui.timeline.hover import HoverCard
 from app.ui.timeline.layer import Scene, bar_of, paint_scene, window_of
 from app.ui.timeline.speech import block_name, hover_lines, summary
 
+if TYPE_CHECKING:
+    from app.video.waveform import Waveform
+
 _RIGHT_PX = 16
 _DRAG_PX = 3
 _FOLDABLE = {
@@ -56,6 +60,7 @@ _FOLDABLE = {
     Kind.PICTURES,
     Kind.INSTRUMENT,
     Kind.INSTRUMENTS,
+    Kind.SOUND,
 }
 
 
@@ -104,6 +109,7 @@ class Timeline(QWidget):
         analyse_requested: the user clicked an empty model tier.
         picker_requested: (QPoint, global) the user wants to choose a phase for the selection.
         refused: (str) why an edit cannot be.
+        sound_menu_requested: (QPoint, global) the user wants to choose what is heard.
     """
 
     seek_requested = Signal(int)
@@ -112,6 +118,7 @@ class Timeline(QWidget):
     analyse_requested = Signal()
     picker_requested = Signal(QPoint)
     refused = Signal(str)
+    sound_menu_requested = Signal(QPoint)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -139,6 +146,7 @@ class Timeline(QWidget):
         self._picture: QPixmap | None = None
         self._scene: Scene | None = None
         self._card = HoverCard(self)
+        self._sound: Waveform | None = None
 
     # What is shown
 
@@ -234,6 +242,12 @@ class Timeline(QWidget):
         access.tell_selection(self)
         self.selection_changed.emit(block)
         self.update()
+
+    def set_sound(self, waveform: Waveform | None) -> None:
+        """Show how loud the recording is; None: it has no sound, or nobody knows yet."""
+        if waveform is not self._sound:
+            self._sound = waveform
+            self.redraw()
 
     def set_marks(self, start: int | None, end: int | None) -> None:
         """Set the in and out marks."""
@@ -331,12 +345,14 @@ class Timeline(QWidget):
                     self.height(),
                     outlines=bool(data.marks),
                     pictures=bool(self._strip.pictures),
+                    sound=self._sound is not None,
                 ),
                 view=self.view,
                 whole=self._whole(),
                 hint_you=self.hint_you,
                 hint_model=self.hint_model,
                 strip=self._strip,
+                sound=self._sound,
             )
         return self._scene
 
@@ -621,6 +637,10 @@ class Timeline(QWidget):
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
         """Choose a phase for what is under the pointer, or for the selection by the menu key."""
         if event.reason() == QContextMenuEvent.Reason.Mouse:
+            row = self.row_at(event.pos().y())
+            if row is not None and row.kind is Kind.SOUND:
+                self.sound_menu_requested.emit(event.globalPos())
+                return
             hit = self.hit(QPointF(event.pos()))
             if hit is not None:
                 self.select(hit.block)
