@@ -25,6 +25,10 @@ def register(app: typer.Typer) -> None:
         seconds: Annotated[
             float | None, typer.Option(help="Seconds after the first frame.", show_default=False)
         ] = None,
+        stream: Annotated[
+            int | None,
+            typer.Option(help="Which video stream, where there are several.", show_default=False),
+        ] = None,
         json: JsonOption = False,
     ) -> None:
         """Write the exact frame at an index or a time."""
@@ -32,7 +36,7 @@ def register(app: typer.Typer) -> None:
             raise typer.BadParameter("give either --index or --seconds")
         from app.video import open_video
 
-        with open_video(file) as source:
+        with open_video(file, stream=stream) as source:
             length_s = source.info.duration_ms / 1000
             if seconds is not None and not 0 <= seconds <= length_s:
                 raise BadInput(

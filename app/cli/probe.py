@@ -10,7 +10,9 @@ import typer
 from app.cli.common import JsonOption, emit, progress
 
 if TYPE_CHECKING:
-    from app.video import VideoSource
+    from app.video import StreamInfo, VideoSource
+
+_MOST_STRETCHES = 10
 
 
 def register(app: typer.Typer) -> None:
@@ -26,6 +28,10 @@ def register(app: typer.Typer) -> None:
         verify: Annotated[
             bool, typer.Option("--verify", help="Decode everything and name what does not.")
         ] = False,
+        stream: Annotated[
+            int | None,
+            typer.Option(help="Which video stream, where there are several.", show_default=False),
+        ] = None,
         json: JsonOption = False,
         child: Annotated[bool, typer.Option("--child", hidden=True)] = False,
     ) -> None:
@@ -36,10 +42,11 @@ def register(app: typer.Typer) -> None:
             raise typer.Exit(main(str(file)))
         from app.video import open_video
 
-        with open_video(file) as source:
+        with open_video(file, stream=stream) as source:
             found = description(source)
             if verify:
                 found |= verification(source, quiet=json)
+                found["problems"] += damage(found["undecodable"])
             if frames:
                 found["frame_table"] = frame_table(source)
         emit(found, as_json=json)
@@ -60,14 +67,44 @@ def description(source: VideoSource) -> dict[str, Any]:
         "frame_rate": float(info.frame_rate),
         "variable_frame_rate": info.is_variable_rate,
         "interlaced": info.is_interlaced,
+        "field_order": info.field_order or None,
         "rotation_deg": info.rotation_deg,
+        "pixel_aspect": f"{info.pixel_aspect.numerator}:{info.pixel_aspect.denominator}",
         "time_base": f"{info.time_base.numerator}/{info.time_base.denominator}",
         "start_pts": info.start_pts,
         "end_pts": info.end_pts,
         "stream": info.stream,
-        "streams": [{"index": s.index, "type": s.kind, "codec": s.codec} for s in info.streams],
+        "streams": [_stream(s) for s in info.streams],
+        "rasters": [
+            {"first_pts": r.first_pts, "width": r.width_px, "height": r.height_px}
+            for r in info.rasters
+        ],
+        "gaps": [{"from_pts": first, "to_pts": after} for first, after in info.gaps],
         "problems": list(info.problems),
     }
+
+
+def _stream(stream: StreamInfo) -> dict[str, Any]:
+    size = {"width": stream.width_px, "height": stream.height_px} if stream.width_px else {}
+    return {"index": stream.index, "type": stream.kind, "codec": stream.codec, **size}
+
+
+def damage(undecodable: list[int]) -> list[str]:
+    """What a full decode found, in a sentence for each stretch; at most ten of them."""
+    stretches: list[list[int]] = []
+    for index in undecodable:
+        if stretches and index == stretches[-1][1] + 1:
+            stretches[-1][1] = index
+        else:
+            stretches.append([index, index])
+    words = [
+        f"Frame {first} does not decode."
+        if first == last
+        else f"The frames {first} to {last} do not decode."
+        for first, last in stretches
+    ]
+    more = len(words) - _MOST_STRETCHES
+    return words if more <= 0 else [*words[:_MOST_STRETCHES], f"{more} more such stretches."]
 
 
 def verification(source: VideoSource, *, quiet: bool) -> dict[str, Any]:
@@ -102,8 +139,10 @@ def _print(file: Path, found: dict[str, Any]) -> None:
     picture = f"{found['width']} x {found['height']}"
     if found["rotation_deg"]:
         picture += f", turned by {found['rotation_deg']} degrees"
+    if found["pixel_aspect"] != "1:1":
+        picture += f", pixels {found['pixel_aspect']}"
     if found["interlaced"]:
-        picture += ", interlaced"
+        picture += f", interlaced ({found['field_order']} field first)"
     streams = ", ".join(f"{s['index']} {s['type']} {s['codec']}" for s in found["streams"])
     table = Table(show_header=False, box=None)
     rows = {

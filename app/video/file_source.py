@@ -27,6 +27,7 @@ class FileSource(VideoSource):
         path: the file.
         index: its packet index where it is known already.
         cache_bytes: room for decoded frames.
+        stream: index of the video stream; None for the best one.
         deinterlace: pictures of two fields are made whole.
         cancelled: asked while the file is indexed.
     """
@@ -37,6 +38,7 @@ class FileSource(VideoSource):
         *,
         index: PacketIndex | None = None,
         cache_bytes: int = CACHE_BYTES,
+        stream: int | None = None,
         deinterlace: bool = True,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -45,14 +47,14 @@ class FileSource(VideoSource):
         # For a glimpse, which does not wait for the pictures beside it.
         self._hasty = Rasteriser(deinterlaces=deinterlace)
         with open_container(path) as container:
-            stream = video_stream(container, path)
-            self.index = index or build_index(container, stream, path, cancelled)
-            self._decoder = Decoder(path, self.index, cache_bytes)
+            shown = video_stream(container, path, stream)
+            self.index = index or build_index(container, shown, path, cancelled)
+            self._decoder = Decoder(path, self.index, cache_bytes, stream)
             self._ahead = ReadAhead(self._decoder, len(self.index))
             self._fields = Deinterlacer(len(self.index)) if deinterlace else None
             try:
                 first = self._first_picture()
-                self.info = describe(container, stream, self.index, first, path)
+                self.info = describe(container, shown, self.index, first, path)
             except BaseException:
                 self.close()
                 raise

@@ -10,6 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from app.core.case import Asset, Part
@@ -18,6 +19,7 @@ from app.video.dicom import is_dicom, open_dicom
 from app.video.file_source import FileSource
 from app.video.fingerprint import full_hash, picture_hash, quick_hash
 from app.video.first_look import first_look
+from app.video.growing import GROWING
 from app.video.index import OpenCancelled, PacketIndex
 from app.video.info import VideoInfo
 from app.video.joined import JoinedSource, Opener
@@ -61,17 +63,22 @@ def open_video(
     path: Path | str,
     *,
     trusted: bool = False,
+    stream: int | None = None,
+    deinterlace: bool = True,
     cache_bytes: int = CACHE_BYTES,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> VideoSource:
     """Open a video for exact frames; use it as a context manager from one thread at a time.
 
+    A recording that this process is writing is opened as far as it has come.
     A file that this process has not seen is first looked at in a child process; one that it has
     seen, or whose index is kept (``keep_indices_in``), is not read through again.
 
     Args:
         path: the file.
         trusted: skip the first look: Trocar wrote the file itself.
+        stream: index of the video stream where a file has several; None for the best one.
+        deinterlace: pictures of two fields are made whole, frame for frame.
         cache_bytes: room for decoded frames.
         cancelled: asked while the file is looked at and indexed.
 
@@ -81,17 +88,41 @@ def open_video(
         OpenCancelled: ``cancelled()`` answered true.
     """
     path = Path(path)
-    open_source_of = open_dicom if is_dicom(path) else FileSource
+    if (growing := GROWING.index(path)) is not None:
+        return FileSource(path, index=growing, cache_bytes=cache_bytes, cancelled=cancelled)
+    opened = partial(
+        open_dicom if is_dicom(path) else FileSource,
+        path,
+        stream=stream,
+        deinterlace=deinterlace,
+        cache_bytes=cache_bytes,
+        cancelled=cancelled,
+    )
     if trusted:
-        return open_source_of(path, cache_bytes=cache_bytes, cancelled=cancelled)
+        return opened()
     key = check_file(path, cancelled)
-    index = _known.index(key) or KEPT.read(key)
+    index = _index_of_stream(key, stream)
     start = time.monotonic()
-    source = open_source_of(path, index=index, cache_bytes=cache_bytes, cancelled=cancelled)
+    source = opened(index=index)
+    if stream is not None and sum(s.may_be_shown for s in source.info.streams) > 1:
+        key = _key_of_stream(key, stream)
     _known.keep(key, source.index)
     if index is None and time.monotonic() - start >= WORTH_KEEPING_S:
         KEPT.write(key, source.index)
     return source
+
+
+def _key_of_stream(key: tuple[str, int], stream: int) -> tuple[str, int]:
+    return f"{stream}-{key[0]}", key[1]
+
+
+def _index_of_stream(key: tuple[str, int], stream: int | None) -> PacketIndex | None:
+    """The known index of a file, or of one of its video streams."""
+    index = _known.index(key) or KEPT.read(key)
+    if stream is None or (index is not None and index.stream == stream):
+        return index
+    key = _key_of_stream(key, stream)
+    return _known.index(key) or KEPT.read(key)
 
 
 def check_file(path: Path, cancelled: Callable[[], bool] = lambda: False) -> tuple[str, int]:
@@ -131,7 +162,9 @@ def open_recording(
     if problems and (not missing_ok or len(problems) == len(asset.files)):
         raise BadInput(next(iter(problems.values())))
     if not asset.parts:
-        return open_video(asset.path, cache_bytes=cache_bytes, cancelled=cancelled)
+        return open_video(
+            asset.path, stream=asset.stream, cache_bytes=cache_bytes, cancelled=cancelled
+        )
     opener = Opener(open=_open_part, known_index=_known_index)
     return JoinedSource(
         asset, opener, missing=problems, cache_bytes=cache_bytes, cancelled=cancelled
@@ -164,6 +197,8 @@ def not_there(file: Part) -> str:
             f"The recording {path.name} is not where it was; put it back, or find it with "
             "“trocar relink” or in the window."
         )
+    if GROWING.is_growing(path):
+        return ""
     try:
         same = quick_hash(path) == file.quick_hash
     except TrocarError as error:
@@ -197,12 +232,12 @@ def fingerprinted(file: Part, cancelled: Callable[[], bool] = lambda: False) -> 
 
 
 def _open_part(part: Part, cache_bytes: int, cancelled: Callable[[], bool]) -> VideoSource:
-    return open_video(part.path, cache_bytes=cache_bytes, cancelled=cancelled)
+    return open_video(part.path, stream=part.stream, cache_bytes=cache_bytes, cancelled=cancelled)
 
 
 def _known_index(part: Part) -> PacketIndex | None:
     key = (part.quick_hash, Path(part.path).stat().st_mtime_ns)
-    return _known.index(key) or KEPT.read(key)
+    return _index_of_stream(key, part.stream)
 
 
 def probe(path: Path | str) -> VideoInfo:

@@ -36,12 +36,16 @@ def test_json(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "frame_rate": pytest.approx(24.635, abs=0.001),
         "variable_frame_rate": True,
         "interlaced": False,
+        "field_order": None,
         "rotation_deg": 0,
+        "pixel_aspect": "1:1",
         "time_base": "1/1000",
         "start_pts": 0,
         "end_pts": 2435,
         "stream": 0,
-        "streams": [{"index": 0, "type": "video", "codec": "h264"}],
+        "streams": [{"index": 0, "type": "video", "codec": "h264", "width": 320, "height": 180}],
+        "rasters": [],
+        "gaps": [],
         "problems": ["The frame rate varies: frames stand for 10.0 to 85.0 ms."],
     }
 
@@ -62,6 +66,7 @@ def test_verify(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = json.loads(capsys.readouterr().out)
     assert (found["frames"], found["frames_decoded"]) == (40, 38)
     assert found["undecodable"] == [3, 17]
+    assert found["problems"] == ["Frame 3 does not decode.", "Frame 17 does not decode."]
 
 
 def test_words(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
