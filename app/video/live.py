@@ -168,7 +168,8 @@ class Capture:
             arrived_s=arrived_s,
             coding=coding,
         )
-        self._arrivals.append(arrived_s)
+        with self._guard:
+            self._arrivals.append(arrived_s)
         if packet.is_damaged:
             self._change(damaged=self._state.damaged + 1)
         self._on_packet(taken)

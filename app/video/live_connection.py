@@ -5,6 +5,7 @@ Used by the capture thread alone; what it hands out are copies that outlive it.
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -219,5 +220,7 @@ def _why(error: Exception) -> str:
         return "it is not there"
     if isinstance(error, av.error.EOFError):
         return "the sender ended"
+    if getattr(error, "errno", None) == errno.EIO:
+        return "the connection broke off"
     reason = getattr(error, "strerror", None) or type(error).__name__
     return str(reason).lower().rstrip(".")
