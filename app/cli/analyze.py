@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
     from app.inference.device import DeviceChoice
 
 
+class PartOrder(StrEnum):
+    """By what the parts of a recording are ordered."""
+
+    NAME = "name"
+    TIME = "time"
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
 
@@ -25,13 +33,23 @@ def register(app: typer.Typer) -> None:
     def analyze(
         files: Annotated[
             list[Path] | None,
-            typer.Argument(help="Video files of one case, in order.", show_default=False),
+            typer.Argument(
+                help="Video files of one case, in order, or a recorder's folder.",
+                show_default=False,
+            ),
         ] = None,
         model: Annotated[
             list[str] | None,
             typer.Option(
                 "--model", help="Name or folder of a model; may be repeated. Default: one per task."
             ),
+        ] = None,
+        join: Annotated[
+            bool, typer.Option("--join", help="The files are the parts of one recording.")
+        ] = False,
+        order: Annotated[
+            PartOrder | None,
+            typer.Option(help="Of the parts. Default: as given; in a folder what both agree on."),
         ] = None,
         case: Annotated[
             str | None, typer.Option(help="An existing case.", show_default=False)
@@ -67,7 +85,10 @@ def register(app: typer.Typer) -> None:
         ):
             named = dict.fromkeys(model or ())
             cards = tuple(find_model(name, opened.folder) for name in named)
-            found = case_of(opened, files or [], case_id=case, procedure=procedure, title=title)
+            parts, joined = _recording(files or [], join, order)
+            found = case_of(
+                opened, parts, joined=joined, case_id=case, procedure=procedure, title=title
+            )
             if procedure not in (None, found.procedure):
                 raise Refused(
                     f"Case {found.case_id} is there already, of the procedure "
@@ -91,6 +112,20 @@ def register(app: typer.Typer) -> None:
                 raise typer.Abort
             complete_fingerprints(opened, found)
         emit(result.as_json(), as_json=as_json, text=_words(result))
+
+
+def _recording(
+    named: list[Path], join: bool, order: PartOrder | None
+) -> tuple[Sequence[Path], bool]:
+    """The files of a case in order, and whether they are the parts of one recording."""
+    from app.video.joining import one_recording
+
+    if not join and not any(p.is_dir() for p in named):
+        if order is not None:
+            raise Refused("--order needs --join, or a folder: it orders the parts of a recording.")
+        return named, False
+    parts = one_recording(named, join=join, order=str(order) if order else None)
+    return parts, len(parts) > 1
 
 
 @contextmanager

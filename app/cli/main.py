@@ -30,6 +30,7 @@ COMMANDS: tuple[str, ...] = (
     "verify",
     "backup",
     "restore",
+    "relink",
     "phantom",
     "evaluate",
     "finetune",

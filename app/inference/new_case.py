@@ -14,7 +14,14 @@ from app.core.case import Asset, Case
 from app.core.errors import BadInput, Refused
 from app.core.taxonomy import UNKNOWN_PROCEDURE, find_taxonomy, list_taxonomies
 from app.inference.preprocess import resized
-from app.video import describe_asset, fingerprinted, open_recording, quick_hash
+from app.video import (
+    describe_asset,
+    describe_joined,
+    fingerprinted,
+    joined_hash,
+    open_recording,
+    quick_hash,
+)
 
 if TYPE_CHECKING:
     from app.store import Library
@@ -28,6 +35,7 @@ def case_of(
     library: Library,
     files: Sequence[Path],
     *,
+    joined: bool = False,
     case_id: str | None = None,
     procedure: str | None = None,
     title: str | None = None,
@@ -37,16 +45,24 @@ def case_of(
     A new case is named after its procedure, never after a file, whose name may be a patient's.
     A case that is there already keeps its procedure and title.
 
+    Args:
+        library: the open library.
+        files: of the case, in order.
+        joined: they are the parts of one recording.
+        case_id: the case they must belong to.
+        procedure, title: of a new case.
+
     Raises:
         BadInput: a file is no video, there is no such case, or no such procedure.
         Refused: the named case has other recordings.
     """
     if procedure is not None:
         check_procedure(procedure)
-    hashes = [quick_hash(path) for path in files]
+    recordings = [list(files)] if joined and files else [[path] for path in files]
+    hashes = [[quick_hash(path) for path in recording] for recording in recordings]
     if case_id is not None:
         case = library.case(case_id)
-        if files and hashes != [a.quick_hash for a in case.assets]:
+        if files and not _is_made_of(case, hashes):
             raise Refused(
                 f"Case {case_id} was made from other recordings; leave --case out to make a new "
                 "case, or leave the files out to analyse that one."
@@ -54,12 +70,21 @@ def case_of(
     else:
         if not files:
             raise BadInput("Name the video files to analyse, or a case with --case.")
-        known = (c for c in library.cases() if hashes == [a.quick_hash for a in c.assets])
-        found = next(known, None)
+        found = next((c for c in library.cases() if _is_made_of(c, hashes)), None)
         if found is None:
-            return _new_case(library, files, procedure, title)
+            return _new_case(library, recordings, procedure, title)
         case = found
-    return _at_these_paths(library, case, files)
+    return _at_these_paths(library, case, recordings, hashes)
+
+
+def _is_made_of(case: Case, hashes: Sequence[Sequence[str]]) -> bool:
+    """Whether a case has these recordings, as they were made or as they lie there now."""
+    if len(hashes) != len(case.assets):
+        return False
+    return all(
+        joined_hash(found) in (asset.quick_hash, joined_hash([f.quick_hash for f in asset.files]))
+        for found, asset in zip(hashes, case.assets, strict=True)
+    )
 
 
 def check_procedure(procedure: str) -> None:
@@ -75,15 +100,16 @@ def complete_fingerprints(library: Library, case: Case) -> None:
         for file in asset.files:
             found = fingerprinted(file)
             if found is not None:
-                library.writer.set_fingerprints(asset.asset_id, found).result()
+                library.writer.replace_file(asset.asset_id, file, found).result()
 
 
 def _new_case(
-    library: Library, files: Sequence[Path], procedure: str | None, title: str | None
+    library: Library, recordings: Sequence[Sequence[Path]], procedure: str | None, title: str | None
 ) -> Case:
-    if len({p.resolve() for p in files}) != len(files):
+    files = [path.resolve() for recording in recordings for path in recording]
+    if len(set(files)) != len(files):
         raise BadInput("The same recording was named twice.")
-    assets = tuple(describe_asset(path, uuid.uuid4().hex) for path in files)
+    assets = tuple(_described(recording) for recording in recordings)
     procedure = procedure or UNKNOWN_PROCEDURE
     if title is None:
         known = procedure != UNKNOWN_PROCEDURE
@@ -91,6 +117,12 @@ def _new_case(
     case = library.writer.create_case(title, procedure, assets).result()
     save_thumbnail(library, case.case_id, assets[0])
     return case
+
+
+def _described(recording: Sequence[Path]) -> Asset:
+    if len(recording) == 1:
+        return describe_asset(recording[0], uuid.uuid4().hex)
+    return describe_joined(recording, uuid.uuid4().hex)
 
 
 def save_thumbnail(library: Library, case_id: str, asset: Asset) -> None:
@@ -104,13 +136,18 @@ def save_thumbnail(library: Library, case_id: str, asset: Asset) -> None:
     library.save_thumbnail(case_id, jpeg.tobytes())
 
 
-def _at_these_paths(library: Library, case: Case, files: Sequence[Path]) -> Case:
-    """The case with the paths at which its recordings were named now."""
-    moved = [
-        replace(asset, path=str(path.absolute()))
-        for asset, path in zip(case.assets, files, strict=False)
-        if asset.path != str(path.absolute()) and not Path(asset.path).exists()
-    ]
-    for asset in moved:
-        library.writer.update_asset(asset).result()
+def _at_these_paths(
+    library: Library,
+    case: Case,
+    recordings: Sequence[Sequence[Path]],
+    hashes: Sequence[Sequence[str]],
+) -> Case:
+    """The case with the paths at which files that were moved were named now."""
+    moved = False
+    for asset, paths, found in zip(case.assets, recordings, hashes, strict=False):
+        for file, path, quick in zip(asset.files, paths, found, strict=False):
+            here = str(path.absolute())
+            if file.path != here and file.quick_hash == quick and not Path(file.path).exists():
+                after = replace(file, path=here)
+                moved |= library.writer.replace_file(asset.asset_id, file, after).result()
     return library.case(case.case_id) if moved else case

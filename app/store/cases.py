@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import uuid
-from dataclasses import replace
 
 from app.core import validate
 from app.core.case import Asset, Case, CaseState, Part

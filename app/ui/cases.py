@@ -341,7 +341,7 @@ class Cases(QObject):
         for file in asset.files:
             found = fingerprinted(file, cancelled=lambda: self._closing)
             if found is not None:
-                self._library.writer.set_fingerprints(asset.asset_id, found)
+                self._library.writer.replace_file(asset.asset_id, file, found)
 
     def _not_opened(self, error: TrocarError) -> None:
         self._failed(error)

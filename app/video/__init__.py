@@ -2,7 +2,7 @@
 
 from app.video.cache import FrameCache
 from app.video.decoder import SeekCancelled, UndecodableFrame
-from app.video.fingerprint import describe_asset, full_hash, quick_hash
+from app.video.fingerprint import describe_asset, full_hash, joined_hash, quick_hash
 from app.video.index import OpenCancelled, PacketIndex
 from app.video.info import StreamInfo, VideoInfo
 from app.video.joining import describe_joined, find_recordings
@@ -29,6 +29,7 @@ __all__ = [
     "find_recordings",
     "fingerprinted",
     "full_hash",
+    "joined_hash",
     "keep_indices_in",
     "open_recording",
     "open_video",

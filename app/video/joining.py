@@ -163,6 +163,38 @@ def find_recordings(
     return Found(recordings=tuple(found), left_out=tuple(left_out))
 
 
+def one_recording(
+    named: Sequence[Path],
+    *,
+    join: bool = False,
+    order: str | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> tuple[Path, ...]:
+    """The parts, in order, of the one recording that files and folders hold.
+
+    Args:
+        named: files and folders.
+        join: all of them are one recording, whatever their names say.
+        order: ``name``, ``time``; None: files as they were given, in a folder what both say.
+        cancelled: asked between files.
+
+    Raises:
+        Refused: they hold several recordings, or names and times disagree about the order.
+        BadInput, EnvironmentProblem, OpenCancelled: as ``find_recordings``.
+    """
+    if join and order is None and not any(p.is_dir() for p in named):
+        return tuple(named)
+    found = find_recordings(named, cancelled=cancelled).recordings
+    if len(found) > 1 and not join:
+        several = "; ".join(_list([f.path for f in r.files]) for r in found[:4])
+        more = f"; and {len(found) - 4} more" if len(found) > 4 else ""
+        raise Refused(
+            f"{named[0].name} holds {len(found)} recordings: {several}{more}. Name the files of "
+            "one, or join all of them with --join."
+        )
+    return in_order(regrouped([look for r in found for look in r.files]), order)
+
+
 def regrouped(files: Sequence[Glance]) -> FoundRecording:
     """These files as one recording, in this order."""
     return FoundRecording(files=tuple(files), by_time=by_time(files), gaps_ms=gaps_ms(files))
