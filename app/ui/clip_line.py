@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from PySide6.QtWidgets import QCheckBox, QFrame, QGridLayout, QHBoxLayout, QProgressBar
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QProgressBar, QVBoxLayout
 
 from app.ui.message_slot import MessageSlot
 from app.ui.widgets import Button, Combo, IconButton, Label
@@ -55,17 +57,28 @@ class ClipLine(QFrame):
         self.save.clicked.connect(self._go)
         close = IconButton("x", "Leave it", "Leave it  (Esc)", 16)
         close.clicked.connect(lambda: slot.remove(self))
-        grid = QGridLayout(self)
-        grid.setContentsMargins(14, 7, 8, 9)
-        grid.setHorizontalSpacing(14)
-        grid.setVerticalSpacing(6)
-        grid.setColumnStretch(2, 1)
-        grid.addWidget(Label(f"Clip {words}"), 0, 0, 1, 3)
-        grid.addWidget(self.save, 0, 3)
-        grid.addWidget(close, 0, 4)
-        grid.addWidget(self.overlay, 1, 0)
-        grid.addWidget(self.sound, 1, 1)
-        grid.addWidget(self.manner, 1, 3, 1, 2)
+        upper, lower = QHBoxLayout(), QHBoxLayout()
+        upper.setSpacing(10)
+        lower.setSpacing(18)
+        upper.addWidget(Label(f"Clip {words}"), 1)
+        upper.addWidget(self.save)
+        upper.addWidget(close)
+        lower.addWidget(self.overlay)
+        lower.addWidget(self.sound)
+        lower.addStretch(1)
+        lower.addWidget(self.manner)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(14, 7, 8, 9)
+        layout.setSpacing(6)
+        layout.addLayout(upper)
+        layout.addLayout(lower)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Enter saves."""
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self._go()
+        else:
+            super().keyPressEvent(event)
 
     def _drawn(self, drawn: bool) -> None:
         """What is drawn on cannot be copied."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, Qt
+from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QWidget
 
 from app.annotate import bookmarks
 from app.core.correction import Bookmark
@@ -25,6 +27,21 @@ if TYPE_CHECKING:
 FINE = 1.1
 
 
+class HeldKey(QObject):
+    """Whether the key that acts now is repeated by the keyboard: a shortcut does not tell."""
+
+    def __init__(self, page: QWidget) -> None:
+        super().__init__(page)
+        self.repeats = False
+        page.window().installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """The window hears of every key before its shortcuts act."""
+        if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
+            self.repeats = event.isAutoRepeat()
+        return False
+
+
 class Playing(QObject):
     """Steps, jumps, speed and the overlay's dial."""
 
@@ -36,15 +53,20 @@ class Playing(QObject):
         self._player = services.player
         self._review = review
         self._slot = slot
+        self._held = HeldKey(review)
+        self._stepping = False
         self._bind(keys)
         playback, transport = services.playback, review.transport
-        playback.time_changed.connect(lambda ms, exact: review.show_frame(ms, exact=exact))
+        playback.time_changed.connect(self._shown)
+        services.player.failed.connect(self._step_ended)
+        services.session.case_opened.connect(self._step_ended)
         playback.key_changed.connect(review.show_key)
         playback.dial_changed.connect(self._dial_changed)
         services.player.changed.connect(self._changed)
         transport.dial_moved.connect(playback.set_dial)
         transport.speed_chosen.connect(lambda x: self._player.player.set_speed(x))
         transport.set_dial(playback.dial)
+        transport.volume.follow(services.sound)
         keys.held.connect(lambda i: i == "hold_tissue" and playback.hold(held=True))
         keys.released.connect(lambda i: i == "hold_tissue" and playback.hold(held=False))
 
@@ -54,7 +76,7 @@ class Playing(QObject):
         for name, frames in (
             ("frame_back", -1), ("frame_on", 1), ("ten_back", -10), ("ten_on", 10),
         ):  # fmt: skip
-            keys.bind(name, lambda n=frames: bridge.player.step(n))
+            keys.bind(name, lambda n=frames: self.step(n))
         keys.bind("second_back", lambda: self.jump(-1000.0))
         keys.bind("second_on", lambda: self.jump(1000.0))
         keys.bind("boundary_back", lambda: self.to_boundary(-1))
@@ -71,7 +93,26 @@ class Playing(QObject):
         keys.bind("speed_up", lambda: bridge.player.set_speed(bridge.state.speed * FINE))
         keys.bind("speed_normal", lambda: bridge.player.set_speed(1.0))
         keys.bind("go_to", self.ask_where)
+        keys.bind("sound", self._toggle_sound)
         keys.bind("overlay", self.next_dial)
+
+    def step(self, frames: int) -> None:
+        """Show the frame so many further on.
+
+        A held key waits for the picture: every frame is seen, and none comes after it is let go.
+        Keys that are tapped all count.
+        """
+        if self._held.repeats and self._stepping:
+            return
+        self._stepping = True
+        self._player.player.step(frames)
+
+    def _shown(self, ms: float, exact: bool) -> None:
+        self._stepping = False
+        self._review.show_frame(ms, exact=exact)
+
+    def _step_ended(self) -> None:
+        self._stepping = False
 
     def jump(self, ms: float) -> None:
         """Go back or on by some milliseconds."""
@@ -192,6 +233,10 @@ class Playing(QObject):
         self._review.transport.set_dial(position)
         self._tell()
         self._services.settings.set(overlay=DIAL_WORDS[position].lower())
+
+    def _toggle_sound(self) -> None:
+        self._services.sound.toggle()
+        self._tell()
 
     def _changed(self, state: PlayerState) -> None:
         transport = self._review.transport

@@ -391,15 +391,15 @@ class Ribbon(QWidget):
         start, end = self._stretch
         if start is None and end is None:
             return
-        _, top, _, _ = self._rows()
+        _, top, confidence, _ = self._rows()
         painter.save()
         painter.setClipRect(QRectF(MARGIN - 4, 0, self.width() - 2 * MARGIN + 8, self.height()))
         paint.draw_stretch(
             painter,
             None if start is None else self._x(start),
             None if end is None else self._x(end),
-            top - 5,
-            top + theme.px(16) + 3,
+            top - 2,
+            confidence + theme.px(7),
             on=self._loops,
         )
         painter.restore()

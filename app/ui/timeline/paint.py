@@ -323,7 +323,7 @@ def draw_stretch(
     *,
     on: bool,
 ) -> None:
-    """Brackets round the marked stretch, joined above while play goes round in it."""
+    """Brackets round the marked stretch, joined below while play goes round in it."""
     painter.setRenderHint(QPainter.RenderHint.Antialiasing, on=False)
     painter.setPen(QPen(theme.color("accent" if on else "text"), 2))
     for x, way in ((start, 1), (end, -1)):
@@ -333,5 +333,5 @@ def draw_stretch(
             painter.drawLine(QPointF(at, top), QPointF(at + 6 * way, top))
             painter.drawLine(QPointF(at, bottom), QPointF(at + 6 * way, bottom))
     if on and start is not None and end is not None:
-        painter.drawLine(QPointF(round(start), top), QPointF(round(end), top))
+        painter.drawLine(QPointF(round(start), bottom), QPointF(round(end), bottom))
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
