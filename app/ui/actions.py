@@ -62,6 +62,7 @@ ACTIONS: tuple[Action, ...] = (
     _action("loop_wider", "Longer on both sides", "Ctrl+]", _P, STRETCH, repeats=True),
     _action("clip", "Save the stretch as a clip", "Ctrl+Shift+S", _P, STRETCH),
     _action("hold_tissue", "Tissue only", "H", _P, SEE, hold=True),
+    _action("sound", "Sound on, off", "Ctrl+Shift+M", _P, PLAY),
     _action("overlay", "Nothing, outline, fill, labels, confidence", "V", _P, SEE),
     _action("zoom_in", "Zoom in", "Ctrl++ Ctrl+=", _P, SEE, repeats=True),
     _action("zoom_out", "Zoom out", "Ctrl+-", _P, SEE, repeats=True),

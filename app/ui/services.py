@@ -20,6 +20,7 @@ from app.ui.playback import Playback
 from app.ui.player_bridge import PlayerBridge
 from app.ui.session import Session
 from app.ui.settings import Settings
+from app.ui.sound import RecordingSound
 from app.ui.teaching import Teaching
 from app.ui.thumbnails import Thumbnails
 from app.ui.transport import DIAL_WORDS
@@ -48,6 +49,7 @@ class Services(QObject):
         leaving: exports of the open case.
         clips: excerpts of the open case.
         loop: the marked stretch.
+        sound: of the open recording, off at first.
 
     Signals:
         said: (Message) something to tell the user.
@@ -74,6 +76,7 @@ class Services(QObject):
         self.leaving = Leaving(library)
         self.clips = Clips(library)
         self.loop = Loop(self.session, self.player)
+        self.sound = RecordingSound(library, self.session, self.player)
         for source in (
             self.session,
             self.cases,
@@ -81,6 +84,7 @@ class Services(QObject):
             self.leaving,
             self.clips,
             self.loop,
+            self.sound,
         ):
             source.said.connect(self.said)
         self._closed = False
@@ -106,6 +110,7 @@ class Services(QObject):
         self.teaching.stop()
         self.analysis.close()
         self.overlay.close()
+        self.sound.close()
         self.player.close()
         self.thumbnails.close()
         self.cases.close()

@@ -94,10 +94,11 @@ class RecordingSound(QObject):
         self.changed.emit()
 
     def set_volume(self, volume: float) -> None:
-        """0 to 1; it is turned on where it was off."""
-        self.volume = volume
-        self._engine().set_volume(volume)
-        if not self.is_on and not self.why_not:
+        """0 to 1; nothing turns it off, something turns it on."""
+        if volume > 0:
+            self.volume = volume
+            self._engine().set_volume(volume)
+        if self.is_on != (volume > 0):
             self.toggle()
         self.changed.emit()
 
@@ -127,6 +128,7 @@ class RecordingSound(QObject):
             from app.video.sound import Sound
 
             self._sound = Sound(self._player.clock, on_problem=self._failed.emit)
+            self._sound.load(self._asset if self.tracks else None, self.choice)
         return self._sound
 
     @Slot()
@@ -166,7 +168,8 @@ class RecordingSound(QObject):
         self.tracks = tuple(f"{i}: {s.words}" for i, s in enumerate(found or (), start=1))
         self.why_not = "" if found else NOT_KNOWN if found is None else NO_SOUND
         if found:
-            self._engine().load(asset)
+            if self._sound is not None:
+                self._sound.load(asset)
             self._read_waveform()
         self.changed.emit()
 

@@ -1,4 +1,4 @@
-"""The transport plate on the stage: play, steps, speed, overlay dial, snapshot, full screen.
+"""The transport plate on the stage: play, steps, speed, overlay dial, sound, snapshot.
 
 GUI thread. It shows on mouse move, hides after two seconds and stays while the pointer is on it.
 """
@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QAbstractButton, QFrame, QHBoxLayout, QMenu, QWidg
 from app.ui import osd, theme
 from app.ui.keys import KeyMap
 from app.ui.style import draw_ring, ring_shown
+from app.ui.volume import VolumeControl
 from app.ui.widgets import Button, IconButton, Label, RingSlider, mark, row
 
 HIDE_AFTER_MS = 2000
@@ -87,6 +88,7 @@ class Transport(QFrame):
         self.dial.setToolTip(keys.tooltip("overlay"))
         self.dial_word = Label("Outline", "small")
         self.dial_word.setMinimumWidth(theme.px(68))
+        self.volume = VolumeControl(keys)
         self.buttons = {
             name: _osd_button(icon, keys, name)
             for name, icon in (
@@ -132,6 +134,8 @@ class Transport(QFrame):
             self.dial,
             theme.px(4),
             self.dial_word,
+            _divider(),
+            self.volume,
             _divider(),
             b["bookmark"],
             b["snapshot"],

@@ -41,6 +41,7 @@ from app.ui.timeline.commands import ACTIONS as TIMELINE_ACTIONS
 from app.ui.timeline.commands import TimelineCommands
 from app.ui.timeline.data import timeline_data
 from app.ui.timeline.widget import Timeline
+from app.ui.volume import sound_menu
 from app.ui.widgets import Label, line, mark
 
 LEFT_PX, RIGHT_PX, TIMELINE_PX = 272, 324, 330
@@ -208,6 +209,7 @@ class AnnotateWorkspace(QWidget):
     def showEvent(self, event: QShowEvent) -> None:
         """Catch up with what happened while another workspace was on screen."""
         super().showEvent(event)
+        self._services.sound.want_waveform()
         self._player_changed()
         frame = self._services.session.frame
         if frame is not None:
@@ -269,6 +271,8 @@ class AnnotateWorkspace(QWidget):
         self.timeline.seek_requested.connect(self._seek)
         self.timeline.analyse_requested.connect(self._analyse)
         self.timeline.refused.connect(self._refused)
+        self.timeline.sound_menu_requested.connect(self.open_sound_menu)
+        s.sound.waveform_changed.connect(self._show_sound)
         self.cases.chosen.connect(s.cases.open_case)
         s.session.case_opened.connect(self._case_opened)
         s.session.human_changed.connect(self._timeline_changed)
@@ -330,6 +334,16 @@ class AnnotateWorkspace(QWidget):
         self._timeline_changed()
         self._show_loop()
         self._show_pictures()
+        self._show_sound()
+
+    def _show_sound(self) -> None:
+        self.timeline.set_sound(self._services.sound.waveform)
+
+    def open_sound_menu(self, at: QPoint) -> QMenu:
+        """Sound on or off, and which of the recording's tracks."""
+        menu = sound_menu(self, self._services.sound, self._keys.hint("sound"))
+        menu.popup(at)
+        return menu
 
     def _show_loop(self) -> None:
         asset, loop = self._services.session.asset, self._services.loop
