@@ -39,6 +39,8 @@ _DECODERS = (*CODECS, "libdav1d", "flv", "msmpeg4", "mpegvideo", *SOUND_CODECS)
 _BARE = ("h264", "hevc", "mpegvideo")
 
 _READ_FAILURES = 8
+# AVFMT_FLAG_NOFILLIN and AVFMT_FLAG_NOPARSE
+_NO_GUESSED_TIMES = 0x10 | 0x20
 
 log = logging.getLogger(__name__)
 
@@ -165,12 +167,18 @@ def read_packets(
     container: InputContainer, stream: VideoStream
 ) -> Iterator[av.Packet[VideoStream]]:
     """Packets with content from where the container stands; reads on after damaged stretches."""
+    # ASF holds times of decoding alone; what FFmpeg guesses from them differs after a seek.
+    has_decode_times = container.format.name == "asf" and stream.type == "video"
+    if has_decode_times:
+        container.flags |= _NO_GUESSED_TIMES
     failures = 0
     while failures < _READ_FAILURES:
         try:
             for packet in container.demux(stream):
                 if packet.size:
                     failures = 0
+                    if has_decode_times:
+                        packet.pts = packet.dts
                     yield packet
         except av.FFmpegError as error:
             failures += 1

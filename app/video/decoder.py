@@ -84,6 +84,8 @@ class Decoder:
         self._emptied = False
         # The newest frame that came, and the first that may be trusted since the last seek.
         self._position, self._floor = -1, 0
+        # Of the newest picture that came, since the last seek.
+        self._newest_label: int | None = None
         self._opened = _stamp(path)
         self._reopen()
 
@@ -134,6 +136,10 @@ class Decoder:
                 # In case leaving something out is what cost it.
                 self._go_before(index, keyframes_back)
                 found = self._decode_to(index, cancelled, index)
+        if found is None and self._index.unordered:
+            # It may lie before its keyframe in the file.
+            self._reopen()
+            found = self._decode_to(index, cancelled, index)
         if found is None:
             self._check_unchanged()
             self._undecodable.add(index)
@@ -195,6 +201,10 @@ class Decoder:
         check_size(picture.width, picture.height, self._path)
         pts = picture.pts if picture.pts is not None else picture.dts
         index = -1 if pts is None else self._index_of.get(pts, -1)
+        if index >= 0 and pts == self._newest_label:
+            # Of frames with the same time, the first one counts.
+            return -1
+        self._newest_label = pts
         # What comes before the keyframe stood on may lean on pictures that were not decoded.
         if index >= self._floor:
             self.cache.put(index, picture)
@@ -245,6 +255,7 @@ class Decoder:
     def _land(self, timestamp: int, latest_pts: int) -> bool:
         """Seek and read up to a keyframe; False where it lies after ``latest_pts``."""
         self._position = self._skipped_to = -1
+        self._newest_label = None
         if self._container is None:
             return False
         try:
@@ -255,7 +266,8 @@ class Decoder:
         for packet in self._packets:
             if packet.is_keyframe and packet.pts is not None:
                 self._pending = packet
-                self._floor = self._index_from(packet.pts)
+                # Of several packets with one time it may be the second one.
+                self._floor = self._index_from(packet.pts) + (self._index.doubled > 0)
                 return packet.pts <= latest_pts
             if packet.dts is not None and packet.dts > latest_pts:
                 return False
@@ -278,6 +290,7 @@ class Decoder:
         self._pending = None
         self._floor = 0
         self._position = self._skipped_to = -1
+        self._newest_label = None
 
     def _check_unchanged(self) -> None:
         """A frame that is missing because the file is must not pass for one that is damaged."""

@@ -31,8 +31,13 @@ from app.video.sample_table import agreed_rows, read_table
 
 _NO_TIME = np.iinfo(np.int64).min
 _CHECK_EVERY = 512
+# While a file is read through, what is known is told after so many packets for the first time.
+_FIRST_TOLD = 256
+# Codecs show a picture at most 16 later than its place in the file; twice that for fields.
+_HELD_BACK = 32
 _FORMAT = 3
 _OFTEN_IN_DECODE_ORDER = ("avi", "asf", "mxf")
+_REORDERING = ("h264", "hevc", "mpeg4", "vc1", "wmv3")
 _UNREADABLE = (ValueError, KeyError, OSError, EOFError, IndexError, zipfile.BadZipFile, zlib.error)
 
 
@@ -140,6 +145,7 @@ def build_index(
     cancelled: Callable[[], bool] = lambda: False,
     *,
     by_table: bool = True,
+    told: Callable[[PacketIndex], None] | None = None,
 ) -> PacketIndex:
     """Index a freshly opened file; leaves the container somewhere else than at its start.
 
@@ -149,6 +155,8 @@ def build_index(
         path: of the file.
         cancelled: asked while the file is read.
         by_table: believe an MP4's own table where FFmpeg agrees with it.
+        told: called now and then, while the file is read through, with the index of the frames
+            whose place among the others cannot change any more.
 
     Raises:
         OpenCancelled: ``cancelled()`` answered true.
@@ -161,19 +169,17 @@ def build_index(
     if table is None and samples is not None:
         with open_container(path) as again:
             own = again.streams.video[container.streams.video.index(stream)]
-            return build_index(again, own, path, cancelled, by_table=False)
+            return build_index(again, own, path, cancelled, by_table=False, told=told)
     if table is None:
-        rows = _by_demuxing(container, stream, sizes, cancelled)
-        table = np.array(rows, dtype=np.int64).reshape(-1, 4)
+        known = told if container.format.name not in _OFTEN_IN_DECODE_ORDER else None
+        table = _by_demuxing(
+            container, stream, sizes, cancelled, lambda rows: _tell(known, rows, stream)
+        )
     timed = table[table[:, 0] != _NO_TIME]
     if not len(timed):
         raise BadInput(f"{path.name} holds no picture that can be shown; it is damaged or cut off.")
-    order = np.argsort(timed[:, 0], kind="stable")
-    ordered = timed[order]
-    first_of_pts = np.concatenate([[True], np.diff(ordered[:, 0]) > 0])
-    kept = ordered[first_of_pts]
-    pts, dts = kept[:, 0].copy(), kept[:, 1].copy()
-    dts[dts == _NO_TIME] = pts[dts == _NO_TIME]
+    kept = _in_order(timed)
+    pts, dts = _times(kept)
     shown = np.arange(len(pts))
     if _is_timed_in_decode_order(container, stream, timed[:, 0]):
         shown = _display_order(pts, stream, path, cancelled)
@@ -183,11 +189,46 @@ def build_index(
         dts=dts[shown],
         key=kept[shown, 2].astype(bool),
         last_duration=_last_duration(pts, int(kept[-1, 3]), stream),
-        doubled=len(ordered) - len(kept),
+        doubled=len(timed) - len(kept),
         timeless=len(table) - len(timed),
         unordered=_unordered(timed),
         sizes=np.array(sizes.sizes, np.int64).reshape(-1, 3),
         stream=stream.index,
+    )
+
+
+def _in_order(timed: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Rows by presentation time, the first of those that share one."""
+    ordered = timed[np.argsort(timed[:, 0], kind="stable")]
+    return ordered[np.concatenate([[True], np.diff(ordered[:, 0]) > 0])]
+
+
+def _times(kept: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Presentation and decode times; the former where there are none of the latter."""
+    pts, dts = kept[:, 0].copy(), kept[:, 1].copy()
+    dts[dts == _NO_TIME] = pts[dts == _NO_TIME]
+    return pts, dts
+
+
+def _tell(
+    told: Callable[[PacketIndex], None] | None, table: NDArray[np.int64], stream: VideoStream
+) -> None:
+    """Say what is known of a file that is being read through."""
+    timed = table[table[:, 0] != _NO_TIME]
+    if told is None or len(timed) <= 2 * _HELD_BACK:
+        return
+    # A frame that comes later in the file may yet be shown before the newest ones.
+    kept = _in_order(timed)[:-_HELD_BACK]
+    pts, dts = _times(kept)
+    told(
+        PacketIndex(
+            pts=pts,
+            label=pts,
+            dts=dts,
+            key=kept[:, 2].astype(bool),
+            last_duration=_last_duration(pts, int(kept[-1, 3]), stream),
+            stream=stream.index,
+        )
     )
 
 
@@ -202,8 +243,11 @@ def _by_demuxing(
     stream: VideoStream,
     sizes: SizeWatch,
     cancelled: Callable[[], bool],
-) -> list[tuple[int, int, int, int]]:
+    told: Callable[[NDArray[np.int64]], None],
+) -> NDArray[np.int64]:
+    """Rows (pts, dts, is a keyframe, duration) of what is shown, in the file's order."""
     rows: list[tuple[int, int, int, int]] = []
+    tell_at = _FIRST_TOLD
     codec = stream.codec_context.codec.canonical_name
     for packet in read_packets(container, stream):
         if len(rows) % _CHECK_EVERY == 0 and cancelled():
@@ -215,7 +259,11 @@ def _by_demuxing(
         if packet.is_keyframe:
             sizes.note(packet)
         rows.append((pts, dts, int(packet.is_keyframe), packet.duration or 0))
-    return rows
+        if len(rows) == tell_at:
+            # Ever more seldom, since every telling sorts what is known.
+            tell_at += max(_FIRST_TOLD, tell_at // 3)
+            told(np.array(rows, dtype=np.int64))
+    return np.array(rows, dtype=np.int64).reshape(-1, 4)
 
 
 def _last_duration(pts: NDArray[np.int64], declared: int, stream: VideoStream) -> int:
@@ -234,7 +282,7 @@ def _is_timed_in_decode_order(
     So are AVI and ASF, and MXF without temporal offsets in its index table.
     """
     context = stream.codec_context
-    reorders = context.codec.canonical_name in {"h264", "hevc"} and context.reorder_depth > 0
+    reorders = context.codec.canonical_name in _REORDERING and context.reorder_depth > 0
     return (
         reorders
         and container.format.name in _OFTEN_IN_DECODE_ORDER
