@@ -108,7 +108,9 @@ def glance(path: Path, cancelled: Callable[[], bool] = lambda: False) -> Glance:
         start = float(stream.start_time * base) if stream.start_time is not None else 0.0
         length = float(stream.duration * base) if stream.duration else 0.0
         if not length and container.duration:
-            length = container.duration / 1e6
+            # Matroska's length counts from time 0, wherever the pictures begin.
+            counts_from = max(0.0, start) if "matroska" in container.format.name else 0.0
+            length = max(0.0, container.duration / 1e6 - counts_from)
         created = {**container.metadata, **stream.metadata}.get("creation_time", "")
         return Glance(
             path=path,
