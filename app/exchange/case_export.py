@@ -47,17 +47,17 @@ def export_coco(
         EnvironmentProblem: the folder cannot be written.
     """
     case = library.case(case_id)
-    with _writing(out):
+    with writing(out):
         frames: list[coco.AnnotatedFrame] = []
         for asset in case.assets:
             with open_recording(asset) as source:
-                for frame in _annotated(library, asset, source.index_of):
+                for frame in annotated_frames(library, asset, source.index_of):
                     frames.append(frame)
                     if pictures:
                         write_png(out / coco.file_name(frame), source.frame(frame.index).rgb)
         path = out / "annotations.json"
         coco.write(path, frames, find_taxonomy(case.procedure), _info(case), polygons=polygons)
-        _readme(out, case, "COCO instance annotations")
+        write_readme(out, case, "COCO instance annotations")
     count = sum(len(f.instances) for f in frames)
     return Exported(
         path=path,
@@ -72,14 +72,14 @@ def export_phases(library: Library, case_id: str, out: Path) -> Exported:
     Raises: as ``export_coco``.
     """
     case = library.case(case_id)
-    with _writing(out):
+    with writing(out):
         tiers: list[phase_csv.Tier] = []
         for asset in case.assets:
             with open_recording(asset) as source:
                 tiers += _tiers(library, case, asset, source)
         path = out / "phases.csv"
         phase_csv.write(path, tiers, find_taxonomy(case.procedure))
-        _readme(out, case, "phase segments")
+        write_readme(out, case, "phase segments")
     count = sum(len(t.timeline.segments) for t in tiers)
     return Exported(
         path=path,
@@ -88,7 +88,7 @@ def export_phases(library: Library, case_id: str, out: Path) -> Exported:
     )
 
 
-class _writing:  # noqa: N801 - reads as a word in a with statement
+class writing:  # noqa: N801 - reads as a word in a with statement
     """The folder exists within; what the disk refuses becomes one sentence."""
 
     def __init__(self, out: Path) -> None:
@@ -112,9 +112,10 @@ class _writing:  # noqa: N801 - reads as a word in a with statement
         )
 
 
-def _annotated(
+def annotated_frames(
     library: Library, asset: Asset, index_of: Callable[[int], int]
 ) -> list[coco.AnnotatedFrame]:
+    """Frames that a human worked on, with what is there after corrections, by time."""
     complete = {f.pts for f in library.reviewed_frames(asset.asset_id)}
     by_pts: dict[int, list[Instance]] = {pts: [] for pts in complete}
     for a in library.annotations(asset.asset_id):
@@ -169,7 +170,8 @@ def _info(case: Case) -> dict[str, Any]:
     }
 
 
-def _readme(out: Path, case: Case, what: str) -> None:
+def write_readme(out: Path, case: Case, what: str) -> None:
+    """Say beside an export what it is and what its numbers mean."""
     (out / "README.txt").write_text(
         f"Trocar {__version__}, case {case.case_id}: {what}.\n"
         "Frame indices are 0-based in display order; times count from the first presentable "

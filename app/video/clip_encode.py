@@ -20,6 +20,7 @@ from app.video.source import VideoSource
 # High definition and below: matrix, primaries and transfer by ITU-T H.273.
 _HD_HEIGHT_PX, _BT709, _BT601 = 720, 1, 6
 _QUALITY = {"crf": "17", "preset": "veryfast"}
+_QUIET = {"x265-params": "log-level=error"}
 _GOP_FRAMES = 50
 
 
@@ -45,10 +46,12 @@ def encode_frames(
     sound: bool,
     progress: Callable[[int, int], None],
     cancelled: Callable[[], bool],
+    encoder: str = "libx264",
 ) -> int:
-    """Encode frames as H.264 with the steps in time of the original; times begin at zero.
+    """Encode frames with the steps in time of the original; times begin at zero.
 
-    An odd side gets its last line twice, as 4:2:0 asks for even ones.
+    By ``libx264`` (H.264) or ``libx265`` (HEVC). An odd side gets its last line twice, as 4:2:0
+    asks for even ones.
 
     Returns:
         How many frames did not decode and repeat the one before them.
@@ -60,7 +63,8 @@ def encode_frames(
     pictures = _Pictures(source, draw)
     start_pts, base = source.pts(first), source.info.time_base
     with av.open(str(path), "w", options=muxer_options(path)) as out:
-        stream: Any = out.add_stream("libx264", rate=source.info.frame_rate, options=_QUALITY)
+        options = _QUALITY | (_QUIET if encoder == "libx265" else {})
+        stream: Any = out.add_stream(encoder, rate=source.info.frame_rate, options=options)
         kept = None
         for index in range(first, last + 1):
             if cancelled():
