@@ -13,7 +13,7 @@ from fractions import Fraction
 import av
 from av.filter import Graph
 
-from app.video.decoder import UndecodableFrame
+from app.core.errors import BadInput
 
 # The filters want one; nothing here depends on it.
 _CLOCK = Fraction(1, 1000)
@@ -90,7 +90,7 @@ class Deinterlacer:
             return None
         try:
             return decoded(index)
-        except UndecodableFrame:
+        except BadInput:
             return None
 
 

@@ -88,7 +88,7 @@ def _samples(table: dict[bytes, list[bytes]], file_size: int) -> SampleTable:
         g[4:8] in _KEY_GROUPS for g in table.get(b"sbgp", [])
     ):
         raise ValueError("several codings, or keyframes by group")
-    sizes = _sizes(table[b"stsz"][0])
+    sizes = _sizes(table[b"stsz"][0], file_size)
     count = len(sizes)
     runs = _u32(table[b"stts"][0], 8).reshape(-1, 2)
     steps = _expanded(runs[:, 1], runs[:, 0], count)
@@ -115,8 +115,10 @@ def _samples(table: dict[bytes, list[bytes]], file_size: int) -> SampleTable:
     return SampleTable(dts, dts + shift, steps, position, key, shown)
 
 
-def _sizes(stsz: bytes) -> Numbers:
+def _sizes(stsz: bytes, file_size: int) -> Numbers:
     fixed, count = (int(n) for n in _u32(stsz, 4)[:2])
+    if fixed * count > file_size:
+        raise ValueError("more samples than the file can hold")
     return np.full(count, fixed, np.int64) if fixed else _u32(stsz, 12)[:count]
 
 
@@ -128,11 +130,11 @@ def _positions(table: dict[bytes, list[bytes]], sizes: Numbers) -> Numbers:
         chunks = _u32(table[b"stco"][0], 8)
     runs = _u32(table[b"stsc"][0], 8).reshape(-1, 3)
     firsts = np.append(runs[:, 0] - 1, len(chunks))
-    of_chunk = np.repeat(
-        np.arange(len(chunks)), _expanded(runs[:, 1], np.diff(firsts), len(chunks))
-    )
-    if len(of_chunk) != len(sizes):
+    in_chunk = _expanded(runs[:, 1], np.diff(firsts), len(chunks))
+    # Before anything is made of that size: a damaged table may ask for terabytes.
+    if (in_chunk < 0).any() or int(in_chunk.sum()) != len(sizes):
         raise ValueError("chunks and samples do not agree")
+    of_chunk = np.repeat(np.arange(len(chunks)), in_chunk)
     before = np.cumsum(sizes) - sizes
     first_of_chunk = np.searchsorted(of_chunk, np.arange(len(chunks)))
     within: Numbers = before - before[first_of_chunk[of_chunk]]
