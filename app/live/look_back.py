@@ -69,12 +69,12 @@ class LookBack:
             self._anchor = (time.monotonic(), self._shown_ms())
             self._changed.notify()
 
-    def close(self) -> None:
-        """End the thread; no callback comes after this."""
+    def close(self, *, wait: bool = True) -> None:
+        """End the thread; no callback begins after this. Waits for it, where asked."""
         with self._changed:
             self._closing = True
             self._changed.notify()
-        if threading.current_thread() is not self._thread:
+        if wait and threading.current_thread() is not self._thread:
             self._thread.join()
 
     # On its own thread.

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from models import ModelCard
 
 TASKS = (SEGMENTATION, PHASES)
+LIVE_WORDS = "The analysis waits while a picture is live"
 
 
 def pick(cards: Sequence[ModelCard], task: str, wanted: str, procedure: str) -> ModelCard | None:
@@ -46,6 +47,7 @@ class Analysis(QObject):
 
     Attributes:
         running, paused: what the worker does.
+        live: a live picture has the models; the analysis waits.
         progress: the newest, None before the first.
         device: None while nobody asked for it.
         cards: installed models.
@@ -74,6 +76,8 @@ class Analysis(QObject):
         self._then: Callable[[], object] | None = None
         self._by_itself = True
         self.running = self.paused = self.stopped = False
+        self.live = False
+        self._after_live = False
         self.progress: Progress | None = None
         self.device: DeviceChoice | None = None
         self.cards: tuple[ModelCard, ...] = ()
@@ -133,10 +137,32 @@ class Analysis(QObject):
         """Start no analysis by itself in this window."""
         self._by_itself = False
 
+    def make_way(self) -> None:
+        """A live picture has the models from now on: what runs stops and goes on afterwards."""
+        self.live = True
+        self._after_live = self._after_live or self.running
+        if self.running:
+            self.worker.cancel()
+        self.changed.emit()
+
+    def take_back(self) -> None:
+        """The live picture is gone: go on where the analysis stopped."""
+        if not self.live:
+            return
+        self.live = False
+        again, self._after_live = self._after_live, False
+        if again:
+            self.start()
+        self.changed.emit()
+
     def start(self) -> None:
         """Analyse the open case with the models in use."""
         case = self._session.case
         if case is None:
+            return
+        if self.live:
+            self._after_live = True
+            self.changed.emit()
             return
         if not self._library.is_writable:
             self.said.emit(Message(text=READ_ONLY, tone=Tone.WARN, lasting_s=4, key="locked"))
@@ -192,6 +218,8 @@ class Analysis(QObject):
 
     def words(self) -> tuple[str, float]:
         """The status line and the share done, ("", 0) when nothing runs."""
+        if self.live and self._after_live:
+            return LIVE_WORDS, 0.0
         if not self.running:
             return "", 0.0
         p = self.progress
@@ -209,6 +237,8 @@ class Analysis(QObject):
             return "Not analysed: the library is open for reading"
         if not self.in_use():
             return "Not analysed: no model is installed"
+        if self.live:
+            return f"Not analysed yet: {LIVE_WORDS.lower()}"
         if not self.running:
             return "Not analysed yet: double-click or Ctrl+R to analyse"
         if self.paused:

@@ -20,7 +20,7 @@ from app.ui.keys import KeyMap
 from app.ui.widgets import Button, Elided, IconButton, Label, RingToolButton, mark
 from app.ui.words import time_of_day
 
-WORKSPACES = ("library", "review", "annotate")
+WORKSPACES = ("library", "review", "annotate", "live")
 
 
 class Mark(QWidget):

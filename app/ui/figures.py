@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QObject, QTimer
 
 from app.core.errors import TrocarError
@@ -26,6 +28,7 @@ class Figures(QObject):
         self._top, self._status, self._review = top, status, review
         self._counts = (0, 0)
         self._backup_told = False
+        self.live_words: Callable[[], tuple[str, str] | None] = lambda: None
         services.session.saving.connect(lambda: top.show_saved("Saving", "3", ""))
         services.session.saved.connect(self._saved)
         services.analysis.changed.connect(self._analysis_changed)
@@ -51,6 +54,9 @@ class Figures(QObject):
         lost = f"{count(dropped)} dropped" if dropped > 0 else "none dropped"
         playing = state.playing and shown > 0
         self._status.show_rate(f"{shown} fps, {lost}" if playing else "")
+        if (live := self.live_words()) is not None:
+            self._status.show_rate(live[0])
+            self._status.show_speed(live[1])
         if self._services.session.unsaved and self._services.library.writer.pending():
             self._top.show_saved("Not saved yet", "warn", "circle-alert")
         self._tell_backup(self._services.library.backup_problem)

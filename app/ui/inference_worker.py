@@ -18,7 +18,9 @@ from app.core.errors import EnvironmentProblem, TrocarError
 from app.core.frame import Frame
 
 if TYPE_CHECKING:
-    from app.inference import AnalysisJob, Progress
+    from collections.abc import Callable
+
+    from app.inference import AnalysisJob, LiveAnalysis, LiveAnswer, Progress
     from app.store import Library
     from models import ModelCard
 
@@ -34,6 +36,14 @@ class Request:
     cards: tuple[ModelCard, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """A live picture to look at until its analysis is stopped."""
+
+    live: LiveAnalysis
+    answered: Callable[[LiveAnswer], object]
+
+
 class InferenceWorker(QObject):
     """Owns the device.
 
@@ -41,12 +51,15 @@ class InferenceWorker(QObject):
         device_known: (DeviceChoice)
         progressed: (generation, Progress) after each batch was stored.
         completed: (generation, AnalysisResult or TrocarError)
+        watched: (LiveAnalysis, None or TrocarError) it does not look at a live picture any more.
     """
 
     device_known = Signal(object)
     progressed = Signal(int, object)
     completed = Signal(int, object)
+    watched = Signal(object, object)
     _asked = Signal(object)
+    _watch_asked = Signal(object)
     _device_asked = Signal()
 
     def __init__(self, library: Library) -> None:
@@ -55,12 +68,14 @@ class InferenceWorker(QObject):
         self._lock = threading.Lock()
         self._generation = 0
         self._job: AnalysisJob | None = None
+        self._live: LiveAnalysis | None = None
         self._paused = False
         self._closing = False
         self._thread = QThread()
         self._thread.setObjectName("trocar-inference")
         self.moveToThread(self._thread)
         self._asked.connect(self._analyse)
+        self._watch_asked.connect(self._watch)
         self._device_asked.connect(self._find_device)
         self._thread.start(QThread.Priority.LowPriority)
 
@@ -92,6 +107,20 @@ class InferenceWorker(QObject):
         if job is not None:
             job.look_at(frame, asset_id)
 
+    def watch(self, live: LiveAnalysis, answered: Callable[[LiveAnswer], object]) -> None:
+        """Look at a live picture from now on; what runs is cancelled and keeps what it has done.
+
+        Args:
+            live: fed and stopped by the caller.
+            answered: called on the inference thread.
+        """
+        with self._lock:
+            self._generation += 1
+            before, self._live = self._live, live
+        if before is not None:
+            before.stop()
+        self._watch_asked.emit(Watch(live=live, answered=answered))
+
     def ask_device(self) -> None:
         """Find out what the models would run on."""
         self._device_asked.emit()
@@ -101,6 +130,9 @@ class InferenceWorker(QObject):
         with self._lock:
             self._closing = True
             self._generation += 1
+            live = self._live
+        if live is not None:
+            live.stop()
         self._thread.quit()
         self._thread.wait()
 
@@ -123,6 +155,21 @@ class InferenceWorker(QObject):
             with self._lock:
                 self._job = None
         self.completed.emit(request.generation, outcome)
+
+    @Slot(object)
+    def _watch(self, watch: Watch) -> None:
+        error: TrocarError | None = None
+        try:
+            watch.live.run(watch.answered)
+        except TrocarError as found:
+            error = found
+        except Exception as broken:
+            log.error("the live analysis broke: %s", type(broken).__name__, exc_info=broken)
+            error = EnvironmentProblem(
+                "The models stopped on the live picture; recording is not touched by it.",
+                repr(broken),
+            )
+        self.watched.emit(watch.live, error)
 
     def _run(self, request: Request) -> object:
         from app.inference import AnalysisJob

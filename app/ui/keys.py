@@ -9,7 +9,7 @@ read by key position, so AZERTY needs no Shift.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -35,6 +35,7 @@ class Scope(IntEnum):
     ANNOTATE = 3
     TIMELINE = 4
     CANVAS = 5
+    LIVE = 6
 
 
 SCOPE_NAMES = {
@@ -44,6 +45,7 @@ SCOPE_NAMES = {
     Scope.ANNOTATE: "Annotate",
     Scope.TIMELINE: "In the timeline",
     Scope.CANVAS: "On the picture",
+    Scope.LIVE: "Live",
 }
 
 
@@ -125,6 +127,7 @@ class KeyMap(QObject):
         self._actions: dict[str, Action] = {}
         self._callbacks: dict[str, Callable[[], object]] = {}
         self._shortcuts: list[tuple[Action, str, QShortcut]] = []
+        self._pedals: list[tuple[Action, str, QShortcut]] = []
         self._workspace: frozenset[Scope] = frozenset({Scope.EVERYWHERE})
         self._blocked = False
         self.add(actions)
@@ -150,13 +153,54 @@ class KeyMap(QObject):
         action = self._actions[action_id]
         self._callbacks[action_id] = callback
         for key in () if action.hold else action.keys:
-            shortcut = QShortcut(QKeySequence(key), self._window)
-            shortcut.setContext(Qt.ShortcutContext.WindowShortcut)
-            shortcut.setAutoRepeat(action.repeats)
-            shortcut.activated.connect(callback)
-            portable = shortcut.key().toString(QKeySequence.SequenceFormat.PortableText)
-            self._shortcuts.append((action, portable, shortcut))
+            self._shortcuts.append((action, *self._shortcut(action, key, callback)))
         self._refresh()
+
+    def _shortcut(
+        self, action: Action, key: str, callback: Callable[[], object]
+    ) -> tuple[str, QShortcut]:
+        shortcut = QShortcut(QKeySequence(key), self._window)
+        shortcut.setContext(Qt.ShortcutContext.WindowShortcut)
+        shortcut.setAutoRepeat(action.repeats)
+        shortcut.activated.connect(callback)
+        return shortcut.key().toString(QKeySequence.SequenceFormat.PortableText), shortcut
+
+    def set_pedals(self, pedals: Mapping[str, str]) -> str:
+        """More keys for some actions, which a pedal sends; those set before no longer count.
+
+        Args:
+            pedals: action id to a key sequence in Qt's portable form, "" for none.
+
+        Returns:
+            Why a key is not used, in a sentence; "" where all are.
+        """
+        for entry in self._pedals:
+            self._shortcuts.remove(entry)
+            entry[2].setParent(None)
+            entry[2].deleteLater()
+        self._pedals.clear()
+        problem = ""
+        for id_, key in pedals.items():
+            action = self._actions[id_]
+            other = self._user_of(key, action.scope)
+            if other is not None and other is not action:
+                problem = f"{key} is the key of “{other.text}” already; step on another one."
+            elif key and other is None:
+                entry = (action, *self._shortcut(action, key, self._callbacks[id_]))
+                self._shortcuts.append(entry)
+                self._pedals.append(entry)
+        self._refresh()
+        return problem
+
+    def _user_of(self, key: str, scope: Scope) -> Action | None:
+        """Which action has a key in a scope or everywhere."""
+        wanted = QKeySequence(key)
+        heard = [(a, k) for a, k, _ in self._shortcuts]
+        held = [(a, k) for a in self._actions.values() if a.hold for k in a.keys]
+        for action, known in heard + held:
+            if action.scope in (scope, Scope.EVERYWHERE) and QKeySequence(known) == wanted:
+                return action
+        return None
 
     def is_bound(self, action_id: str) -> bool:
         """Whether the action does something in this window."""
@@ -220,9 +264,11 @@ class KeyMap(QObject):
         return True
 
     def _held_by(self, event: QKeyEvent) -> Action | None:
+        scopes = self.active_scopes()
         for action in self._actions.values():
-            if action.hold and any(QKeySequence(k)[0].key() == event.key() for k in action.keys):
-                return action if action.scope in self.active_scopes() else None
+            meant = any(QKeySequence(k)[0].key() == event.key() for k in action.keys)
+            if action.hold and meant and action.scope in scopes:
+                return action
         return None
 
     def hint(self, action_id: str) -> str:

@@ -58,6 +58,8 @@ from app.ui.words import date
 
 if TYPE_CHECKING:
     from app.ui.annotate.workspace import AnnotateWorkspace
+    from app.ui.live.control import LiveControl
+    from app.ui.live.workspace import LiveWorkspace
     from app.video.player import PlayerState
 
 DEMO_PROCEDURE, DEMO_TITLE = "cholecystectomy", "Demo case"
@@ -68,6 +70,7 @@ SCOPES = {
     "library": (Scope.LIBRARY,),
     "review": (Scope.PLAYER,),
     "annotate": (Scope.PLAYER, Scope.ANNOTATE),
+    "live": (Scope.LIVE,),
 }
 
 
@@ -111,6 +114,8 @@ class MainWindow(QMainWindow):
             services.session, services.player, services.thumbnails, self.keys
         )
         self.annotate: AnnotateWorkspace | None = None
+        self.live: LiveWorkspace | None = None
+        self.live_control: LiveControl | None = None
         self.pages: dict[str, QWidget] = {"library": self.library, "review": self.review}
         self.stack = QStackedWidget()
         for page in self.pages.values():
@@ -149,6 +154,7 @@ class MainWindow(QMainWindow):
     def _connect(self) -> None:
         s = self.services
         s.said.connect(self.slot.say)
+        s.recovery.recovered.connect(s.cases.refresh)
         self.top.chosen.connect(self.show_workspace)
         self.top.lock.clicked.connect(
             lambda: self.slot.say(Message(text=self.top.lock.toolTip(), key="locked"))
@@ -232,14 +238,21 @@ class MainWindow(QMainWindow):
         """The stage of the workspace on screen."""
         if self._workspace == "annotate" and self.annotate is not None:
             return self.annotate.canvas
+        if self._workspace == "live" and self.live is not None:
+            return self.live.stage
         return self.review.stage
 
     def show_workspace(self, name: str) -> None:
         """Go to a workspace; Review and Annotate need an open case or one being opened."""
         if name == self._workspace or (name == "annotate" and self.services.session.case is None):
             return
+        if self._workspace == "live" and not self._leave_live():
+            self.top.show_workspace("live")
+            return
         if name == "annotate":
             self._make_annotate()
+        if name == "live":
+            self._make_live()
         self._workspace = name
         self.stack.setCurrentWidget(self.pages[name])
         self.top.show_workspace(name)
@@ -251,6 +264,8 @@ class MainWindow(QMainWindow):
             self.services.player.pause()
             self.library.view.setFocus(Qt.FocusReason.OtherFocusReason)
             self.services.cases.refresh()
+        elif name == "live":
+            self._enter_live()
         else:
             stage = self.current_stage()
             self.services.playback.set_stage(stage)
@@ -266,6 +281,48 @@ class MainWindow(QMainWindow):
         self.annotate = AnnotateWorkspace(self.services, self.keys, self.library.model)
         self.pages["annotate"] = self.annotate
         self.stack.addWidget(self.annotate)
+
+    def _make_live(self) -> None:
+        """Live is built when it is first wanted."""
+        if self.live is not None:
+            return
+        from app.ui.live.actions import ACTIONS as LIVE_ACTIONS
+        from app.ui.live.control import LiveControl
+        from app.ui.live.workspace import LiveWorkspace
+
+        self.keys.add(LIVE_ACTIONS)
+        self.live = LiveWorkspace(self.services.settings, self.keys)
+        self.pages["live"] = self.live
+        self.stack.addWidget(self.live)
+        self.live_control = control = LiveControl(self.services, self.live, self.keys)
+        self.keys.bind("live_full_screen", self.toggle_full_screen)
+        control.said.connect(self.slot.say)
+        control.case_asked.connect(self._open_case)
+        control.source_named.connect(self.top.show_case)
+        self.figures.live_words = control.figures
+
+    def _enter_live(self) -> None:
+        assert self.live_control is not None  # noqa: S101 - just made
+        self._drop_chooser()
+        self.services.player.pause()
+        self.current_stage().setFocus(Qt.FocusReason.OtherFocusReason)
+        self.top.show_case("", "")
+        self.live_control.enter()
+
+    def _leave_live(self, *, closing: bool = False) -> bool:
+        """Let the live source go; a recording that runs is asked about first."""
+        control = self.live_control
+        if control is None:
+            return True
+        if control.is_recording:
+            from app.ui.live.asking import may_end_recording
+
+            if not may_end_recording(self, closing=closing):
+                return False
+        if not closing:
+            control.leave()
+            self._name_case(stay=True)
+        return True
 
     def _next_region(self, direction: int) -> None:
         page = self.pages[self._workspace]
@@ -283,10 +340,12 @@ class MainWindow(QMainWindow):
                 return
 
     def _escape(self) -> None:
-        if self.sheets.close_open_one() or self.slot.close_newest():
+        if self.sheets.close_open_one():
             return
         if self.adjusting.isVisible():
             self.show_adjusting()
+        elif self.slot.close_newest():
+            return
         elif self.isFullScreen():
             self.toggle_full_screen()
         elif self._workspace != "library" and not self.stretching.escape():
@@ -398,15 +457,17 @@ class MainWindow(QMainWindow):
             self.slot.remove(self._chooser)
             self._chooser = None
 
-    def _name_case(self) -> None:
+    def _name_case(self, *, stay: bool = False) -> None:
         session = self.services.session
         has = session.case is not None
         for name in ("review", "annotate"):
             self.top.offer(name, offered=has, why_not="Open a case first")
         if session.case is None:
             self.top.show_case("", "")
-            if self._workspace != "library":
+            if self._workspace not in ("library", "live"):
                 self.show_workspace("library")
+            return
+        if self._workspace == "live" and not stay:
             return
         case = session.case
         known = case.procedure != UNKNOWN_PROCEDURE
@@ -524,6 +585,11 @@ class MainWindow(QMainWindow):
             event.ignore()
             return
         self._asking_to_close = True
+        if not self._leave_live(closing=True):
+            self._asking_to_close = False
+            self.resume = None
+            event.ignore()
+            return
         answer = ask_to_close(self, self.services)
         self._asking_to_close = False
         if answer is Closing.STAY:
@@ -531,6 +597,8 @@ class MainWindow(QMainWindow):
             event.ignore()
             return
         self.stop()
+        if self.live_control is not None:
+            self.live_control.close()
         geometry = self.saveGeometry().toBase64().data().decode()
         self.services.settings.set(geometry=geometry)
         self.services.close(lose=answer is Closing.LOSE)
@@ -577,6 +645,8 @@ class MainWindow(QMainWindow):
         self.review.transport.stop()
         if self.annotate is not None:
             self.annotate.stop()
+        if self.live is not None:
+            self.live.stop()
 
     def _restore(self) -> None:
         saved = QByteArray.fromBase64(self.services.settings.values.geometry.encode())

@@ -27,6 +27,8 @@ QFrame[kind="line"] { background: $line; border: none; }
 QFrame[kind="osdline"] { background: $osd_pressed; border: none; }
 QFrame[kind="card"] { background: $raised; border: 1px solid $line; border-radius: 8px; }
 QFrame[kind="sheet"] { background: $panel; border: 1px solid $line_strong; border-radius: 14px; }
+QFrame[kind="livebanner"] { background: $banner_bg; border: none;
+    border-bottom: 1px solid $banner_line; }
 QFrame[kind="banner"] { background: $banner_bg; border: 1px solid $banner_line;
     border-radius: 8px; }
 
@@ -74,7 +76,8 @@ QLineEdit, QComboBox, QSpinBox, QPlainTextEdit { background: $panel; color: $tex
     border: 1px solid $control_edge; border-radius: 6px; padding: 0 8px;
     min-height: ${h_field}px; selection-background-color: $accent;
     selection-color: $on_accent; }
-QSpinBox QLineEdit { border: none; padding: 0; min-height: 0; background: transparent; }
+QSpinBox::up-button, QSpinBox::down-button { width: 0; border: none; }
+QSpinBox QLineEdit { border: none; padding: 0 8px; min-height: 0; background: transparent; }
 QLineEdit:focus, QComboBox:focus, QSpinBox:focus, QPlainTextEdit:focus {
     border: 2px solid $accent; padding: 0 7px; }
 QLineEdit:disabled, QComboBox:disabled { color: $text_off; border-color: $line; }

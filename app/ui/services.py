@@ -14,6 +14,7 @@ from app.ui.analysis import Analysis
 from app.ui.cases import Cases
 from app.ui.clips import Clips
 from app.ui.leaving import Leaving
+from app.ui.live.recovery import Recovery
 from app.ui.loop import Loop
 from app.ui.overlay_worker import OverlayWorker
 from app.ui.playback import Playback
@@ -47,6 +48,7 @@ class Services(QObject):
         analysis: models over the open case, on the inference thread.
         teaching: fine-tuning in a process of its own.
         leaving: exports of the open case.
+        recovery: recordings that an earlier run did not finish.
         clips: excerpts of the open case.
         loop: the marked stretch.
         sound: of the open recording, off at first.
@@ -77,7 +79,9 @@ class Services(QObject):
         self.clips = Clips(library)
         self.loop = Loop(self.session, self.player)
         self.sound = RecordingSound(library, self.session, self.player)
+        self.recovery = Recovery(library)
         for source in (
+            self.recovery,
             self.session,
             self.cases,
             self.analysis,
@@ -87,6 +91,7 @@ class Services(QObject):
             self.sound,
         ):
             source.said.connect(self.said)
+        self.recovery.start()
         self._closed = False
 
     def _show_strip(self) -> None:
@@ -104,6 +109,7 @@ class Services(QObject):
         if self.library.is_writable:
             # Before any thread is waited for: one of them may be waiting for the store.
             self.library.writer.give_up(0.0 if lose else GIVE_UP_AFTER_S)
+        self.recovery.close()
         self.leaving.close()
         self.clips.close()
         self.playback.stop()

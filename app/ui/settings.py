@@ -36,6 +36,12 @@ class Values:
         geometry: base64 of the window's geometry.
         layout: workspace to base64 of its splitters.
         analyse_at_once: start the analysis when a case is opened.
+        live_sources: live sources used last, newest first, without passwords.
+        live_record_at_once: record as soon as a live picture is there.
+        live_reaction_ms: how long a hand needs; phases keyed live begin that much earlier.
+        live_limit_ms: a live outline that is older is hidden.
+        live_folder: where recordings are written; "" for the user's own folder for films.
+        live_pedals: action to the key that its pedal sends.
     """
 
     theme: str = "dark"
@@ -49,6 +55,18 @@ class Values:
     geometry: str = ""
     layout: dict[str, str] = field(default_factory=dict)
     analyse_at_once: bool = True
+    live_sources: list[str] = field(default_factory=list)
+    live_record_at_once: bool = False
+    live_reaction_ms: int = 400
+    live_limit_ms: int = 250
+    live_folder: str = ""
+    live_pedals: dict[str, str] = field(
+        default_factory=lambda: {
+            "live_mark": "F13",
+            "live_pause": "F14",
+            "live_snapshot": "F15",
+        }
+    )
 
 
 def config_folder() -> Path:

@@ -70,7 +70,6 @@ class TeachSheet(Sheet):
             part.setAccessibleName(name)
         self.steps.setRange(1, 100_000)
         self.steps.setValue(STEPS)
-        self.steps.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)
         self.bar.setRange(0, 1000)
         self.bar.setTextVisible(False)
         self.bar.setAccessibleName("Teaching progress")

@@ -219,7 +219,9 @@ def draw_key_cap(painter: QPainter, rect: QRectF, text: str) -> None:
     painter.restore()
 
 
-def draw_letter(painter: QPainter, rect: QRectF, code: str, paint: theme.Paint) -> None:
+def draw_letter(
+    painter: QPainter, rect: QRectF, code: str, paint: theme.Paint, role: str = "letter"
+) -> None:
     """A phase's letter on a square of its colour, centred by cap height."""
     painter.save()
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -227,7 +229,7 @@ def draw_letter(painter: QPainter, rect: QRectF, code: str, paint: theme.Paint) 
     painter.setBrush(paint.fill)
     painter.drawRoundedRect(rect, 4, 4)
     painter.setPen(paint.text)
-    painter.setFont(theme.font("letter"))
+    painter.setFont(theme.font(role))
     draw_centred(painter, rect, code)
     painter.restore()
 

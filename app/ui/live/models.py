@@ -1,0 +1,182 @@
+"""The networks in Live: they leave a recorded analysis for the live picture. GUI thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from app.core.case import Asset
+from app.core.errors import TrocarError
+from app.core.prediction import SEGMENTATION
+from app.ui.analysis import TASKS, pick
+from app.ui.background import Background
+from app.ui.live.answers import AnswerDrawer, Drawn
+from app.ui.live.strip import Stretch
+from app.ui.messages import Message, Tone, from_error
+from app.ui.services import Services
+
+if TYPE_CHECKING:
+    from app.inference import LiveAnalysis, LiveRuns
+    from app.video.live import LiveFrame
+
+
+class LiveModels(QObject):
+    """Looks at the live picture with the models in use.
+
+    Signals:
+        drawn: (Drawn) an answer with its overlay.
+        said: (Message)
+
+    Attributes:
+        drawer: draws answers on the inference thread.
+        analysis: what looks now, None while nothing does.
+        phase: key of the phase that runs now, as the model says; None while unknown.
+        stretches: the model's phases so far, in pts: (start, end, key).
+    """
+
+    drawn = Signal(object)
+    said = Signal(object)
+
+    def __init__(self, services: Services, io: Background) -> None:
+        super().__init__()
+        self._services, self._io = services, io
+        self.drawer = AnswerDrawer()
+        self.drawer.drawn.connect(self._drawn)
+        services.analysis.worker.watched.connect(self._watched)
+        self.analysis: LiveAnalysis | None = None
+        self._runs: LiveRuns | None = None
+        self._wanted = False
+        self.phase: str | None = None
+        self.stretches: list[tuple[int, int, str]] = []
+
+    @property
+    def has_outlines(self) -> bool:
+        """Whether a model for outlines is in use."""
+        live = self.analysis
+        return live is not None and any(c.task == SEGMENTATION for c in live.cards)
+
+    def start(self, procedure: str, ready: Callable[[], object]) -> None:
+        """Read the cards, choose, load and look; ``ready`` is called when frames are welcome."""
+        self._wanted = True
+        self.phase = None
+        self.stretches.clear()
+        analysis = self._services.analysis
+        analysis.make_way()
+        analysis.read_cards(lambda: self._begin(procedure, ready))
+
+    def feed(self, frame: LiveFrame) -> None:
+        """A frame, on the thread that decodes it."""
+        live = self.analysis
+        if live is not None:
+            live.put(frame)
+
+    def keep(self, case_id: str, asset: Asset) -> None:
+        """From now on answers are runs of this recording."""
+        live, library = self.analysis, self._services.library
+        if live is None:
+            return
+
+        def begin() -> LiveRuns:
+            from app.inference import LiveRuns
+
+            return LiveRuns(library.predictions(case_id), asset, live)
+
+        def begun(runs: LiveRuns) -> None:
+            if self._wanted and self._runs is None:
+                self._runs = runs
+                self.drawer.keep_in(runs)
+            else:
+                runs.finish()
+
+        self._io.run(begin, begun, lambda error: self.said.emit(from_error(error)))
+
+    def keep_no_more(self) -> None:
+        """The recording has ended: its runs are closed."""
+        self.drawer.keep_in(None)
+        runs, self._runs = self._runs, None
+        if runs is not None:
+            self._io.follow(runs.finish(), lambda _: self._say_problem(runs))
+
+    def stop(self) -> None:
+        """Nothing is looked at any more; a recorded analysis may go on."""
+        self._wanted = False
+        self.keep_no_more()
+        live, self.analysis = self.analysis, None
+        if live is not None:
+            live.stop()
+        self._services.analysis.take_back()
+
+    def close(self) -> None:
+        """As ``stop``, and wait until what was said is stored."""
+        self._wanted = False
+        self.drawer.keep_in(None)
+        runs, self._runs = self._runs, None
+        live, self.analysis = self.analysis, None
+        if live is not None:
+            live.stop()
+        if runs is not None:
+            runs.finish().result()
+
+    def _begin(self, procedure: str, ready: Callable[[], object]) -> None:
+        if not self._wanted or self.analysis is not None:
+            return
+        values, analysis = self._services.settings.values, self._services.analysis
+        found = (pick(analysis.cards, t, values.models.get(t, ""), procedure) for t in TASKS)
+        cards = [card for card in found if card is not None]
+        if not cards:
+            text = "No model is installed, so the picture is shown and recorded alone."
+            self.said.emit(Message(text=text, tone=Tone.WARN, key="live-models", lasting_s=8))
+            analysis.take_back()
+            return
+        from app.inference import LiveAnalysis
+
+        self.analysis = LiveAnalysis(cards, analysis.device, limit_ms=values.live_limit_ms)
+        analysis.worker.watch(self.analysis, self.drawer.take)
+        ready()
+
+    @Slot(object)
+    def _drawn(self, drawn: Drawn) -> None:
+        if self.analysis is None:
+            return
+        answer = drawn.answer
+        if answer.phase is not None and answer.phase_now is not None:
+            self.phase = answer.phase_now
+            self._extend(answer.picture.pts, answer.phase_now)
+        self.drawn.emit(drawn)
+
+    def _extend(self, pts: int, phase: str) -> None:
+        if self.stretches and self.stretches[-1][2] == phase:
+            start, _, _ = self.stretches[-1]
+            self.stretches[-1] = (start, pts, phase)
+        else:
+            if self.stretches:
+                start, _, before = self.stretches[-1]
+                self.stretches[-1] = (start, pts, before)
+            self.stretches.append((pts, pts, phase))
+
+    @Slot(object, object)
+    def _watched(self, live: LiveAnalysis, error: TrocarError | None) -> None:
+        if live is self.analysis:
+            self.analysis = None
+            if error is not None:
+                self.said.emit(from_error(error, key="live-models"))
+
+    def _say_problem(self, runs: LiveRuns) -> None:
+        if runs.problem is not None:
+            self.said.emit(from_error(runs.problem, key="live-runs"))
+
+
+def in_ms(stretches: list[tuple[int, int, str]], start_pts: int) -> tuple[Stretch, ...]:
+    """The model's phases on the recording's clock; those from before it began are cut."""
+    return tuple(
+        Stretch(
+            start_ms=max(0.0, (start - start_pts) / 90),
+            end_ms=(end - start_pts) / 90,
+            phase=phase,
+            human=False,
+        )
+        for start, end, phase in stretches
+        if end > start_pts
+    )

@@ -1,0 +1,60 @@
+"""What an earlier run left of its recordings is completed at the start, in ``trocar-recover``."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Signal
+
+from app.ui.background import Background
+from app.ui.messages import Message, Tone, from_error
+
+if TYPE_CHECKING:
+    from app.live import Recovered
+    from app.store import Library
+
+
+class Recovery(QObject):
+    """Recordings that a crash interrupted become cases again.
+
+    Signals:
+        said: (Message) what was recovered.
+        recovered: something was; list the cases again.
+    """
+
+    said = Signal(object)
+    recovered = Signal()
+    _told = Signal(object)
+
+    def __init__(self, library: Library) -> None:
+        super().__init__()
+        self._library = library
+        self._closing = threading.Event()
+        self._work = Background("trocar-recover")
+        self._told.connect(self._tell)
+
+    def start(self) -> None:
+        """Look for recordings that are not finished."""
+        if self._library.is_writable:
+            failed = self.said.emit
+            self._work.run(self._recover, failed=lambda error: failed(from_error(error)))
+
+    def close(self) -> None:
+        """Stop; what is left is done at the next start."""
+        self._closing.set()
+        self._work.close()
+
+    def _recover(self) -> None:
+        if not self._library.recordings():
+            return
+        from app.live import recover
+
+        recover(self._library, self._closing.is_set, self._told.emit)
+
+    def _tell(self, one: Recovered) -> None:
+        if self._closing.is_set():
+            return
+        tone = Tone.OK if one.length_s else Tone.WARN
+        self.said.emit(Message(text=one.sentence, tone=tone, key=f"recovered-{one.case_id}"))
+        self.recovered.emit()
