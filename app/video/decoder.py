@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import av
 import numpy as np
@@ -26,6 +27,7 @@ from app.video.container import (
 )
 from app.video.growing import GROWING
 from app.video.index import PacketIndex
+from app.video.info import VideoInfo, describe
 from app.video.skipping import may_skip
 
 # Up to this many frames ahead, decoding on is cheaper than a seek.
@@ -66,8 +68,8 @@ class Decoder:
         self, path: Path, index: PacketIndex, cache_bytes: int, stream: int | None = None
     ) -> None:
         self.cache = FrameCache(cache_bytes)
-        self._path, self._index, self._wanted = path, index, stream
-        self._index_of = {int(label): i for i, label in enumerate(index.label)}
+        self._path, self._wanted = path, stream
+        self._know(index)
         self._undecodable: set[int] = set()
         self._container: InputContainer | None = None
         self._stream: VideoStream
@@ -75,7 +77,6 @@ class Decoder:
         self._whole_from, self._skips = 0, False
         # The last frame of which that was so since the last seek.
         self._skipped_to = -1
-        self._times_are_labels = bool(np.array_equal(index.label, index.pts))
         self._seeks_by_dts = False
         self._packets: Iterator[av.Packet[VideoStream]] = iter(())
         # The packet to decode next, where one was read to see where a seek had landed.
@@ -93,6 +94,42 @@ class Decoder:
         """Release the file and the pictures."""
         self.cache.clear()
         self._release()
+
+    def grow(self, index: PacketIndex, *, renumbered: bool) -> None:
+        """More of the file is known; ``renumbered``: and frames have other indices than before."""
+        self._know(index)
+        if renumbered:
+            self.cache.clear()
+            self._undecodable.clear()
+            self._position = self._skipped_to = -1
+
+    def describe(self, index: PacketIndex, first: av.VideoFrame | None) -> VideoInfo:
+        """What the open file holds; see ``app.video.info.describe``."""
+        if self._container is None:
+            raise ValueError("the file is closed")
+        return describe(self._container, self._stream, index, first, self._path)
+
+    @property
+    def declared_ms(self) -> float:
+        """How long the file says that it is; 0 where it does not."""
+        declared = None if self._container is None else self._container.duration
+        return max(0.0, (declared or 0) * 1000 / av.time_base)
+
+    def _know(self, index: PacketIndex) -> None:
+        self._index = index
+        self._times_are_labels = bool(np.array_equal(index.label, index.pts))
+        self._index_of = (
+            {} if self._times_are_labels else {int(label): i for i, label in enumerate(index.label)}
+        )
+
+    def _place_of(self, label: int | None) -> int:
+        """Index of the frame with that label; -1 where none is presented."""
+        if label is None:
+            return -1
+        if not self._times_are_labels:
+            return self._index_of.get(label, -1)
+        at = int(np.searchsorted(self._index.pts, label))
+        return at if at < len(self._index) and self._index.pts[at] == label else -1
 
     def _release(self) -> None:
         self._packets = iter(())
@@ -200,7 +237,7 @@ class Decoder:
         """Cache a decoded frame; returns its index, or -1 for one that is not presentable."""
         check_size(picture.width, picture.height, self._path)
         pts = picture.pts if picture.pts is not None else picture.dts
-        index = -1 if pts is None else self._index_of.get(pts, -1)
+        index = self._place_of(pts)
         if index >= 0 and pts == self._newest_label:
             # Of frames with the same time, the first one counts.
             return -1
@@ -228,11 +265,11 @@ class Decoder:
 
     def _skip_or_not(self, packet: av.Packet[VideoStream] | None) -> None:
         """Tell the decoder whether it may leave the packet out if nothing leans on it."""
-        known = -1 if packet is None else self._index_of.get(packet.pts, -1)
+        known = -1 if packet is None else self._place_of(packet.pts)
         may = 0 <= known < self._whole_from
         if may:
             self._skipped_to = max(self._skipped_to, known)
-        wanted = "NONREF" if may else "DEFAULT"
+        wanted: Literal["NONREF", "DEFAULT"] = "NONREF" if may else "DEFAULT"
         if self._stream.codec_context.skip_frame != wanted:
             self._stream.codec_context.skip_frame = wanted
 
@@ -274,8 +311,8 @@ class Decoder:
         return False
 
     def _index_from(self, label: int) -> int:
-        known = self._index_of.get(label)
-        return int(np.searchsorted(self._index.pts, label)) if known is None else known
+        known = self._place_of(label)
+        return int(np.searchsorted(self._index.pts, label)) if known < 0 else known
 
     def _reopen(self) -> None:
         """Stand at the very start, with a decoder that carries nothing over."""

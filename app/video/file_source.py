@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import av
 import numpy as np
@@ -14,10 +15,19 @@ from app.video.container import open_container, video_stream
 from app.video.decoder import LATE_FRAMES, Decoder, UndecodableFrame
 from app.video.deinterlace import Deinterlacer
 from app.video.index import PacketIndex, build_index
-from app.video.info import describe
 from app.video.raster import Rasteriser
 from app.video.reading_ahead import ReadAhead
 from app.video.source import CACHE_BYTES, NEAR_FRAMES, VideoSource
+
+
+class Growth(Protocol):
+    """An index that somebody is still building."""
+
+    def now(self) -> tuple[PacketIndex, bool]:
+        """What is known, and whether that is all."""
+
+    def leave(self) -> None:
+        """It is not wanted any more."""
 
 
 class FileSource(VideoSource):
@@ -25,7 +35,8 @@ class FileSource(VideoSource):
 
     Args:
         path: the file.
-        index: its packet index where it is known already.
+        index: its packet index where it is known already, or as far as it is.
+        growth: what tells more of the index later, None where it is whole.
         cache_bytes: room for decoded frames.
         stream: index of the video stream; None for the best one.
         deinterlace: pictures of two fields are made whole.
@@ -37,6 +48,7 @@ class FileSource(VideoSource):
         path: Path,
         *,
         index: PacketIndex | None = None,
+        growth: Growth | None = None,
         cache_bytes: int = CACHE_BYTES,
         stream: int | None = None,
         deinterlace: bool = True,
@@ -46,22 +58,56 @@ class FileSource(VideoSource):
         self._rasteriser = Rasteriser(deinterlaces=False)
         # For a glimpse, which does not wait for the pictures beside it.
         self._hasty = Rasteriser(deinterlaces=deinterlace)
-        with open_container(path) as container:
-            shown = video_stream(container, path, stream)
-            self.index = index or build_index(container, shown, path, cancelled)
-            self._decoder = Decoder(path, self.index, cache_bytes, stream)
-            self._ahead = ReadAhead(self._decoder, len(self.index))
-            self._fields = Deinterlacer(len(self.index)) if deinterlace else None
-            try:
-                first = self._first_picture()
-                self.info = describe(container, shown, self.index, first, path)
-            except BaseException:
-                self.close()
-                raise
+        self.index = index or _built_index(path, stream, cancelled)
+        self._growth = growth
+        self._decoder = Decoder(path, self.index, cache_bytes, stream)
+        self._ahead = ReadAhead(self._decoder, len(self.index))
+        self._fields = Deinterlacer(len(self.index)) if deinterlace else None
+        try:
+            self._first = self._first_picture()
+            self.info = self._decoder.describe(self.index, self._first)
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Release the file and the cached frames."""
         self._decoder.close()
+        self._first = None
+        if self._growth is not None:
+            self._growth.leave()
+            self._growth = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all frames are known."""
+        return self._growth is None
+
+    @property
+    def estimated_ms(self) -> float:
+        """How long it is; as the file says while that is not known."""
+        if self._growth is None:
+            return self.info.duration_ms
+        return max(self.info.duration_ms, self._decoder.declared_ms)
+
+    def grow(self) -> bool:
+        """Take in what is known of the file by now; see ``VideoSource.grow``."""
+        if self._growth is None:
+            return False
+        index, is_whole = self._growth.now()
+        if index is self.index and not is_whole:
+            return False
+        known = self.index
+        renumbered = not np.array_equal(index.pts[: len(known)], known.pts)
+        self._decoder.grow(index, renumbered=renumbered)
+        self.index, self._ahead.frames = index, len(index)
+        if self._fields is not None and (renumbered or is_whole):
+            self._fields = Deinterlacer(len(index))
+        if is_whole:
+            self._growth.leave()
+            self._growth = None
+        self.info = self._decoder.describe(index, self._first)
+        return True
 
     @property
     def cached_bytes(self) -> int:
@@ -142,3 +188,8 @@ class FileSource(VideoSource):
             except UndecodableFrame:
                 continue
         return None
+
+
+def _built_index(path: Path, stream: int | None, cancelled: Callable[[], bool]) -> PacketIndex:
+    with open_container(path) as container:
+        return build_index(container, video_stream(container, path, stream), path, cancelled)

@@ -199,8 +199,9 @@ def build_index(
 
 def _in_order(timed: NDArray[np.int64]) -> NDArray[np.int64]:
     """Rows by presentation time, the first of those that share one."""
-    ordered = timed[np.argsort(timed[:, 0], kind="stable")]
-    return ordered[np.concatenate([[True], np.diff(ordered[:, 0]) > 0])]
+    ordered: NDArray[np.int64] = timed[np.argsort(timed[:, 0], kind="stable")]
+    kept: NDArray[np.int64] = ordered[np.concatenate([[True], np.diff(ordered[:, 0]) > 0])]
+    return kept
 
 
 def _times(kept: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,12 +20,15 @@ from app.video.fingerprint import full_hash, picture_hash, quick_hash
 from app.video.first_look import first_look
 from app.video.growing import GROWING
 from app.video.index import OpenCancelled, PacketIndex
+from app.video.indexing import INDEXINGS, Key
 from app.video.info import VideoInfo
 from app.video.joined import JoinedSource, Opener
 from app.video.kept import KEPT
 from app.video.source import CACHE_BYTES, VideoSource
 
 _KEPT_INDICES = 16
+# So long is a file looked at before it is shown without its whole index.
+_PATIENCE_S = 0.1
 WORTH_KEEPING_S = 0.25
 """What opening must take for its index to be kept in a file."""
 
@@ -36,18 +38,18 @@ class _KnownFiles:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._files: OrderedDict[tuple[str, int], PacketIndex | None] = OrderedDict()
+        self._files: OrderedDict[Key, PacketIndex | None] = OrderedDict()
 
-    def __contains__(self, key: tuple[str, int]) -> bool:
+    def __contains__(self, key: Key) -> bool:
         with self._lock:
             return key in self._files
 
-    def index(self, key: tuple[str, int]) -> PacketIndex | None:
+    def index(self, key: Key) -> PacketIndex | None:
         """The kept packet index, or None."""
         with self._lock:
             return self._files.get(key)
 
-    def keep(self, key: tuple[str, int], index: PacketIndex | None) -> None:
+    def keep(self, key: Key, index: PacketIndex | None) -> None:
         """A file was looked at, or indexed."""
         with self._lock:
             self._files[key] = index
@@ -65,6 +67,7 @@ def open_video(
     trusted: bool = False,
     stream: int | None = None,
     deinterlace: bool = True,
+    whole: bool = True,
     cache_bytes: int = CACHE_BYTES,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> VideoSource:
@@ -79,6 +82,7 @@ def open_video(
         trusted: skip the first look: Trocar wrote the file itself.
         stream: index of the video stream where a file has several; None for the best one.
         deinterlace: pictures of two fields are made whole, frame for frame.
+        whole: wait until all of a long file is indexed; else it may still ``grow``.
         cache_bytes: room for decoded frames.
         cancelled: asked while the file is looked at and indexed.
 
@@ -102,21 +106,44 @@ def open_video(
         return opened()
     key = check_file(path, cancelled)
     index = _index_of_stream(key, stream)
-    start = time.monotonic()
-    source = opened(index=index)
-    if stream is not None and sum(s.may_be_shown for s in source.info.streams) > 1:
-        key = _key_of_stream(key, stream)
-    _known.keep(key, source.index)
-    if index is None and time.monotonic() - start >= WORTH_KEEPING_S:
-        KEPT.write(key, source.index)
+    if index is not None or is_dicom(path):
+        source: VideoSource = opened(index=index)
+        has_others = sum(s.may_be_shown for s in source.info.streams) > 1
+        _keep_index(key, stream, source.index, 0.0, has_others)
+        return source
+    share = INDEXINGS.join(
+        _key_of_stream(key, stream), path, stream, partial(_keep_index, key, stream)
+    )
+    try:
+        known = share.of.whole(cancelled) if whole else share.of.first(cancelled, _PATIENCE_S)
+        is_whole = share.of.is_whole
+        source = opened(
+            index=share.of.newest if is_whole else known, growth=None if is_whole else share
+        )
+    except BaseException:
+        share.leave()
+        raise
+    if is_whole:
+        share.leave()
     return source
 
 
-def _key_of_stream(key: tuple[str, int], stream: int) -> tuple[str, int]:
-    return f"{stream}-{key[0]}", key[1]
+def _keep_index(
+    key: Key, stream: int | None, index: PacketIndex, seconds: float, has_others: bool
+) -> None:
+    """An index was built: keep it, under the stream's own key where the file has several."""
+    if has_others:
+        key = _key_of_stream(key, stream)
+    _known.keep(key, index)
+    if seconds >= WORTH_KEEPING_S:
+        KEPT.write(key, index)
 
 
-def _index_of_stream(key: tuple[str, int], stream: int | None) -> PacketIndex | None:
+def _key_of_stream(key: Key, stream: int | None) -> Key:
+    return key if stream is None else (f"{stream}-{key[0]}", key[1])
+
+
+def _index_of_stream(key: Key, stream: int | None) -> PacketIndex | None:
     """The known index of a file, or of one of its video streams."""
     index = _known.index(key) or KEPT.read(key)
     if stream is None or (index is not None and index.stream == stream):
@@ -125,7 +152,7 @@ def _index_of_stream(key: tuple[str, int], stream: int | None) -> PacketIndex | 
     return _known.index(key) or KEPT.read(key)
 
 
-def check_file(path: Path, cancelled: Callable[[], bool] = lambda: False) -> tuple[str, int]:
+def check_file(path: Path, cancelled: Callable[[], bool] = lambda: False) -> Key:
     """Let a child process look at a file that this process has not seen; returns its key.
 
     Raises:
@@ -142,6 +169,7 @@ def open_recording(
     asset: Asset,
     *,
     missing_ok: bool = False,
+    whole: bool = True,
     cache_bytes: int = CACHE_BYTES,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> VideoSource:
@@ -151,6 +179,7 @@ def open_recording(
         asset: the recording.
         missing_ok: open what is there of a split recording; frames of a missing part raise
             ``UndecodableFrame``.
+        whole: as ``open_video``; a split recording is always whole.
         cache_bytes: room for decoded frames, of all its files together.
         cancelled: asked while files are looked at and indexed.
 
@@ -163,7 +192,11 @@ def open_recording(
         raise BadInput(next(iter(problems.values())))
     if not asset.parts:
         return open_video(
-            asset.path, stream=asset.stream, cache_bytes=cache_bytes, cancelled=cancelled
+            asset.path,
+            stream=asset.stream,
+            whole=whole,
+            cache_bytes=cache_bytes,
+            cancelled=cancelled,
         )
     opener = Opener(open=_open_part, known_index=_known_index)
     return JoinedSource(
@@ -179,14 +212,20 @@ def open_source(
 ) -> VideoSource:
     """A file, or what is there of a case's recording: what is opened to be looked at.
 
+    A long file that is not indexed yet is open at once, and grows.
+
     Raises:
         BadInput, EnvironmentProblem, OpenCancelled: as ``open_video``.
     """
     if isinstance(recording, Asset):
         return open_recording(
-            recording, missing_ok=True, cache_bytes=cache_bytes, cancelled=cancelled
+            recording,
+            missing_ok=True,
+            whole=False,
+            cache_bytes=cache_bytes,
+            cancelled=cancelled,
         )
-    return open_video(recording, cache_bytes=cache_bytes, cancelled=cancelled)
+    return open_video(recording, whole=False, cache_bytes=cache_bytes, cancelled=cancelled)
 
 
 def not_there(file: Part) -> str:

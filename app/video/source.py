@@ -62,6 +62,24 @@ class VideoSource(ABC):
     def __len__(self) -> int:
         return len(self.index)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all frames are known: a long file is indexed while it is looked at."""
+        return True
+
+    @property
+    def estimated_ms(self) -> float:
+        """How long it is, as far as can be told while not all frames are known."""
+        return self.info.duration_ms
+
+    def grow(self) -> bool:
+        """Take in what is known by now; whether ``index`` and ``info`` are others now.
+
+        Frames keep their indices, but where the file's times are out of order: then the same
+        frame is known by its pts.
+        """
+        return False
+
     def pts(self, index: int) -> int:
         """Pts of a display index."""
         return int(self.index.pts[self._checked(index)])

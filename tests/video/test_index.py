@@ -81,6 +81,7 @@ def test_a_kept_index_saves_reading_the_file(
     with open_video(clip(name), trusted=True) as source:
         block = source.index.to_bytes()
     monkeypatch.delattr("app.video.file_source.build_index")
+    monkeypatch.delattr("app.video.indexing.build_index")
     index = PacketIndex.from_bytes(block)
     with FileSource(clip(name), index=index) as source:
         assert [number_of(source.frame(i).rgb) for i in (41, 3, 59)] == [41, 3, 59]
@@ -106,6 +107,7 @@ def test_another_process_finds_the_index(
     assert file.stat().st_size < 4096
     monkeypatch.setattr(opening, "_known", opening._KnownFiles())
     monkeypatch.delattr("app.video.file_source.build_index")
+    monkeypatch.delattr("app.video.indexing.build_index")
     with open_video(clip(name)) as source:
         assert np.array_equal(source.index.label, built.label)
         assert [number_of(source.frame(i).rgb) for i in (41, 3, 59)] == [41, 3, 59]
