@@ -73,7 +73,7 @@ class RecordingSound(QObject):
         self.waveform: Waveform | None = None
         self._partly.connect(self._show_waveform)
         self._failed.connect(self._went_off)
-        session.case_opened.connect(self._forget)
+        session.case_opened.connect(self._case_opened)
         player.changed.connect(self._player_changed)
 
     @property
@@ -132,8 +132,11 @@ class RecordingSound(QObject):
         return self._sound
 
     @Slot()
-    def _forget(self) -> None:
-        """Another case is open: nothing is heard before its recording is."""
+    def _case_opened(self) -> None:
+        """Of another case nothing is heard before its recording is open."""
+        asset = self._session.asset
+        if asset is not None and self._is_of(asset):
+            return
         if self._sound is not None:
             self._sound.load(None)
         self._asset, self._reading, self.choice, self.tracks = None, None, 0, ()
@@ -160,7 +163,8 @@ class RecordingSound(QObject):
         )
 
     def _is_of(self, asset: Asset) -> bool:
-        return self._asset is not None and self._asset.asset_id == asset.asset_id
+        same = self._asset is not None and self._asset.asset_id == asset.asset_id
+        return same and _places(self._asset) == _places(asset)
 
     def _found(self, asset: Asset, found: tuple[SoundStream, ...] | None) -> None:
         if not self._is_of(asset):
@@ -215,6 +219,10 @@ class RecordingSound(QObject):
             Message(text=error.user_message, tone=Tone.WARN, detail=error.detail, key="sound")
         )
         self.changed.emit()
+
+
+def _places(asset: Asset | None) -> tuple[str, ...]:
+    return tuple(f.path for f in asset.files) if asset is not None else ()
 
 
 def _tracks_of(asset: Asset) -> tuple[SoundStream, ...]:
