@@ -118,9 +118,10 @@ def _recording(
     named: list[Path], join: bool, order: PartOrder | None
 ) -> tuple[Sequence[Path], bool]:
     """The files of a case in order, and whether they are the parts of one recording."""
+    from app.video.dicom_folder import is_dicomdir
     from app.video.joining import one_recording
 
-    if not join and not any(p.is_dir() for p in named):
+    if not join and not any(p.is_dir() or is_dicomdir(p) for p in named):
         if order is not None:
             raise Refused("--order needs --join, or a folder: it orders the parts of a recording.")
         return named, False

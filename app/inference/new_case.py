@@ -22,6 +22,7 @@ from app.video import (
     open_recording,
     quick_hash,
 )
+from app.video.dicom_facts import facts_of
 
 if TYPE_CHECKING:
     from app.store import Library
@@ -42,7 +43,8 @@ def case_of(
 ) -> Case:
     """The case of these recordings: the one named, the one that has them already, or a new one.
 
-    A new case is named after its procedure, never after a file, whose name may be a patient's.
+    A new case is named after its procedure, never after a file, whose name may be a patient's; one
+    of a DICOM file after the operation, day and device in its header.
     A case that is there already keeps its procedure and title.
 
     Args:
@@ -110,13 +112,23 @@ def _new_case(
     if len(set(files)) != len(files):
         raise BadInput("The same recording was named twice.")
     assets = tuple(_described(recording) for recording in recordings)
+    facts = facts_of(files[0])
     procedure = procedure or UNKNOWN_PROCEDURE
+    if facts is not None and procedure == UNKNOWN_PROCEDURE:
+        procedure = _procedure_in(facts.operation)
     if title is None:
         known = procedure != UNKNOWN_PROCEDURE
         title = find_taxonomy(procedure).name if known else "Recording"
+        title = (facts and facts.title) or title
     case = library.writer.create_case(title, procedure, assets).result()
     save_thumbnail(library, case.case_id, assets[0])
     return case
+
+
+def _procedure_in(words: str) -> str:
+    """The procedure whose name a description holds, else unknown."""
+    known = (t.procedure for t in list_taxonomies() if t.procedure != UNKNOWN_PROCEDURE)
+    return next((p for p in known if p in words.casefold()), UNKNOWN_PROCEDURE)
 
 
 def _described(recording: Sequence[Path]) -> Asset:

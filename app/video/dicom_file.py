@@ -6,6 +6,7 @@ PS3.10 (file format), PS3.5 A.4 (encapsulated pixel data), PS3.3 C.7.6.5 (cine).
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import os
 import struct
@@ -35,9 +36,10 @@ _ELEMENTARY = {
 _ITEM, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE0DD
 _PIXEL_DATA = 0x7FE00010
 _UNDEFINED = 0xFFFFFFFF
-_MOST_FRAGMENTS = 2_000_000
+_MOST_FRAGMENTS = 400_000
 _MOST_FRAMES = 2_000_000
 _LARGE_VALUE_BYTES = 1 << 20
+_MOST_READS = 500_000
 _USUAL_RATE = Fraction(25)
 
 
@@ -105,7 +107,7 @@ def read_dicom(path: Path) -> DicomFile:
     Raises:
         BadInput: damaged, cut off before the pictures, without pictures, or deflated.
     """
-    pydicom = _pydicom()
+    pydicom = pydicom_reader()
     try:
         with quiet():
             meta = pydicom.filereader.read_file_meta_info(str(path))
@@ -115,7 +117,7 @@ def read_dicom(path: Path) -> DicomFile:
                 f"{path.name} is a deflated DICOM file, which Trocar does not open; export it "
                 "uncompressed or as video."
             )
-        with path.open("rb") as file, quiet():
+        with bounded(path) as file, quiet():
             dataset = pydicom.dcmread(
                 file, stop_before_pixels=True, defer_size=_LARGE_VALUE_BYTES, specific_tags=_TAGS
             )
@@ -126,7 +128,7 @@ def read_dicom(path: Path) -> DicomFile:
         raise BadInput(
             f"{path.name} has a header nested too deeply to be read; it is damaged."
         ) from error
-    except _unreadable() as error:
+    except unreadable() as error:
         raise BadInput(
             f"{path.name} has a DICOM header that cannot be read; it is damaged or cut off.",
             f"{type(error).__name__}: {error}",
@@ -188,6 +190,22 @@ def _step_ms(file: DicomFile) -> Fraction | None:
     return None
 
 
+def bounded(path: Path) -> io.BufferedReader:
+    """A file of which only so many pieces are read: a header of a million elements is none."""
+    return _Bounded(io.FileIO(path))
+
+
+class _Bounded(io.BufferedReader):
+    _reads = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As any file; raises ``ValueError`` when it was asked too often."""
+        self._reads += 1
+        if self._reads > _MOST_READS:
+            raise ValueError("more elements than any header has")
+        return super().read(size)
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Without pydicom's warnings about rules that do not matter here."""
@@ -201,7 +219,7 @@ def _leave_out_unreadable(dataset: Dataset) -> None:
     for tag in list(dataset.keys()):
         try:
             dataset[tag]
-        except _unreadable():
+        except unreadable():
             del dataset[tag]
 
 
@@ -285,7 +303,8 @@ def _kind(dataset: Dataset) -> str:
     return "" if "." in name else name.removesuffix(" Storage")
 
 
-def _pydicom() -> Any:
+def pydicom_reader() -> Any:
+    """The module, ready for files that break rules; imported when first needed."""
     import pydicom
     from pydicom import config, filereader  # noqa: F401 - an attribute of the module then
 
@@ -296,7 +315,7 @@ def _pydicom() -> Any:
     return pydicom
 
 
-def _unreadable() -> tuple[type[Exception], ...]:
+def unreadable() -> tuple[type[Exception], ...]:
     """What pydicom raises on damaged files."""
     from pydicom.errors import BytesLengthException, InvalidDicomError
 
@@ -309,6 +328,7 @@ def _unreadable() -> tuple[type[Exception], ...]:
 _TAGS = [
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "InstanceNumber",
     "SpecificCharacterSet", "Modality", "StudyDate", "AcquisitionDate", "ContentDate",
+    "AcquisitionTime", "ContentTime", "AcquisitionDateTime",
     "StudyDescription", "SeriesDescription", "PerformedProcedureStepDescription", "Manufacturer",
     "ManufacturerModelName", "PatientName", "PatientID", "NumberOfFrames", "Rows", "Columns",
     "FrameTime", "FrameTimeVector", "FrameIncrementPointer", "CineRate",

@@ -19,9 +19,11 @@ from pathlib import Path
 from app.core.case import Asset, Part
 from app.core.errors import BadInput, Refused, TrocarError
 from app.video.container import open_container, video_stream
+from app.video.dicom_file import is_dicom
+from app.video.dicom_folder import by_series, glance_at, is_dicomdir, recordings_of
 from app.video.fingerprint import describe_asset, joined_hash
 from app.video.opening import check_file, open_video
-from app.video.recorders import group_by_name, named_utc_ms, video_files
+from app.video.recorders import Group, group_by_name, named_utc_ms, video_files
 
 MOST_GAP_S = 15 * 60.0
 """What lies further apart was not recorded in one go."""
@@ -102,6 +104,8 @@ def glance(path: Path, cancelled: Callable[[], bool] = lambda: False) -> Glance:
     """
     check_file(path, cancelled)
     known = path.stat()
+    if is_dicom(path):
+        return _glance_at_dicom(path, known.st_size)
     with open_container(path) as container:
         stream = video_stream(container, path)
         base = stream.time_base or Fraction(1, 90_000)
@@ -143,8 +147,11 @@ def find_recordings(
         EnvironmentProblem: a folder cannot be read.
         OpenCancelled: ``cancelled()`` answered true.
     """
-    files = [f for p in paths for f in (video_files(p) if p.is_dir() else (p,))]
-    groups = group_by_name(dict.fromkeys(files))
+    files = list(dict.fromkeys(f for p in paths for f in _files_of(p)))
+    dicom = [f for f in files if is_dicom(f)]
+    groups = group_by_name(f for f in files if f not in dicom)
+    # Files of a series may be one recording or several: their own times say so, not their names.
+    groups += tuple(Group(files=series, certain=False) for series in by_series(dicom))
     found: list[FoundRecording] = []
     left_out: list[tuple[str, str]] = []
     done = 0
@@ -163,6 +170,29 @@ def find_recordings(
     if not found:
         raise BadInput(f"None of these {len(files)} files can be opened: {left_out[0][1]}")
     return Found(recordings=tuple(found), left_out=tuple(left_out))
+
+
+def _files_of(path: Path) -> Sequence[Path]:
+    if path.is_dir():
+        return video_files(path)
+    return recordings_of(path) if is_dicomdir(path) else (path,)
+
+
+def _glance_at_dicom(path: Path, size: int) -> Glance:
+    look = glance_at(path)
+    return Glance(
+        path=path,
+        bytes=size,
+        start_s=0.0,
+        duration_s=look.duration_s,
+        width_px=look.size_px[0],
+        height_px=look.size_px[1],
+        created_utc_ms=look.recorded_utc_ms,
+        named_utc_ms=None,
+        # An archive writes its files whenever they are fetched.
+        changed_utc_ms=0,
+        wraps=False,
+    )
 
 
 def one_recording(

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from app.core.errors import BadInput, EnvironmentProblem
+from app.video.dicom_folder import is_recording
 
 SUFFIXES = frozenset(
     {
@@ -77,7 +78,7 @@ def video_files(folder: Path) -> tuple[Path, ...]:
     for place, folders, names in os.walk(folder, onerror=fail):
         depth = len(Path(place).relative_to(folder).parts)
         folders[:] = sorted(f for f in folders if not f.startswith(".")) * (depth < MOST_DEPTH)
-        found += [Path(place, n) for n in names if _is_video(n)]
+        found += [Path(place, n) for n in names if _is_video(n) or is_recording(Path(place, n))]
         if len(found) > MOST_FILES:
             raise BadInput(
                 f"The folder {folder.name} holds more than {MOST_FILES} videos; choose the folder "
