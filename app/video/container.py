@@ -20,6 +20,8 @@ from app.video.payload import Payload
 MAX_SIDE_PX = 8192
 MAX_PIXELS = 40_000_000
 MAX_STREAMS = 32
+MAX_FRAME_RATE = 240
+MAX_HOURS = 24
 
 # FFmpeg's demuxers; playlists (hls, concat, dash) and devices are not among them.
 CONTAINERS = ("mov", "matroska", "webm", "avi", "mpegts", "mpeg", "mxf", "asf", "flv", "ogg", "dv")
@@ -39,6 +41,7 @@ _DECODERS = (*CODECS, "libdav1d", "flv", "msmpeg4", "mpegvideo", *SOUND_CODECS)
 _BARE = ("h264", "hevc", "mpegvideo")
 
 _READ_FAILURES = 8
+_ROUNDING = 1.01
 # AVFMT_FLAG_NOFILLIN and AVFMT_FLAG_NOPARSE
 _NO_GUESSED_TIMES = 0x10 | 0x20
 
@@ -153,6 +156,38 @@ def check_size(width_px: int, height_px: int, path: Path) -> None:
         raise BadInput(
             f"{path.name}: the picture is too large ({width_px} x {height_px}); Trocar takes up "
             f"to {MAX_SIDE_PX} pixels a side and {MAX_PIXELS // 1_000_000} megapixels."
+        )
+
+
+def check_claims(container: InputContainer, stream: VideoStream, path: Path) -> None:
+    """Raise BadInput for a file whose headers claim what no recording is.
+
+    Raises:
+        BadInput: longer than 24 hours, over 240 frames per second, or more frames than bytes.
+    """
+    claims_s = [float(n) * unit for n, unit in (
+        (container.duration or 0, 1e-6),
+        (stream.duration or 0, float(stream.time_base or 0)),
+    )]  # fmt: skip
+    check_extent(max(claims_s), float(stream.average_rate or 0), path)
+    # Its table, not a number in a header, says how many frames an MP4 has.
+    if container.format.name.startswith("mov") and stream.frames > path.stat().st_size:
+        raise BadInput(
+            f"{path.name} claims {stream.frames} frames, which it cannot hold; it is damaged."
+        )
+
+
+def check_extent(duration_s: float, frame_rate: float, path: Path) -> None:
+    """Raise BadInput for more than 24 hours, or more than 240 frames per second."""
+    if duration_s > MAX_HOURS * 3600:
+        raise BadInput(
+            f"{path.name} claims to be {duration_s / 3600:.0f} hours long; Trocar takes up to "
+            f"{MAX_HOURS} hours."
+        )
+    if frame_rate > MAX_FRAME_RATE * _ROUNDING:
+        raise BadInput(
+            f"{path.name} claims {frame_rate:.0f} frames per second; Trocar takes up to "
+            f"{MAX_FRAME_RATE}."
         )
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from app.core.errors import BadInput
 from app.core.frame import pts_to_ms
-from app.video.container import video_streams
+from app.video.container import check_extent, video_streams
 from app.video.deinterlace import is_top_field_first
 from app.video.index import PacketIndex
 from app.video.oddities import has_variable_steps, missing_time, oddities
@@ -121,7 +121,7 @@ def describe(
         path: of the file.
 
     Raises:
-        BadInput: the size of its picture is unknown.
+        BadInput: the size of its picture is unknown, it is too long or too fast.
     """
     context, time_base = stream.codec_context, stream.time_base
     sides, matrix, order = (context.width, context.height), (1, 0, 0, 1), ""
@@ -134,10 +134,12 @@ def describe(
     if not width_px or not height_px or not time_base:
         raise BadInput(f"{path.name}: the size of its picture is unknown; it is damaged.")
     rate, variable = frame_rate(index.pts, time_base, stream.average_rate)
+    duration_ms = pts_to_ms(index.end_pts, int(index.pts[0]), time_base)
+    check_extent(duration_ms / 1000, float(rate), path)
     shown = {s.index for s in video_streams(container)}
     return VideoInfo(
         frames=len(index),
-        duration_ms=pts_to_ms(index.end_pts, int(index.pts[0]), time_base),
+        duration_ms=duration_ms,
         width_px=width_px,
         height_px=height_px,
         codec=context.codec.canonical_name,

@@ -6,6 +6,7 @@ Prints one JSON object: ``{"problem": sentence or null, "kind", "detail"}``.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -16,14 +17,25 @@ from app.video import container as media
 from app.video.dicom import is_dicom, open_for_first_look
 from app.video.encryption import check_not_encrypted
 from app.video.first_look import TIME_LIMIT_S
+from app.video.mp4_boxes import is_reference, video_track_boxes
 
-MEMORY_LIMIT_BYTES = 1 << 30
+# Of address space, most of which are libraries that are never touched; and of data.
+ADDRESS_LIMIT_BYTES, MEMORY_LIMIT_BYTES = 1 << 30, 400 << 20
 _PACKETS = 600
+_DATA_REFERENCES = (b"mdia", b"minf", b"dinf", b"dref")
 
 
 def main(argument: str) -> int:
-    """Limit this process, look at the file, print what was found."""
+    """Limit this process, look at the file, print what was found.
+
+    Args:
+        argument: the file; "-" to be told its name on standard input.
+    """
     limit_this_process()
+    if argument == "-":
+        argument = os.fsdecode(sys.stdin.buffer.read())
+        if not argument:
+            return 0
     answer: dict[str, str | None] = {"problem": None, "kind": None}
     try:
         look(Path(argument))
@@ -48,7 +60,8 @@ def limit_this_process() -> None:
         return
     seconds = int(TIME_LIMIT_S)
     for what, limit in (
-        (resource.RLIMIT_AS, MEMORY_LIMIT_BYTES),
+        (resource.RLIMIT_AS, ADDRESS_LIMIT_BYTES),
+        (resource.RLIMIT_DATA, MEMORY_LIMIT_BYTES),
         (resource.RLIMIT_CPU, seconds),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
@@ -72,7 +85,9 @@ def look(path: Path) -> None:
         return
     with found as opened:
         check_not_encrypted(path)
+        check_no_references(path)
         stream = media.video_stream(opened, path)
+        media.check_claims(opened, stream, path)
         media.prepare_decoder(stream, threads=1)
         for _, packet in zip(range(_PACKETS), media.read_packets(opened, stream), strict=False):
             try:
@@ -86,6 +101,15 @@ def look(path: Path) -> None:
             known = stream.codec_context.width > 0
             reason = "damaged or encrypted" if known else "damaged, or too large (40 megapixels)"
             raise BadInput(f"{path.name}: none of its pictures can be decoded; it is {reason}.")
+
+
+def check_no_references(path: Path) -> None:
+    """Raise BadInput for a file whose pictures lie in another one; that is never opened."""
+    if any(map(is_reference, video_track_boxes(path, *_DATA_REFERENCES))):
+        raise BadInput(
+            f"{path.name} holds no pictures of its own but a reference to another file, which is "
+            "not followed; open that file."
+        )
 
 
 if __name__ == "__main__":

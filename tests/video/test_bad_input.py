@@ -200,7 +200,8 @@ def test_the_child_is_bounded(clip: Callable[[str], Path]) -> None:
         "import resource, sys\n"
         "from app.video import probe_child\n"
         "probe_child.limit_this_process()\n"
-        "print([resource.getrlimit(w)[0] for w in (resource.RLIMIT_AS, resource.RLIMIT_FSIZE)])\n"
+        "limits = (resource.RLIMIT_AS, resource.RLIMIT_DATA, resource.RLIMIT_FSIZE)\n"
+        "print([resource.getrlimit(w)[0] for w in limits])\n"
         "probe_child.look(probe_child.Path(sys.argv[1]))\n"
         "peak = [x for x in open('/proc/self/status') if x.startswith('VmHWM')][0]\n"
         "print(int(peak.split()[1]) < 512 * 1024)\n"
@@ -215,7 +216,7 @@ def test_the_child_is_bounded(clip: Callable[[str], Path]) -> None:
         timeout=60,
         check=False,
     )
-    assert done.stdout.splitlines() == ["[1073741824, 0]", "True"], done.stderr
+    assert done.stdout.splitlines() == ["[1073741824, 419430400, 0]", "True"], done.stderr
 
 
 def test_a_child_that_hangs_or_dies_is_one_sentence(
