@@ -1,15 +1,17 @@
 """The first look at an untrusted file: a child process under limits of time, memory and streams.
 
-The child is ``app.video.probe_child`` (``trocar probe --child FILE`` in a frozen bundle); it
-answers with one JSON object.
+The child is ``app.video.probe_child`` (``trocar probe --child -`` in a frozen bundle); it reads
+the file's name and answers with one JSON object.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +22,8 @@ from app.video.index import OpenCancelled
 
 TIME_LIMIT_S = 10.0
 _POLL_S = 0.1
+
+log = logging.getLogger(__name__)
 
 
 def first_look(
@@ -35,21 +39,7 @@ def first_look(
         OpenCancelled: ``cancelled()`` answered true.
     """
     check_readable(path)
-    try:
-        child = subprocess.Popen(
-            [*_child_command(), str(path.absolute())],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
-            cwd=Path(__file__).resolve().parents[2],
-            # Without it, Windows opens a console window.
-            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-        )
-    except OSError as error:
-        raise EnvironmentProblem(
-            "The program that looks at new files could not be started; restart Trocar.", str(error)
-        ) from error
+    child = SPARE.take()
     with child:
         try:
             output = _output(child, path, cancelled, time_limit_s)
@@ -62,10 +52,12 @@ def _output(
     child: subprocess.Popen[bytes], path: Path, cancelled: Callable[[], bool], limit_s: float
 ) -> tuple[bytes, bytes]:
     until_s = time.monotonic() + limit_s
+    named: bytes | None = os.fsencode(path.absolute())
     while time.monotonic() < until_s:
         try:
-            return child.communicate(timeout=_POLL_S)
+            return child.communicate(named, timeout=_POLL_S)
         except subprocess.TimeoutExpired:
+            named = None
             if cancelled():
                 raise OpenCancelled from None
     raise BadInput(
@@ -88,6 +80,67 @@ def _raise_finding(path: Path, code: int, stdout: bytes, stderr: bytes) -> None:
         return
     kinds = {"EnvironmentProblem": EnvironmentProblem}
     raise kinds.get(kind, BadInput)(sentence, answer.get("detail", ""))
+
+
+class SpareChild:
+    """A child started ahead of its file, since starting one takes longer than looking at a file.
+
+    It waits for a name and does nothing; it ends by itself when this process does.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def prepare(self) -> None:
+        """Start one where none waits; where that fails, the file itself will tell."""
+        with self._lock:
+            if self._child is None:
+                try:
+                    self._child = _started()
+                except EnvironmentProblem as error:
+                    log.info("no child waits for a file: %s", error.detail)
+
+    def take(self) -> subprocess.Popen[bytes]:
+        """The one that waits, or a new one.
+
+        Raises:
+            EnvironmentProblem: none can be started.
+        """
+        with self._lock:
+            child, self._child = self._child, None
+        if child is not None and child.poll() is None:
+            return child
+        return _started()
+
+    def end(self) -> None:
+        """End the one that waits."""
+        with self._lock:
+            child, self._child = self._child, None
+        if child is not None:
+            with child:
+                child.kill()
+
+
+SPARE = SpareChild()
+
+
+def _started() -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            [*_child_command(), "-"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+            cwd=Path(__file__).resolve().parents[2],
+            # Without it, Windows opens a console window.
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        )
+    except OSError as error:
+        raise EnvironmentProblem(
+            "The program that looks at new files could not be started; restart Trocar.", str(error)
+        ) from error
 
 
 def _child_command() -> list[str]:

@@ -17,6 +17,7 @@ from app.core.errors import TrocarError
 from app.core.frame import Frame
 from app.video.clock import PlaybackClock, bounded_speed
 from app.video.decoder import SeekCancelled, UndecodableFrame
+from app.video.first_look import SPARE
 from app.video.index import OpenCancelled
 from app.video.opening import open_source as open_any
 from app.video.player_state import PlayerState, ShownFrame
@@ -31,6 +32,8 @@ _LAGGING_FRAMES = 8
 _STALL_S = 0.25
 _FAST_BACKWARDS = -4.0
 _EARLY_MS = 1.0
+# So often is asked what became known of a file that is still being indexed.
+_GROWTH_S = 0.1
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +69,8 @@ class Player:
         self._closing = False
         self._wanted: Path | Asset | None = None
         self._seek: int | None = None
+        # What was asked for and is not known yet.
+        self._beyond: Callable[[VideoSource], int | None] | None = None
         self._steps: deque[int] = deque()
         self._source: VideoSource | None = None
         self._last: Frame | None = None
@@ -86,8 +91,9 @@ class Player:
         ``on_state`` tells when it is there.
         """
         with self._changed:
-            is_asset = isinstance(recording, Asset)
-            self._wanted, self._seek = recording if is_asset else Path(recording), None
+            self._wanted = recording if isinstance(recording, Asset) else Path(recording)
+            self._seek = None
+            self._beyond = None
             self._steps.clear()
             self._changed.notify()
 
@@ -97,7 +103,7 @@ class Player:
             state = self._state
             if state.info is None or state.playing:
                 return
-            if state.speed > 0 and state.index >= state.info.frames - 1:
+            if state.is_whole and state.speed > 0 and state.index >= state.info.frames - 1:
                 self._seek = state.loop[0] if state.loop else 0
             self._state = replace(state, playing=True, at_end=False)
             self._steps.clear()
@@ -110,15 +116,29 @@ class Player:
             self._changed.notify()
 
     def seek_index(self, index: int) -> None:
-        """Go to a frame (clamped); replaces a seek that is still under way."""
-        with self._changed:
-            self._seek = index
-            self._steps.clear()
-            self._changed.notify()
+        """Go to a frame (clamped); replaces a seek that is still under way.
+
+        One that is not known yet, of a long file, is gone to once it is known.
+        """
+        self._go(lambda source: index if index < len(source) or source.is_whole else None)
 
     def seek_ms(self, time_ms: float) -> None:
         """Go to the frame that is on screen at a moment, exact at any frame rate."""
-        self.seek_index(self.index_at_ms(time_ms))
+
+        def place(source: VideoSource) -> int | None:
+            is_known = time_ms < source.info.duration_ms or source.is_whole
+            return source.index_at_ms(time_ms) if is_known else None
+
+        self._go(place)
+
+    def _go(self, place: Callable[[VideoSource], int | None]) -> None:
+        source = self._source
+        index = 0 if source is None else place(source)
+        with self._changed:
+            self._seek, self._beyond = index, None if index is not None else place
+            self._state = replace(self._state, awaits=index is None)
+            self._steps.clear()
+            self._changed.notify()
 
     def index_at_ms(self, time_ms: float) -> int:
         """Index of the frame on screen at a moment, clamped; 0 without a file."""
@@ -133,7 +153,8 @@ class Player:
     def step(self, frames: int = 1) -> None:
         """Pause and move by ``frames``; every step is shown."""
         with self._changed:
-            self._state = replace(self._state, playing=False)
+            self._state = replace(self._state, playing=False, awaits=False)
+            self._beyond = None
             self._steps.append(frames)
             self._changed.notify()
 
@@ -184,10 +205,12 @@ class Player:
                 except TrocarError as error:
                     self._fail(error)
         finally:
+            SPARE.end()
             if self._source is not None:
                 self._source.close()
 
     def _turn(self) -> None:
+        self._grow()
         self._announce()
         with self._changed:
             wanted, self._wanted = self._wanted, None
@@ -215,6 +238,26 @@ class Player:
             self._clock.stop()
             self._wait(None)
 
+    def _grow(self) -> None:
+        """Take in what became known of a long file that is still being indexed."""
+        source = self._source
+        if source is None or source.is_whole:
+            return
+        on_screen = source.pts(min(self.state.index, len(source) - 1))
+        if not source.grow():
+            return
+        with self._changed:
+            if self._beyond is not None and (found := self._beyond(source)) is not None:
+                self._seek, self._beyond = found, None
+            self._state = replace(
+                self._state,
+                info=source.info,
+                index=source.index_of(on_screen),
+                is_whole=source.is_whole,
+                estimated_ms=source.estimated_ms,
+                awaits=self._beyond is not None,
+            )
+
     def _fail(self, error: TrocarError) -> None:
         """Stop where it is: the file was taken away, or a picture of it may not be shown."""
         with self._changed:
@@ -234,6 +277,8 @@ class Player:
             idle = self._source is None or not self._state.playing
             if self._has_request() or (seconds is None and not idle):
                 return
+            if seconds is None and self._source is not None and not self._source.is_whole:
+                seconds = _GROWTH_S
             self._clock.wait(self._changed, seconds)
 
     def _has_request(self) -> bool:
@@ -266,10 +311,17 @@ class Player:
             self._on_error(error)
             return
         with self._changed:
-            self._state = replace(self._state, info=self._source.info)
+            self._state = replace(
+                self._state,
+                info=self._source.info,
+                is_whole=self._source.is_whole,
+                estimated_ms=self._source.estimated_ms,
+            )
         self._announce()
         if not self._is_stale():
             self._go_to(self._source, 0, scrubbing=False)
+        # For the next file.
+        SPARE.prepare()
 
     def _go_to(self, source: VideoSource, index: int, *, scrubbing: bool) -> None:
         index = min(max(index, 0), len(source) - 1)
@@ -338,6 +390,9 @@ class Player:
                 self._prepare(source, state.index + direction)
             elif state.loop is not None and _edge(state.loop, direction) == state.index:
                 self._wait(self._clock.seconds_until(self._edge_ms(source, state, direction)))
+            elif direction > 0 and not source.is_whole:
+                self._clock.stop()
+                self._wait(_GROWTH_S)
             else:
                 self._finish(at_end=direction > 0)
         except SeekCancelled:

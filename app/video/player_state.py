@@ -41,6 +41,9 @@ class PlayerState:
         dropped: late frames left out while playing.
         undecodable: frames that did not decode.
         at_end: playing forwards reached the last frame.
+        is_whole: all frames of the recording are known; else ``info`` tells of the known ones.
+        estimated_ms: how long it is, as far as can be told while it is not whole.
+        awaits: a frame beyond the known ones was asked for; it is shown once it is known.
         loop: first and last frame of what is played over and over, None without a loop.
     """
 
@@ -53,4 +56,7 @@ class PlayerState:
     dropped: int = 0
     undecodable: int = 0
     at_end: bool = False
+    is_whole: bool = True
+    estimated_ms: float = 0.0
+    awaits: bool = False
     loop: tuple[int, int] | None = None
