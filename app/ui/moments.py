@@ -10,6 +10,7 @@ from app.ui.words import count, fine_moment
 
 HINT = "7:09.5, frame 12886, 50 %, +10 s"
 _UNITS_MS = {"s": 1000.0, "sec": 1000.0, "min": 60_000.0, "m": 60_000.0, "h": 3_600_000.0}
+_FAR = 1e9
 _FRAMES = {"f", "fr", "frame", "frames"}
 _NUMBER = re.compile(r"(\d+(?:[.,]\d+)?|[.,]\d+)\s*([a-z%]*)")
 
@@ -87,7 +88,7 @@ def _clock(words: str, typed: str) -> float:
         parts = [float(p.replace(",", ".")) for p in words.split(":")]
     except ValueError:
         raise BadInput(f"“{typed[:24]}” is no time; type one such as 7:09.5.") from None
-    if len(parts) > 3 or any(p < 0 for p in parts) or any(p != p for p in parts):
+    if len(parts) > 3 or not all(0 <= p < _FAR for p in parts):
         raise BadInput(f"“{typed[:24]}” is no time; type one such as 1:07:09.")
     if any(p >= 60 for p in parts[1:]) or any(p != int(p) for p in parts[:-1]):
         raise BadInput("Minutes and seconds go to 59; type a time such as 1:07:09.5.")

@@ -15,6 +15,7 @@ from app.ui.player_bridge import PlayerBridge
 from app.ui.ribbon import Block, Ribbon
 from app.ui.session import Session
 from app.ui.stage import Stage, brightest, mean_luma
+from app.ui.stage_menu import LOOK, PICTURE, STRETCH, open_menu
 from app.ui.thumbnails import Thumbnails
 from app.ui.transport import Transport
 from app.ui.widgets import draw_letter, mark
@@ -252,6 +253,14 @@ class ReviewWorkspace(QWidget):
         self.stage.activated.connect(lambda _: self._clicked())
         self.ribbon.seek.connect(player.seek_ms)
         self.ribbon.hovered.connect(self._hover)
+        for part, groups in (
+            (self.stage, (PICTURE, LOOK, STRETCH)),
+            (self.ribbon, (STRETCH,)),
+        ):
+            part.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+            part.customContextMenuRequested.connect(
+                lambda at, w=part, g=groups: self._menu(w, at, g)
+            )
         self._keys = keys
 
     def regions(self) -> tuple[QWidget, ...]:
@@ -300,6 +309,10 @@ class ReviewWorkspace(QWidget):
             return None
         said = model.timeline.phase_at(asset.pts(ms))
         return said if said != block.segment.phase else None
+
+    def _menu(self, part: QWidget, at: QPoint, groups: tuple[tuple[str, ...], ...]) -> None:
+        if self._session.frame is not None:
+            open_menu(self, self._keys, part.mapToGlobal(at), *groups)
 
     def _clicked(self) -> None:
         self.stage.setFocus(Qt.FocusReason.MouseFocusReason)

@@ -15,7 +15,7 @@ from app.ui.messages import Message
 from app.ui.playback import NOTHING, OUTLINE, overlay_style
 from app.ui.review import ReviewWorkspace
 from app.ui.services import Services
-from app.ui.words import count, fine_moment, moment
+from app.ui.words import count, fine_moment
 
 FILTER = "MP4 (*.mp4);;QuickTime (*.mov);;Matroska (*.mkv)"
 _SCREEN_HEIGHT_PX = 900
@@ -100,12 +100,11 @@ class Stretching(QObject):
         self._asking.save.setFocus(Qt.FocusReason.ShortcutFocusReason)
 
     def _ask_where(self, first: int, last: int, choice: ClipChoice) -> None:
-        session, player = self._services.session, self._services.player.player
+        session = self._services.session
         case, asset = session.case, session.asset
         if case is None or asset is None:
             return
-        span = (moment(player.time_ms(i)).replace(":", "") for i in (first, last))
-        name = f"case-{case.case_id}-{'-'.join(span)}.mp4"
+        name = f"case-{case.case_id}-frames-{first}-{last}.mp4"
         text, _ = QFileDialog.getSaveFileName(
             self._window, "Save the clip", str(_videos() / name), FILTER
         )
