@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QStandardPaths, Qt, Signal
 from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -26,7 +26,7 @@ from PySide6.QtWidgets import (
 from app.core.taxonomy import list_taxonomies
 from app.ui import theme
 from app.ui.settings import Settings
-from app.ui.widgets import Button, Combo, Elided, IconButton, Label, column, mark
+from app.ui.widgets import Button, Combo, Elided, IconButton, Label, column, mark, row
 
 MOST_REMEMBERED = 5
 PEDALS = (
@@ -49,6 +49,14 @@ def without_credentials(text: str) -> str:
     query = urlencode([(k, v) for k, v in parse_qsl(parts.query) if k in _HARMLESS])
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit((parts.scheme, host, parts.path, query, ""))
+
+
+def recordings_folder(chosen: str) -> Path:
+    """Where recordings are written: the folder in the settings, else the user's own for films."""
+    if chosen:
+        return Path(chosen)
+    place = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.MoviesLocation)
+    return Path(place or Path.home()) / "Trocar"
 
 
 def shown_name(text: str) -> str:
@@ -295,14 +303,31 @@ class SourceChooser(QWidget):
         for i, (word, part) in enumerate(rows, start=4):
             grid.addWidget(Label(word, tone="2"), i, 0)
             grid.addWidget(part, i, 1)
-        grid.addWidget(Label("Pedals", "heading"), 6, 0, 1, 2)
-        for i, (action, word) in enumerate(PEDALS, start=7):
+        grid.addWidget(Label("Recordings are written to", tone="2"), 6, 0, 1, 2)
+        grid.addWidget(self._folder_row(), 7, 0, 1, 2)
+        grid.addWidget(Label("Pedals", "heading"), 8, 0, 1, 2)
+        for i, (action, word) in enumerate(PEDALS, start=9):
             grid.addWidget(Label(word, tone="2"), i, 0)
             grid.addWidget(self._pedal(action, word), i, 1)
         note = Label("A pedal is a key: click the field, then step on it.", "small", "3")
         note.setWordWrap(True)
-        grid.addWidget(note, 10, 0, 1, 2)
+        grid.addWidget(note, 12, 0, 1, 2)
         return card
+
+    def _folder_row(self) -> QWidget:
+        def place() -> str:
+            return str(recordings_folder(self._settings.values.live_folder))
+
+        def choose() -> None:
+            name = QFileDialog.getExistingDirectory(self, "A folder for recordings", place())
+            if name:
+                self._settings.set(live_folder=name)
+                self.folder.setText(place())
+
+        self.folder = Elided(place())
+        change = Button("Change", tooltip="Another folder for recordings")
+        change.clicked.connect(choose)
+        return row(self.folder, change)
 
     def _number(self, name: str, value: int, least: int, most: int, setting: str) -> QSpinBox:
         field = QSpinBox()

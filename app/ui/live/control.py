@@ -7,11 +7,10 @@ waits for sockets or disks is asked on ``trocar-live-io`` and never here.
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PySide6.QtCore import QObject, QStandardPaths, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QImage
 
 from app.core.case import Case
@@ -20,6 +19,7 @@ from app.core.taxonomy import Taxonomy, find_taxonomy
 from app.ui.background import Background
 from app.ui.keys import KeyMap
 from app.ui.live.bridge import LiveBridge
+from app.ui.live.chooser import recordings_folder
 from app.ui.live.models import LiveModels
 from app.ui.live.notes import LiveNotes
 from app.ui.live.screen import LiveScreen
@@ -517,8 +517,7 @@ class LiveControl(QObject):
         elif self.silent_since_s is None:
             self.silent_since_s = time.monotonic()
         if self.session is not None:
-            name = self.session.capture.spec.name
-            self.source_named.emit(name, picture(state.size_px, state.rate))
+            self.source_named.emit(self.session.capture.spec.name, picture(state.size_px))
         self._showing.refresh()
 
     @Slot(object, object)
@@ -555,11 +554,3 @@ class LiveControl(QObject):
     def _each_tick(self) -> None:
         self.screen.refresh()
         self._showing.tick()
-
-
-def recordings_folder(chosen: str) -> Path:
-    """Where recordings are written: the folder in the settings, else the user's own for films."""
-    if chosen:
-        return Path(chosen)
-    place = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.MoviesLocation)
-    return Path(place or Path.home()) / "Trocar"

@@ -10,11 +10,13 @@ from PySide6.QtCore import QObject, Signal, Slot
 from app.core.case import Asset
 from app.core.errors import TrocarError
 from app.core.prediction import SEGMENTATION
+from app.core.taxonomy import UNKNOWN_PROCEDURE, find_taxonomy
 from app.ui.analysis import TASKS, pick
 from app.ui.background import Background
 from app.ui.live.answers import AnswerDrawer, Drawn
 from app.ui.live.strip import Stretch
 from app.ui.messages import Message, Tone, from_error
+from app.ui.model_sheet import DEMO_WORDS, fit_words
 from app.ui.services import Services
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ class LiveModels(QObject):
         self.analysis: LiveAnalysis | None = None
         self._runs: LiveRuns | None = None
         self._wanted = False
+        self._taxonomy = find_taxonomy(UNKNOWN_PROCEDURE)
         self.phase: str | None = None
         self.stretches: list[tuple[int, int, str]] = []
 
@@ -57,9 +60,17 @@ class LiveModels(QObject):
         live = self.analysis
         return live is not None and any(c.task == SEGMENTATION for c in live.cards)
 
+    @property
+    def caution(self) -> str:
+        """Where a model is a demo or does not fit the operation; "" where all is well."""
+        cards = self.analysis.cards if self.analysis else ()
+        unfit = next((w for c in cards if (w := fit_words(c, self._taxonomy))), "")
+        return unfit or (DEMO_WORDS if any(c.demo for c in cards) else "")
+
     def start(self, procedure: str, ready: Callable[[], object]) -> None:
         """Read the cards, choose, load and look; ``ready`` is called when frames are welcome."""
         self._wanted = True
+        self._taxonomy = find_taxonomy(procedure)
         self.phase = None
         self.stretches.clear()
         analysis = self._services.analysis

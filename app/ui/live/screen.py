@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal, Slot
 
 from app.core.errors import TrocarError
@@ -59,6 +61,7 @@ class LiveScreen(QObject):
         self._drawn: Drawn | None = None
         self._drawn_s = 0.0
         self._tissue_only = False
+        self._laid: tuple[NDArray[np.uint8] | None, float] = (None, 1.0)
         self.live: LiveFrame | None = None
         self.shown: Frame | None = None
         self.behind = self.playing = False
@@ -73,7 +76,7 @@ class LiveScreen(QObject):
         self.live = self.shown = self._drawn = None
         self.overlay_age_ms, self.overlay_hidden, self.pace = None, False, Pace()
         self._stage.set_frame(None)
-        self._stage.set_overlay(None)
+        self._lay(None)
 
     # The live picture
 
@@ -100,7 +103,7 @@ class LiveScreen(QObject):
         drawn, frame = self._drawn, self.shown
         self.overlay_age_ms, self.overlay_hidden = None, False
         if drawn is None or frame is None or self.behind:
-            self._stage.set_overlay(None)
+            self._lay(None)
             return
         now_s = time.monotonic()
         age_ms = 1000 * (now_s - drawn.answer.picture.captured_s)
@@ -109,11 +112,17 @@ class LiveScreen(QObject):
         self.overlay_age_ms = age_ms
         self.overlay_hidden = not same and age_ms > self.pace.keep_ms
         if self.overlay_hidden or self._tissue_only or not self.pace.helps:
-            self._stage.set_overlay(None)
+            self._lay(None)
             return
         late_ms = max(FADE_AFTER_MS, 1.5 * self.pace.compute_ms)
         fresh = same or 1000 * (now_s - self._drawn_s) <= late_ms
-        self._stage.set_overlay(drawn.raster, 1.0 if fresh else FADED)
+        self._lay(drawn.raster, 1.0 if fresh else FADED)
+
+    def _lay(self, raster: NDArray[np.uint8] | None, opacity: float = 1.0) -> None:
+        """Lay an overlay on the stage, which paints itself anew only where it is another one."""
+        if raster is not self._laid[0] or opacity != self._laid[1]:
+            self._laid = (raster, opacity)
+            self._stage.set_overlay(raster, opacity)
 
     # Behind the live picture
 

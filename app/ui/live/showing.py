@@ -82,6 +82,7 @@ class Showing(QObject):
                 overlay="" if screen.behind else self._overlay[0],
                 overlay_tone=self._overlay[1],
                 overlay_detail=self._overlay[2],
+                caution=control.models.caution,
                 marks=notes.rows() if notes else (),
                 mark_count=len(notes.marks) if notes else 0,
                 notice=None if screen.behind else self._notice(now_s),
@@ -112,9 +113,7 @@ class Showing(QObject):
             return tuple([*lines, left] if left else lines), warn
         if control.is_recording:
             return ("Recording begins",), False
-        if control.state is None:
-            return (), False
-        return ("Not recorded",), False
+        return (("Recording ended",) if control.notes is not None else ()), False
 
     def _overlay_words(self) -> tuple[str, str, str]:
         control, screen = self._control, self._control.screen
@@ -133,7 +132,7 @@ class Showing(QObject):
         control, notes, shown = self._control, self._control.notes, self._control.screen.shown
         if shown is None:
             return None, False, 0.0
-        if notes is not None:
+        if notes is not None and control.is_recording:
             at_ms = notes.ms(shown.pts)
             for stretch in reversed(notes.stretches(shown.pts + 1)):
                 if stretch.start_ms <= at_ms < stretch.end_ms:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from PySide6.QtCore import QPointF, QRectF, Qt, QTimer
-from PySide6.QtGui import QFontMetricsF, QImage, QPainter
+from PySide6.QtGui import QFontMetricsF, QImage, QPainter, QPen
 
 from app.core.taxonomy import Phase
 from app.ui import osd, theme
@@ -57,7 +57,7 @@ class LiveView:
 
     Attributes:
         recording: the red dot is lit.
-        elapsed_ms: of the recording; None while there is none.
+        elapsed_ms: of the recording; None while there is none: that is said in its place.
         lines: below the time: size, room left; or that nothing is recorded.
         warn: the last of ``lines`` is a warning.
         phase: that runs now, None while unknown.
@@ -66,6 +66,7 @@ class LiveView:
         overlay: age of the overlay in words, "" without one.
         overlay_tone: token of its dot: ``ok``, ``warn`` or ``text_3``.
         overlay_detail: below it.
+        caution: what to know about the models, "" for nothing.
         marks: newest first; the list shows four.
         mark_count: how many there are.
         notice: over the middle, None when all is well.
@@ -82,6 +83,7 @@ class LiveView:
     overlay: str = ""
     overlay_tone: str = "text_3"
     overlay_detail: str = ""
+    caution: str = ""
     marks: tuple[MarkRow, ...] = ()
     mark_count: int = 0
     notice: Notice | None = None
@@ -180,9 +182,8 @@ class LiveStage(Stage):
         if self._bright["left"]:
             osd.plate(painter, self._left_rect())
         x, y = float(osd.MARGIN), float(osd.MARGIN)
-        if view.elapsed_ms is not None:
-            self._paint_clock(painter, x, y)
-            y += theme.px(46) + 4
+        self._paint_clock(painter, x, y)
+        y += theme.px(46) + 4
         lines = self._left_lines()
         if lines:
             osd.draw_lines(painter, lines, QPointF(x, y), right=False)
@@ -192,17 +193,22 @@ class LiveStage(Stage):
 
     def _paint_clock(self, painter: QPainter, x: float, y: float) -> None:
         view = self.view
-        assert view.elapsed_ms is not None  # noqa: S101 - asked by the caller
-        metrics = QFontMetricsF(theme.font("far_clock"))
-        baseline = y + (theme.px(46) + metrics.capHeight()) / 2
+        reach = theme.px(_DOT_PX)
+        dot = QPointF(x + reach, y + theme.px(23))
         if view.recording:
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(theme.color("record"))
-            reach = theme.px(_DOT_PX)
-            painter.drawEllipse(QPointF(x + reach, y + theme.px(23)), reach, reach)
-            x += theme.px(30)
-        whole, _ = clock(view.elapsed_ms)
-        osd.draw_text(painter, QPointF(x, baseline), whole, "far_clock", theme.color("osd_text"))
+            painter.drawEllipse(dot, reach, reach)
+        else:
+            painter.setPen(QPen(theme.color("osd_text_3"), 2.5))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawEllipse(dot, reach - 1, reach - 1)
+        role, text = "far_title", "Not recording"
+        if view.elapsed_ms is not None:
+            role, text = "far_clock", clock(view.elapsed_ms)[0]
+        metrics = QFontMetricsF(theme.font(role))
+        at = QPointF(x + theme.px(30), y + (theme.px(46) + metrics.capHeight()) / 2)
+        osd.draw_text(painter, at, text, role, theme.color("osd_text"))
 
     def _paint_phase(self, painter: QPainter, phase: Phase, x: float, y: float) -> None:
         view, side = self.view, theme.px(30)
@@ -216,9 +222,9 @@ class LiveStage(Stage):
             osd.draw_lines(painter, lines, QPointF(x, y + side + 6), right=False)
 
     def _right_rect(self) -> QRectF:
-        high = float(theme.px(52)) if self.view.overlay else 0.0
+        high = float(theme.px(72 if self.view.caution else 52)) if self.view.overlay else 0.0
         if self.view.marks:
-            high += theme.px(34) + len(self.view.marks[:MOST_MARKS]) * theme.px(THUMB[1] + 10)
+            high += theme.px(34) + len(self._marks()) * theme.px(THUMB[1] + 10)
         wide = float(theme.px(300))
         right = self.width() - osd.MARGIN
         return QRectF(right - wide, osd.MARGIN - 12, wide + 14, high + 20)
@@ -230,8 +236,9 @@ class LiveStage(Stage):
         right, y = float(self.width() - osd.MARGIN), float(osd.MARGIN)
         if view.overlay:
             lines = [osd.Text(text=view.overlay, role="far")]
-            if view.overlay_detail:
-                lines.append(osd.Text(text=view.overlay_detail, role="body", token=_QUIET))
+            for text, token in ((view.overlay_detail, _QUIET), (view.caution, _WARN)):
+                if text:
+                    lines.append(osd.Text(text=text, role="body", token=token, gap=2))
             osd.draw_lines(painter, lines, QPointF(right, y), right=True)
             wide = osd.width(lines[:1])
             painter.setPen(Qt.PenStyle.NoPen)
@@ -241,13 +248,18 @@ class LiveStage(Stage):
         if view.marks:
             self._paint_marks(painter, right, y)
 
+    def _marks(self) -> tuple[MarkRow, ...]:
+        """As many as leave the picture free: a low window shows the newest alone."""
+        room = (self.height() / 2 - theme.px(110)) / theme.px(THUMB[1] + 10)
+        return self.view.marks[: max(1, min(MOST_MARKS, int(room)))]
+
     def _paint_marks(self, painter: QPainter, right: float, y: float) -> None:
         view = self.view
         head = [osd.Text(text=f"Marked {view.mark_count}", role="far", token=_QUIET)]
         osd.draw_lines(painter, head, QPointF(right, y), right=True)
         y += theme.px(30)
         wide, high = theme.px(THUMB[0]), theme.px(THUMB[1])
-        for row in view.marks[:MOST_MARKS]:
+        for row in self._marks():
             frame = QRectF(right - wide, y, wide, high)
             painter.fillRect(frame, theme.color("stage"))
             if not row.image.isNull():

@@ -123,7 +123,7 @@ class LookBack(QWidget):
         left = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
         painter.setFont(theme.font("body"))
         painter.setPen(theme.color("text_2"))
-        words = "Look back while the recording goes on"
+        words = "Look back while the recording goes on" if data.recording else "What was recorded"
         if not data.end_ms:
             words = "Nothing is recorded yet"
         painter.drawText(line, left, words)

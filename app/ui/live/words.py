@@ -23,12 +23,9 @@ def size(number: int) -> str:
     return f"{number / _GIGABYTE:.1f} GB"
 
 
-def picture(size_px: tuple[int, int] | None, rate: float) -> str:
-    """A format as people say it: ``1920 x 1080, 60 per second``."""
-    if size_px is None:
-        return ""
-    words = f"{size_px[0]} x {size_px[1]}"
-    return f"{words}, {rate:.0f} per second" if rate >= 1 else words
+def picture(size_px: tuple[int, int] | None) -> str:
+    """A format as people say it: ``1920 x 1080``."""
+    return "" if size_px is None else f"{size_px[0]} x {size_px[1]}"
 
 
 def mode_words(mode: Mode) -> str:
