@@ -1,4 +1,4 @@
-"""Bare ``trocar [FILE…]``: opens the window. The one command that reaches for Qt, with ``demo``."""
+"""Bare ``trocar [FILE or FOLDER…]``: opens the window. With ``demo``, all that reaches for Qt."""
 
 from __future__ import annotations
 
@@ -51,9 +51,7 @@ def open_window(folder: Path, files: list[Path], *, demo: bool = False) -> int:
         Refused: another process writes to the library.
     """
     for path in files:
-        if not path.is_file():
-            if path.is_dir():
-                raise BadInput(f"{path} is a folder; name the recordings in it.")
+        if not path.exists():
             raise BadInput(f"There is no file {path}; check the name.")
     if not has_display():
         raise EnvironmentProblem(

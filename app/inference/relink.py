@@ -70,10 +70,10 @@ class FoundFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relinked:
-    """What ``relink`` did.
+    """What was found.
 
     Attributes:
-        found: files that lie elsewhere, as the library knows them now.
+        found: files that lie elsewhere.
         missing: files that were not found.
         notes: sentences about files that look alike and were not taken.
     """
@@ -102,19 +102,34 @@ def relink(
     places: Sequence[Path],
     *,
     case_id: str | None = None,
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Relinked:
+    """Look for missing files, and store where they are; see ``look_for``."""
+    done = look_for(library, places, case_id=case_id, progress=progress, cancelled=cancelled)
+    for one in done.found:
+        library.writer.replace_file(one.missing.asset_id, one.missing.file, one.now).result()
+    return done
+
+
+def look_for(
+    library: Library,
+    places: Sequence[Path],
+    *,
+    case_id: str | None = None,
     in_full: bool = True,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Relinked:
-    """Look for missing files in folders and among files, and store where they are.
+    """Look for missing files in folders and among files; nothing is stored.
 
     Args:
-        library: open for writing.
+        library: the open library.
         places: folders, searched with those in them, and files.
         case_id: look for the files of this case alone.
         in_full: compare full hashes where they are known; else size, first and last MiB.
         progress: called with the files looked at and all of them.
-        cancelled: asked between files; what was found so far is stored.
+        cancelled: asked between files; what was found so far counts.
 
     Raises:
         BadInput: a place is not there, or there is no such case.
@@ -123,16 +138,10 @@ def relink(
     missing = missing_files(library, case_id)
     files = candidates(places, missing)
     found, left = _by_bytes(missing, files, in_full, progress, cancelled)
-    remuxed, notes = _by_pictures(
-        [m for m in missing if m not in {f.missing for f in found}], left, cancelled
-    )
-    stored = []
-    for one in (*found, *remuxed):
-        changed = library.writer.replace_file(one.missing.asset_id, one.missing.file, one.now)
-        if changed.result():
-            stored.append(one)
-    gone = tuple(m for m in missing if m not in {f.missing for f in stored})
-    return Relinked(found=tuple(stored), missing=gone, notes=tuple(notes))
+    still = [m for m in missing if m not in {f.missing for f in found}]
+    remuxed, notes = _by_pictures(still, left, cancelled)
+    gone = tuple(m for m in still if m not in {f.missing for f in remuxed})
+    return Relinked(found=(*found, *remuxed), missing=gone, notes=tuple(notes))
 
 
 def candidates(places: Iterable[Path], missing: Sequence[MissingFile]) -> list[Path]:

@@ -102,6 +102,8 @@ ACTIONS: tuple[Action, ...] = (
     _action("quit", "Close Trocar", "Ctrl+Q", _E, ALWAYS),
     _action("open", "Open a recording", "Ctrl+O", _E, LIBRARY),
     _action("demo", "Look at the demo case", "D", _L, LIBRARY),
+    _action("open_folder", "Open a recorder's folder", "Ctrl+Shift+O", _E, LIBRARY),
+    _action("relink", "Find recordings that were moved", "Ctrl+Shift+F", _E, LIBRARY),
     _action("find_case", "Find a case", "Ctrl+F", _L, LIBRARY),
     _action("open_case", "Open the case", "Enter Return", _L, LIBRARY),
     _action("rename_case", "Give the case another name", "F2", _L, LIBRARY),

@@ -14,7 +14,7 @@ from PySide6.QtGui import QImage
 
 from app.core.case import Asset, Case, CaseState
 from app.core.correction import CaseFields, Change, Correction
-from app.core.errors import BadInput, TrocarError
+from app.core.errors import TrocarError
 from app.core.taxonomy import UNKNOWN_PROCEDURE
 from app.core.timeline import Timeline, timeline_of_run
 from app.ui.background import Background
@@ -32,9 +32,12 @@ from app.ui.messages import Message, Tone, from_error
 from app.ui.player_bridge import PlayerBridge
 from app.ui.session import CASE, Session
 from app.ui.settings import Settings
+from app.ui.words import length
 
 if TYPE_CHECKING:
+    from app.inference.relink import FoundFile, MissingFile, Relinked
     from app.store import Library, Saved
+    from app.video.joining import Found
 
 RENAME = "Rename the case"
 
@@ -51,12 +54,16 @@ class Cases(QObject):
         not_opened: it could not be opened; the one before, if any, still is.
         listed: (list of Card) the library was read.
         pictured: (case id, QImage) a thumbnail was made.
-        find_asked: (Asset) the user wants to show where a recording lies.
+        find_asked: the user wants to show where missing files lie.
         said: (Message)
         reported: (Path) a report was written.
+        found: (Found) what a folder or several files hold.
+        not_found: they hold no recording; ``said`` tells why.
+        relinked: (Relinked) files were looked for.
+        not_relinked: (sentence) they could not be looked for.
     """
 
-    find_asked = Signal(object)
+    find_asked = Signal()
     opening = Signal()
     not_opened = Signal()
     opened = Signal(object)
@@ -64,6 +71,10 @@ class Cases(QObject):
     pictured = Signal(str, QImage)
     said = Signal(object)
     reported = Signal(object)
+    found = Signal(object)
+    not_found = Signal()
+    relinked = Signal(object)
+    not_relinked = Signal(str)
 
     def __init__(
         self, library: Library, settings: Settings, session: Session, player: PlayerBridge
@@ -89,24 +100,47 @@ class Cases(QObject):
     def open_files(
         self, paths: Sequence[Path], procedure: str = UNKNOWN_PROCEDURE, title: str | None = None
     ) -> None:
-        """Make a case of every recording and open the first one."""
-        if not paths:
+        """Make a case of every file and open the first one."""
+        self.open_recordings([(path,) for path in paths], procedure, title)
+
+    def open_recordings(
+        self,
+        recordings: Sequence[Sequence[Path]],
+        procedure: str = UNKNOWN_PROCEDURE,
+        title: str | None = None,
+    ) -> None:
+        """Make a case of every recording, whose parts are in order, and open the first one."""
+        if not recordings:
             return
         self.opening.emit()
         models = self._settings.values.models
-        first, *others = paths
+        first, *others = recordings
 
         def work() -> Loaded:
             case = _case_of(self._library, first, procedure, title)
             return load_case(self._library, case.case_id, models)
 
         self._io.run(work, self._show, self._not_opened)
-        for path in others:
+        for parts in others:
             self._io.run(
-                lambda p=path: _case_of(self._library, p, procedure, title),
+                lambda p=parts: _case_of(self._library, p, procedure, title),
                 lambda _case: self.refresh(),
                 self._failed,
             )
+
+    def look_through(self, paths: Sequence[Path]) -> None:
+        """Find out which recordings folders and files hold; ``found`` tells."""
+
+        def work() -> Found:
+            from app.video import find_recordings
+
+            return find_recordings(paths, cancelled=lambda: self._closing)
+
+        def failed(error: TrocarError) -> None:
+            self.not_found.emit()
+            self._failed(error)
+
+        self._io.run(work, self.found.emit, failed, newest="look")
 
     def open_case(self, case_id: str) -> None:
         """Open a case of the library."""
@@ -118,40 +152,85 @@ class Cases(QObject):
 
     def _show(self, loaded: Loaded) -> None:
         session = self._session
-        session.open(loaded.case, loaded.work)
+        session.open(loaded.case, loaded.work, loaded.gone)
         session.segment_run = loaded.run
         session.show_model(loaded.model)
         self.opened.emit(loaded)
         self.refresh()
         if loaded.missing:
             self._player.pause()
-            asset = loaded.case.assets[0]
-            self.said.emit(
-                Message(
-                    text=loaded.missing,
-                    tone=Tone.ERROR,
-                    button="Find it",
-                    action=lambda: self.find_asked.emit(asset),
-                    key="missing",
-                )
-            )
+            self.say_missing(loaded.missing)
             return
-        self._player.player.open(loaded.case.assets[0].path)
+        self._player.player.open(loaded.case.assets[0])
         self._look_after(loaded.case)
+        if loaded.gone:
+            self.say_missing(_gone_words(loaded.case.assets[0], loaded.gone), Tone.WARN)
 
-    def relink(self, asset: Asset, path: Path) -> None:
-        """The user showed where a recording lies now."""
+    def say_missing(self, sentence: str, tone: Tone = Tone.ERROR) -> None:
+        """Say which file is not there, and offer to find it."""
+        self.said.emit(
+            Message(
+                text=sentence,
+                tone=tone,
+                button="Find it",
+                action=self.find_asked.emit,
+                key="missing",
+            )
+        )
 
-        def work() -> Future[None]:
-            from app.video import quick_hash
+    def relink(self, places: Sequence[Path]) -> None:
+        """Look for missing files where the user says; what is found is opened again."""
 
-            if quick_hash(path) != asset.quick_hash:
-                raise BadInput(f"{path.name} is another recording; choose the one of this case.")
-            return self._library.writer.update_asset(replace(asset, path=str(path.absolute())))
+        def work() -> Relinked:
+            from app.inference.relink import look_for
 
+            # In full, it would be read through first; that is done behind the open case.
+            return look_for(self._library, places, in_full=False, cancelled=lambda: self._closing)
+
+        def store(done: Relinked) -> None:
+            stored = [
+                self._library.writer.replace_file(f.missing.asset_id, f.missing.file, f.now)
+                for f in done.found
+            ]
+            if not stored:
+                self.relinked.emit(done)
+                return
+            # The last one is stored after all others.
+            self._io.follow(stored[-1], lambda _: self._relinked(done), self._failed)
+
+        self._io.run(work, store, lambda error: self.not_relinked.emit(error.user_message))
+
+    def read_missing(self, done: Callable[[tuple[MissingFile, ...]], object]) -> None:
+        """Which files of the library are not where they were."""
+
+        def work() -> tuple[MissingFile, ...]:
+            from app.inference.relink import missing_files
+
+            return missing_files(self._library)
+
+        self._io.run(work, done, self._failed)
+
+    def _relinked(self, done: Relinked) -> None:
         case = self._session.case
-        if case is not None:
-            self._store(work, lambda: self.open_case(case.case_id))
+        if case is not None and any(f.missing.case_id == case.case_id for f in done.found):
+            self.open_case(case.case_id)
+        self.refresh()
+        self.relinked.emit(done)
+        for one in done.found:
+            self._slow.run(
+                lambda f=one: _same_in_full(f, lambda: self._closing),
+                lambda same, f=one: None if same else self._say_other(f),
+                lambda error: log.info("not compared in full: %s", error.detail),
+            )
+
+    def _say_other(self, found: FoundFile) -> None:
+        self.said.emit(
+            Message(
+                text=f"{Path(found.now.path).name} begins and ends like the recording of case "
+                f"{found.missing.case_id}, but is not the same inside. Check what it shows.",
+                tone=Tone.WARN,
+            )
+        )
 
     def _store(self, work: Callable[[], Future[T]], done: Callable[[], object]) -> None:
         """Hand something to the store on the thread; a full disk holds up only its answer."""
@@ -298,7 +377,7 @@ class Cases(QObject):
             human=human,
             model=model,
             damage=damage,
-            missing=asset is not None and not Path(asset.path).is_file(),
+            missing=asset is not None and not all(Path(f.path).is_file() for f in asset.files),
         )
 
     def _model_timeline(self, case: Case, asset: Asset) -> Timeline | None:
@@ -357,7 +436,24 @@ def _changed_fields(case: Case, step: str, /, **changed: str) -> Correction:
     return Correction(case_id=case.case_id, title=step, changes=(change,))
 
 
-def _case_of(library: Library, path: Path, procedure: str, title: str | None) -> Case:
+def _gone_words(asset: Asset, gone: frozenset[int]) -> str:
+    files = [asset.files[i] for i in sorted(gone)]
+    lost_ms = sum(float((f.end_pts - f.first_pts) * asset.time_base * 1000) for f in files)
+    names = ", ".join(Path(f.path).name for f in files[:3]) + (", …" if len(files) > 3 else "")
+    are = "is" if len(files) == 1 else "are"
+    return f"{names} {are} not where it was: {length(lost_ms / 1000)} cannot be shown."
+
+
+def _same_in_full(found: FoundFile, cancelled: Callable[[], bool]) -> bool:
+    """Whether a file that was found is the old one to the last byte, where that is known."""
+    from app.video import full_hash
+
+    known = "" if found.is_remuxed else found.missing.file.sha256
+    return not known or full_hash(found.now.path, cancelled=cancelled) in (known, "")
+
+
+def _case_of(library: Library, parts: Sequence[Path], procedure: str, title: str | None) -> Case:
     from app.inference.new_case import case_of
 
-    return case_of(library, [path], procedure=procedure, title=title)
+    joined = len(parts) > 1
+    return case_of(library, parts, joined=joined, procedure=procedure, title=title)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.core.case import Asset, Case
-from app.core.errors import BadInput, TrocarError
+from app.core.errors import BadInput
 from app.core.prediction import PHASES, SEGMENTATION, Run
 from app.core.timeline import Timeline, timeline_of_run
 from app.ui.human_work import HumanWork
@@ -28,6 +28,7 @@ class Loaded:
         run: the segmentation run to show, None before the first.
         model: the model's tier, None before the first phase run.
         missing: why its recording cannot be played, in a sentence; "" where it can.
+        gone: positions of the parts of a split recording that are not there, where others are.
     """
 
     case: Case
@@ -35,6 +36,7 @@ class Loaded:
     run: Run | None
     model: ModelTier | None
     missing: str
+    gone: frozenset[int] = frozenset()
 
 
 def load_case(library: Library, case_id: str, models: Mapping[str, str]) -> Loaded:
@@ -54,21 +56,21 @@ def load_case(library: Library, case_id: str, models: Mapping[str, str]) -> Load
     asset = case.assets[0]
     work = load_work(library, asset)
     run, model = load_predictions(library, case_id, asset, models)
-    return Loaded(case=case, work=work, run=run, model=model, missing=_missing(asset))
+    missing, gone = _missing(asset)
+    return Loaded(case=case, work=work, run=run, model=model, missing=missing, gone=gone)
 
 
-def _missing(asset: Asset) -> str:
-    """Why the file where the recording was is not the recording, in a sentence."""
-    from app.video import quick_hash
+def _missing(asset: Asset) -> tuple[str, frozenset[int]]:
+    """Why nothing can be played, and which parts are not there where others are."""
+    from app.video.opening import not_there
 
-    path = Path(asset.path)
-    if not path.is_file():
-        return "The recording is not where it was. Show Trocar the file."
-    try:
-        same = quick_hash(path) == asset.quick_hash
-    except TrocarError as error:
-        return error.user_message
-    return "" if same else "Another file lies where the recording was. Show Trocar the recording."
+    problems = [not_there(file) for file in asset.files]
+    gone = frozenset(i for i, problem in enumerate(problems) if problem)
+    if len(gone) < len(problems):
+        return "", gone
+    if any(Path(file.path).is_file() for file in asset.files):
+        return "Another file lies where the recording was. Show Trocar the recording.", frozenset()
+    return "The recording is not where it was. Show Trocar the file.", frozenset()
 
 
 def load_work(library: Library, asset: Asset) -> HumanWork:

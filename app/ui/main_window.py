@@ -27,7 +27,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.core.case import Asset, Case
+from app.core.case import Case
 from app.core.errors import TrocarError
 from app.core.resources import demo_recording
 from app.core.taxonomy import UNKNOWN_PROCEDURE
@@ -65,7 +65,10 @@ if TYPE_CHECKING:
 DEMO_PROCEDURE, DEMO_TITLE = "cholecystectomy", "Demo case"
 SIZE, SMALLEST = QSize(1680, 1050), QSize(1180, 680)
 FRAME = QSize(16, 48)
-VIDEO_FILTER = "Video (*.mp4 *.mkv *.mov *.avi *.mpg *.mpeg *.ts *.m2ts *.mts *.m4v *.wmv *.webm)"
+VIDEO_FILTER = (
+    "Video (*.mp4 *.mkv *.mov *.avi *.mpg *.mpeg *.ts *.m2ts *.mts *.m4v *.wmv *.webm *.mxf *.flv "
+    "*.dcm DICOMDIR);;All files (*)"
+)
 SCOPES = {
     "library": (Scope.LIBRARY,),
     "review": (Scope.PLAYER,),
@@ -172,7 +175,8 @@ class MainWindow(QMainWindow):
         s.cases.not_opened.connect(self._case_not_opened)
         s.cases.listed.connect(self.library.set_cards)
         s.cases.pictured.connect(self.library.set_picture)
-        s.cases.find_asked.connect(self._find_recording)
+        self.sheets.recordings.looking.connect(self.slot.say)
+        self.sheets.recordings.looked.connect(self.slot.clear)
         s.session.case_opened.connect(self._name_case)
         s.session.human_changed.connect(self._phases_changed)
         s.session.model_changed.connect(self._phases_changed)
@@ -363,8 +367,9 @@ class MainWindow(QMainWindow):
     # Cases
 
     def open_files(self, paths: list[Path]) -> None:
-        """Make cases of recordings and open the first."""
-        self.services.cases.open_files(paths)
+        """Make cases of recordings and open the first; folders are looked through."""
+        if paths:
+            self.sheets.recordings.open(paths)
 
     def _open_case(self, case_id: str) -> None:
         """Open a case; its thumbnail stands, dimmed, until the first frame comes."""
@@ -386,11 +391,6 @@ class MainWindow(QMainWindow):
         names, _ = QFileDialog.getOpenFileNames(self, "Add a case", "", VIDEO_FILTER)
         if names:
             self.open_files([Path(n) for n in names])
-
-    def _find_recording(self, asset: Asset) -> None:
-        name, _ = QFileDialog.getOpenFileName(self, "Show the recording", "", VIDEO_FILTER)
-        if name:
-            self.services.cases.relink(asset, Path(name))
 
     def ask_to_delete(self, case: Case) -> None:
         """Deleting cannot be undone, so it is asked: the one modal question."""

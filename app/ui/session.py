@@ -80,6 +80,7 @@ class Session(QObject):
         unsaved: how many changes are not durable yet.
         edits: how many changes were handed to the store so far.
         problem: why saving has to wait, None while it need not.
+        gone: positions of the parts of the recording that are not there.
     """
 
     case_opened = Signal()
@@ -108,6 +109,7 @@ class Session(QObject):
         self.work: HumanWork | None = None
         self.frame: Frame | None = None
         self.instances: tuple[ShownInstance, ...] = ()
+        self.gone: frozenset[int] = frozenset()
         self.prediction: FramePrediction | None = None
         self.segment_run: Run | None = None
         self.model: ModelTier | None = None
@@ -153,9 +155,10 @@ class Session(QObject):
         assert self.asset is not None  # noqa: S101 - asked for an open case only
         return Timeline(start_pts=self.asset.start_pts, end_pts=self.asset.end_pts)
 
-    def open(self, case: Case, work: HumanWork) -> None:
-        """Make ``case`` the open one."""
+    def open(self, case: Case, work: HumanWork, gone: frozenset[int] = frozenset()) -> None:
+        """Make ``case`` the open one; ``gone`` are the parts of it that are not there."""
         self._forget()
+        self.gone = gone
         self.case, self.asset, self.work = case, case.assets[0], work
         self._is_stale = self.unsaved > 0
         self._name(find_taxonomy(case.procedure))
@@ -171,6 +174,7 @@ class Session(QObject):
         self.case = self.asset = self.work = self.frame = None
         self.prediction = self.segment_run = self.model = None
         self.instances = ()
+        self.gone = frozenset()
 
     def replace_case(self, case: Case) -> None:
         """The case's own fields changed."""

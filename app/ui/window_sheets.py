@@ -14,6 +14,7 @@ from app.ui.keys import KeyMap
 from app.ui.load_case import SEGMENTATION
 from app.ui.messages import Message, Tone
 from app.ui.model_sheet import ModelSheet
+from app.ui.recordings import Recordings
 from app.ui.services import Services
 from app.ui.settings_sheet import SettingsSheet
 from app.ui.sheet import Sheet
@@ -35,7 +36,14 @@ class WindowSheets(QObject):
         self.settings = SettingsSheet(window, services.settings)
         self.models = ModelSheet(window)
         self.teach = TeachSheet(window, services.teaching)
-        self.all: tuple[Sheet, ...] = (self.keys, self.settings, self.models, self.teach)
+        self.recordings = Recordings(window, services)
+        self.all: tuple[Sheet, ...] = (
+            self.keys,
+            self.settings,
+            self.models,
+            self.teach,
+            *self.recordings.sheets,
+        )
         for sheet in self.all:
             sheet.closed.connect(lambda: keys.block(blocked=False))
         keys.bind("keys", lambda: self.toggle(self.keys))
@@ -51,6 +59,9 @@ class WindowSheets(QObject):
         self.models.model_chosen.connect(services.analysis.choose)
         self.settings.fill_changed.connect(services.playback.set_fill)
         self.teach.use_asked.connect(self._use_taught)
+        self.recordings.sheet_asked.connect(self.toggle)
+        keys.bind("relink", self.recordings.find_missing)
+        keys.bind("open_folder", self.recordings.ask_for_folder)
 
     def close_open_one(self) -> bool:
         """Close the sheet that is open; False when none is."""

@@ -22,7 +22,7 @@ from app.inference.analysis import AnalysisJob
 from app.inference.cards import find_model
 from app.inference.device import DeviceChoice
 from app.inference.new_case import case_of, complete_fingerprints
-from app.inference.relink import missing_files, relink
+from app.inference.relink import look_for, missing_files, relink
 from app.store import Library
 from app.video import open_recording
 from tests.helpers.clips import RECIPES, make_clip, motion_jpeg, number_of
@@ -287,7 +287,7 @@ def test_a_file_that_differs_in_the_middle_is_told_by_its_full_hash(
     data[len(data) // 2] ^= 255
     (tmp_path / "moved.mp4").write_bytes(data)
     assert len(relink(library, [tmp_path / "moved.mp4"]).missing) == 1
-    assert len(relink(library, [tmp_path / "moved.mp4"], in_full=False).found) == 1
+    assert len(look_for(library, [tmp_path / "moved.mp4"], in_full=False).found) == 1
 
 
 def test_places_that_are_not_there(library: Library, tmp_path: Path) -> None:

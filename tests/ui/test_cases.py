@@ -78,8 +78,8 @@ def test_a_hash_that_comes_late_does_not_undo_a_relink(
     case = services.session.case
     assert case is not None
     (old,) = services.library.case(case.case_id).assets
-    moved, begun = tmp_path / "moved.mp4", []
-    moved.write_bytes(Path(old.path).read_bytes())
+    first, moved, begun = tmp_path / "first.mp4", tmp_path / "moved.mp4", []
+    first.write_bytes(Path(old.path).read_bytes())
     may_end = [threading.Event(), threading.Event()]
 
     def slow_hash(path: str, cancelled: Callable[[], bool]) -> str:
@@ -88,12 +88,13 @@ def test_a_hash_that_comes_late_does_not_undo_a_relink(
         return full_hash(path, cancelled=cancelled)
 
     monkeypatch.setattr("app.video.opening.full_hash", slow_hash)
-    without = replace(old, sha256="")
+    without = replace(old, path=str(first), sha256="")
     services.library.writer.update_asset(without).result(20)
     services.cases.open_case(case.case_id)
     qtbot.waitUntil(lambda: len(begun) == 1, timeout=PATIENCE_MS)
+    first.rename(moved)
     with qtbot.waitSignal(services.cases.opened, timeout=PATIENCE_MS):
-        services.cases.relink(without, moved)
+        services.cases.relink([moved])
     may_end[0].set()
     qtbot.waitUntil(lambda: len(begun) == 2, timeout=PATIENCE_MS)
     services.library.writer.flush().result(20)
@@ -102,4 +103,5 @@ def test_a_hash_that_comes_late_does_not_undo_a_relink(
     may_end[1].set()
     stored = partial(services.library.case, case.case_id)
     qtbot.waitUntil(lambda: bool(stored().assets[0].sha256), timeout=PATIENCE_MS)
-    assert stored().assets[0] == replace(old, path=str(moved), sha256=full_hash(moved))
+    (found,) = stored().assets
+    assert (found.path, found.sha256) == (str(moved), full_hash(moved))

@@ -301,7 +301,7 @@ def test_a_missing_recording_asks_for_it(
     )
     moved.write_bytes(clip.read_bytes())
     with qtbot.waitSignal(opened.services.cases.opened, timeout=PATIENCE_MS):
-        opened.services.cases.relink(asset, moved)
+        opened.services.cases.relink([moved])
     assert opened.services.session.asset is not None
     assert opened.services.session.asset.path == str(moved)
 

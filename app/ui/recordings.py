@@ -1,0 +1,86 @@
+"""From dropped folders and files to cases, and from missing files to found ones. GUI thread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtWidgets import QFileDialog, QWidget
+
+from app.ui.join_sheet import JoinSheet
+from app.ui.messages import Message
+from app.ui.relink_sheet import RelinkSheet
+from app.ui.services import Services
+from app.ui.sheet import Sheet
+
+if TYPE_CHECKING:
+    from app.inference.relink import MissingFile, Relinked
+    from app.video.joining import Found
+
+
+class Recordings(QObject):
+    """The sheets that join and find recordings, and what leads to them.
+
+    Signals:
+        sheet_asked: (Sheet) open it in the place of any other.
+        looking: (Message) files are looked at; cleared by its key.
+    """
+
+    sheet_asked = Signal(object)
+    looking = Signal(object)
+    looked = Signal(str)
+
+    def __init__(self, window: QWidget, services: Services) -> None:
+        super().__init__(window)
+        self._window = window
+        self._cases = services.cases
+        self.join = JoinSheet(window)
+        self.relink = RelinkSheet(window)
+        self._cases.found.connect(self._found)
+        self._cases.not_found.connect(lambda: self.looked.emit("looking"))
+        self._cases.find_asked.connect(self.find_missing)
+        self._cases.relinked.connect(self._relinked)
+        self._cases.not_relinked.connect(self.relink.show_failure)
+        self.join.chosen.connect(self._cases.open_recordings)
+        self.relink.look_asked.connect(self._cases.relink)
+
+    @property
+    def sheets(self) -> tuple[Sheet, ...]:
+        """Both sheets."""
+        return self.join, self.relink
+
+    def open(self, paths: Sequence[Path]) -> None:
+        """Make a case of a file; of folders and several files, ask first what they are."""
+        if len(paths) == 1 and not paths[0].is_dir():
+            self._cases.open_files(paths)
+            return
+        self.looking.emit(Message(text="Looking at the files…", key="looking"))
+        self._cases.look_through(paths)
+
+    def ask_for_folder(self) -> None:
+        """The system's own dialog for a folder."""
+        name = QFileDialog.getExistingDirectory(self._window, "Open a recorder's folder")
+        if name:
+            self.open([Path(name)])
+
+    def find_missing(self) -> None:
+        """Show which files of the library are missing, and ask where they are."""
+        self._cases.read_missing(self._offer_missing)
+
+    def _found(self, found: Found) -> None:
+        self.looked.emit("looking")
+        if len(found.recordings) == 1 and len(found.recordings[0].files) == 1:
+            self._cases.open_files([found.recordings[0].files[0].path])
+            return
+        self.join.offer(found)
+        self.sheet_asked.emit(self.join)
+
+    def _offer_missing(self, missing: tuple[MissingFile, ...]) -> None:
+        self.relink.offer(missing)
+        if not self.relink.isVisible():
+            self.sheet_asked.emit(self.relink)
+
+    def _relinked(self, done: Relinked) -> None:
+        self.relink.show_result(done)

@@ -1,0 +1,203 @@
+"""A recorder's folder in the window: found, ordered, joined, played, lost and found again."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
+from PySide6.QtGui import QDropEvent
+from PySide6.QtWidgets import QFileDialog
+from pytestqt.qtbot import QtBot
+
+from app.ui.join_sheet import NAME, NOTE, JoinSheet, gap_words
+from app.ui.main_window import MainWindow
+from app.ui.message_slot import MessageLine
+from app.ui.messages import Message
+from tests.helpers.clips import number_of
+from tests.helpers.parts import four_parts, write_part
+from tests.ui.conftest import on_screen
+
+PATIENCE_MS = 20_000
+LENGTHS = (12, 10, 14, 9)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Four parts, made once."""
+    return four_parts(tmp_path_factory.mktemp("made"), ".ts", LENGTHS)
+
+
+@pytest.fixture
+def stick(made: list[Path], tmp_path: Path) -> Path:
+    """A recorder's folder with sidecar files."""
+    folder = tmp_path / "stick"
+    folder.mkdir()
+    for path in made:
+        shutil.copy2(path, folder)
+    (folder / "REC_0007.XML").write_text("<x/>")
+    (folder / "REC_0007.THM").write_bytes(b"thumbnail")
+    return folder
+
+
+def drop(window: MainWindow, *paths: Path) -> None:
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(str(p)) for p in paths])
+    buttons, none = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    window.dropEvent(QDropEvent(QPointF(5, 5), Qt.DropAction.CopyAction, mime, buttons, none))
+
+
+def offered(window: MainWindow, qtbot: QtBot, *paths: Path) -> JoinSheet:
+    sheet = window.sheets.recordings.join
+    drop(window, *paths)
+    qtbot.waitUntil(sheet.isVisible, timeout=PATIENCE_MS)
+    assert not messages(window, "looking")
+    return sheet
+
+
+def messages(window: MainWindow, key: str) -> list[Message]:
+    lines = [x for x in window.slot.lines if isinstance(x, MessageLine)]
+    return [x.message for x in lines if x.message.key == key]
+
+
+def names(sheet: JoinSheet) -> list[list[str]]:
+    return [[p.name for p in parts] for parts in sheet.recordings()]
+
+
+def joined(window: MainWindow, qtbot: QtBot, folder: Path) -> None:
+    sheet = offered(window, qtbot, folder)
+    qtbot.keyClick(sheet.list, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: on_screen(window) is not None, timeout=PATIENCE_MS)
+    window.services.player.player.pause()
+
+
+def shows(window: MainWindow, qtbot: QtBot, index: int) -> Callable[[], bool]:
+    window.services.player.player.seek_index(index)
+
+    def is_there() -> bool:
+        frame = window.services.session.frame
+        return frame is not None and frame.index == index and number_of(frame.rgb) == index
+
+    return is_there
+
+
+def test_a_dropped_folder_is_one_case_that_plays_across_its_joins(
+    window: MainWindow, qtbot: QtBot, stick: Path
+) -> None:
+    sheet = offered(window, qtbot, stick)
+    assert names(sheet) == [[f"REC_0007_{i}.ts" for i in range(1, 5)]]
+    assert sheet.join.text() == "Join as one"
+    assert sheet.join.isEnabled()
+    qtbot.mouseClick(sheet.join, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: on_screen(window) is not None, timeout=PATIENCE_MS)
+    window.services.player.player.pause()
+    asset = window.services.session.asset
+    assert asset is not None
+    assert (asset.frames, len(asset.parts)) == (sum(LENGTHS), 4)
+    for index in (11, 12, 21, 22, 44, 0):
+        qtbot.waitUntil(shows(window, qtbot, index), timeout=PATIENCE_MS)
+    library = window.services.library
+    qtbot.waitUntil(
+        lambda: all(f.sha256 and f.pictures for f in library.cases()[0].assets[0].files),
+        timeout=PATIENCE_MS,
+    )
+
+
+def test_several_files_may_be_separate_cases(
+    window: MainWindow, qtbot: QtBot, tmp_path: Path
+) -> None:
+    files = [write_part(tmp_path / f"{name}.mp4", range(8)) for name in ("left", "right")]
+    files[1] = write_part(tmp_path / "right.mp4", range(3, 14))
+    sheet = offered(window, qtbot, *files)
+    assert names(sheet) == [["left.mp4"], ["right.mp4"]]
+    assert (sheet.join.text(), sheet.separate.isVisible()) == ("Make 2 cases", False)
+    sheet.join.click()
+    library = window.services.library
+    qtbot.waitUntil(lambda: len(library.cases()) == 2, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: on_screen(window) is not None, timeout=PATIENCE_MS)
+
+
+def test_parts_are_moved_by_keys_and_between_recordings(
+    window: MainWindow, qtbot: QtBot, stick: Path, tmp_path: Path
+) -> None:
+    other = write_part(tmp_path / "other.ts", range(8))
+    sheet = offered(window, qtbot, stick, other)
+    assert names(sheet) == [["other.ts"], [f"REC_0007_{i}.ts" for i in range(1, 5)]]
+    sheet.list.setCurrentRow(3)
+    qtbot.keyClick(sheet.list, Qt.Key.Key_Down, Qt.KeyboardModifier.AltModifier)
+    assert names(sheet)[1][:2] == ["REC_0007_2.ts", "REC_0007_1.ts"]
+    assert sheet.list.currentItem().data(NAME) == "REC_0007_1.ts"
+    sheet.list.setCurrentRow(1)
+    for _ in range(5):
+        qtbot.keyClick(sheet.list, Qt.Key.Key_Down, Qt.KeyboardModifier.AltModifier)
+    assert len(names(sheet)) == 1
+    assert names(sheet)[0][-1] == "other.ts"
+    assert sheet.join.text() == "Join as one"
+    qtbot.keyClick(sheet, Qt.Key.Key_Escape)
+    assert not sheet.isVisible()
+    assert window.services.library.cases() == ()
+
+
+def test_names_and_times_that_disagree_are_asked_about(
+    window: MainWindow, qtbot: QtBot, tmp_path: Path
+) -> None:
+    folder = tmp_path / "stick"
+    folder.mkdir()
+    write_part(folder / "r_1_2.ts", range(50), start_s=Fraction(10))
+    write_part(folder / "r_1_1.ts", range(50, 100), start_s=Fraction(13))
+    sheet = offered(window, qtbot, folder)
+    assert sheet.question.isVisible()
+    assert not sheet.join.isEnabled()
+    assert "2nd by its time" in sheet.list.item(1).data(NOTE)
+    sheet.by_time.click()
+    assert names(sheet) == [["r_1_2.ts", "r_1_1.ts"]]
+    assert sheet.join.isEnabled()
+    assert not sheet.question.isVisible()
+    assert sheet.list.item(2).data(NOTE) == "1.0 s lost before it"
+    assert gap_words(-90_000) == "2 min recorded twice"
+
+
+def test_a_folder_without_video_is_said(window: MainWindow, qtbot: QtBot, tmp_path: Path) -> None:
+    with qtbot.waitSignal(window.services.cases.not_found, timeout=PATIENCE_MS):
+        drop(window, tmp_path)
+    assert "no video" in messages(window, "open")[0].text
+    assert window.workspace == "library"
+
+
+def test_a_missing_part_is_said_marked_and_found(
+    window: MainWindow, qtbot: QtBot, stick: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    joined(window, qtbot, stick)
+    case = window.services.session.case
+    assert case is not None
+    window.services.session.close()
+    away = tmp_path / "away"
+    away.mkdir()
+    (stick / "REC_0007_3.ts").rename(away / "renamed.ts")
+    with qtbot.waitSignal(window.services.cases.opened, timeout=PATIENCE_MS):
+        window.services.cases.open_case(case.case_id)
+    qtbot.waitUntil(lambda: bool(messages(window, "missing")), timeout=PATIENCE_MS)
+    (said,) = messages(window, "missing")
+    assert "REC_0007_3.ts is not where it was" in said.text
+    assert window.services.session.gone == {2}
+    qtbot.waitUntil(lambda: on_screen(window) is not None, timeout=PATIENCE_MS)
+    window.services.player.player.pause()
+    qtbot.waitUntil(shows(window, qtbot, 40), timeout=PATIENCE_MS)
+    assert said.action is not None
+    said.action()
+    sheet = window.sheets.recordings.relink
+    qtbot.waitUntil(sheet.isVisible, timeout=PATIENCE_MS)
+    picked = iter([str(tmp_path / "stick"), str(away)])
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: next(picked))
+    with qtbot.waitSignal(window.services.cases.relinked, timeout=PATIENCE_MS):
+        sheet.folder.click()
+    assert sheet.words.text() == "None of them is there."
+    with qtbot.waitSignal(window.services.cases.opened, timeout=PATIENCE_MS):
+        sheet.folder.click()
+    qtbot.waitUntil(lambda: not sheet.isVisible(), timeout=PATIENCE_MS)
+    assert window.services.session.gone == frozenset()
+    qtbot.waitUntil(shows(window, qtbot, 25), timeout=PATIENCE_MS)
+    assert not messages(window, "missing")
