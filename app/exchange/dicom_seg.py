@@ -152,6 +152,7 @@ def _write(
         series_description="Corrected masks",
         omit_empty_frames=False,
     )
+    written.PatientOrientation = ""
     _put_frames(written, frames, segments)
     for item in _references(written):
         item.ReferencedSOPClassUID = VIDEO_ENDOSCOPIC

@@ -22,6 +22,11 @@ from app.video.clip import Draw, Progress, frames_between
 from app.video.dicom_stream import stream_for_dicom
 from app.video.dicom_write import VideoHeader, uid_of, write_dicom_video
 
+_ANATOMY = {
+    "cholecystectomy": ("818981001", "Abdomen"),
+    "hysterectomy": ("816092008", "Pelvis"),
+}
+
 DrawerOf = Callable[[Case, Asset], Draw]
 
 
@@ -99,6 +104,7 @@ def header_of(
         study=find_taxonomy(case.procedure).name if known else "Endoscopy",
         series="Recording with outlines" if annotated else "Recording",
         step_ms=[(b - a) * unit_ms for a, b in pairwise(times)],
+        **({"anatomy": _ANATOMY[case.procedure]} if case.procedure in _ANATOMY else {}),
         sample_aspect=Fraction(source.info.pixel_aspect),
     )
 

@@ -42,6 +42,7 @@ class VideoHeader:
         study: which operation.
         series: what the stream is.
         step_ms: from each frame to the next, and of the last one.
+        anatomy: SNOMED CT code and meaning of what is looked at.
         sample_aspect: width of a pixel over its height.
     """
 
@@ -52,6 +53,7 @@ class VideoHeader:
     study: str
     series: str
     step_ms: Sequence[Fraction]
+    anatomy: tuple[str, str] = ("38266002", "Entire body")
     sample_aspect: Fraction = Fraction(1)
 
 
@@ -73,7 +75,7 @@ def video_dataset(header: VideoHeader, coding: Coding) -> Dataset:
     ds.StudyInstanceUID, ds.SeriesInstanceUID = header.study_uid, header.series_uid
     for keyword in (
         "StudyDate", "StudyTime", "AccessionNumber", "ReferringPhysicianName", "PatientName",
-        "PatientBirthDate", "PatientSex", "StudyID", "Laterality", "PatientOrientation",
+        "PatientBirthDate", "PatientSex", "StudyID", "PatientOrientation",
     ):  # fmt: skip
         setattr(ds, keyword, "")
     ds.PatientID = header.patient_id
@@ -85,6 +87,10 @@ def video_dataset(header: VideoHeader, coding: Coding) -> Dataset:
     ds.ImageComments = RESEARCH_USE
     ds.SeriesNumber, ds.InstanceNumber = 1, 1
     ds.AcquisitionContextSequence = []
+    region = Dataset()
+    region.CodeValue, region.CodeMeaning = header.anatomy
+    region.CodingSchemeDesignator = "SCT"
+    ds.AnatomicRegionSequence = [region]
     _describe_pixels(ds, header, coding)
     _describe_times(ds, header.step_ms)
     return ds

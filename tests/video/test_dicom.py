@@ -127,13 +127,19 @@ def test_stills_play_and_are_found_again(tmp_path: Path) -> None:
     player = Player(on_frame=lambda shown: seen.append(number_of(shown.frame.rgb)))
     try:
         player.open(path)
+        wait_for(lambda: seen == [0])
         player.seek_index(4)
-        until = time.monotonic() + 10
-        while 4 not in seen and time.monotonic() < until:
-            time.sleep(0.01)
+        wait_for(lambda: 4 in seen)
     finally:
         player.close()
-    assert 4 in seen
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Until it is true; ten seconds at most."""
+    until = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def test_stills_are_decoded_one_at_a_time_within_their_room(tmp_path: Path) -> None:
