@@ -6,7 +6,9 @@ the machine is.
 
 from __future__ import annotations
 
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -17,9 +19,11 @@ import pytest
 
 from app.core.case import Asset, Part
 from app.core.errors import EnvironmentProblem, TrocarError
+from app.video.file_source import FileSource
+from app.video.player import Player
 from app.video.sinks import Sink
 from app.video.sound import Sound
-from tests.helpers.sound import SinkClock, SteppedSink, asset_at, beeping_clip
+from tests.helpers.sound import PacedSink, SinkClock, SteppedSink, asset_at, beeping_clip, beeps_in
 
 ALLOWED_MS = 40.0
 
@@ -235,3 +239,55 @@ def test_without_a_device_it_says_so_and_is_muted(clip: Asset) -> None:
         assert [e.user_message for e in told] == ["There is no loudspeaker."]
     finally:
         sound.close()
+
+
+@pytest.mark.long
+def test_beside_a_real_player_in_real_time(tmp_path: Path) -> None:
+    """The offset as it is measured here: printed; the middle one is held to."""
+    path = beeping_clip(tmp_path / "beeps.mp4", 60.0)
+    sink = PacedSink()
+    clock = SinkClock(sink)
+    opened = threading.Event()
+    player = Player(
+        on_frame=lambda _frame: opened.set(),
+        clock=clock,
+        open_source=lambda _file, **_options: FileSource(path),
+    )
+    sound = Sound(clock, open_sink=lambda: sink)
+    sound.load(asset_at(path))
+    sound.set_muted(False)
+    player.open(path)
+    assert opened.wait(60)
+
+    def play(seconds: float, *seeks_ms: float) -> None:
+        for at_ms in seeks_ms or (None,):
+            if at_ms is not None:
+                player.seek_ms(at_ms)
+            player.play()
+            time.sleep(seconds)
+
+    def measured(what: str, act: Callable[[], None]) -> float:
+        heard = len(sink.heard)
+        act()
+        player.pause()
+        time.sleep(0.3)
+        offsets = np.abs(clock.offsets_ms(beeps_in(sink.heard[heard:], sink.rate_hz)))
+        middle, most = np.percentile(offsets, (50, 95))
+        told = f"{what}: {len(offsets)} beeps, {middle:.1f}, {most:.1f}, {offsets.max():.1f} ms\n"
+        sys.stdout.write(told)
+        return float(middle)
+
+    try:
+        rng = np.random.default_rng(3)
+        middles = [
+            measured("after a start", lambda: play(10, 300)),
+            measured("after 20 seeks", lambda: play(1.3, *rng.uniform(1000, 55_000, 20))),
+            measured("after pauses", lambda: [(play(1.2), player.pause()) for _ in range(10)]),
+        ]
+        for speed in (0.5, 2.0):
+            player.set_speed(speed)
+            middles.append(measured(f"at {speed} times", lambda: play(10, 500)))
+    finally:
+        sound.close()
+        player.close()
+    assert max(middles) < ALLOWED_MS

@@ -34,9 +34,9 @@ def draw_sound(
         share = max(0.0, (waveform.known_ms - start_ms) / max(end_ms - start_ms, 1e-9))
         rest = area.adjusted(area.width() * share, 0, 0, 0)
         paint.draw_stripes(painter, rest, theme.color("control_edge"))
-    # The middle of each pixel row, 127 at the top; silence is a line of one pixel.
-    rows = np.linspace(_FULL, -_FULL, height)[:, None]
-    half = _FULL / height
+    # Each row of pixels by the value in its middle, 127 above; silence is a line of two rows.
+    rows = _FULL * (1 - (2 * np.arange(height)[:, None] + 1) / height)
+    half = 1.01 * _FULL / height
     low, high = np.minimum(columns[:, 0], 0) - half, np.maximum(columns[:, 1], 0) + half
     loud = (rows >= low) & (rows <= high) & known
     pixels = np.where(loud, np.uint32(theme.color("control_edge").rgba()), np.uint32(0))

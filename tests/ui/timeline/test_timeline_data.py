@@ -96,3 +96,23 @@ def test_snapping_takes_the_nearest_within_reach() -> None:
     view = View(start_pts=0, end_pts=1000, left_px=0, width_px=1000)
     assert snapped(105, {100, 111, 300}, view) == 100
     assert snapped(120, {100, 300}, view) is None
+
+
+def test_the_sound_gives_way_before_the_instruments_do() -> None:
+    instruments = ("Grasper", "Hook")
+
+    def kinds(height_px: float, folded: tuple[Kind, ...] = ()) -> dict[Kind, bool]:
+        rows = lay_out(instruments, folded, 1.0, height_px, outlines=True, sound=True)
+        assert [r.top_px for r in rows] == list(np.cumsum([0, *(r.height_px for r in rows[:-1])]))
+        return {r.kind: r.folded for r in rows}
+
+    assert kinds(330)[Kind.SOUND] is False
+    assert kinds(330, (Kind.SOUND,))[Kind.SOUND] is True
+    low = kinds(210)
+    assert low[Kind.SOUND] is True
+    assert Kind.INSTRUMENT in low
+    lowest = kinds(190)
+    assert lowest[Kind.SOUND] is True
+    assert Kind.INSTRUMENTS in lowest
+    without = lay_out(instruments, (), 1.0, 330, outlines=True)
+    assert Kind.SOUND not in {r.kind for r in without}
