@@ -37,6 +37,7 @@ COMMANDS: tuple[str, ...] = (
     "train",
     "export",
     "report",
+    "record",
 )
 
 log = logging.getLogger(__name__)

@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 
 from app.core.errors import BadInput, EnvironmentProblem
 from app.video.container import check_size, open_container, video_stream
+from app.video.devices import address_of
 from app.video.live_spec import LIVE_CODECS, LiveSpec
 from app.video.live_state import StreamFormat
 from app.video.opening import check_file
@@ -142,7 +143,7 @@ class LiveConnection:
         options |= {"probesize": "500000", "analyzeduration": "1000000"}
         try:
             return av.open(
-                spec.url,
+                address_of(spec.url) if spec.kind == "device" else spec.url,
                 format=spec.format or None,
                 options=options,
                 timeout=(open_timeout_s, read_timeout_s),

@@ -48,7 +48,6 @@ class LiveSpec:
         format: demuxer, "" where FFmpeg finds it among those allowed.
         options: of the opening; hold the allow-lists.
         listens: the source comes to us; nobody is called.
-        stream_options: how the device is asked to work.
     """
 
     kind: str

@@ -1,0 +1,196 @@
+"""``trocar record``: a live source to a file."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from app.cli.common import JsonOption, LibraryOption, emit, open_library, progress
+from app.core.errors import BadInput, EnvironmentProblem
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from app.video.live import Capture
+    from app.video.record import Recorder
+    from app.video.record_state import RecordingState
+
+_TICK_S = 0.1
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command("record")
+    def record(
+        source: Annotated[
+            str | None,
+            typer.Argument(
+                help="rtsp://, rtmp://, srt://, udp://, tcp://, http(s)://, device:NAME, "
+                "screen:X,Y,WxH or file:PATH.",
+                show_default=False,
+            ),
+        ] = None,
+        out: Annotated[
+            Path | None, typer.Option("--out", help="The MP4 file to make.", show_default=False)
+        ] = None,
+        *,
+        seconds: Annotated[
+            float | None,
+            typer.Option(
+                help="End after this time. Default: when the source ends, or at Ctrl+C.",
+                min=0.0,
+                show_default=False,
+            ),
+        ] = None,
+        wait: Annotated[
+            float, typer.Option(help="Give up where no picture came for so many seconds.", min=0.0)
+        ] = 30.0,
+        list_: Annotated[
+            bool, typer.Option("--list", help="List cameras and capture cards with their modes.")
+        ] = False,
+        recover: Annotated[
+            bool,
+            typer.Option(
+                "--recover", help="Finish recordings of the library that a crash interrupted."
+            ),
+        ] = False,
+        library: LibraryOption = None,
+        json: JsonOption = False,
+    ) -> None:
+        """Record a live source; what a crash leaves behind plays, and is finished later."""
+        if list_:
+            _list(as_json=json)
+        elif recover:
+            _recover(library, as_json=json)
+        elif source is None or out is None:
+            raise typer.BadParameter("name a source and a file: trocar record SOURCE --out FILE")
+        else:
+            _record(source, out, seconds, wait, as_json=json)
+
+
+def _list(*, as_json: bool) -> None:
+    from app.video.devices import list_devices
+
+    devices = list_devices()
+    data = [
+        {"name": d.name, "source": d.spec, "default": d.is_default, "modes": [*map(str, d.modes)]}
+        for d in devices
+    ]
+    lines = [f"{d.spec}\n" + "".join(f"    {mode}\n" for mode in d.modes) for d in devices]
+    emit(data, as_json=as_json, text="".join(lines) or "No camera or capture card was found.")
+
+
+def _recover(library: Path | None, *, as_json: bool) -> None:
+    from app.live import recover
+
+    with open_library(library, "write") as opened:
+        found = recover(opened)
+    text = "\n".join(r.sentence for r in found) or "There is nothing to finish."
+    data = [
+        {
+            "case": r.case_id,
+            "seconds": r.length_s,
+            "interrupted": r.was_interrupted,
+            "sentence": r.sentence,
+        }
+        for r in found
+    ]
+    emit(data, as_json=as_json, text=text)
+
+
+def _record(source: str, out: Path, seconds: float | None, wait_s: float, *, as_json: bool) -> None:
+    from app.video.finalise import finalise
+    from app.video.live import Capture
+    from app.video.live_spec import parse_spec
+    from app.video.record import Recorder
+
+    if out.suffix.lower() != ".mp4":
+        raise BadInput(f"{out.name} cannot be recorded; name a file that ends in .mp4.")
+    if out.exists():
+        raise BadInput(f"{out.name} is there already; name another file.")
+    spec = parse_spec(source)
+    stream = out.with_suffix(".ts")
+    if stream.exists():
+        raise BadInput(
+            f"{stream.name} is there already, perhaps of a recording that was interrupted: it "
+            "plays; move it away or name another file."
+        )
+    recorder = Recorder(stream)
+    capture = Capture(spec, on_packet=recorder.put)
+    began_utc = time.time()
+    try:
+        capture.start()
+        with progress("Recording", quiet=as_json) as bar:
+            _follow(capture, recorder, seconds, wait_s, bar)
+    finally:
+        capture.close()
+        state = recorder.stop()
+        if not state.frames:
+            recorder.path.unlink(missing_ok=True)
+    live = capture.state
+    if not state.frames:
+        raise EnvironmentProblem(live.sentence or "Nothing came; nothing was recorded.")
+    made = finalise(recorder.path, out)
+    recorder.path.unlink(missing_ok=True)
+    data = _report(out, made.frames, state, live, began_utc)
+    emit(data, as_json=as_json, text=_text(out, data))
+
+
+def _follow(
+    capture: Capture, recorder: Recorder, seconds: float | None, wait_s: float, bar: Progress
+) -> None:
+    """Until the time is over, the source ends, fails or stays away, or the user stops it."""
+    from app.video.live_state import LiveStatus
+
+    seen_s, frames = time.monotonic(), 0
+
+    task = bar.task_ids[0]
+    bar.update(task, total=seconds)
+    try:
+        while True:
+            state, live = recorder.state, capture.state
+            if not state.is_running or live.status in (LiveStatus.ENDED, LiveStatus.FAILED):
+                return
+            if seconds is not None and state.length_s >= seconds:
+                return
+            if state.frames != frames:
+                seen_s, frames = time.monotonic(), state.frames
+            if time.monotonic() - seen_s > wait_s:
+                return
+            words = state.sentence or live.sentence
+            bar.update(task, completed=state.length_s, description=words)
+            time.sleep(_TICK_S)
+    except KeyboardInterrupt:
+        return
+
+
+def _report(
+    out: Path, frames: int, state: RecordingState, live: Any, began_utc: float
+) -> dict[str, Any]:
+    return {
+        "file": str(out),
+        "frames": frames,
+        "duration_s": state.length_s,
+        "bytes": out.stat().st_size,
+        "copied": state.is_copy,
+        "sha256_of_stream": state.sha256,
+        "gaps": [g.length_s for g in live.gaps],
+        "reconnects": live.reconnects,
+        "stopped_early": state.stopped_early,
+        "sentence": state.sentence,
+        "began_utc": began_utc,
+    }
+
+
+def _text(out: Path, data: dict[str, Any]) -> str:
+    lines = [f"{out}: {data['frames']} frames, {data['duration_s']:.1f} s"]
+    if data["gaps"]:
+        lengths = ", ".join(f"{g:.1f} s" for g in data["gaps"])
+        lines.append(f"Without a signal: {lengths}")
+    if data["sentence"]:
+        lines.append(data["sentence"])
+    return "\n".join(lines)
