@@ -150,7 +150,7 @@ def _check(source: VideoSource, first: int, last: int, path: Path) -> None:
     if path.suffix.lower() not in CLIP_CONTAINERS:
         known = ", ".join(CLIP_CONTAINERS)
         raise BadInput(f"{path.name} cannot be written; name it with one of {known}.")
-    if path.exists() and path.samefile(source.path):
+    if any(path.exists() and file.exists() and path.samefile(file) for file in source.files):
         raise Refused(f"{path.name} is the recording itself; give the clip another name.")
     if not path.parent.is_dir():
         raise EnvironmentProblem(f"The folder of {path.name} is not there; choose one that is.")
@@ -181,10 +181,19 @@ def _copied(
 
 
 def _compare(source: VideoSource, stretch: tuple[int, int], part: Path) -> bool:
-    """Open the copy and compare count, times and pictures; returns whether it has sound."""
+    """Open the copy and compare count, times and pictures; returns whether it has sound.
+
+    Fields are compared as they are stored: deinterlaced, a picture leans on its neighbours, and the
+    first and the last of a clip have lost one.
+    """
     first, last = stretch
     count = last - first + 1
-    with FileSource(part) as copy:
+    with (
+        FileSource(part, deinterlace=False) as copy,
+        FileSource(
+            source.path, index=source.index, stream=source.info.stream, deinterlace=False
+        ) as original,
+    ):
         if len(copy) != count:
             raise NotCopied(f"{len(copy)} frames instead of {count}")
         zero = source.time_ms(first)
@@ -192,8 +201,10 @@ def _compare(source: VideoSource, stretch: tuple[int, int], part: Path) -> bool:
         got = np.array([copy.time_ms(i) for i in range(count)])
         if np.abs(wanted - got).max() > 1.0:
             raise NotCopied("other times")
+        if copy.info.pixel_aspect != original.info.pixel_aspect:
+            raise NotCopied("another pixel aspect")
         for at in sorted({0, count // 2, count - 1}):
-            if not np.array_equal(copy.frame(at).rgb, source.frame(first + at).rgb):
+            if not np.array_equal(copy.frame(at).rgb, original.frame(first + at).rgb):
                 raise NotCopied(f"another picture at {at}")
         return any(s.kind == "audio" for s in copy.info.streams)
 

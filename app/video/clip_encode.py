@@ -129,6 +129,7 @@ def _set_up(stream: Any, rgb: NDArray[np.uint8], source: VideoSource) -> None:
     colour = _colour(rgb)
     context.colorspace = context.color_primaries = context.color_trc = colour
     context.color_range = 1
+    context.sample_aspect_ratio = source.info.pixel_aspect
 
 
 def _colour(rgb: NDArray[np.uint8]) -> int:

@@ -106,6 +106,11 @@ class JoinedSource(VideoSource):
         self._coming, self._open = {}, {}
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        """The files of all parts."""
+        return tuple(Path(part.path) for part in self._asset.parts)
+
+    @property
     def cached_bytes(self) -> int:
         """Memory of the decoded frames at hand."""
         return sum(s.cached_bytes for s in self._open.values())

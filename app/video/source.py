@@ -59,6 +59,11 @@ class VideoSource(ABC):
     def close(self) -> None:
         """Release the files and the cached frames."""
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that it reads; nothing may ever be written in their place."""
+        return (self.path,)
+
     def __len__(self) -> int:
         return len(self.index)
 
