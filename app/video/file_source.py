@@ -70,6 +70,11 @@ class FileSource(VideoSource):
             self.close()
             raise
 
+    def set_deinterlacing(self, *, on: bool) -> None:
+        """Make pictures of two fields whole, or leave them woven, from the next frame on."""
+        self._fields = Deinterlacer(len(self.index)) if on else None
+        self._hasty = Rasteriser(deinterlaces=on)
+
     def close(self) -> None:
         """Release the file and the cached frames."""
         self._decoder.close()
@@ -101,7 +106,7 @@ class FileSource(VideoSource):
         renumbered = not np.array_equal(index.pts[: len(known)], known.pts)
         self._decoder.grow(index, renumbered=renumbered)
         self.index, self._ahead.frames = index, len(index)
-        if self._fields is not None and (renumbered or is_whole):
+        if self._fields is not None:
             self._fields = Deinterlacer(len(index))
         if is_whole:
             self._growth.leave()

@@ -22,6 +22,7 @@ from app.video.decoder import UndecodableFrame
 from app.video.fingerprint import unpack_steps
 from app.video.index import PacketIndex
 from app.video.info import VideoInfo, frame_rate
+from app.video.oddities import missing_time
 from app.video.source import CACHE_BYTES, VideoSource
 
 MOST_OPEN = 2
@@ -84,6 +85,7 @@ class JoinedSource(VideoSource):
         self._coming: dict[int, Future[VideoSource]] = {}
         self._threads: ThreadPoolExecutor | None = None
         self._closing = False
+        self._deinterlaces = True
         try:
             indices = [self._index_of_part(i, cancelled) for i in range(len(asset.parts))]
             self.index = _joined_index(indices)
@@ -144,6 +146,12 @@ class JoinedSource(VideoSource):
             raise UndecodableFrame(index, Path(self._asset.parts[part].path).name) from error
         return replace(frame, pts=self.pts(index), index=index, time_ms=self.time_ms(index))
 
+    def set_deinterlacing(self, *, on: bool) -> None:
+        """Make pictures of two fields whole, or leave them woven, in all parts."""
+        self._deinterlaces = on
+        for source in self._open.values():
+            source.set_deinterlacing(on=on)
+
     def skip_to(self, index: int, cancelled: Callable[[], bool] | None = None) -> None:
         """Decode up to ``index`` into the cache without converting it."""
         index = self._checked(index)
@@ -179,9 +187,13 @@ class JoinedSource(VideoSource):
 
     def _opened(self, part: int, cancelled: Callable[[], bool]) -> VideoSource:
         coming = self._coming.pop(part, None)
-        if coming is not None:
-            return coming.result()
-        return self._opener.open(self._asset.parts[part], self._cache_bytes, cancelled)
+        if coming is None:
+            source = self._opener.open(self._asset.parts[part], self._cache_bytes, cancelled)
+        else:
+            source = coming.result()
+        if not self._deinterlaces:
+            source.set_deinterlacing(on=False)
+        return source
 
     def _open_ahead(self, part: int, index: int) -> None:
         for other, distance in (
@@ -243,6 +255,8 @@ class JoinedSource(VideoSource):
             time_base=asset.time_base,
             start_pts=asset.start_pts,
             end_pts=self.index.end_pts,
+            rasters=(),
+            gaps=missing_time(self.index, asset.time_base),
             problems=(*first.problems, *self._part_problems()),
         )
 

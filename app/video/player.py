@@ -73,6 +73,7 @@ class Player:
         self._beyond: Callable[[VideoSource], int | None] | None = None
         self._steps: deque[int] = deque()
         self._source: VideoSource | None = None
+        self._deinterlaces = self._source_deinterlaces = True
         self._last: Frame | None = None
         self._settled = False
         self._heading = 0
@@ -164,6 +165,14 @@ class Player:
             speed = bounded_speed(speed)
             self._clock.set_speed(speed)
             self._state = replace(self._state, speed=speed, at_end=False)
+            self._changed.notify()
+
+    def set_deinterlacing(self, *, on: bool) -> None:
+        """Make pictures of two fields whole, or show them woven as they are stored."""
+        with self._changed:
+            self._deinterlaces = on
+            if self._seek is None:
+                self._seek = self._state.index
             self._changed.notify()
 
     def set_loop(self, first: int, last: int | None = None) -> None:
@@ -293,6 +302,7 @@ class Player:
         if self._source is not None:
             self._source.close()
         self._source = self._last = None
+        self._source_deinterlaces = True
         self._clock.stop()
         with self._changed:
             path = Path(recording.path) if isinstance(recording, Asset) else recording
@@ -328,6 +338,9 @@ class Player:
         with self._changed:
             self._state = replace(self._state, index=index, at_end=False)
         self._settled = False
+        if self._deinterlaces != self._source_deinterlaces:
+            self._source_deinterlaces = self._deinterlaces
+            source.set_deinterlacing(on=self._deinterlaces)
         try:
             if scrubbing:
                 self._show_glimpse(source, index)
@@ -365,6 +378,7 @@ class Player:
                 shown=state.shown + (failure is None),
                 dropped=state.dropped + dropped,
                 undecodable=state.undecodable + (failure is not None),
+                lost=state.lost if failure is None else state.lost | {index},
             )
         if self._last is not None:
             shown = ShownFrame(

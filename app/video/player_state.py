@@ -40,6 +40,7 @@ class PlayerState:
         shown: frames shown since the file was opened.
         dropped: late frames left out while playing.
         undecodable: frames that did not decode.
+        lost: indices of the frames that were met and did not decode.
         at_end: playing forwards reached the last frame.
         is_whole: all frames of the recording are known; else ``info`` tells of the known ones.
         estimated_ms: how long it is, as far as can be told while it is not whole.
@@ -55,6 +56,7 @@ class PlayerState:
     shown: int = 0
     dropped: int = 0
     undecodable: int = 0
+    lost: frozenset[int] = frozenset()
     at_end: bool = False
     is_whole: bool = True
     estimated_ms: float = 0.0

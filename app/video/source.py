@@ -130,6 +130,13 @@ class VideoSource(ABC):
             SeekCancelled: ``cancelled()`` answered true.
         """
 
+    def set_deinterlacing(self, *, on: bool) -> None:
+        """Make pictures of two fields whole, or leave them woven, from the next frame on.
+
+        A kind of source whose pictures have no fields does nothing.
+        """
+        del on
+
     @abstractmethod
     def skip_to(self, index: int, cancelled: Callable[[], bool] | None = None) -> None:
         """Decode up to ``index`` into the cache without converting it; raises as ``frame``."""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import random
+import threading
+import time
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import av
@@ -16,10 +19,10 @@ from numpy.typing import NDArray
 
 from app.cli.main import run
 from app.core.errors import BadInput
-from app.video import VideoSource, open_video
+from app.video import Player, PlayerState, ShownFrame, VideoSource, open_video
 from app.video.deinterlace import Deinterlacer, is_top_field_first
 from app.video.raster import Rasteriser
-from tests.helpers.clips import number_of, picture
+from tests.helpers.clips import damaged_clip, number_of, picture
 from tests.helpers.torture import CASES, Case, NotHere
 
 Torture = Callable[[str], Path]
@@ -220,3 +223,59 @@ def test_streams_are_listed(torture: Torture, capsys: pytest.CaptureFixture[str]
     assert run(command) == 0
     capsys.readouterr()
     assert number_of(cv2.imread(str(out))[..., ::-1]) == 1009
+
+
+def test_a_player_shows_fields_woven_on_request(torture: Torture) -> None:
+    shown: list[ShownFrame] = []
+    arrived = threading.Event()
+
+    def keep(frame: ShownFrame) -> None:
+        shown.append(frame)
+        arrived.set()
+
+    path = torture("h264-fields-mkv.mkv")
+    with open_video(path, trusted=True) as source:
+        whole = source.frame(7).rgb
+        source.set_deinterlacing(on=False)
+        woven = source.frame(7).rgb
+    assert not np.array_equal(whole, woven)
+    player = Player(on_frame=keep, open_source=partial(open_video, trusted=True))
+    try:
+        player.open(path)
+        for act, expected in (
+            (lambda: player.seek_index(7), whole),
+            (lambda: player.set_deinterlacing(on=False), woven),
+            (lambda: player.set_deinterlacing(on=True), whole),
+        ):
+            assert arrived.wait(10)
+            arrived.clear()
+            act()
+            wait_until(lambda e=expected: np.array_equal(shown[-1].frame.rgb, e))
+    finally:
+        player.close()
+
+
+def test_a_player_remembers_what_does_not_decode(tmp_path: Path) -> None:
+    path = damaged_clip(tmp_path / "damaged.avi", [10, 11])
+    states: list[PlayerState] = []
+    player = Player(
+        on_frame=lambda _frame: None,
+        on_state=states.append,
+        open_source=partial(open_video, trusted=True),
+    )
+    try:
+        player.open(path)
+        wait_until(lambda: player.state.info is not None and player.state.shown > 0)
+        for index in (11, 10):
+            player.seek_index(index)
+            wait_until(lambda i=index: i in player.state.lost)
+        wait_until(lambda: bool(states) and states[-1].lost == {10, 11})
+    finally:
+        player.close()
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    until_s = time.monotonic() + 10
+    while not is_so():
+        assert time.monotonic() < until_s
+        time.sleep(0.01)
