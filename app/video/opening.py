@@ -28,7 +28,7 @@ from app.video.source import CACHE_BYTES, VideoSource
 
 _KEPT_INDICES = 16
 # So long is a file looked at before it is shown without its whole index.
-_PATIENCE_S = 0.1
+_PATIENCE_S = 0.05
 WORTH_KEEPING_S = 0.25
 """What opening must take for its index to be kept in a file."""
 
