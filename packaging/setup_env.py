@@ -112,7 +112,7 @@ def system_libraries() -> None:
     if root or sudo:
         before = [] if root else ["sudo", "-n"]
         env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        print("Installing what Qt needs:", " ".join(packages), flush=True)
+        print("Installing what the window needs:", " ".join(packages), flush=True)
         subprocess.run([*before, "apt-get", "update", "-qq"], env=env, check=False)
         done = subprocess.run(
             [*before, "apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages],

@@ -22,6 +22,7 @@ PACKAGES = (
     "opencv-python-headless",
     "PySide6-Essentials",
     "safetensors",
+    "sounddevice",
     "sqlite-utils",
     "pycocotools",
 )
@@ -42,6 +43,7 @@ def register(app: typer.Typer) -> None:
         from app.inference.cards import RUNNABLE_TASKS, model_cards
         from app.inference.device import choose_device
         from app.inference.trial import trial_ms
+        from app.video.sinks import sound_problem
         from app.video.versions import ffmpeg_version
 
         choice = choose_device(device)
@@ -64,6 +66,7 @@ def register(app: typer.Typer) -> None:
             "memory_mb": choice.memory_mb,
             "ms_per_frame": speeds,
             "ffmpeg": ffmpeg_version(),
+            "sound": sound_problem() or "can be played",
             "versions": versions(),
             "problems": problems,
         }
@@ -72,6 +75,7 @@ def register(app: typer.Typer) -> None:
             f"Why:      {choice.reason}",
             *(f"Model:    {name}, {ms:.0f} ms a frame" for name, ms in speeds.items()),
             f"FFmpeg:   {found['ffmpeg']}",
+            f"Sound:    {found['sound']}",
             "Versions: " + ", ".join(f"{k} {v}" for k, v in versions().items()),
             *(f"Problem:  {p}" for p in problems),
         ]
