@@ -64,9 +64,10 @@ def wanted_frames(keys: NDArray[np.int64], frames: int, most: int = MOST_PICTURE
     """
     if not len(keys):
         return [0]
-    places = np.linspace(0, frames - 1, min(most, len(keys)))
-    nearest = np.clip(np.searchsorted(keys, places), 0, len(keys) - 1)
-    spread = sorted({int(k) for k in keys[nearest]})
+    spread = sorted(int(k) for k in keys)
+    if len(spread) > most:
+        nearest = np.searchsorted(keys, np.linspace(0, frames - 1, most))
+        spread = sorted({int(k) for k in keys[np.clip(nearest, 0, len(keys) - 1)]})
     order, step = [], 1 << max(0, len(spread) - 1).bit_length()
     while step >= 1:
         order += [i for i in range(0, len(spread), step) if i not in order]
