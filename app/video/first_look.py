@@ -109,8 +109,11 @@ class SpareChild:
         """
         with self._lock:
             child, self._child = self._child, None
-        if child is not None and child.poll() is None:
-            return child
+        if child is not None:
+            if child.poll() is None:
+                return child
+            with child:
+                log.info("the child that waited ended by itself")
         return _started()
 
     def end(self) -> None:

@@ -163,6 +163,29 @@ class JoinedSource(VideoSource):
         except UndecodableFrame as error:
             raise UndecodableFrame(index, Path(self._asset.parts[part].path).name) from error
 
+    def read_ahead(
+        self, index: int, direction: int, cancelled: Callable[[], bool] | None = None
+    ) -> bool:
+        """Decode some of what will be wanted next; see ``VideoSource.read_ahead``."""
+        part, own = self._place(self._checked(index))
+        if part not in self.missing:
+            source = self._source(part, index, cancelled)
+            if source.read_ahead(own, direction, cancelled):
+                return True
+        # Beyond the join, the few frames that any source keeps at hand.
+        return super().read_ahead(index, direction, cancelled)
+
+    def glimpse(self, index: int, cancelled: Callable[[], bool] | None = None) -> Frame | None:
+        """A picture near a frame, at once; see ``VideoSource.glimpse``."""
+        part, own = self._place(self._checked(index))
+        if part in self.missing:
+            return None
+        frame = self._source(part, index, cancelled).glimpse(own, cancelled)
+        if frame is None:
+            return None
+        near = int(self._starts[part]) + frame.index
+        return replace(frame, pts=self.pts(near), index=near, time_ms=self.time_ms(near))
+
     def _place(self, index: int) -> tuple[int, int]:
         """(position of the part, index in it) of a frame."""
         part = int(np.searchsorted(self._starts, index, side="right")) - 1

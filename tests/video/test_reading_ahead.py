@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.video import FrameCache, SeekCancelled
+from app.video import FrameCache, SeekCancelled, describe_joined, open_recording
 from app.video.container import open_container, video_stream
 from app.video.file_source import FileSource
 from app.video.skipping import has_one_layer, may_skip
 from tests.helpers.clips import RECIPES, make_clip, number_of
+from tests.helpers.parts import four_parts
 
 SKIPPING = (
     "h264-long-gop", "h264-open-gop-ts", "h264-mkv", "hevc-mp4", "hevc-open-gop-ts", "mpeg2-ts",
@@ -141,6 +142,22 @@ def test_a_glimpse_is_the_nearest_picture_at_hand(long_gops: Path) -> None:
         assert source.glimpse(200) is None
         assert source.glimpse(123) is None
         assert number_of(source.frame(124).rgb) == 124
+
+
+def test_a_split_recording_reads_ahead_over_its_joins(tmp_path: Path) -> None:
+    asset = describe_joined(four_parts(tmp_path, ".mp4"), "a")
+    starts = np.cumsum([0, *(part.frames for part in asset.parts)])
+    join = int(starts[2])
+    with open_recording(asset) as source:
+        source.frame(join + 3)
+        while source.read_ahead(join + 3, -1):
+            pass
+        assert all(source.holds(i) for i in range(join - 5, join + 4))
+        glimpse = source.glimpse(join + 28)
+        assert glimpse is not None
+        assert number_of(glimpse.rgb) == glimpse.index
+        assert glimpse.pts == source.pts(glimpse.index)
+        assert join < glimpse.index < join + 28
 
 
 def test_frames_that_were_passed_go_first(long_gops: Path) -> None:
