@@ -27,7 +27,6 @@ class SoundTrack:
         self._rate_hz, self._choice = rate_hz, choice
         self._files = asset.files
         self._starts = [self._sample(asset.time_ms(f.first_pts)) for f in asset.files]
-        self._end = self._sample(asset.duration_ms)
         self._at = 0
         self._open: tuple[int, SoundFile | None] | None = None
 
@@ -53,9 +52,8 @@ class SoundTrack:
         while count > 0:
             part = self._part()
             last = part == len(self._starts) - 1
-            until = self._end if last else self._starts[part + 1]
-            some = count if last and self._at >= until else min(count, until - self._at)
-            file = self._enter(part) if self._at < until else None
+            some = count if last else min(count, self._starts[part + 1] - self._at)
+            file = self._enter(part)
             pieces.append(silence(some) if file is None else file.read(some))
             self._at += some
             count -= some
