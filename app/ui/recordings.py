@@ -14,6 +14,7 @@ from app.ui.messages import Message
 from app.ui.relink_sheet import RelinkSheet
 from app.ui.services import Services
 from app.ui.sheet import Sheet
+from app.video.dicom_folder import DICOMDIR
 
 if TYPE_CHECKING:
     from app.inference.relink import MissingFile, Relinked
@@ -53,7 +54,7 @@ class Recordings(QObject):
 
     def open(self, paths: Sequence[Path]) -> None:
         """Make a case of a file; of folders and several files, ask first what they are."""
-        if len(paths) == 1 and not paths[0].is_dir():
+        if len(paths) == 1 and not paths[0].is_dir() and paths[0].name.upper() != DICOMDIR:
             self._cases.open_files(paths)
             return
         self.looking.emit(Message(text="Looking at the files…", key="looking"))

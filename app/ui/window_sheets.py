@@ -9,8 +9,10 @@ from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from app.ui.case_cards import CaseModel
+from app.ui.export_sheet import ExportSheet
 from app.ui.key_sheet import KeySheet
 from app.ui.keys import KeyMap
+from app.ui.leaving import ExportOrder
 from app.ui.load_case import SEGMENTATION
 from app.ui.messages import Message, Tone
 from app.ui.model_sheet import ModelSheet
@@ -19,6 +21,7 @@ from app.ui.services import Services
 from app.ui.settings_sheet import SettingsSheet
 from app.ui.sheet import Sheet
 from app.ui.teach_sheet import TeachSheet, result_words
+from app.ui.words import fine_moment
 
 PDF = "PDF (*.pdf)"
 
@@ -36,12 +39,14 @@ class WindowSheets(QObject):
         self.settings = SettingsSheet(window, services.settings)
         self.models = ModelSheet(window)
         self.teach = TeachSheet(window, services.teaching)
+        self.export = ExportSheet(window)
         self.recordings = Recordings(window, services)
         self.all: tuple[Sheet, ...] = (
             self.keys,
             self.settings,
             self.models,
             self.teach,
+            self.export,
             *self.recordings.sheets,
         )
         for sheet in self.all:
@@ -59,6 +64,7 @@ class WindowSheets(QObject):
         self.models.model_chosen.connect(services.analysis.choose)
         self.settings.fill_changed.connect(services.playback.set_fill)
         self.teach.use_asked.connect(self._use_taught)
+        self.export.chosen.connect(self._export)
         self.recordings.sheet_asked.connect(self.toggle)
         keys.bind("relink", self.recordings.find_missing)
         keys.bind("open_folder", self.recordings.ask_for_folder)
@@ -159,7 +165,20 @@ class WindowSheets(QObject):
         )
 
     def export_case(self) -> None:
-        """Ask for a folder, then write outlines and phases of the open case."""
+        """Ask what of the open case is written, and where."""
+        session, loop = self._services.session, self._services.loop
+        if session.case is None:
+            return
+        start, end = loop.span_ms()
+        marked = loop.stretch is not None and start is not None and end is not None
+        self.export.offer(
+            (start / 1000, end / 1000) if marked else None,
+            f"{fine_moment(start)} to {fine_moment(end)}" if marked else "",
+            has_masks=bool(session.work and session.work.annotated_pts),
+        )
+        self.toggle(self.export)
+
+    def _export(self, order: ExportOrder) -> None:
         case = self._services.session.case
         if case is None:
             return
@@ -167,8 +186,9 @@ class WindowSheets(QObject):
             self._window, "Export into a folder", str(_documents())
         )
         if name:
+            self.export.close_sheet()
             folder = Path(name) / f"trocar-case-{case.case_id}"
-            self._services.leaving.outlines(case.case_id, folder)
+            self._services.leaving.write(case.case_id, folder, order)
 
 
 def _documents() -> Path:

@@ -34,7 +34,8 @@ class RecordingFacts:
     def title(self) -> str:
         """What to call the case, "" where the header tells nothing."""
         day = f"{self.day.day} {self.day:%B %Y}" if self.day else ""
-        return ", ".join(word for word in (self.operation, day, self.device) if word)
+        known = [word for word in (day, self.device) if word]
+        return ", ".join([self.operation or "Recording", *known]) if known else self.operation
 
 
 def facts_of(path: Path) -> RecordingFacts | None:

@@ -118,5 +118,5 @@ def test_a_case_is_called_by_what_the_header_tells_never_by_the_patient(
     ds.save_as(path)
     again = facts_of(path)
     assert again is not None
-    assert again.title == "17 May 2024, Maker Tower 4"
+    assert again.title == "Recording, 17 May 2024, Maker Tower 4"
     assert facts_of(Path(__file__)) is None
