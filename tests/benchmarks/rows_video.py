@@ -6,6 +6,7 @@ act, so that the machine's load falls on all of them alike.
 
 from __future__ import annotations
 
+import os
 import random
 import tempfile
 import threading
@@ -33,6 +34,8 @@ _BACK_STEPS = 40
 _STEPS_PER_S = 15
 _PLAYED_S = 6.0
 _SCRUB_HZ = 30
+# Until the child that looks at files waits for the next one.
+_SPARE_S = 1.0
 
 
 class Screen:
@@ -67,6 +70,14 @@ class Screen:
         """To the first frame."""
         return self.timed(lambda: self.player.open(path), lambda s: s.path == path)[1]
 
+    def open_unseen(self, path: Path, before: Path) -> float:
+        """To the first frame of a file that nobody knows, in a player that shows another one."""
+        self.open(before)
+        self.rest()
+        time.sleep(_SPARE_S)
+        opening._known = opening._KnownFiles()
+        return self.open(path)
+
     def rest(self) -> None:
         """Wait until the player has nothing more to do."""
         until_s = time.monotonic() + _PATIENCE_S
@@ -84,7 +95,7 @@ def video(rounds: int) -> list[Row]:
         made = Path(folder)
         return [
             row
-            for rows in (_opening, _seeking, _stepping, _scrubbing, _playing, _two_hours)
+            for rows in (_opening, _seeking, _stepping, _scrubbing, _playing, _two_hours, _memory)
             for row in rows(made, rounds)
         ]
 
@@ -95,11 +106,8 @@ def _opening(folder: Path, rounds: int) -> Iterable[Row]:
     times: dict[str, list[float]] = {}
     for _ in range(max(2, rounds)):
         with closing(Screen()) as screen:
-            opening._known = opening._KnownFiles()
-            screen.open(material.make(folder, material.EASY))
-            screen.rest()
-            opening._known = opening._KnownFiles()
-            _note(times, "ours", screen.open(path))
+            easy = material.make(folder, material.EASY)
+            _note(times, "ours", screen.open_unseen(path, easy))
         for peer in peers.installed():
             with closing(peer):
                 _note(times, peer.name, peer.open(path))
@@ -148,6 +156,8 @@ def _stepping(folder: Path, rounds: int) -> Iterable[Row]:
             with closing(Screen()) as screen:
                 screen.open(path)
                 _held_key(screen, key + _BACK_STEPS // 2, key, inside, across)
+            with closing(Screen()) as screen:
+                screen.open(path)
                 _at(screen, key)
                 _note(cold, "ours", _step(screen, key))
             if mpv is None:
@@ -279,9 +289,9 @@ def _two_hours(folder: Path, rounds: int) -> Iterable[Row]:
         opened: dict[str, list[float]] = {}
         indexed: dict[str, list[float]] = {}
         for _ in range(max(2, rounds // 2)):
-            opening._known = opening._KnownFiles()
             with closing(Screen()) as screen:
-                _note(opened, "ours", screen.open(path))
+                easy = material.make(folder, material.EASY)
+                _note(opened, "ours", screen.open_unseen(path, easy))
             start_s = time.perf_counter()
             with FileSource(path) as source:
                 _note(indexed, "ours", 1000 * (time.perf_counter() - start_s))
@@ -292,6 +302,38 @@ def _two_hours(folder: Path, rounds: int) -> Iterable[Row]:
         note = f"{frames} frames, 640 x 360, {size_mb} MB, {suffix[1:]}; disk cache warm"
         yield from _rows(f"two hours: open to first frame ({suffix[1:]})", opened, note)
         yield from _rows(f"two hours: whole index ({suffix[1:]})", indexed, note)
+
+
+def _memory(folder: Path, rounds: int) -> Iterable[Row]:
+    """Seeks all over the 12 Mb/s file, each waited for, with the cache of the window."""
+    if not Path("/proc/self/status").exists():
+        return
+    kind = material.HARD
+    with closing(Screen()) as screen:
+        screen.open(material.make(folder, kind))
+        draw = random.Random(3)
+        for index in (draw.randrange(kind.frames) for _ in range(8)):
+            _at(screen, index)
+        screen.rest()
+        before_mb, threads, files = _footprint()
+        seeks = 10 * rounds
+        for index in (draw.randrange(kind.frames) for _ in range(seeks)):
+            _at(screen, index)
+        screen.rest()
+        after_mb, threads_after, files_after = _footprint()
+    yield Row(
+        row="memory added by seeks",
+        ours=after_mb - before_mb,
+        unit="MB",
+        note=f"{seeks} seeks; {after_mb:.0f} MB in all, of which the cache may take 512",
+        more={"threads_added": threads_after - threads, "files_added": files_after - files},
+    )
+
+
+def _footprint() -> tuple[float, int, int]:
+    said = Path("/proc/self/status").read_text(encoding="ascii").split()
+    threads = int(said[said.index("Threads:") + 1])
+    return int(said[said.index("VmRSS:") + 1]) / 1024, threads, len(os.listdir("/proc/self/fd"))
 
 
 def _places(frames: int, count: int) -> list[int]:
