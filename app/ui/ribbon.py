@@ -111,12 +111,24 @@ class Ribbon(QWidget):
         self._compact = False
         self._tail = QRectF()
         self._stretch: tuple[float | None, float | None] = (None, None)
+        self._lost: tuple[tuple[float, float], ...] = ()
         self._loops = False
 
     def set_stretch(self, start_ms: float | None, end_ms: float | None, *, on: bool) -> None:
         """Bracket the marked stretch; ``on`` while play goes round in it."""
         self._stretch, self._loops = (start_ms, end_ms), on
         self.update()
+
+    def set_lost(self, spans_ms: tuple[tuple[float, float], ...]) -> None:
+        """Hatch the stretches (from ms, to ms) that have no picture."""
+        if spans_ms != self._lost:
+            self._lost = spans_ms
+            self.invalidate()
+
+    @property
+    def lost(self) -> tuple[tuple[float, float], ...]:
+        """The stretches that have no picture."""
+        return self._lost
 
     def set_compact(self, *, compact: bool) -> None:
         """On small screens the ribbon is lower and names the current phase alone."""
@@ -249,6 +261,7 @@ class Ribbon(QWidget):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         self._paint_tail(painter)
         self._paint_blocks(painter)
+        self._paint_lost(painter)
         self._paint_disagreement(painter)
         self._paint_confidence(painter)
         painter.restore()
@@ -305,6 +318,12 @@ class Ribbon(QWidget):
         if fits or (current and self._compact):
             painter.setPen(theme.color("text" if current else "text_2"))
             painter.drawText(QPointF(x, middle + metrics.capHeight() / 2), name)
+
+    def _paint_lost(self, painter: QPainter) -> None:
+        _, top, _, _ = self._rows()
+        for start, end in self._lost:
+            x0, x1 = self._x(start), self._x(end)
+            paint.draw_lost(painter, QRectF(x0, top, max(2.0, x1 - x0), theme.px(16)))
 
     def _paint_disagreement(self, painter: QPainter) -> None:
         if self.data.human is None or self.data.model is None:

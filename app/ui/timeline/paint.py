@@ -232,6 +232,18 @@ def draw_stripes(painter: QPainter, area: QRectF, colour: QColor) -> None:
     painter.restore()
 
 
+def draw_lost(painter: QPainter, area: QRectF) -> None:
+    """A stretch without a picture: no time was recorded, or it does not decode."""
+    painter.save()
+    painter.setBrushOrigin(area.topLeft())
+    painter.fillRect(area, theme.color("window"))
+    painter.fillRect(area, theme.stripes(theme.color("text_2"), 5, 1.2))
+    painter.fillRect(QRectF(area.left(), area.top(), 1, area.height()), theme.color("text_2"))
+    right = max(area.right() - 1, area.left())
+    painter.fillRect(QRectF(right, area.top(), 1, area.height()), theme.color("text_2"))
+    painter.restore()
+
+
 def draw_disagreement(painter: QPainter, area: QRectF) -> None:
     """A white 45 degree hatch with a notch at both ends."""
     white = QColor(theme.color("text"))
