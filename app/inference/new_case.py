@@ -40,6 +40,7 @@ def case_of(
     case_id: str | None = None,
     procedure: str | None = None,
     title: str | None = None,
+    stream: int | None = None,
 ) -> Case:
     """The case of these recordings: the one named, the one that has them already, or a new one.
 
@@ -53,6 +54,7 @@ def case_of(
         joined: they are the parts of one recording.
         case_id: the case they must belong to.
         procedure, title: of a new case.
+        stream: which video of files that hold several; None for the best one.
 
     Raises:
         BadInput: a file is no video, there is no such case, or no such procedure.
@@ -72,16 +74,18 @@ def case_of(
     else:
         if not files:
             raise BadInput("Name the video files to analyse, or a case with --case.")
-        found = next((c for c in library.cases() if _is_made_of(c, hashes)), None)
+        found = next((c for c in library.cases() if _is_made_of(c, hashes, stream)), None)
         if found is None:
-            return _new_case(library, recordings, procedure, title)
+            return _new_case(library, recordings, procedure, title, stream)
         case = found
     return _at_these_paths(library, case, recordings, hashes)
 
 
-def _is_made_of(case: Case, hashes: Sequence[Sequence[str]]) -> bool:
+def _is_made_of(case: Case, hashes: Sequence[Sequence[str]], stream: int | None = None) -> bool:
     """Whether a case has these recordings, as they were made or as they lie there now."""
     if len(hashes) != len(case.assets):
+        return False
+    if stream is not None and any(asset.stream != stream for asset in case.assets):
         return False
     return all(
         joined_hash(found) in (asset.quick_hash, joined_hash([f.quick_hash for f in asset.files]))
@@ -106,12 +110,16 @@ def complete_fingerprints(library: Library, case: Case) -> None:
 
 
 def _new_case(
-    library: Library, recordings: Sequence[Sequence[Path]], procedure: str | None, title: str | None
+    library: Library,
+    recordings: Sequence[Sequence[Path]],
+    procedure: str | None,
+    title: str | None,
+    stream: int | None,
 ) -> Case:
     files = [path.resolve() for recording in recordings for path in recording]
     if len(set(files)) != len(files):
         raise BadInput("The same recording was named twice.")
-    assets = tuple(_described(recording) for recording in recordings)
+    assets = tuple(_described(recording, stream) for recording in recordings)
     facts = facts_of(files[0])
     procedure = procedure or UNKNOWN_PROCEDURE
     if facts is not None and procedure == UNKNOWN_PROCEDURE:
@@ -131,9 +139,9 @@ def _procedure_in(words: str) -> str:
     return next((p for p in known if p in words.casefold()), UNKNOWN_PROCEDURE)
 
 
-def _described(recording: Sequence[Path]) -> Asset:
+def _described(recording: Sequence[Path], stream: int | None) -> Asset:
     if len(recording) == 1:
-        return describe_asset(recording[0], uuid.uuid4().hex)
+        return describe_asset(recording[0], uuid.uuid4().hex, stream=stream)
     return describe_joined(recording, uuid.uuid4().hex)
 
 

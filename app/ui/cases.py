@@ -128,6 +128,17 @@ class Cases(QObject):
                 self._failed,
             )
 
+    def open_stream(self, path: Path, stream: int) -> None:
+        """Open one video of a file that holds several; it is a case of its own."""
+        self.opening.emit()
+        models, procedure = self._settings.values.models, UNKNOWN_PROCEDURE
+
+        def work() -> Loaded:
+            case = _case_of(self._library, (path,), procedure, None, stream)
+            return load_case(self._library, case.case_id, models)
+
+        self._io.run(work, self._show, self._not_opened)
+
     def look_through(self, paths: Sequence[Path]) -> None:
         """Find out which recordings folders and files hold; ``found`` tells."""
 
@@ -452,8 +463,14 @@ def _same_in_full(found: FoundFile, cancelled: Callable[[], bool]) -> bool:
     return not known or full_hash(found.now.path, cancelled=cancelled) in (known, "")
 
 
-def _case_of(library: Library, parts: Sequence[Path], procedure: str, title: str | None) -> Case:
+def _case_of(
+    library: Library,
+    parts: Sequence[Path],
+    procedure: str,
+    title: str | None,
+    stream: int | None = None,
+) -> Case:
     from app.inference.new_case import case_of
 
     joined = len(parts) > 1
-    return case_of(library, parts, joined=joined, procedure=procedure, title=title)
+    return case_of(library, parts, joined=joined, procedure=procedure, title=title, stream=stream)

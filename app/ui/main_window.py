@@ -47,6 +47,7 @@ from app.ui.message_slot import MessageSlot
 from app.ui.messages import Message, Tone, from_error
 from app.ui.pictures import copy_moment, copy_picture, save_snapshot
 from app.ui.playing import Playing
+from app.ui.recording_view import RecordingView
 from app.ui.review import ReviewWorkspace
 from app.ui.services import Services
 from app.ui.session import READ_ONLY
@@ -131,6 +132,7 @@ class MainWindow(QMainWindow):
         self.sheets = WindowSheets(self, services, self.keys, self.library.model)
         self.playing = Playing(services, self.review, self.slot, self.keys)
         self.stretching = Stretching(self, services, self.review, self.slot, self.keys)
+        self.recording_view = RecordingView(services, self.review, self.slot, self.keys)
         self.adjusting = AdjustPlate(self.keys, self)
         self.figures = Figures(services, self.top, self.status, self.review)
         self._bind_keys()

@@ -79,6 +79,7 @@ class Playback(QObject):
         self.adjuster = Adjuster()
         player.adjust = self.adjuster.of_arriving
         self._chips: dict[str, str] = {}
+        self._pixel_aspect = 1.0
         player.shown.connect(self._on_frame)
         overlay.ready.connect(self._on_overlay)
         session.case_opened.connect(self._on_case)
@@ -120,6 +121,7 @@ class Playback(QObject):
             stage.view_changed.connect(self._stage_changed)
         self._stage = stage
         stage.set_chips(tuple(self._chips.values()))
+        stage.set_pixel_aspect(self._pixel_aspect)
         stage.set_frame(self._session.frame)
         stage.set_overlay(None)
         self._show_adjusted()
@@ -132,6 +134,12 @@ class Playback(QObject):
             self._chips[key] = words
         if self._stage is not None:
             self._stage.set_chips(tuple(self._chips.values()))
+
+    def set_pixel_aspect(self, ratio: float) -> None:
+        """Width of the recording's pixels over their height: the stage stretches them."""
+        self._pixel_aspect = ratio
+        if self._stage is not None:
+            self._stage.set_pixel_aspect(ratio)
 
     def adjust(self, adjustment: Adjustment) -> None:
         """Show the picture otherwise; masks, models and what leaves Trocar do not change."""

@@ -60,6 +60,7 @@ class Stage(QWidget):
         self.margins_px = (0, 0, 0, 0)
         self._frame: Frame | None = None
         self._image: QImage | None = None
+        self._pixel_aspect = 1.0
         self._chips: tuple[str, ...] = ()
         self._overlay: QImage | None = None
         self._overlay_pixels: NDArray[np.uint8] | None = None
@@ -132,6 +133,21 @@ class Stage(QWidget):
         self._overlay = None if bgra is None else _bgra_image(bgra)
         self.update()
 
+    def set_pixel_aspect(self, ratio: float) -> None:
+        """Stretch pixels that are not square; masks and what leaves Trocar keep the stored ones.
+
+        Args:
+            ratio: width of a pixel of the raster over its height.
+        """
+        if ratio != self._pixel_aspect:
+            self._pixel_aspect = ratio
+            self.fit()
+
+    def shown_size(self) -> QSizeF:
+        """Size of the picture as it looks, in units of a pixel's height."""
+        size = self.image_size()
+        return QSizeF(size.width() * self._pixel_aspect, size.height())
+
     def image_size(self) -> QSizeF:
         """Size of the raster on screen, in its pixels; empty without a picture."""
         return QSizeF(self._image.size()) if self._image else QSizeF()
@@ -140,7 +156,7 @@ class Stage(QWidget):
         """Where the whole picture lies at zoom 1, in widget coordinates."""
         left, top, right, bottom = self.margins_px
         room = QRectF(self.rect()).adjusted(left, top, -right, -bottom)
-        size = self.image_size()
+        size = self.shown_size()
         if size.isEmpty():
             return room
         size.scale(room.size(), Qt.AspectRatioMode.KeepAspectRatio)
@@ -207,7 +223,7 @@ class Stage(QWidget):
         return min(1.0, self._zoom_of_pixels())
 
     def _zoom_of_pixels(self) -> float:
-        fitted, size = self.fitted_rect(), self.image_size()
+        fitted, size = self.fitted_rect(), self.shown_size()
         return size.width() / max(1.0, fitted.width()) / self.devicePixelRatioF()
 
     def show_pixels(self) -> None:

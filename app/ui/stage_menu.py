@@ -9,7 +9,7 @@ from app.ui.keys import KeyMap
 
 STRETCH = ("mark_first", "mark_last", "loop", "loop_change", "clip")
 PICTURE = ("snapshot", "snapshot_plain", "copy_picture", "copy_moment")
-LOOK = ("adjust", "adjust_reset", "fit", "pixels")
+LOOK = ("adjust", "adjust_reset", "fields", "fit", "pixels")
 
 
 def open_menu(parent: QWidget, keys: KeyMap, at: QPoint, *groups: tuple[str, ...]) -> QMenu:

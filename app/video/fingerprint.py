@@ -119,13 +119,19 @@ def unpack_steps(first_pts: int, steps: str) -> NDArray[np.int64]:
     return first_pts + np.concatenate([[0], np.cumsum(found)]).astype(np.int64)
 
 
-def describe_asset(path: Path | str, asset_id: str, source: VideoSource | None = None) -> Asset:
+def describe_asset(
+    path: Path | str,
+    asset_id: str,
+    source: VideoSource | None = None,
+    stream: int | None = None,
+) -> Asset:
     """The recording at ``path`` as an asset, without its full hash.
 
     Args:
         path: the video file.
         asset_id: its id for life.
         source: the file where it is open already.
+        stream: which of several video streams, None for the best one.
 
     Raises:
         BadInput, EnvironmentProblem: as ``open_video``.
@@ -134,7 +140,7 @@ def describe_asset(path: Path | str, asset_id: str, source: VideoSource | None =
 
     path = Path(path)
     if source is None:
-        with open_video(path) as opened:
+        with open_video(path, stream=stream) as opened:
             return describe_asset(path, asset_id, opened)
     info = source.info
     return Asset(
