@@ -22,14 +22,46 @@ from app.video.file_source import FileSource
 from app.video.info import VideoInfo
 from app.video.source import CACHE_BYTES, VideoSource
 
-__all__ = ["is_dicom", "open_dicom", "open_for_first_look"]
+__all__ = ["holds_stills", "is_dicom", "open_dicom", "open_for_first_look"]
 
 _TRIED_STILLS = 3
 _RATES_DIFFER = 0.01
 
 
+class DicomVideo(FileSource):
+    """The video stream of a DICOM file; its header's slips are named in ``info.problems``.
+
+    Args:
+        file: the header.
+        options: those of ``FileSource``.
+    """
+
+    def __init__(self, file: DicomFile, **options: Any) -> None:
+        self._file = file
+        self._kind = raw_payload(file).format
+        super().__init__(file.path, **options)
+        self._tell()
+
+    def grow(self) -> bool:
+        """Take in what is known of the file by now; see ``VideoSource.grow``."""
+        grew = super().grow()
+        if grew:
+            self._tell()
+        return grew
+
+    def _tell(self) -> None:
+        problems = _problems(
+            self._file, self.info, timed=self._kind not in ELEMENTARY, whole=self.is_whole
+        )
+        self.info = replace(
+            self.info,
+            container=f"dicom/{self._kind}",
+            problems=(*problems, *self.info.problems),
+        )
+
+
 def open_dicom(path: Path, *, cache_bytes: int = CACHE_BYTES, **options: Any) -> VideoSource:
-    """Open a DICOM recording; its header's slips are named in ``info.problems``.
+    """Open a DICOM recording.
 
     Args:
         path: the file.
@@ -40,19 +72,18 @@ def open_dicom(path: Path, *, cache_bytes: int = CACHE_BYTES, **options: Any) ->
         BadInput: damaged, cut off, without pictures, or of a kind that is not supported.
     """
     file = read_dicom(path)
-    if not file.elementary:
-        return StillsSource(file, cache_bytes=cache_bytes)
-    source = FileSource(path, cache_bytes=cache_bytes, **options)
-    kind = raw_payload(file).format
-    source.info = replace(
-        source.info,
-        container=f"dicom/{kind}",
-        problems=(
-            *_problems(file, source.info, timed=kind not in ELEMENTARY),
-            *source.info.problems,
-        ),
-    )
-    return source
+    if file.elementary:
+        return DicomVideo(file, cache_bytes=cache_bytes, **options)
+    return StillsSource(file, cache_bytes=cache_bytes)
+
+
+def holds_stills(path: Path) -> bool:
+    """Whether a file is DICOM with pictures that need no index.
+
+    Raises:
+        BadInput: as ``open_dicom``.
+    """
+    return is_dicom(path) and not read_dicom(path).elementary
 
 
 def open_for_first_look(path: Path) -> InputContainer | None:
@@ -83,10 +114,10 @@ def open_for_first_look(path: Path) -> InputContainer | None:
     raise BadInput(f"{path.name}: none of its first pictures can be decoded; it is damaged.")
 
 
-def _problems(file: DicomFile, info: VideoInfo, *, timed: bool) -> Iterator[str]:
+def _problems(file: DicomFile, info: VideoInfo, *, timed: bool, whole: bool) -> Iterator[str]:
     if file.missing_bytes:
         yield f"The file is cut off: {_share(file)} % of its video is there."
-    if file.declared_frames and file.declared_frames != info.frames:
+    if whole and file.declared_frames and file.declared_frames != info.frames:
         yield (f"The header promises {file.declared_frames} frames; the video holds {info.frames}.")
     said = file.number("FrameTime")
     if timed and said and abs(float(1000 / said / info.frame_rate) - 1) > _RATES_DIFFER:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from app.core.case import Asset, Part
 from app.core.errors import BadInput, TrocarError
-from app.video.dicom import is_dicom, open_dicom
+from app.video.dicom import holds_stills, is_dicom, open_dicom
 from app.video.file_source import FileSource
 from app.video.fingerprint import full_hash, picture_hash, quick_hash
 from app.video.first_look import first_look
@@ -106,7 +106,7 @@ def open_video(
         return opened()
     key = check_file(path, cancelled)
     index = _index_of_stream(key, stream)
-    if index is not None or is_dicom(path):
+    if index is not None or holds_stills(path):
         source: VideoSource = opened(index=index)
         has_others = sum(s.may_be_shown for s in source.info.streams) > 1
         _keep_index(key, stream, source.index, 0.0, has_others)
