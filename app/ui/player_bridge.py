@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # The decoder's libraries are loaded with the first case, not with the window.
 _IDLE = SimpleNamespace(
+    path=None,
     info=None,
     playing=False,
     speed=1.0,
