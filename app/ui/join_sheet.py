@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.ui import theme
+from app.ui.joins import gap_words
 from app.ui.sheet import Sheet
 from app.ui.style import draw_ring, ring_shown
 from app.ui.widgets import Button, Label, column, mark, row
@@ -182,8 +183,8 @@ class JoinSheet(Sheet):
         self._found = found
         self._asks = any(not r.agrees for r in found.recordings)
         self._fill([list(r.files) for r in found.recordings])
-        words = [f"{name}: {why}" for name, why in found.left_out]
-        self.left_out.setText("Left out. " + " ".join(words[:3]) + (" …" if words[3:] else ""))
+        words = [why for _, why in found.left_out]
+        self.left_out.setText("Left out: " + " ".join(words[:3]) + (" …" if words[3:] else ""))
         self.left_out.setToolTip("\n".join(words))
         self.left_out.setVisible(bool(words))
 
@@ -260,6 +261,8 @@ class JoinSheet(Sheet):
         self.join.setAccessibleName(self.join.text())
         self.join.setEnabled(not self._asks)
         self.join.setToolTip("Choose the order first" if self._asks else "")
+        self.separate.setText(f"{files} separate cases")
+        self.separate.setAccessibleName(self.separate.text())
         self.separate.setVisible(files > len(found))
 
     def _add_recording(self, recording: FoundRecording, number: int) -> None:
@@ -296,15 +299,6 @@ class JoinSheet(Sheet):
                 | Qt.ItemFlag.ItemIsDragEnabled
             )
             self.list.addItem(item)
-
-
-def gap_words(gap_ms: float | None) -> str:
-    """What is lost or doubled before a part, in words; "" for nothing."""
-    if not gap_ms:
-        return ""
-    seconds = abs(gap_ms) / 1000
-    span = f"{seconds:.1f} s" if seconds < 10 else length(seconds)
-    return f"{span} lost before it" if gap_ms > 0 else f"{span} recorded twice"
 
 
 def _began(look: Glance) -> str:

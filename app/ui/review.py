@@ -333,6 +333,8 @@ class ReviewWorkspace(QWidget):
         marked = self.ribbon.bookmark_at(x)
         if marked is not None:
             card.name = marked.note or "Bookmark"
+        elif (join := self.ribbon.join_at(x)) is not None:
+            card.name = join.words
         card.paint = None
         if phase is not None and block is not None:
             card.paint = (theme.human_paint if block.human else theme.model_paint)(phase.colour)

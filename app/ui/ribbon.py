@@ -28,9 +28,11 @@ from app.core.correction import Bookmark
 from app.core.taxonomy import Taxonomy
 from app.core.timeline import Segment, Timeline, disagreements
 from app.ui import theme
+from app.ui.joins import Join, join_near, joins_of
 from app.ui.session import ModelTier, Session
 from app.ui.style import draw_ring, ring_shown
 from app.ui.timeline import paint
+from app.ui.timeline.join_marks import draw_joins
 from app.ui.words import moment
 
 MARGIN = 24
@@ -54,6 +56,7 @@ class RibbonData:
     model: ModelTier | None = None
     tail_words: str = ""
     bookmarks: tuple[Bookmark, ...] = ()
+    joins: tuple[Join, ...] = ()
     blocks: tuple[Block, ...] = field(default=())
 
     def __post_init__(self) -> None:
@@ -154,6 +157,7 @@ class Ribbon(QWidget):
             model=session.model,
             tail_words=tail_words,
             bookmarks=session.work.bookmarks if session.work else (),
+            joins=joins_of(session.asset, session.gone),
         )
         if session.asset is not before:
             duration = session.asset.duration_ms if session.asset else 1.0
@@ -198,6 +202,11 @@ class Ribbon(QWidget):
         near = ((abs(self._x(asset.time_ms(b.frame.pts)) - x), b) for b in self.data.bookmarks)
         found = min(near, key=lambda n: n[0], default=None)
         return found[1] if found and found[0] <= self._bookmark_reach() + 2 else None
+
+    def join_at(self, x: float) -> Join | None:
+        """The join, or the missing part, at a horizontal position."""
+        asset = self.data.asset
+        return asset and join_near(self.data.joins, x, lambda pts: self._x(asset.time_ms(pts)))
 
     def _bookmark_reach(self) -> float:
         return 4.0 if self._compact else 5.0
@@ -264,6 +273,14 @@ class Ribbon(QWidget):
         self._paint_lost(painter)
         self._paint_disagreement(painter)
         self._paint_confidence(painter)
+        asset, (_, top, confidence, _) = self.data.asset, self._rows()
+        draw_joins(
+            painter,
+            self.data.joins,
+            lambda pts: self._x(asset.time_ms(pts)),
+            top - theme.px(3),
+            confidence + theme.px(5),
+        )
         painter.restore()
         self._paint_ruler(painter)
         for bookmark in self.data.bookmarks:

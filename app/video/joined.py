@@ -6,8 +6,9 @@ reaches it (on the thread ``trocar-next-part``), and no more than ``MOST_OPEN`` 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -109,8 +110,14 @@ class JoinedSource(VideoSource):
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The files of all parts."""
+        """All its files, also those that are missing."""
         return tuple(Path(part.path) for part in self._asset.parts)
+
+    def set_deinterlacing(self, *, on: bool) -> None:
+        """Make pictures of two fields whole, or leave them woven, in every part."""
+        self._deinterlaces = on
+        for source in self._open.values():
+            source.set_deinterlacing(on=on)
 
     @property
     def cached_bytes(self) -> int:
@@ -138,30 +145,21 @@ class JoinedSource(VideoSource):
         """
         index = self._checked(index)
         part, own = self._place(index)
-        try:
-            frame = self._source(part, index, cancelled).frame(own, cancelled)
-        except MissingPart:
-            raise
-        except UndecodableFrame as error:
-            raise UndecodableFrame(index, Path(self._asset.parts[part].path).name) from error
-        return replace(frame, pts=self.pts(index), index=index, time_ms=self.time_ms(index))
-
-    def set_deinterlacing(self, *, on: bool) -> None:
-        """Make pictures of two fields whole, or leave them woven, in all parts."""
-        self._deinterlaces = on
-        for source in self._open.values():
-            source.set_deinterlacing(on=on)
+        with self._named(index):
+            return self._placed(self._source(part, index, cancelled).frame(own, cancelled), part)
 
     def skip_to(self, index: int, cancelled: Callable[[], bool] | None = None) -> None:
         """Decode up to ``index`` into the cache without converting it."""
         index = self._checked(index)
         part, own = self._place(index)
-        try:
+        with self._named(index):
             self._source(part, index, cancelled).skip_to(own, cancelled)
-        except MissingPart:
-            raise
-        except UndecodableFrame as error:
-            raise UndecodableFrame(index, Path(self._asset.parts[part].path).name) from error
+
+    def decoded_hash(self, index: int) -> bytes:
+        """SHA-256 of a picture as it is stored."""
+        part, own = self._place(self._checked(index))
+        with self._named(index):
+            return self._source(part, index, None).decoded_hash(own)
 
     def read_ahead(
         self, index: int, direction: int, cancelled: Callable[[], bool] | None = None
@@ -180,11 +178,24 @@ class JoinedSource(VideoSource):
         part, own = self._place(self._checked(index))
         if part in self.missing:
             return None
-        frame = self._source(part, index, cancelled).glimpse(own, cancelled)
-        if frame is None:
-            return None
-        near = int(self._starts[part]) + frame.index
-        return replace(frame, pts=self.pts(near), index=near, time_ms=self.time_ms(near))
+        found = self._source(part, index, cancelled).glimpse(own, cancelled)
+        return None if found is None else self._placed(found, part)
+
+    def _placed(self, frame: Frame, part: int) -> Frame:
+        """A part's frame with its index and time in the whole."""
+        index = int(self._starts[part]) + frame.index
+        return replace(frame, pts=self.pts(index), index=index, time_ms=self.time_ms(index))
+
+    @contextmanager
+    def _named(self, index: int) -> Iterator[None]:
+        """A frame that does not decode is named by its index in the whole."""
+        try:
+            yield
+        except MissingPart:
+            raise
+        except UndecodableFrame as error:
+            name = self.files[self._place(index)[0]].name
+            raise UndecodableFrame(index, name) from error
 
     def _place(self, index: int) -> tuple[int, int]:
         """(position of the part, index in it) of a frame."""

@@ -13,7 +13,8 @@ from PySide6.QtGui import QDropEvent
 from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
-from app.ui.join_sheet import NAME, NOTE, JoinSheet, gap_words
+from app.ui.join_sheet import NAME, NOTE, JoinSheet
+from app.ui.joins import gap_words
 from app.ui.main_window import MainWindow
 from app.ui.message_slot import MessageLine
 from app.ui.messages import Message

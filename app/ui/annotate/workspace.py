@@ -33,6 +33,7 @@ from app.ui.annotate.segments_tab import SegmentsTab
 from app.ui.annotate.splitter import Splitter
 from app.ui.background import Background
 from app.ui.case_cards import CaseModel
+from app.ui.joins import joins_of
 from app.ui.keys import KeyMap, Scope, set_widget_scope
 from app.ui.messages import Message, Tone
 from app.ui.services import Services
@@ -380,6 +381,7 @@ class AnnotateWorkspace(QWidget):
                     presence=model.presence if model else None,
                     marks=session.work.annotated_pts if session.work else (),
                     bookmarks=session.bookmarked_pts,
+                    joins=joins_of(session.asset, session.gone),
                 )
             )
         if session.frame is not None:

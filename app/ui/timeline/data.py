@@ -13,6 +13,7 @@ from app.core.case import Asset
 from app.core.taxonomy import Taxonomy
 from app.core.timeline import Segment, Timeline, disagreements
 from app.store.predictions import Presence
+from app.ui.joins import Join
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,7 @@ class TimelineData:
         instruments: (name, stretches [start, end) in pts) per class that was seen.
         marks: pts of frames with human outlines, sorted.
         bookmarks: pts of moments that were marked, sorted.
+        joins: where the parts of a split recording meet.
     """
 
     tiers: Tiers
@@ -38,6 +40,7 @@ class TimelineData:
     instruments: tuple[tuple[str, tuple[tuple[int, int], ...]], ...] = ()
     marks: tuple[int, ...] = field(default=())
     bookmarks: tuple[int, ...] = ()
+    joins: tuple[Join, ...] = ()
 
     @property
     def start_pts(self) -> int:
@@ -99,6 +102,7 @@ def timeline_data(
     presence: Presence | None = None,
     marks: tuple[int, ...] = (),
     bookmarks: tuple[int, ...] = (),
+    joins: tuple[Join, ...] = (),
 ) -> TimelineData:
     """Gather what is known about an asset; see ``TimelineData``.
 
@@ -123,6 +127,7 @@ def timeline_data(
         instruments=instrument_rows(presence, asset, taxonomy) if presence else (),
         marks=marks,
         bookmarks=bookmarks,
+        joins=joins,
     )
 
 

@@ -14,6 +14,7 @@ from app.ui.strip import Strip
 from app.ui.timeline import paint
 from app.ui.timeline.data import TimelineData
 from app.ui.timeline.geometry import CONFIDENCE_PX, LABELS_PX, Kind, Row, View
+from app.ui.timeline.join_marks import draw_joins
 from app.ui.timeline.sound_lane import draw_sound
 
 if TYPE_CHECKING:
@@ -162,6 +163,7 @@ def _ruler(painter: QPainter, scene: Scene, row: Row) -> None:
             continue
         painter.setPen(theme.color("text_3"))
         painter.drawText(QPointF(left, row.top_px + 4 + metrics.ascent()), text)
+    draw_joins(painter, data.joins, view.x, row.top_px + 6, bottom)
     for pts in data.bookmarks:
         paint.draw_diamond(painter, view.x(pts), bottom - 6, 5)
     painter.setPen(Qt.PenStyle.NoPen)

@@ -29,6 +29,7 @@ from app.annotate.phases import Block
 from app.core.correction import Correction, HumanTimeline
 from app.core.timeline import Timeline as Line
 from app.ui import style, theme
+from app.ui.joins import join_near
 from app.ui.strip import Strip
 from app.ui.timeline import access, paint
 from app.ui.timeline.data import TimelineData
@@ -676,6 +677,11 @@ class Timeline(QWidget):
         if hit != self._hovered:
             self._hovered = hit
             self.update()
+        join = join_near(self._data.joins, point.x(), self.view.x) if self._data else None
+        if hit is None and self._data is not None and join is not None:
+            lines = join.words, paint.clock(self._data.time_ms(join.pts))
+            self._card.show_for(lines, point, self.view.x(self._playhead))
+            return
         if hit is None or self._data is None:
             self._card.hide()
             return
