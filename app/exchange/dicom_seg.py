@@ -232,13 +232,12 @@ def _descriptions(
     from highdicom import AlgorithmIdentificationSequence
     from highdicom.seg import SegmentDescription
     from highdicom.sr import CodedConcept
-    from pydicom.sr.codedict import codes
 
     names = {i.key: i.name for i in taxonomy.instruments}
     method = AlgorithmIdentificationSequence(
         name="Trocar",
         version=__version__,
-        family=codes.cid7162.ArtificialIntelligence,
+        family=CodedConcept("123110", "DCM", "Artificial Intelligence"),
     )
     described = []
     for number, (label, track) in enumerate(segments, start=1):
@@ -248,7 +247,7 @@ def _descriptions(
             SegmentDescription(
                 segment_number=number,
                 segment_label=(f"{name} {track}" if tracked else name)[:64],
-                segmented_property_category=codes.SCT.PhysicalObject,
+                segmented_property_category=CodedConcept("260787004", "SCT", "Physical object"),
                 segmented_property_type=CodedConcept(label, "99TROCAR", name[:64]),
                 # A model proposed, a human corrected or accepted.
                 algorithm_type="SEMIAUTOMATIC",
