@@ -62,6 +62,17 @@ def gaps_of(source: VideoSource) -> tuple[Gap, ...]:
     )
 
 
+def _all_gaps(recording: Recording, seen: tuple[Gap, ...]) -> tuple[Gap, ...]:
+    """What was noted while it ran, and what a crash left unnoted."""
+    noted = recording.gaps
+    unnoted = [
+        gap
+        for gap in seen
+        if all(gap.end_pts <= n.start_pts or gap.start_pts >= n.end_pts for n in noted)
+    ]
+    return tuple(sorted((*noted, *unnoted), key=lambda gap: gap.start_pts))
+
+
 def complete(library: Library, recording: Recording, asset: Asset) -> tuple[Recording, Asset]:
     """The case of a recording that is written: its asset, gaps, picture and last phase.
 
@@ -71,7 +82,7 @@ def complete(library: Library, recording: Recording, asset: Asset) -> tuple[Reco
     path = Path(recording.path)
     with open_video(path, trusted=True) as source:
         fresh = describe_asset(path, asset.asset_id, source)
-        gaps = gaps_of(source)
+        gaps = _all_gaps(recording, gaps_of(source))
     sha256 = recording.sha256 or full_hash(path)
     asset = replace(fresh, sha256=sha256)
     written = replace(recording, stage=RecordingStage.WRITTEN, sha256=sha256, gaps=gaps)

@@ -19,7 +19,7 @@ from app.core.case import Asset, Case
 from app.core.correction import Bookmark
 from app.core.errors import Refused, TrocarError
 from app.core.frame import FrameIdentity
-from app.core.recording import LIVE_TIME_BASE, Fragment, Raster, Recording
+from app.core.recording import LIVE_TIME_BASE, Fragment, Gap, Raster, Recording
 from app.core.taxonomy import UNKNOWN_PROCEDURE
 from app.core.timeline import Timeline
 from app.live.annotations import keyed, marked, timeline_correction
@@ -89,7 +89,7 @@ class LiveSession:
         library.writer  # noqa: B018 - refuses a library that is open for reading
         self._library, self._folder = library, folder
         self._procedure, self._title, self._case_id = procedure, title, case_id
-        self._on_frame, self._on_recording = on_frame, on_recording
+        self._on_frame, self._on_state, self._on_recording = on_frame, on_state, on_recording
         self._on_case, self._on_problem = on_case, on_problem
         self._guard = threading.Lock()
         self._pre_roll = PreRoll(pre_roll_s)
@@ -104,7 +104,7 @@ class LiveSession:
         self.capture = Capture(
             spec,
             on_frame=self._frame,
-            on_state=on_state,
+            on_state=self._stated,
             on_packet=self._packet,
             on_raster=self._resized,
             speed=speed,
@@ -211,6 +211,11 @@ class LiveSession:
         recorder.put(packet)
         if begins:
             self._later(lambda: self._make_case(packet))
+
+    def _stated(self, state: LiveState) -> None:
+        if state.gaps:
+            self._later(lambda: self._note_gap(state.gaps[-1]))
+        self._on_state(state)
 
     def _resized(self, raster: Raster) -> None:
         self._raster = raster
@@ -326,6 +331,14 @@ class LiveSession:
             return
         self._recording = replace(recording, rasters=(*recording.rasters, raster))
         self._library.writer.put_recording(self._recording).result()
+
+    def _note_gap(self, gap: Gap) -> None:
+        recording, asset = self._recording, self._asset
+        if recording is None or asset is None or gap.start_pts < asset.start_pts:
+            return
+        if not recording.gaps or recording.gaps[-1] != gap:
+            self._recording = replace(recording, gaps=(*recording.gaps, gap))
+            self._library.writer.put_recording(self._recording).result()
 
     def _running(self) -> tuple[Recorder, Recording, Asset]:
         if self._recorder is None or self._recording is None or self._asset is None:

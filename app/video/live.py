@@ -16,7 +16,13 @@ from dataclasses import replace
 from app.core.errors import TrocarError
 from app.core.recording import Raster
 from app.video.live_clock import LiveClock
-from app.video.live_connection import LiveConnection, SignalLost, SourcePacket
+from app.video.live_connection import (
+    OPEN_TIMEOUT_S,
+    READ_TIMEOUT_S,
+    LiveConnection,
+    SignalLost,
+    SourcePacket,
+)
 from app.video.live_decoder import LiveDecoder
 from app.video.live_spec import LiveSpec, parse_spec
 from app.video.live_state import (
@@ -33,7 +39,7 @@ __all__ = ["Capture", "Gap", "LiveFrame", "LivePacket", "LiveState", "LiveStatus
 
 FIRST_RETRY_S, LAST_RETRY_S = 0.5, 5.0
 _RATE_OVER_S = 2.0
-_JOIN_S = 8.0
+_JOIN_S = 2.5
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +57,9 @@ class Capture:
             as the source's own buffer holds.
         on_raster: from a picture on they have another size; on the decode thread.
         speed: of a ``file:`` source, 1 as recorded; 0 as fast as it can be read.
+        open_timeout_s: for a call to be answered, or a sender to come.
         read_timeout_s: silence that counts as a lost signal.
+        first_retry_s: before the first try to connect again; doubles up to five seconds.
     """
 
     def __init__(
@@ -63,11 +71,14 @@ class Capture:
         on_packet: Callable[[LivePacket], None] = lambda _packet: None,
         on_raster: Callable[[Raster], None] = lambda _raster: None,
         speed: float = 1.0,
-        read_timeout_s: float = 2.0,
+        open_timeout_s: float = OPEN_TIMEOUT_S,
+        read_timeout_s: float = READ_TIMEOUT_S,
+        first_retry_s: float = FIRST_RETRY_S,
     ) -> None:
         self.spec = parse_spec(spec) if isinstance(spec, str) else spec
         self._on_state, self._on_packet, self._on_raster = on_state, on_packet, on_raster
-        self._speed, self._read_timeout_s = speed, read_timeout_s
+        self._speed, self._timeouts_s = speed, (open_timeout_s, read_timeout_s)
+        self._first_retry_s = first_retry_s
         self._clock = LiveClock(follows_wall=not self.spec.is_file)
         self._guard = threading.Lock()
         self._closing = threading.Event()
@@ -96,7 +107,11 @@ class Capture:
         self._thread.start()
 
     def close(self) -> None:
-        """End both threads; waits for a read that is under way, at most its timeout."""
+        """End both threads.
+
+        A read that is under way ends within its timeout and is waited for; a call that nobody
+        answers is left to run into its own, unheard.
+        """
         self._closing.set()
         if self._thread.is_alive() and threading.current_thread() is not self._thread:
             self._thread.join(_JOIN_S)
@@ -113,12 +128,12 @@ class Capture:
             self._say(LiveStatus.FAILED, error.user_message)
 
     def _connect_again_and_again(self) -> None:
-        retry_s = FIRST_RETRY_S
+        retry_s = self._first_retry_s
         while not self._closing.is_set():
             attempts = self._state.attempts + 1
             self._change(attempts=attempts)
             try:
-                with LiveConnection(self.spec, read_timeout_s=self._read_timeout_s) as connection:
+                with LiveConnection(self.spec, *self._timeouts_s) as connection:
                     self._clock.connected()
                     self._decoder.restart()
                     for packet in connection.packets():
@@ -130,7 +145,7 @@ class Capture:
                 return
             except SignalLost as lost:
                 if self._state.status is LiveStatus.LIVE:
-                    retry_s = FIRST_RETRY_S
+                    retry_s = self._first_retry_s
                     self._say(LiveStatus.LOST, f"The signal of {self.spec.name} is lost: {lost}.")
                 elif not self.spec.listens:
                     retry_s = min(retry_s * 2, LAST_RETRY_S)

@@ -12,7 +12,6 @@ START_PTS = 90_000
 _UNITS = int(1 / LIVE_TIME_BASE)
 _MAX_STEP_S = 2.0
 _REMEMBERED = 64
-# The longest that a group of pictures is shown after it was decoded.
 _WORTH_A_GAP = _UNITS // 2
 
 
@@ -34,6 +33,7 @@ class LiveClock:
         self._pts_s: Fraction | None = None
         self._dts_s: Fraction | None = None
         self._last_dts = self._last_pts = START_PTS - 1
+        self._is_new = True
         self._recent: deque[int] = deque(maxlen=_REMEMBERED)
 
     @property
@@ -44,6 +44,7 @@ class LiveClock:
     def connected(self) -> None:
         """What comes now is of a new connection: its clock has nothing to do with the last one."""
         self._offset = self._pts_s = self._dts_s = None
+        self._is_new = True
 
     def stamp(
         self, pts: int | None, dts: int | None, time_base: Fraction, arrived_s: float
@@ -102,6 +103,10 @@ class LiveClock:
         else:
             start = max(self._last_pts, self._last_dts) + self._step
             due = START_PTS + round((arrived_s - self._zero_s) * _UNITS)
-            at = max(start, due) if self._follows_wall else start
-        self._offset = at - source_s * _UNITS
-        return Gap(start_pts=start, end_pts=at) if at - start >= _WORTH_A_GAP else None
+            # How much a new connection has lost is not known: at least a picture.
+            lost = self._step if self._is_new else 0
+            at = max(start + lost, due) if self._follows_wall else start
+        # A jump of the clock while pictures go on coming is no gap.
+        least = 1 if self._is_new else _WORTH_A_GAP
+        self._offset, self._is_new = at - source_s * _UNITS, False
+        return Gap(start_pts=start, end_pts=at) if at - start >= least else None

@@ -25,7 +25,7 @@ from app.video.live_spec import LIVE_CODECS, LiveSpec
 from app.video.live_state import StreamFormat
 from app.video.opening import check_file
 
-OPEN_TIMEOUT_S = 5.0
+OPEN_TIMEOUT_S = 2.5
 READ_TIMEOUT_S = 2.0
 # A stretch of this many unreadable packets is a connection that has gone.
 _READ_FAILURES = 8
@@ -54,7 +54,8 @@ class LiveConnection:
 
     Args:
         spec: which.
-        open_timeout_s: for a call to be answered, or a sender to come.
+        open_timeout_s: for a call to be answered, or a sender to come; as long again until it
+            is known what is sent.
         read_timeout_s: silence that counts as a lost signal.
 
     Raises:
@@ -139,8 +140,10 @@ class LiveConnection:
         if spec.is_file:
             check_file(Path(spec.url))
             return open_container(Path(spec.url))
-        options = {**spec.options, "fflags": "nobuffer", "fpsprobesize": "0"}
-        options |= {"probesize": "500000", "analyzeduration": "1000000"}
+        # Short looks; what was read meanwhile is kept ("nobuffer" would drop the first keyframe
+        # and is no faster after that, measured).
+        options = {**spec.options, "fpsprobesize": "0", "probesize": "500000"}
+        options["analyzeduration"] = "1000000"
         try:
             return av.open(
                 address_of(spec.url) if spec.kind == "device" else spec.url,
