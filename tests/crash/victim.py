@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+import time
 from pathlib import Path
 
 from app.core.case import Case
@@ -118,7 +119,30 @@ def migrate(folder: Path) -> None:
         say("migrated")
 
 
+def record(folder: Path, source: Path) -> None:
+    """Record, mark and key phases without end; what is durable is printed, and what has come."""
+    from app.live import LiveSession
+
+    with Library.open(folder) as library:
+        session = LiveSession(library, f"file:{source}", folder=folder.parent / "recordings")
+        session.start()
+        session.record().result()
+        while session.asset is None or session.state.frames < 5:
+            time.sleep(0.01)
+        say("ready")
+        for i in itertools.count():
+            mark = session.mark(last_s=0.2, note=f"mark {i}").result()
+            say(f"mark {mark.frame.pts}")
+            line = session.key_phase(CLASSES[i % 2], reaction_ms=20).result()
+            say(f"phase {line.segments[-1].start_pts}")
+            say(f"came {session.capture.newest_pts}")
+            shown = session.state.frames
+            while session.state.frames < shown + 3:
+                time.sleep(0.01)
+
+
 DEEDS = {
+    "record": record,
     "storm": storm,
     "predict": predict,
     "back_up": back_up,
