@@ -169,7 +169,7 @@ def _pictures(library: Library, summary: CaseSummary, one: AssetSummary) -> Iter
     """
     asset = one.asset
     try:
-        source = open_recording(asset)
+        source = open_recording(asset, missing_ok=True)
     except BadInput as error:
         log.info("the report has no pictures: %s", type(error).__name__)
         return

@@ -20,7 +20,9 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def probe(
-        file: Annotated[Path, typer.Argument(help="The video file.", show_default=False)],
+        file: Annotated[
+            Path, typer.Argument(help="The file, or a recorder's folder.", show_default=False)
+        ],
         *,
         frames: Annotated[
             bool, typer.Option("--frames", help="List every frame: index, pts, seconds, keyframe.")
@@ -42,7 +44,7 @@ def register(app: typer.Typer) -> None:
             raise typer.Exit(main(str(file)))
         from app.video import open_video
 
-        with open_video(file, stream=stream) as source:
+        with _joined(file) if file.is_dir() else open_video(file, stream=stream) as source:
             found = description(source)
             if verify:
                 found |= verification(source, quiet=json)
@@ -52,6 +54,14 @@ def register(app: typer.Typer) -> None:
         emit(found, as_json=json)
         if not json:
             _print(file, found)
+
+
+def _joined(folder: Path) -> VideoSource:
+    """The one recording in a folder, its parts joined."""
+    from app.video import describe_joined, open_recording
+    from app.video.joining import one_recording
+
+    return open_recording(describe_joined(one_recording([folder]), ""))
 
 
 def description(source: VideoSource) -> dict[str, Any]:

@@ -81,6 +81,16 @@ def _describe_asset(library: Library, asset: Asset) -> dict[str, Any]:
         "asset": asset.asset_id,
         "path": asset.path,
         "sha256": asset.sha256,
+        "parts": [
+            {
+                "path": part.path,
+                "sha256": part.sha256,
+                "start_s": round(asset.time_ms(part.first_pts) / 1000, 3),
+                "frames": part.frames,
+                "gap_s": None if part.gap_ms is None else round(part.gap_ms / 1000, 3),
+            }
+            for part in asset.parts
+        ],
         "frames": asset.frames,
         "duration_s": round(asset.duration_ms / 1000, 3),
         "width": asset.width_px,
@@ -98,6 +108,7 @@ def _text(data: dict[str, Any]) -> str:
         *(
             f"  recording  {a['path']}  {a['frames']} frames, {a['width']} x {a['height']}, "
             f"{a['annotations']} annotations, {a['phase_segments']} phase segments"
+            + "".join(f"\n    part     {p['path']}  from {p['start_s']:.1f} s" for p in a["parts"])
             for a in data["assets"]
         ),
         *(

@@ -39,6 +39,7 @@ class Part:
         first_pts: pts of that frame in the asset.
         end_pts: pts in the asset just after the last frame, where the next part begins.
         frames: number of presentable frames.
+        width_px, height_px: its raster (upright), which may differ from that of other parts.
         steps: packed steps between the frames' pts in the asset, "" where not known.
         follows_steps: the frames' pts are those of ``steps``: the file was remuxed.
         gap_ms: time that the recorder lost before this part; negative: recorded twice; None: not
@@ -55,6 +56,8 @@ class Part:
     first_pts: int
     end_pts: int
     frames: int
+    width_px: int
+    height_px: int
     steps: str = ""
     follows_steps: bool = False
     gap_ms: float | None = None
@@ -121,6 +124,8 @@ class Asset:
                 first_pts=self.start_pts,
                 end_pts=self.end_pts,
                 frames=self.frames,
+                width_px=self.width_px,
+                height_px=self.height_px,
                 steps=self.steps,
             ),
         )

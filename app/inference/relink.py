@@ -215,7 +215,8 @@ def _by_pictures(
     missing: Sequence[MissingFile], files: Sequence[Path], cancelled: Callable[[], bool]
 ) -> tuple[list[FoundFile], list[str]]:
     """Files found by their pictures, and what to say of those that were not taken."""
-    found, notes = [], []
+    found: list[FoundFile] = []
+    notes: list[str] = []
     for one in missing:
         stem = Path(one.file.path).stem
         for path in sorted(files, key=lambda p: p.stem != stem):

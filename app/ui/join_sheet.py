@@ -122,11 +122,11 @@ class PartList(QListWidget):
         """Alt and an arrow move the part."""
         steps = {Qt.Key.Key_Up: -1, Qt.Key.Key_Down: 1}
         if event.modifiers() & Qt.KeyboardModifier.AltModifier and event.key() in steps:
-            self.move(steps[Qt.Key(event.key())])
+            self.move_part(steps[Qt.Key(event.key())])
             return
         super().keyPressEvent(event)
 
-    def move(self, step: int) -> None:
+    def move_part(self, step: int) -> None:
         """Move the current part up (-1) or down (1); the first heading stays on top."""
         at = self.currentRow()
         to = at + step

@@ -206,7 +206,9 @@ class Ribbon(QWidget):
     def join_at(self, x: float) -> Join | None:
         """The join, or the missing part, at a horizontal position."""
         asset = self.data.asset
-        return asset and join_near(self.data.joins, x, lambda pts: self._x(asset.time_ms(pts)))
+        if asset is None:
+            return None
+        return join_near(self.data.joins, x, lambda pts: self._x(asset.time_ms(pts)))
 
     def _bookmark_reach(self) -> float:
         return 4.0 if self._compact else 5.0

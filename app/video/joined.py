@@ -22,7 +22,7 @@ from app.core.frame import Frame, pts_to_ms
 from app.video.decoder import UndecodableFrame
 from app.video.fingerprint import unpack_steps
 from app.video.index import PacketIndex
-from app.video.info import VideoInfo, frame_rate
+from app.video.info import Raster, VideoInfo, frame_rate
 from app.video.oddities import missing_time
 from app.video.source import CACHE_BYTES, VideoSource
 
@@ -90,6 +90,7 @@ class JoinedSource(VideoSource):
         try:
             indices = [self._index_of_part(i, cancelled) for i in range(len(asset.parts))]
             self.index = _joined_index(indices)
+            self._sizes = [i.sizes for i in indices]
             self._starts = np.cumsum([0, *(len(i) for i in indices)])
             self.info = self._describe(cancelled)
         except BaseException:
@@ -289,7 +290,7 @@ class JoinedSource(VideoSource):
             time_base=asset.time_base,
             start_pts=asset.start_pts,
             end_pts=self.index.end_pts,
-            rasters=(),
+            rasters=_rasters(asset.parts, self._sizes),
             gaps=missing_time(self.index, asset.time_base),
             problems=(*first.problems, *self._part_problems()),
         )
@@ -327,8 +328,9 @@ def placed_index(own: PacketIndex, place: Part, time_base: Fraction) -> PacketIn
         dts = place.first_pts + scaled(own.dts - place.start_pts, unit)
     if not len(pts) or pts[0] < place.first_pts or pts[-1] >= place.end_pts:
         raise BadInput(f"{name} does not fit its place in this recording any more; join it again.")
-    last = place.end_pts - int(pts[-1])
-    return replace(own, pts=pts, label=pts, dts=dts, last_duration=last)
+    last, sizes = place.end_pts - int(pts[-1]), own.sizes.copy()
+    sizes[:, 0] = pts[np.searchsorted(own.pts, sizes[:, 0])]
+    return replace(own, pts=pts, label=pts, dts=dts, last_duration=last, sizes=sizes)
 
 
 def scaled(own: NDArray[np.int64], unit: Fraction) -> NDArray[np.int64]:
@@ -336,12 +338,26 @@ def scaled(own: NDArray[np.int64], unit: Fraction) -> NDArray[np.int64]:
     return own * unit.numerator // unit.denominator
 
 
+def _rasters(parts: tuple[Part, ...], sizes: list[NDArray[np.int64]]) -> tuple[Raster, ...]:
+    """Where the picture changes its size, from part to part and within one; else nothing."""
+    out: list[Raster] = []
+    for part, inside in zip(parts, sizes, strict=True):
+        sides = (part.width_px, part.height_px)
+        # Sizes are counted in stored pixels, a part's raster is upright.
+        turned = bool(len(inside)) and tuple(inside[0, 1:]) == sides[::-1] != sides
+        changes = inside[1:, [0, 2, 1] if turned else [0, 1, 2]].tolist()
+        for first_pts, width, height in ([part.first_pts, *sides], *changes):
+            if not out or (out[-1].width_px, out[-1].height_px) != (width, height):
+                out.append(Raster(first_pts=first_pts, width_px=width, height_px=height))
+    return tuple(out) if len(out) > 1 else ()
+
+
 def _index_of_missing(place: Part) -> PacketIndex:
     if place.steps:
         pts = unpack_steps(place.first_pts, place.steps)
     else:
-        pts = np.linspace(place.first_pts, place.end_pts, place.frames, endpoint=False)
-        pts = pts.astype(np.int64)
+        even = np.linspace(place.first_pts, place.end_pts, place.frames, endpoint=False)
+        pts = even.astype(np.int64)
     return PacketIndex(
         pts=pts,
         label=pts,
