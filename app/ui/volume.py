@@ -8,13 +8,13 @@ from PySide6.QtWidgets import QHBoxLayout, QMenu, QWidget
 from app.ui import theme
 from app.ui.keys import KeyMap
 from app.ui.sound import RecordingSound
-from app.ui.widgets import Button, IconButton, RingSlider
+from app.ui.widgets import IconButton, RingSlider
 
 _STEPS = 20
 
 
 class VolumeControl(QWidget):
-    """A button, a slider, and where a recording has several sound tracks, their menu.
+    """A button and a slider; where a recording has several sound tracks, the button has a menu.
 
     Args:
         keys: of the window.
@@ -23,25 +23,23 @@ class VolumeControl(QWidget):
     def __init__(self, keys: KeyMap) -> None:
         super().__init__()
         self._tooltip = keys.tooltip("sound")
+        self._hint = keys.hint("sound")
         self._sound: RecordingSound | None = None
         self.button = IconButton("volume-x", "Sound, off", self._tooltip, 18, "osd_text")
+        self.button.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.slider = RingSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, _STEPS)
         self.slider.setPageStep(4)
         self.slider.setFixedWidth(theme.px(56))
         self.slider.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        self.track = Button("Track 1", "plain")
-        self.track.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        self.track.setToolTip("Which sound track is heard")
-        self.track.hide()
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(theme.px(4))
-        for part in (self.button, self.slider, self.track):
+        for part in (self.button, self.slider):
             layout.addWidget(part, 0, Qt.AlignmentFlag.AlignVCenter)
         self.button.clicked.connect(lambda: keys.trigger("sound"))
+        self.button.customContextMenuRequested.connect(lambda _: self.open_menu())
         self.slider.valueChanged.connect(self._moved)
-        self.track.clicked.connect(self._choose_track)
 
     def follow(self, sound: RecordingSound) -> None:
         """Show and steer this sound."""
@@ -49,37 +47,32 @@ class VolumeControl(QWidget):
         sound.changed.connect(self._show)
         self._show()
 
+    def open_menu(self) -> QMenu | None:
+        """Sound on or off, and which track, above the button."""
+        if self._sound is None or self._sound.why_not:
+            return None
+        menu = sound_menu(self, self._sound, self._hint)
+        menu.popup(self.button.mapToGlobal(QPoint(0, -menu.sizeHint().height())))
+        return menu
+
     def _show(self) -> None:
         sound = self._sound
         assert sound is not None  # noqa: S101 - followed
         why_not, on = sound.why_not, sound.is_on and not sound.why_not
+        more = f"\nRight-click for its {len(sound.tracks)} tracks" if len(sound.tracks) > 1 else ""
         self.button.set_icon("volume-2" if on else "volume-x")
         self.button.setAccessibleName("Sound, on" if on else "Sound, off")
         for part in (self.button, self.slider):
             part.setEnabled(not why_not)
-            part.setToolTip(why_not or self._tooltip)
+            part.setToolTip(why_not or self._tooltip + more)
             part.setAccessibleDescription(why_not)
         with QSignalBlocker(self.slider):
             self.slider.setValue(round(sound.volume * _STEPS) if on else 0)
         self.slider.setAccessibleName(f"Volume, {round(sound.volume * 100)} %" if on else "Volume")
-        several = len(sound.tracks) > 1
-        if several:
-            self.track.setText(f"Track {sound.choice + 1}")
-            self.track.setAccessibleName(f"Sound track {sound.tracks[sound.choice]}")
-        if several == self.track.isHidden():
-            self.track.setVisible(several)
-            window = self.parentWidget()
-            if window is not None:
-                window.adjustSize()
 
     def _moved(self, step: int) -> None:
         if self._sound is not None:
             self._sound.set_volume(step / _STEPS)
-
-    def _choose_track(self) -> None:
-        if self._sound is not None:
-            menu = sound_menu(self, self._sound, "")
-            menu.popup(self.track.mapToGlobal(QPoint(0, -menu.sizeHint().height())))
 
 
 def sound_menu(parent: QWidget, sound: RecordingSound, hint: str) -> QMenu:
@@ -91,7 +84,7 @@ def sound_menu(parent: QWidget, sound: RecordingSound, hint: str) -> QMenu:
     menu = QMenu(parent)
     menu.setAccessibleName("Sound")
     words = "Turn the sound off" if sound.is_on else "Turn the sound on"
-    menu.addAction(f"{words}\t{hint}" if hint else words, sound.toggle)
+    menu.addAction(f"{words}\t{hint}", sound.toggle)
     if len(sound.tracks) > 1:
         menu.addSeparator()
         for number, name in enumerate(sound.tracks):
