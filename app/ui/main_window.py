@@ -508,6 +508,11 @@ class MainWindow(QMainWindow):
                 self._resumed = None
 
     def _player_failed(self, error: TrocarError) -> None:
+        from app.video import MissingPart
+
+        if isinstance(error, MissingPart):
+            self.services.cases.say_missing(error.user_message, Tone.WARN)
+            return
         self.slot.say(from_error(error, key="player"))
 
     def save_snapshot(self, *, with_overlay: bool = True) -> None:

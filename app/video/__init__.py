@@ -5,6 +5,7 @@ from app.video.decoder import SeekCancelled, UndecodableFrame
 from app.video.fingerprint import describe_asset, full_hash, joined_hash, quick_hash
 from app.video.index import OpenCancelled, PacketIndex
 from app.video.info import StreamInfo, VideoInfo
+from app.video.joined import MissingPart
 from app.video.joining import describe_joined, find_recordings
 from app.video.kept import keep_indices_in
 from app.video.opening import fingerprinted, open_recording, open_video, probe
@@ -14,6 +15,7 @@ from app.video.source import VideoSource
 
 __all__ = [
     "FrameCache",
+    "MissingPart",
     "OpenCancelled",
     "PacketIndex",
     "Player",

@@ -37,7 +37,7 @@ class MissingPart(UndecodableFrame):
 
     def __init__(self, index: int, name: str) -> None:
         super().__init__(index, name)
-        self.user_message = f"{name} is not where it was: this stretch cannot be shown. Find it."
+        self.user_message = f"{name} is not where it was: this stretch cannot be shown."
         self.args = (self.user_message,)
 
 

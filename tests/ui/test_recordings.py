@@ -13,6 +13,7 @@ from PySide6.QtGui import QDropEvent
 from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
+from app.ui import theme
 from app.ui.join_sheet import NAME, NOTE, JoinSheet
 from app.ui.joins import gap_words
 from app.ui.main_window import MainWindow
@@ -85,6 +86,46 @@ def shows(window: MainWindow, qtbot: QtBot, index: int) -> Callable[[], bool]:
     return is_there
 
 
+def column(window: MainWindow, ms: float) -> set[str]:
+    """Colours of the ribbon's phase row at a moment, left out what moves with the playhead."""
+    ribbon = window.review.ribbon
+    image = ribbon.grab().toImage()
+    ratio = image.width() / ribbon.width()
+    _, top, _, _ = ribbon._rows()
+    x = round(round(ribbon._x(ms)) * ratio)
+    rows = range(round((top - 2) * ratio), round((top + 20) * ratio))
+    return {image.pixelColor(x, y).name() for y in rows}
+
+
+def check_marks(window: MainWindow) -> None:
+    """A line at each join, and words for it; none elsewhere."""
+    asset, ribbon = window.services.session.asset, window.review.ribbon
+    assert asset is not None
+    window.services.player.player.seek_index(asset.frames - 1)
+    line = theme.color("text_3").name()
+    for number, part in enumerate(asset.parts[1:], 2):
+        ms = asset.time_ms(part.first_pts)
+        assert line in column(window, ms)
+        assert line not in column(window, ms + 100)
+        join = ribbon.join_at(ribbon._x(ms) + 1)
+        assert join is not None
+        assert join.words == f"Part {number}, REC_0007_{number}.ts"
+    assert ribbon.join_at(ribbon._x(100)) is None
+
+
+def check_hatch(window: MainWindow) -> None:
+    """The missing part is hatched from its beginning to its end."""
+    asset, ribbon = window.services.session.asset, window.review.ribbon
+    assert asset is not None
+    part, warn = asset.parts[2], theme.color("warn").name()
+    first, last = asset.time_ms(part.first_pts), asset.time_ms(part.end_pts)
+    assert warn in column(window, (first + last) / 2)
+    assert warn not in column(window, last + 60)
+    join = ribbon.join_at(ribbon._x((first + last) / 2))
+    assert join is not None
+    assert join.words == "Part 3, REC_0007_3.ts: is missing"
+
+
 def test_a_dropped_folder_is_one_case_that_plays_across_its_joins(
     window: MainWindow, qtbot: QtBot, stick: Path
 ) -> None:
@@ -100,6 +141,7 @@ def test_a_dropped_folder_is_one_case_that_plays_across_its_joins(
     assert (asset.frames, len(asset.parts)) == (sum(LENGTHS), 4)
     for index in (11, 12, 21, 22, 44, 0):
         qtbot.waitUntil(shows(window, qtbot, index), timeout=PATIENCE_MS)
+    check_marks(window)
     library = window.services.library
     qtbot.waitUntil(
         lambda: all(f.sha256 and f.pictures for f in library.cases()[0].assets[0].files),
@@ -184,6 +226,7 @@ def test_a_missing_part_is_said_marked_and_found(
     (said,) = messages(window, "missing")
     assert "REC_0007_3.ts is not where it was" in said.text
     assert window.services.session.gone == {2}
+    check_hatch(window)
     qtbot.waitUntil(lambda: on_screen(window) is not None, timeout=PATIENCE_MS)
     window.services.player.player.pause()
     qtbot.waitUntil(shows(window, qtbot, 40), timeout=PATIENCE_MS)
