@@ -65,11 +65,12 @@ def finalise(
                 f"{target.name} is there already; move it away to finish this recording."
             )
         part.replace(target)
-    except OSError as error:  # FFmpeg's own errors are OSErrors too
+    except (OSError, av.FFmpegError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
         raise EnvironmentProblem(
-            f"{recording.name} was not made an MP4 ({error.strerror}); it is kept as it is and "
+            f"{recording.name} was not made an MP4 ({reason}); it is kept as it is and "
             "plays. Free some space; it is tried again at the next start.",
-            f"{type(error).__name__} {error.errno}",
+            type(error).__name__,
         ) from error
     finally:
         part.unlink(missing_ok=True)

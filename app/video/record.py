@@ -167,7 +167,7 @@ class Recorder:
                     self._take(packet)
                 self._look_after()
             self._write(self._source.flush())
-        except (OSError, EnvironmentProblem) as error:  # FFmpeg's errors are OSErrors too
+        except (OSError, av.FFmpegError, EnvironmentProblem) as error:
             self._stop_early(error)
         finally:
             self._finish()
@@ -305,7 +305,7 @@ class Recorder:
         try:
             if self._container is not None:
                 self._container.close()
-        except OSError as error:
+        except (OSError, av.FFmpegError) as error:
             log.info("the end of a recording was not written: %s", type(error).__name__)
         try:
             self._sync()
@@ -328,4 +328,5 @@ class Recorder:
 
 
 def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or type(error).__name__
+    cause = error.__cause__ or error.__context__ or error
+    return getattr(cause, "strerror", None) or type(error).__name__
