@@ -7,6 +7,7 @@ it, and only a picture with the indexed pts is accepted.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
@@ -36,6 +37,8 @@ _STEP_FRAMES = 12
 RUN_FRAMES = 16
 # A decoder may hand out a few frames late; after that many later ones, a frame will not come.
 LATE_FRAMES = 16
+# Packets that are left out leave a thread idle: with few cores, one more is faster (measured).
+_THREADS = 4 if (os.cpu_count() or 1) <= 2 else 0
 # Where a seek to a keyframe's pts lands behind it (measured); elsewhere its dts lands too early.
 _SEEK_BY_DTS = ("mpegts", "mpeg")
 
@@ -185,7 +188,8 @@ class Decoder:
 
     def _is_just_ahead(self, index: int) -> bool:
         at = max(self._position, self._skipped_to)
-        return index > at and (index - at <= _STEP_FRAMES or self._index.key_at(index) <= at)
+        near = index - at <= _STEP_FRAMES or self._index.key_at(index) <= at + 1
+        return index > at and near
 
     def is_lost(self, index: int) -> bool:
         """Whether a frame was found not to decode."""
@@ -305,6 +309,7 @@ class Decoder:
                 self._pending = packet
                 # Of several packets with one time it may be the second one.
                 self._floor = self._index_from(packet.pts) + (self._index.doubled > 0)
+                self._position = self._floor - 1
                 return packet.pts <= latest_pts
             if packet.dts is not None and packet.dts > latest_pts:
                 return False
@@ -321,7 +326,7 @@ class Decoder:
         self._container = open_container(self._path)
         self._seeks_by_dts = self._container.format.name in _SEEK_BY_DTS
         self._stream = video_stream(self._container, self._path, self._wanted)
-        prepare_decoder(self._stream)
+        prepare_decoder(self._stream, _THREADS)
         self._skips = may_skip(self._stream) and self._times_are_labels
         self._packets, self._emptied = read_packets(self._container, self._stream), False
         self._pending = None
