@@ -27,6 +27,7 @@ TICKS_PER_S = 90_000
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
 _BIG_ENDIAN, _IMPLICIT = "1.2.840.10008.1.2.2", "1.2.840.10008.1.2"
+_EXPLICIT = "1.2.840.10008.1.2.1"
 _COMPRESSED = "1.2.840.10008.1.2.4."
 _ELEMENTARY = {
     **dict.fromkeys((100, 101), "mpegvideo"),
@@ -55,6 +56,7 @@ class DicomFile:
         offsets: where each frame begins, in the standard's count; empty where the file says none.
         encapsulated: the pixel data are compressed pieces.
         missing_bytes: how much of them the file promises and does not hold.
+        words_swapped: the pixel data are big-endian words.
     """
 
     path: Path
@@ -64,6 +66,7 @@ class DicomFile:
     offsets: tuple[int, ...] = ()
     encapsulated: bool
     missing_bytes: int
+    words_swapped: bool = False
 
     @property
     def elementary(self) -> str:
@@ -121,6 +124,7 @@ def read_dicom(path: Path) -> DicomFile:
             dataset = pydicom.dcmread(
                 file, stop_before_pixels=True, defer_size=_LARGE_VALUE_BYTES, specific_tags=_TAGS
             )
+            syntax = syntax or (_IMPLICIT if dataset.original_encoding[0] else _EXPLICIT)
             places = _places(file, path, dataset, syntax)
             _leave_out_unreadable(dataset)
         return DicomFile(path=path, dataset=dataset, syntax=syntax, **places)
@@ -227,7 +231,10 @@ def _places(file: BinaryIO, path: Path, dataset: Dataset, syntax: str) -> dict[s
     """Read on where the header ended: the pixel data element and its items."""
     size = os.fstat(file.fileno()).st_size
     order = ">" if syntax == _BIG_ENDIAN else "<"
-    head = file.read(8 if syntax == _IMPLICIT else 12)
+    head = file.read(8)
+    # Some files are not written as their transfer syntax says.
+    if head[4:6].isupper():
+        head += file.read(4)
     if len(head) < 8 or _tag(head, order) != _PIXEL_DATA:
         kind = _kind(dataset)
         raise BadInput(
@@ -246,6 +253,7 @@ def _places(file: BinaryIO, path: Path, dataset: Dataset, syntax: str) -> dict[s
             "fragments": ((start, there),),
             "encapsulated": False,
             "missing_bytes": length - there,
+            "words_swapped": order == ">" and head[4:6] == b"OW",
         }
     end = size if length == _UNDEFINED else min(size, start + length)
     items = list(_items(file, start, end, path))

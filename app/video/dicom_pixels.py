@@ -18,23 +18,82 @@ _NO_FRAME = (0xC4, 0xC8, 0xCC)
 _JPEG_LS_FRAME = 0xF7
 
 
-def decoded(file: DicomFile, data: bytes) -> NDArray[np.uint8]:
+Window = tuple[float, float]
+"""The value that is black, and how far above it white is; after the modality's rescaling."""
+
+
+def decoded(file: DicomFile, data: bytes, window: Window) -> NDArray[np.uint8]:
     """The frame whose bytes are ``data``: RGB uint8 (H, W, 3).
+
+    Args:
+        file: its header.
+        data: one frame, coded or not.
+        window: of greys; see ``grey_window``.
 
     Raises:
         ValueError, RuntimeError and their like: it does not decode.
     """
-    from pydicom.pixels import apply_color_lut, pixel_array
+    from pydicom.pixels import apply_color_lut
 
-    with quiet():
-        one = _one_frame(file, data)
-        pixels = pixel_array(one, index=0)
+    one, pixels = _pixels(file, data)
     if one.PhotometricInterpretation == "PALETTE COLOR":
         pixels = apply_color_lut(pixels, one)
         return _eight_bits(pixels, 8 * pixels.itemsize)[..., :3].copy()
     if pixels.ndim == 3:
         return np.ascontiguousarray(_eight_bits(pixels, int(one.BitsStored)))
-    return np.repeat(_grey(file, pixels)[..., None], 3, axis=2)
+    low, span = window
+    grey = np.clip((_rescaled(file, pixels) - low) * (255 / span), 0, 255).round().astype(np.uint8)
+    if one.PhotometricInterpretation == "MONOCHROME1":
+        grey = 255 - grey
+    return np.repeat(grey[..., None], 3, axis=2)
+
+
+def grey_window(file: DicomFile, first: bytes) -> Window:
+    """The window of every frame: the header's, else what it stores or its first frame holds.
+
+    PS3.3 C.11.1 (rescaling), C.11.2.1.2 (window).
+
+    Args:
+        file: its header.
+        first: the first frame, looked at where the header says nothing.
+
+    Raises:
+        ValueError, RuntimeError and their like: the first frame does not decode.
+    """
+    if file.number("SamplesPerPixel") != 1:
+        return 0.0, 255.0
+    centre, width = file.number("WindowCenter"), file.number("WindowWidth")
+    if centre is not None and width is not None and width > 1:
+        return float(centre - width / 2), float(width - 1)
+    bits = int(file.number("BitsStored") or 8)
+    if bits <= 8:
+        ends = np.array([-128, 127] if file.number("PixelRepresentation") else [0, 255])
+    else:
+        ends = _ends(file, first)
+    low, high = np.sort(_rescaled(file, ends))
+    return float(low), max(float(high - low), 1e-6)
+
+
+def _ends(file: DicomFile, first: bytes) -> NDArray[np.int64]:
+    smallest = file.number("SmallestImagePixelValue")
+    largest = file.number("LargestImagePixelValue")
+    if smallest is not None and largest is not None and largest > smallest:
+        return np.array([int(smallest), int(largest)])
+    pixels = _pixels(file, first)[1]
+    return np.array([int(pixels.min()), int(pixels.max())])
+
+
+def _pixels(file: DicomFile, data: bytes) -> tuple[Dataset, NDArray[np.integer]]:
+    from pydicom.pixels import pixel_array
+
+    with quiet():
+        one = _one_frame(file, data)
+        return one, pixel_array(one, index=0)
+
+
+def _rescaled(file: DicomFile, values: NDArray[np.integer]) -> NDArray[np.float32]:
+    slope, intercept = file.number("RescaleSlope"), file.number("RescaleIntercept")
+    return values.astype(np.float32) * float(slope or 1) + float(intercept or 0)
 
 
 def coded_size(data: bytes) -> tuple[int, int] | None:
@@ -74,33 +133,3 @@ def _one_frame(file: DicomFile, data: bytes) -> Dataset:
 
 def _eight_bits(pixels: NDArray[np.integer], bits: int) -> NDArray[np.uint8]:
     return (pixels >> max(0, bits - 8)).astype(np.uint8)
-
-
-def _grey(file: DicomFile, pixels: NDArray[np.integer]) -> NDArray[np.uint8]:
-    """Greys through the header's window, else over the whole range it stores.
-
-    The same window for every frame (PS3.3 C.11.1, C.11.2.1.2).
-    """
-    slope, intercept = file.number("RescaleSlope"), file.number("RescaleIntercept")
-    values = pixels.astype(np.float32)
-    if slope:
-        values = values * float(slope) + float(intercept or 0)
-    centre, width = file.number("WindowCenter"), file.number("WindowWidth")
-    if centre is not None and width is not None and width > 1:
-        low, span = float(centre - width / 2), float(width - 1)
-    else:
-        low, span = _stored_range(file, float(slope or 1), float(intercept or 0))
-    grey = np.clip((values - low) * (255 / span), 0, 255).round().astype(np.uint8)
-    inverted = file.dataset.get("PhotometricInterpretation") == "MONOCHROME1"
-    return 255 - grey if inverted else grey
-
-
-def _stored_range(file: DicomFile, slope: float, intercept: float) -> tuple[float, float]:
-    bits = int(file.number("BitsStored") or 8)
-    low = -(1 << (bits - 1)) if file.number("PixelRepresentation") else 0
-    smallest = file.number("SmallestImagePixelValue")
-    largest = file.number("LargestImagePixelValue")
-    span = (1 << bits) - 1
-    if bits > 8 and smallest is not None and largest is not None and largest > smallest:
-        low, span = int(smallest), int(largest - smallest)
-    return low * slope + intercept, max(span * slope, 1e-6)

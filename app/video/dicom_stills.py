@@ -17,7 +17,7 @@ from app.video.cache import FrameCache
 from app.video.container import check_size
 from app.video.decoder import UndecodableFrame
 from app.video.dicom_file import TICKS_PER_S, DicomFile, frame_ticks, says_when
-from app.video.dicom_pixels import coded_size, decoded
+from app.video.dicom_pixels import Window, coded_size, decoded, grey_window
 from app.video.index import PacketIndex
 from app.video.info import StreamInfo, VideoInfo, frame_rate
 from app.video.payload import Payload
@@ -52,6 +52,7 @@ class StillsSource(VideoSource):
         declared = file.declared_frames
         self._places = places[:declared] if declared else places
         self._cache = FrameCache(cache_bytes)
+        self._window: Window | None = None
         ticks = np.array(frame_ticks(file, len(self._places)), np.int64)
         pts = ticks[:-1]
         self.index = PacketIndex(
@@ -103,17 +104,22 @@ class StillsSource(VideoSource):
         return found
 
     def _decode(self, index: int) -> NDArray[np.uint8]:
-        file = self._file
-        with Payload(path=file.path, ranges=self._places[index]).open() as opened:
+        try:
+            if self._window is None:
+                self._window = grey_window(self._file, self._data(0))
+            return decoded(self._file, self._data(index), self._window)
+        except _undecodable() as error:
+            raise UndecodableFrame(index, self.path.name) from error
+
+    def _data(self, index: int) -> bytes:
+        """The bytes of a frame; ``ValueError`` where its code claims a size it must not have."""
+        with Payload(path=self.path, ranges=self._places[index]).open() as opened:
             data = opened.read()
         # What the code claims decides how much memory its decoder takes.
-        claimed = coded_size(data) if file.encapsulated else None
-        if claimed is not None and claimed != file.size_px:
-            raise UndecodableFrame(index, file.path.name)
-        try:
-            return decoded(file, data)
-        except _undecodable() as error:
-            raise UndecodableFrame(index, file.path.name) from error
+        claimed = coded_size(data) if self._file.encapsulated else None
+        if claimed not in (None, self._file.size_px):
+            raise ValueError(f"coded as {claimed}")
+        return data
 
 
 def _undecodable() -> tuple[type[Exception], ...]:
@@ -135,6 +141,8 @@ def _check_kind(file: DicomFile) -> None:
         raise BadInput(f"{name}: pictures coded as {kind} are not supported; export it as video.")
     if file.number("BitsAllocated") not in (8, 16) or file.number("SamplesPerPixel") not in (1, 3):
         raise BadInput(f"{name}: its pictures are of a kind that Trocar does not show.")
+    if file.words_swapped and file.number("BitsAllocated") == 8:
+        raise BadInput(f"{name}: big-endian words of bytes are not supported; export it as video.")
     if not all(file.size_px):
         raise BadInput(f"{name}: the size of its pictures is unknown; it is damaged.")
 

@@ -148,7 +148,10 @@ def write_dicom_video(
     from pydicom.dataset import FileMetaDataset
 
     if not coding.syntax:
-        raise BadInput(f"{out.name} was not written: DICOM does not take {coding.codec} like this.")
+        raise BadInput(
+            f"{out.name} was not written: DICOM takes no video of {coding.width_px} x "
+            f"{coding.height_px} pixels at this rate."
+        )
     size = stream.stat().st_size
     pieces = -(-size // most_item_bytes)
     ds = video_dataset(header, coding)

@@ -146,15 +146,23 @@ def test_nothing_of_the_recordings_own_header_goes_along(
     assert again.path.read_bytes() == words
 
 
+TOO_HIGH = replace(HIGH, options={**HIGH.options, "x264-params": "8x8dct=1:level=5.2"})
+
+
+@pytest.mark.parametrize("recipe", [RECIPES["mpeg4-avi-no-b"], RECIPES["rotated-mp4"], TOO_HIGH])
 def test_what_dicom_does_not_take_is_encoded_anew(
-    case_of: Callable[[Path], tuple[Library, str]], tmp_path: Path
+    case_of: Callable[[Path], tuple[Library, str]], tmp_path: Path, recipe: Recipe
 ) -> None:
-    library, case_id = case_of(make_clip(tmp_path / "a.avi", RECIPES["mpeg4-avi-no-b"]))
+    library, case_id = case_of(make_clip(tmp_path / f"a{recipe.suffix}", recipe))
     done = export_dicom_video(library, case_id, tmp_path / "out")
     assert done.counts["copied"] == 0
     with open_video(done.path) as source:
-        assert source.info.codec == "h264"
-        assert [number_of(f.rgb) for f in source.frames()] == list(range(60))
+        assert (source.info.codec, source.info.rotation_deg) == ("h264", 0)
+        for frame in source.frames():
+            upright = np.rot90(frame.rgb) if recipe.rotation_deg else frame.rgb
+            assert number_of(upright) == frame.index
+    ds = pydicom.dcmread(done.path)
+    assert (ds.Rows, ds.Columns) == (source.info.height_px, source.info.width_px)
 
 
 def test_stills_leave_as_video(
@@ -314,3 +322,16 @@ def draw_all(
             track=track,
         )
         library.writer.commit(correction(case_id, "Draw", change(None, drawn))).result()
+
+
+@pytest.mark.long
+def test_what_is_too_large_for_h264_leaves_as_hevc(
+    case_of: Callable[[Path], tuple[Library, str]], tmp_path: Path
+) -> None:
+    large = replace(HIGH, width_px=3840, height_px=2160, frames=3)
+    library, case_id = case_of(make_clip(tmp_path / "a.mp4", large))
+    done = export_dicom_video(library, case_id, tmp_path / "out")
+    ds = pydicom.dcmread(done.path)
+    assert ds.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.4.107"
+    with open_video(done.path) as source:
+        assert [number_of(f.rgb) for f in source.frames()] == [0, 1, 2]

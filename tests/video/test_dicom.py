@@ -12,13 +12,17 @@ from pathlib import Path
 
 import av
 import numpy as np
+import pydicom
 import pytest
+from pydicom.encaps import encapsulate, encapsulate_extended, generate_frames
+from pydicom.pixels import pixel_array
+from pydicom.uid import ImplicitVRLittleEndian
 
 from app.core.errors import BadInput
 from app.video import Player, describe_asset, open_recording, open_video, probe
 from app.video.container import open_payload
 from app.video.decoder import UndecodableFrame
-from app.video.dicom_file import frame_ticks, read_dicom
+from app.video.dicom_file import frame_ticks, is_dicom, quiet, read_dicom
 from app.video.dicom_payload import raw_payload
 from app.video.dicom_stills import StillsSource
 from tests.helpers import dicoms
@@ -295,3 +299,75 @@ def test_noise_in_a_file_raises_nothing_but_a_sentence(tmp_path: Path) -> None:
         path.write_bytes(broken)
         with contextlib.suppress(BadInput), open_video(path, trusted=True) as source:
             source.undecodable()
+
+
+def test_frames_in_several_pieces_are_put_together_by_the_offset_table(tmp_path: Path) -> None:
+    path = tmp_path / "loop.dcm"
+    shown = dicoms.stills(path, "jpeg2000", frames=3)
+    ds = dicoms.read(path)
+    codes = list(generate_frames(ds.PixelData, number_of_frames=3))
+    ds.PixelData = encapsulate(codes, fragments_per_frame=3, has_bot=True)
+    ds["PixelData"].is_undefined_length = True
+    ds.save_as(path)
+    exact(path, shown)
+    ds.PixelData, table, lengths = encapsulate_extended(codes)
+    ds.ExtendedOffsetTable, ds.ExtendedOffsetTableLengths = table, lengths
+    ds["PixelData"].is_undefined_length = True
+    ds.save_as(path)
+    exact(path, shown)
+
+
+def exact(path: Path, shown: list[np.ndarray]) -> None:
+    """Every frame is what was written."""
+    with open_video(path, trusted=True) as source:
+        assert len(source) == len(shown)
+        assert source.info.problems == ()
+        for index in (2, 0, 1):
+            assert np.array_equal(source.frame(index).rgb, shown[index])
+
+
+def test_a_header_without_types_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "loop.dcm"
+    shown = dicoms.stills(path, "mono", frames=3)
+    ds = dicoms.read(path)
+    ds.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    ds.save_as(path, implicit_vr=True, little_endian=True, overwrite=True)
+    exact(path, shown)
+
+
+def test_greys_without_a_window_are_seen_through_that_of_the_first_frame(tmp_path: Path) -> None:
+    path = tmp_path / "loop.dcm"
+    dicoms.stills(path, "mono12", frames=3)
+    ds = dicoms.read(path)
+    del ds.WindowCenter, ds.WindowWidth
+    pixels = ds.pixel_array // 16
+    ds.PixelData = pixels.astype("<u2").tobytes()
+    ds.save_as(path)
+    low, high = int(pixels[0].min()), int(pixels[0].max())
+    with open_video(path, trusted=True) as source:
+        for index in (2, 0):
+            wanted = np.clip((pixels[index].astype(float) - low) * 255 / (high - low), 0, 255)
+            assert np.abs(source.frame(index).rgb[..., 0] - wanted).max() <= 1
+
+
+def test_files_that_other_people_made_open_or_are_refused() -> None:
+    folder = Path(pydicom.__file__).parent / "data" / "test_files"
+    opened = 0
+    for path in sorted(folder.glob("*.dcm")):
+        if not is_dicom(path):
+            continue
+        with contextlib.suppress(BadInput), open_video(path, trusted=True) as source:
+            rgb = source.frame(0).rgb
+            opened += 1
+            known = dicom_pixels(path)
+            if known is not None:
+                assert np.array_equal(rgb, known), path.name
+    assert opened > 30
+
+
+def dicom_pixels(path: Path) -> np.ndarray | None:
+    """The first frame as pydicom sees it, where that is 8-bit colour."""
+    found = np.zeros(0)
+    with quiet(), contextlib.suppress(ValueError):
+        found = pixel_array(path, index=0)
+    return found if found.ndim == 3 and found.dtype == np.uint8 else None
