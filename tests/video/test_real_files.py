@@ -5,14 +5,19 @@ from __future__ import annotations
 import contextlib
 import csv
 import hashlib
+import json
 import random
 import re
 import threading
 from pathlib import Path
 
+import av
+import numpy as np
 import psutil
 import pytest
 
+from app.cli.main import run
+from app.cli.probe import description, verification
 from app.core.errors import TrocarError
 from app.video import UndecodableFrame, VideoSource, open_video
 
@@ -106,6 +111,83 @@ def check_hard_file(source: VideoSource, row: dict[str, str]) -> None:
     with contextlib.suppress(UndecodableFrame):
         frame = source.frame(len(source) // 2)
         assert (frame.index, frame.rgb.shape[1::-1]) == (len(source) // 2, sides), name
+
+
+# What the manifest found, as trocar probe names it.
+WORDS = {
+    "nonzero-start": "begins at",
+    "header-count-wrong": "header names",
+    "vfr": "rate varies",
+    "rotation": "rotation",
+}
+
+
+def check_probe(
+    path: Path, row: dict[str, str], capsys: pytest.CaptureFixture[str], *, child: bool
+) -> None:
+    """Compare ``trocar probe --verify`` with a plain decode of the whole file by FFmpeg."""
+    if child:
+        assert run(["probe", str(path), "--json"]) == 0
+        from_index = json.loads(capsys.readouterr().out)["frames"]
+    with open_video(path, trusted=not child) as source:
+        found = description(source)
+        found |= verification(source, quiet=True)
+    if child:
+        assert from_index == found["frames"]
+    assert found["frames"] == found["frames_decoded"] + len(found["undecodable"])
+    assert found["frames_decoded"] == plainly_decoded(path) == int(row["decoded_frames"])
+    # Its header is right: one packet does not decode.
+    flags = [] if row["file"] == "decord__corrupted.mp4" else row["flags"].split()
+    for flag in flags:
+        for start, words in WORDS.items():
+            if flag.startswith(start):
+                assert any(words in said for said in found["problems"]), (row["file"], flag)
+
+
+def plainly_decoded(path: Path) -> int:
+    """Frames that FFmpeg decodes from start to end, without an index and without a seek."""
+    count = 0
+    with av.open(str(path), metadata_errors="replace") as container:
+        for packet in container.demux(container.streams.video[0]):
+            with contextlib.suppress(av.FFmpegError):
+                count += len(packet.decode())
+    return count
+
+
+def test_probe_agrees_with_a_full_decode(
+    shared_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = shared_data / "nasty_video"
+    rows = [r for r in hard_files(folder) if int(r["decoded_frames"]) and int(r["bytes"]) < 60_000]
+    assert len(rows) == 16
+    for row in rows:
+        check_probe(folder / row["file"], row, capsys, child=False)
+
+
+@pytest.mark.long
+def test_probe_agrees_with_a_full_decode_on_all_of_them(
+    shared_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = shared_data / "nasty_video"
+    rows = [r for r in hard_files(folder) if int(r["decoded_frames"])]
+    assert len(rows) == 40
+    for row in rows:
+        check_probe(folder / row["file"], row, capsys, child=True)
+
+
+def test_high_dynamic_range_is_brought_down(shared_data: Path) -> None:
+    path = shared_data / "nasty_video" / "exoplayer__hdr10-video-with-sdr-container.mp4"
+    with open_video(path, trusted=True) as source:
+        assert any("high dynamic range (PQ)" in said for said in source.info.problems)
+        shown = source.frame(0).rgb.astype(int)
+    with av.open(str(path)) as container:
+        raw = next(container.decode(video=0)).to_ndarray(format="rgb24").astype(int)
+    # A daylight scene: untouched, it is grey and flat.
+    assert shown.std() > 1.5 * raw.std()
+    assert (
+        np.abs(shown - shown.mean(2, keepdims=True)).mean()
+        > 2 * np.abs(raw - raw.mean(2, keepdims=True)).mean()
+    )
 
 
 def test_opening_and_closing_leaves_nothing_behind(real_clip: Path) -> None:
