@@ -38,6 +38,7 @@ from app.video.live_state import (
 __all__ = ["Capture", "Gap", "LiveFrame", "LivePacket", "LiveState", "LiveStatus", "StreamFormat"]
 
 FIRST_RETRY_S, LAST_RETRY_S = 0.5, 5.0
+_LISTEN_AGAIN_S = 0.1
 _RATE_OVER_S = 2.0
 _JOIN_S = 2.5
 
@@ -144,20 +145,20 @@ class Capture:
                 self._say(LiveStatus.ENDED, f"{self.spec.name} has come to its end.")
                 return
             except SignalLost as lost:
+                reason = str(lost)
                 if self._state.status is LiveStatus.LIVE:
                     retry_s = self._first_retry_s
                     self._say(LiveStatus.LOST, f"The signal of {self.spec.name} is lost: {lost}.")
-                elif not self.spec.listens:
-                    retry_s = min(retry_s * 2, LAST_RETRY_S)
-                reason = str(lost)
-            self._closing.wait(0.0 if self.spec.listens else retry_s)
-            self._say_trying(reason)
+                else:
+                    self._say_trying(reason)
+            self._closing.wait(_LISTEN_AGAIN_S if self.spec.listens else retry_s)
+            if self._state.status is LiveStatus.LOST:
+                self._say_trying(reason)
+            else:
+                retry_s = min(retry_s * 2, LAST_RETRY_S)
 
     def _say_trying(self, reason: str) -> None:
-        if self._closing.is_set():
-            return
-        was_live = bool(self._state.frames or self._arrivals)
-        status = LiveStatus.RECONNECTING if was_live else LiveStatus.CONNECTING
+        status = LiveStatus.RECONNECTING if self._arrivals else LiveStatus.CONNECTING
         if self.spec.listens:
             sentence = f"Waiting for a sender at {self.spec.name}: {reason}."
         else:
@@ -165,11 +166,13 @@ class Capture:
         self._say(status, sentence)
 
     def _take(self, packet: SourcePacket, coding: StreamFormat) -> None:
-        arrived_s = time.monotonic()
         if self._is_before_a_keyframe(packet):
             return
+        arrived_s = time.monotonic()
         pts, dts, gap = self._clock.stamp(packet.pts, packet.dts, packet.time_base, arrived_s)
-        self._pace(dts)
+        if self.spec.is_file and self._speed > 0:
+            self._pace(dts)
+            arrived_s = time.monotonic()
         if self._state.status is not LiveStatus.LIVE:
             self._came_back()
         if gap is not None:
@@ -201,8 +204,6 @@ class Capture:
 
     def _pace(self, dts: int) -> None:
         """A file comes no faster than it was recorded."""
-        if not self.spec.is_file or self._speed <= 0:
-            return
         now_s = time.monotonic()
         if self._began is None:
             self._began = now_s, dts

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -70,7 +71,7 @@ class LiveConnection:
         open_timeout_s: float = OPEN_TIMEOUT_S,
         read_timeout_s: float = READ_TIMEOUT_S,
     ) -> None:
-        self._spec = spec
+        self._spec, self._read_timeout_s = spec, read_timeout_s
         self._container = self._open(open_timeout_s, read_timeout_s)
         try:
             self._stream = self._choose_stream()
@@ -98,13 +99,15 @@ class LiveConnection:
         Raises:
             SignalLost: nothing came for the read timeout, or the sender closed.
         """
-        failures = 0
+        failures, seen_s = 0, time.monotonic()
         while True:
             try:
-                for packet in self._container.demux(self._stream):
-                    if packet.size:
-                        failures = 0
+                for packet in self._container.demux():
+                    if packet.size and packet.stream_index == self._stream.index:
+                        failures, seen_s = 0, time.monotonic()
                         yield from self._taken(packet)
+                    elif time.monotonic() - seen_s > self._read_timeout_s:
+                        raise SignalLost("it sends no picture any more")
             except av.error.InvalidDataError as error:
                 failures += 1
                 if failures >= _READ_FAILURES:

@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import torch
 
-from tests.benchmarks import rows_compute, rows_video, rows_window
+from tests.benchmarks import rows_compute, rows_live, rows_video, rows_window
 from tests.benchmarks.measure import ROUNDS, Row, machine
 
 log = logging.getLogger(__name__)
@@ -24,6 +24,7 @@ ROWS: dict[str, Callable[[int], list[Row]]] = {
     "lateness": rows_window.lateness,
     "start": rows_window.cold_start,
     "video": rows_video.video,
+    "live": rows_live.live,
 }
 
 
