@@ -20,6 +20,7 @@ class FrameCache:
         bytes: memory of the kept frames.
         focus: the frame that is looked at.
         leaning: direction of travel, -1, 0 or 1: frames behind it are the sooner let go.
+        held: frames of a loop: the last to be let go, wherever the focus is.
     """
 
     def __init__(self, limit_bytes: int) -> None:
@@ -27,6 +28,7 @@ class FrameCache:
         self.bytes = 0
         self.focus = 0
         self.leaning = 0
+        self.held = range(0)
         self._frames: dict[int, av.VideoFrame] = {}
 
     def __len__(self) -> int:
@@ -34,6 +36,11 @@ class FrameCache:
 
     def __contains__(self, index: int) -> bool:
         return index in self._frames
+
+    @property
+    def room(self) -> int:
+        """How many frames of the present size it takes."""
+        return self.limit_bytes // max(1, self.bytes // max(1, len(self._frames)))
 
     def get(self, index: int) -> av.VideoFrame | None:
         """The frame, or None."""
@@ -59,7 +66,9 @@ class FrameCache:
 
     def _farthest(self) -> int:
         # Frames arrive in runs, so the farthest is at one end of the kept range.
-        low, high = min(self._frames), max(self._frames)
+        free = self._frames if not self.held else [i for i in self._frames if i not in self.held]
+        free = free or self._frames
+        low, high = min(free), max(free)
         behind = (self.focus - low) * (_LEANING if self.leaning > 0 else 1)
         ahead = (high - self.focus) * (_LEANING if self.leaning < 0 else 1)
         return low if behind >= ahead else high

@@ -151,6 +151,17 @@ class FileSource(VideoSource):
         self._decoder.cache.focus = index
         self._decoder.picture(self._checked(index), cancelled)
 
+    def hold(self, loop: tuple[int, int] | None) -> None:
+        """Keep a loop at hand; of a long one its beginning, during which the rest is reached."""
+        cache = self._decoder.cache
+        if loop is None:
+            cache.held = range(0)
+            return
+        first, last = loop
+        whole = last - first + 1
+        room = cache.room
+        cache.held = range(first, first + (whole if whole <= room * 0.9 else room // 3))
+
     def read_ahead(
         self, index: int, direction: int, cancelled: Callable[[], bool] | None = None
     ) -> bool:

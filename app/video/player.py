@@ -392,6 +392,7 @@ class Player:
         if not self._clock.running:
             self._clock.start(source.time_ms(state.index))
         self._settled = False
+        source.hold(state.loop)
         direction = 1 if state.speed > 0 else -1
         target = self._due(source, direction)
         late = (target - state.index) * direction

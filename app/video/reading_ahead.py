@@ -59,15 +59,11 @@ class ReadAhead:
         self._decode(missing, max(1, reach.most - (at - missing)), cancelled)
         return True
 
-    def _room(self) -> int:
-        cache = self._decoder.cache
-        return cache.limit_bytes // max(1, cache.bytes // max(1, len(cache)))
-
     def _forward(self) -> int:
-        return min(_FORWARD_FRAMES, self._room() // 4)
+        return min(_FORWARD_FRAMES, self._decoder.cache.room // 4)
 
     def _backward(self, direction: int) -> Reach:
-        room = self._room()
+        room = self._decoder.cache.room
         if direction == 0:
             return Reach(min(_STILL_FRAMES, room // 4), min(2 * _STILL_FRAMES, room // 2))
         return Reach(room // 4, room * 3 // 4)

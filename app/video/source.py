@@ -154,6 +154,13 @@ class VideoSource(ABC):
     def keep_around(self, index: int) -> None:
         """Frames near ``index`` are the last to be let go when the cache is full."""
 
+    def hold(self, loop: tuple[int, int] | None) -> None:
+        """Keep the frames of a loop at hand as far as there is room; None for no loop.
+
+        A kind of source that reaches every frame quickly does nothing.
+        """
+        del loop
+
     def read_ahead(
         self, index: int, direction: int, cancelled: Callable[[], bool] | None = None
     ) -> bool:

@@ -504,3 +504,56 @@ def test_play_that_begins_outside_a_loop_goes_on_into_it(
     go_to(one, 40)
     one.play_to_end()
     assert one.indices()[-1] == 59
+
+
+def counting(decoded: list[int]) -> Callable[..., VideoSource]:
+    """Sources that tell which frames they decode."""
+
+    def count(path: Path, **options: Any) -> VideoSource:
+        source = FileSource(path, cache_bytes=40 * 320 * 180 * 3 // 2)
+        keep = source._decoder._keep
+
+        def keep_counted(picture: Any, *rest: Any) -> int:
+            index = keep(picture, *rest)
+            decoded.append(index)
+            return index
+
+        source._decoder._keep = keep_counted
+        return source
+
+    return count
+
+
+def test_a_loop_that_fits_is_decoded_once(screen: Callable[..., Screen], clip: Any) -> None:
+    decoded: list[int] = []
+    one = screen(open_source=counting(decoded))
+    one.open(clip("h264-long-gop"))
+    one.player.set_loop(60, 80)
+    go_to(one, 60)
+    one.player.play()
+    one.until(lambda: len(one.shown) > 45)
+    del decoded[:]
+    seen = len(one.shown)
+    one.until(lambda: len(one.shown) > seen + 63)
+    one.player.pause()
+    assert set(decoded) <= set(range(81, 95))  # what lies ahead of it, never the way there
+
+
+def test_of_a_long_loop_the_beginning_is_at_hand_when_it_goes_round(
+    screen: Callable[..., Screen], clip: Any
+) -> None:
+    decoded: list[int] = []
+    one = screen(open_source=counting(decoded))
+    one.open(clip("h264-long-gop"))
+    one.player.set_loop(40, 110)
+    go_to(one, 40)
+    one.player.play()
+    one.until(lambda: one.indices().count(110) == 1)
+    del decoded[:]
+    one.until(lambda: one.indices().count(40) == 1)
+    at_once = list(decoded)
+    one.until(lambda: one.indices().count(110) == 2)
+    one.player.pause()
+    assert 40 not in at_once
+    shown = one.indices()[one.indices().index(40) :]
+    assert shown[:71] == list(range(40, 111))
