@@ -64,6 +64,9 @@ class PortAudioSink:
     def __init__(self) -> None:
         self._audio = _portaudio()
         try:
+            # PortAudio looks for devices once: without this, one plugged in later is not known.
+            self._audio._terminate()
+            self._audio._initialize()
             device = self._audio.query_devices(kind="output")
             self.rate_hz = int(device["default_samplerate"])
             self._stream = self._audio.RawOutputStream(

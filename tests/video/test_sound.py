@@ -21,7 +21,7 @@ from app.core.case import Asset, Part
 from app.core.errors import EnvironmentProblem, TrocarError
 from app.video.file_source import FileSource
 from app.video.player import Player
-from app.video.sinks import Sink
+from app.video.sinks import NO_PORTAUDIO, Sink, sound_problem
 from app.video.sound import Sound
 from tests.helpers.sound import PacedSink, SinkClock, SteppedSink, asset_at, beeping_clip, beeps_in
 
@@ -291,3 +291,11 @@ def test_beside_a_real_player_in_real_time(tmp_path: Path) -> None:
         sound.close()
         player.close()
     assert max(middles) < ALLOWED_MS
+
+
+def test_without_portaudio_one_sentence_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "sounddevice", None)  # as where it is not installed
+    assert sound_problem() == NO_PORTAUDIO
+    assert "libportaudio2" in NO_PORTAUDIO
