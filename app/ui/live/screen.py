@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from app.video.live import LiveFrame
 
 FADE_AFTER_MS, FADED = 100.0, 0.4
+STILL_MS = 1000.0
+"""A picture that stands still for longer has lost its signal."""
 NEAR_PTS = 63_000
 """0.7 s: nearer to the live edge, the live picture itself is shown."""
 
@@ -107,8 +109,8 @@ class LiveScreen(QObject):
             return
         now_s = time.monotonic()
         age_ms = 1000 * (now_s - drawn.answer.picture.captured_s)
-        # The outlines of the very picture on screen are never out of date.
-        same = drawn.answer.picture.pts == frame.pts
+        # The outlines of the very picture on screen fit it, until nothing new comes any more.
+        same = drawn.answer.picture.pts == frame.pts and age_ms < STILL_MS
         self.overlay_age_ms = age_ms
         self.overlay_hidden = not same and age_ms > self.pace.keep_ms
         if self.overlay_hidden or self._tissue_only or not self.pace.helps:

@@ -1,0 +1,154 @@
+"""Parts of Live by themselves: words, what is remembered, buttons that are held, pedals."""
+
+from __future__ import annotations
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QImage
+from pytestqt.qtbot import QtBot
+
+from app.core.correction import Bookmark, Change, Correction, HumanTimeline
+from app.core.frame import FrameIdentity
+from app.core.timeline import Segment, Timeline
+from app.inference.live_pace import Pace
+from app.ui.live import words
+from app.ui.live.buttons import RecordButton
+from app.ui.live.chooser import without_credentials
+from app.ui.live.notes import LiveNotes
+from app.ui.main_window import MainWindow
+from app.video.live_state import LiveState, LiveStatus
+from tests.ui.live.conftest import control_of
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("rtsp://user:secret@10.0.0.2:554/ch1", "rtsp://10.0.0.2:554/ch1"),
+        ("rtsp://u:p%40ss@cam/s?token=abc&transport=udp", "rtsp://cam/s?transport=udp"),
+        ("rtmp://0.0.0.0:1935/live/key?listen=1", "rtmp://0.0.0.0:1935/live/key?listen=1"),
+        ("http://cam/video?password=x", "http://cam/video"),
+        ("device:Card: HDMI#1920x1080@60", "device:Card: HDMI#1920x1080@60"),
+        ("file:/clips/a@b.mp4", "file:/clips/a@b.mp4"),
+    ],
+)
+def test_no_password_is_remembered(typed: str, kept: str) -> None:
+    assert without_credentials(typed) == kept
+
+
+def test_what_is_said_of_the_outlines() -> None:
+    def said(pace: Pace, age_ms: float | None, *, hidden: bool = False) -> tuple[str, str, str]:
+        return words.outlines(pace, age_ms, hidden=hidden, has_outlines=True, limit_ms=250)
+
+    pace = Pace(age_ms=60, compute_ms=40, keep_ms=140)
+    assert said(pace, 74.4) == ("Overlay 74 ms old", "ok", "hidden above 250 ms")
+    assert said(pace, 160)[:2] == ("Overlay 160 ms old", "warn")
+    assert said(pace, 1310, hidden=True)[0] == "Overlay hidden, 1.3 s old"
+    slow = Pace(age_ms=400, compute_ms=380, helps=False)
+    assert said(slow, 300)[0] == "Phases alone"
+    assert "0.8 s behind" in said(slow, 300)[2]
+    assert said(Pace(), None)[0] == "Outlines are being prepared"
+
+
+def test_what_is_said_of_the_signal() -> None:
+    def said(status: LiveStatus, attempts: int = 0, *, recording: bool = True) -> tuple[str, ...]:
+        state = LiveState(status=status, sentence="Tower is live.", attempts=attempts)
+        return words.signal(state, 12.2, recording=recording)
+
+    assert said(LiveStatus.LIVE)[1] == ""
+    _, title, detail, tone = said(LiveStatus.RECONNECTING, 4)
+    assert (title, tone) == ("No signal for 12 s", "warn")
+    assert detail == "Trying again, attempt 4. The recording goes on and marks the gap."
+    assert said(LiveStatus.LOST, recording=False)[2] == "Trying again."
+    assert said(LiveStatus.FAILED)[2] == "Tower is live."
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(None, ""), (22_800.0, "room for 6 h 20 more"), (480.0, "Disk almost full: 8 min left")],
+)
+def test_how_much_longer_the_disk_lasts(seconds: float | None, said: str) -> None:
+    assert words.room(seconds) == said
+
+
+def test_sizes_on_disk() -> None:
+    assert [words.size(n) for n in (0, 4_000_000, 11_400_000_000)] == ["0 MB", "4 MB", "11.4 GB"]
+
+
+def test_an_open_phase_goes_on_and_undo_takes_marks_and_phases_back() -> None:
+    notes = LiveNotes(90_000)
+    frame = FrameIdentity(asset_id="a", stream=0, pts=180_000)
+    mark = Bookmark(frame=frame, note="")
+    notes.add_mark(mark, 450_000, QImage())
+    notes.add_mark(mark, 540_000, QImage())
+    assert notes.spans() == ((1000.0, 5000.0),)
+    assert notes.rows()[0].detail == "0:05, 4 s before"
+    line = Timeline(
+        start_pts=90_000,
+        end_pts=360_000,
+        segments=(Segment(start_pts=180_000, end_pts=360_000, phase="p"),),
+    )
+    notes.timeline = line
+    assert notes.stretches(900_000)[0].end_ms == 9000.0
+    before = HumanTimeline(asset_id="a", timeline=line)
+    step = Change(object_id="timeline:a", before=before, after=None)
+    notes.apply(Correction(case_id="1", title="t", changes=(step,)))
+    assert notes.stretches(900_000) == ()
+    step = Change(object_id="bookmark:a:0:180000", before=mark, after=None)
+    notes.apply(Correction(case_id="1", title="t", changes=(step,)))
+    assert notes.marks == []
+
+
+def test_stop_has_to_be_held_and_fills_meanwhile(qtbot: QtBot, dressed: object) -> None:
+    button = RecordButton("R")
+    qtbot.addWidget(button)
+    button.show()
+    heard: list[str] = []
+    button.started.connect(lambda: heard.append("started"))
+    button.stopped.connect(lambda: heard.append("stopped"))
+    button.let_go.connect(lambda: heard.append("let go"))
+    button.hold_ms = 300
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    assert heard == ["started"]
+    button.set_recording(recording=True)
+    assert button.accessibleName() == "Stop"
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    assert heard == ["started", "let go"]
+    qtbot.keyPress(button, Qt.Key.Key_Space)
+    qtbot.waitUntil(lambda: button.share() > 0.2)
+    qtbot.waitUntil(lambda: heard[-1] == "stopped")
+    assert button.share() == 0.0
+    qtbot.keyRelease(button, Qt.Key.Key_Space)
+    assert heard == ["started", "let go", "stopped"]
+
+
+def test_a_pedal_is_any_key_that_has_no_other_meaning(live: MainWindow, qtbot: QtBot) -> None:
+    control, pressed = control_of(live), []
+    live.keys.bind("live_mark", lambda: pressed.append("mark"))
+    settings = live.services.settings
+    assert live.keys.set_pedals({"live_mark": "F20"}) == ""
+    qtbot.keyClick(live, Qt.Key.Key_F20)
+    assert pressed == ["mark"]
+    problem = live.keys.set_pedals({"live_mark": "S"})
+    assert "Snapshot" in problem
+    # The old pedal no longer counts, and the key keeps its meaning.
+    qtbot.keyClick(live, Qt.Key.Key_F20)
+    assert pressed == ["mark"]
+    settings.set(live_pedals={"live_mark": "F21"})
+    control.set_pedals()
+    qtbot.keyClick(live, Qt.Key.Key_F21)
+    assert pressed == ["mark", "mark"]
+
+
+def test_everything_to_choose_has_a_name_and_a_key_reaches_it(live: MainWindow) -> None:
+    from PySide6.QtWidgets import QAbstractButton, QComboBox, QLineEdit, QSpinBox
+
+    assert live.live is not None
+    kinds = (QAbstractButton, QComboBox, QSpinBox)
+    parts = [w for kind in kinds for w in live.live.findChildren(kind)]
+    parts += [live.live.chooser.address]
+    assert len(parts) > 15
+    for part in parts:
+        if isinstance(part, QAbstractButton) and isinstance(part.parent(), QLineEdit):
+            continue
+        assert part.accessibleName() or getattr(part, "text", str)(), part
+        assert part.focusPolicy() & Qt.FocusPolicy.TabFocus, part.accessibleName()
