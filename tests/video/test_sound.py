@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.core.case import Asset, Part
+from app.core.case import Asset
 from app.core.errors import EnvironmentProblem, TrocarError
 from app.video.file_source import FileSource
 from app.video.player import Player
@@ -177,10 +177,7 @@ def test_parts_of_a_split_recording_follow_one_another(
     whole = replace(
         parts[0], time_base=unit, start_pts=0, end_pts=6000, frames=150,
         parts=tuple(
-            Part(
-                path=p.path, quick_hash=p.quick_hash, stream=p.stream, time_base=p.time_base,
-                start_pts=p.start_pts, first_pts=2000 * i, end_pts=2000 * (i + 1), frames=p.frames,
-            )
+            replace(p.files[0], first_pts=2000 * i, end_pts=2000 * (i + 1))
             for i, p in enumerate(parts)
         ),
     )  # fmt: skip
