@@ -58,7 +58,8 @@ class Cases(QObject):
         said: (Message)
         reported: (Path) a report was written.
         found: (Found) what a folder or several files hold.
-        not_found: they hold no recording; ``said`` tells why.
+        looking: (files looked at, all of them)
+        not_found: they hold no recording, ``said`` tells why; or it was stopped.
         relinked: (Relinked) files were looked for.
         not_relinked: (sentence) they could not be looked for.
     """
@@ -72,6 +73,7 @@ class Cases(QObject):
     said = Signal(object)
     reported = Signal(object)
     found = Signal(object)
+    looking = Signal(int, int)
     not_found = Signal()
     relinked = Signal(object)
     not_relinked = Signal(str)
@@ -86,7 +88,7 @@ class Cases(QObject):
         self._player = player
         self._io = Background("trocar-io")
         self._slow = Background("trocar-slow")
-        self._closing = False
+        self._closing = self._stop_looking = False
         session.fields_changed.connect(self.reread_case)
         session.reread_asked.connect(self.reread_work)
         session.saved.connect(lambda _: self._working())
@@ -142,16 +144,33 @@ class Cases(QObject):
     def look_through(self, paths: Sequence[Path]) -> None:
         """Find out which recordings folders and files hold; ``found`` tells."""
 
-        def work() -> Found:
-            from app.video import find_recordings
+        self._stop_looking = False
 
-            return find_recordings(paths, cancelled=lambda: self._closing)
+        def work() -> Found | None:
+            from app.video import OpenCancelled, find_recordings
+
+            try:
+                return find_recordings(
+                    paths, self.looking.emit, lambda: self._closing or self._stop_looking
+                )
+            except OpenCancelled:
+                return None
 
         def failed(error: TrocarError) -> None:
             self.not_found.emit()
             self._failed(error)
 
-        self._io.run(work, self.found.emit, failed, newest="look")
+        def done(found: Found | None) -> None:
+            if found is None:
+                self.not_found.emit()
+            else:
+                self.found.emit(found)
+
+        self._io.run(work, done, failed, newest="look")
+
+    def stop_looking(self) -> None:
+        """The user does not want to know any more what a folder holds."""
+        self._stop_looking = True
 
     def open_case(self, case_id: str) -> None:
         """Open a case of the library."""
@@ -451,8 +470,8 @@ def _gone_words(asset: Asset, gone: frozenset[int]) -> str:
     files = [asset.files[i] for i in sorted(gone)]
     lost_ms = sum(float((f.end_pts - f.first_pts) * asset.time_base * 1000) for f in files)
     names = ", ".join(Path(f.path).name for f in files[:3]) + (", …" if len(files) > 3 else "")
-    are = "is" if len(files) == 1 else "are"
-    return f"{names} {are} not where it was: {length(lost_ms / 1000)} cannot be shown."
+    are = "is not where it was" if len(files) == 1 else "are not where they were"
+    return f"{names} {are}: {length(lost_ms / 1000)} cannot be shown."
 
 
 def _same_in_full(found: FoundFile, cancelled: Callable[[], bool]) -> bool:

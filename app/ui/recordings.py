@@ -21,12 +21,16 @@ if TYPE_CHECKING:
     from app.video.joining import Found
 
 
+_MANY_FILES = 10
+
+
 class Recordings(QObject):
     """The sheets that join and find recordings, and what leads to them.
 
     Signals:
         sheet_asked: (Sheet) open it in the place of any other.
-        looking: (Message) files are looked at; cleared by its key.
+        looking: (Message) files are looked at or read.
+        looked: (key) that message is over.
     """
 
     sheet_asked = Signal(object)
@@ -39,12 +43,16 @@ class Recordings(QObject):
         self._cases = services.cases
         self.join = JoinSheet(window)
         self.relink = RelinkSheet(window)
+        self._tenths = 0
         self._cases.found.connect(self._found)
+        self._cases.looking.connect(self._looking_at)
         self._cases.not_found.connect(lambda: self.looked.emit("looking"))
         self._cases.find_asked.connect(self.find_missing)
         self._cases.relinked.connect(self._relinked)
         self._cases.not_relinked.connect(self.relink.show_failure)
-        self.join.chosen.connect(self._cases.open_recordings)
+        self._cases.opened.connect(lambda _: self.looked.emit("reading"))
+        self._cases.not_opened.connect(lambda: self.looked.emit("reading"))
+        self.join.chosen.connect(self._open)
         self.relink.look_asked.connect(self._cases.relink)
 
     @property
@@ -57,7 +65,8 @@ class Recordings(QObject):
         if len(paths) == 1 and not paths[0].is_dir() and paths[0].name.upper() != DICOMDIR:
             self._cases.open_files(paths)
             return
-        self.looking.emit(Message(text="Looking at the files…", key="looking"))
+        self._tenths = 0
+        self._say_looking("Looking at the files…")
         self._cases.look_through(paths)
 
     def ask_for_folder(self) -> None:
@@ -69,6 +78,22 @@ class Recordings(QObject):
     def find_missing(self) -> None:
         """Show which files of the library are missing, and ask where they are."""
         self._cases.read_missing(self._offer_missing)
+
+    def _looking_at(self, done: int, files: int) -> None:
+        tenths = 10 * done // files
+        if files >= _MANY_FILES and tenths > self._tenths:
+            self._tenths = tenths
+            self._say_looking(f"Looking at the files… {done} of {files}")
+
+    def _say_looking(self, words: str) -> None:
+        stop = self._cases.stop_looking
+        self.looking.emit(Message(text=words, button="Stop", action=stop, key="looking"))
+
+    def _open(self, recordings: list[list[Path]]) -> None:
+        """Make the cases; long files are read through once."""
+        if any(len(parts) > 1 for parts in recordings):
+            self.looking.emit(Message(text="Reading the parts…", key="reading"))
+        self._cases.open_recordings(recordings)
 
     def _found(self, found: Found) -> None:
         self.looked.emit("looking")

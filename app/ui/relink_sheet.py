@@ -34,7 +34,7 @@ class RelinkSheet(Sheet):
     look_asked = Signal(object)
 
     def __init__(self, window: QWidget) -> None:
-        super().__init__(window, "Find recordings", 640, 460)
+        super().__init__(window, "Find recordings", 640, 380)
         about = Label(ABOUT, tone="2")
         about.setWordWrap(True)
         self.folder = Button("Look in a folder…", "main", "folder-open")

@@ -231,22 +231,20 @@ class JoinedSource(VideoSource):
         return source
 
     def _open_ahead(self, part: int, index: int) -> None:
-        for other, distance in (
-            (part + 1, int(self._starts[part + 1]) - index),
-            (part - 1, index - int(self._starts[part])),
-        ):
-            known = other in self._open or other in self._coming or other in self.missing
-            if known or not 0 <= other < len(self._asset.parts) or distance > AHEAD_FRAMES:
-                continue
-            self._drop_coming()
-            if self._threads is None:
-                self._threads = ThreadPoolExecutor(1, thread_name_prefix="trocar-next-part")
-            self._coming[other] = self._threads.submit(
-                self._opener.open,
-                self._asset.parts[other],
-                self._cache_bytes,
-                lambda: self._closing,
-            )
+        """Have the neighbour beyond the nearer join opened, where that join is near."""
+        ahead = (int(self._starts[part + 1]) - index, part + 1)
+        behind = (index - int(self._starts[part]) + 1, part - 1)
+        there = [n for n in (ahead, behind) if 0 <= n[1] < len(self._asset.parts)]
+        distance, other = min(there, default=(AHEAD_FRAMES + 1, part))
+        known = other in self._open or other in self._coming or other in self.missing
+        if known or distance > AHEAD_FRAMES:
+            return
+        self._drop_coming()
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(1, thread_name_prefix="trocar-next-part")
+        self._coming[other] = self._threads.submit(
+            self._opener.open, self._asset.parts[other], self._cache_bytes, lambda: self._closing
+        )
 
     def _drop_coming(self) -> None:
         """A neighbour that was opened and not wanted after all is closed again."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -28,6 +29,7 @@ from app.video.recorders import Group, group_by_name, named_utc_ms, video_files
 MOST_GAP_S = 15 * 60.0
 """What lies further apart was not recorded in one go."""
 _OVERLAP_S = 60.0
+_LOOKS_AT_ONCE = 3
 _CLOCK_S = 1.5
 """Moments in headers and names are whole seconds: less than this apart is no gap."""
 _FILE_TIME_S = 30.0
@@ -154,19 +156,22 @@ def find_recordings(
     groups += tuple(Group(files=series, certain=False) for series in by_series(dicom))
     found: list[FoundRecording] = []
     left_out: list[tuple[str, str]] = []
-    done = 0
-    for group in groups:
-        looks = []
-        for path in group.files:
-            try:
-                looks.append(glance(path, cancelled))
-            except TrocarError as error:
-                if len(files) == 1:
-                    raise
-                left_out.append((path.name, error.user_message))
-            done += 1
-            progress(done, len(files))
-        found += _recordings(looks, certain=group.certain)
+    pool = ThreadPoolExecutor(_LOOKS_AT_ONCE, thread_name_prefix="trocar-look")
+    try:
+        coming = {p: pool.submit(glance, p, cancelled) for g in groups for p in g.files}
+        for group in groups:
+            looks = []
+            for path in group.files:
+                try:
+                    looks.append(coming[path].result())
+                except TrocarError as error:
+                    if len(files) == 1:
+                        raise
+                    left_out.append((path.name, error.user_message))
+                progress(sum(c.done() for c in coming.values()), len(files))
+            found += _recordings(looks, certain=group.certain)
+    finally:
+        pool.shutdown(cancel_futures=True)
     if not found:
         raise BadInput(f"None of these {len(files)} files can be opened: {left_out[0][1]}")
     return Found(recordings=tuple(found), left_out=tuple(left_out))

@@ -256,7 +256,7 @@ def fingerprinted(file: Part, cancelled: Callable[[], bool] = lambda: False) -> 
     Raises:
         BadInput, EnvironmentProblem: it cannot be read to its end.
     """
-    if (file.sha256 and file.pictures) or not_there(file):
+    if (file.sha256 and file.pictures) or _is_in_doubt(file):
         return None
     sha256 = file.sha256 or full_hash(file.path, cancelled=cancelled)
     try:
@@ -265,9 +265,14 @@ def fingerprinted(file: Part, cancelled: Callable[[], bool] = lambda: False) -> 
     except OpenCancelled:
         return None
     # While it was read, another file may have taken its place.
-    if not (sha256 and pictures) or not_there(file):
+    if not (sha256 and pictures) or _is_in_doubt(file):
         return None
     return replace(file, sha256=sha256, pictures=pictures)
+
+
+def _is_in_doubt(file: Part) -> bool:
+    """Whether a file is not there, or being written."""
+    return bool(not_there(file)) or GROWING.is_growing(Path(file.path))
 
 
 def _open_part(part: Part, cache_bytes: int, cancelled: Callable[[], bool]) -> VideoSource:

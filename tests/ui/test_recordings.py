@@ -210,6 +210,24 @@ def test_a_folder_without_video_is_said(window: MainWindow, qtbot: QtBot, tmp_pa
     assert window.workspace == "library"
 
 
+def test_many_files_are_counted_and_can_be_stopped(
+    window: MainWindow, qtbot: QtBot, tmp_path: Path
+) -> None:
+    first = write_part(tmp_path / "r_1_1.mp4", range(4))
+    for number in range(2, 13):
+        shutil.copy(first, tmp_path / f"r_1_{number}.mp4")
+    drop(window, tmp_path)
+    qtbot.waitUntil(
+        lambda: any(" of 12" in m.text for m in messages(window, "looking")), timeout=PATIENCE_MS
+    )
+    (said,) = messages(window, "looking")
+    assert said.action is not None
+    with qtbot.waitSignal(window.services.cases.not_found, timeout=PATIENCE_MS):
+        said.action()
+    assert not messages(window, "looking")
+    assert not window.sheets.recordings.join.isVisible()
+
+
 def test_a_missing_part_is_said_marked_and_found(
     window: MainWindow, qtbot: QtBot, stick: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
