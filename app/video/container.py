@@ -169,7 +169,9 @@ def check_claims(container: InputContainer, stream: VideoStream, path: Path) -> 
         (container.duration or 0, 1e-6),
         (stream.duration or 0, float(stream.time_base or 0)),
     )]  # fmt: skip
-    check_extent(max(claims_s), float(stream.average_rate or 0), path)
+    # FFmpeg says of some files, raw DV among them, the clock's rate for one of these.
+    rates = [float(r) for r in (stream.average_rate, stream.guessed_rate) if r]
+    check_extent(max(claims_s), min(rates, default=0.0), path)
     # Its table, not a number in a header, says how many frames an MP4 has.
     if container.format.name.startswith("mov") and stream.frames > path.stat().st_size:
         raise BadInput(

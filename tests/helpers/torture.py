@@ -120,8 +120,8 @@ def _interlaced(suffix: str, codec: str, *, top_first: bool, **options: str) -> 
 
 
 _FIELDS: dict[str, Recipe] = {
-    "dv-avi": replace(_intra(".avi", "dvvideo"), width_px=720, height_px=576),
-    "dv-raw": replace(_intra(".dv", "dvvideo"), width_px=720, height_px=576),
+    "dv-avi": replace(_intra(".avi", "dvvideo"), width_px=720, height_px=576, frames=14),
+    "dv-raw": replace(_intra(".dv", "dvvideo"), width_px=720, height_px=576, frames=14),
     "mpeg2-bottom-first-mpg": _interlaced(".mpg", "mpeg2video", top_first=False, b="5M"),
     "h264-fields-mkv": _interlaced(".mkv", "libx264", top_first=True, **_WITH_FIELDS),
 }

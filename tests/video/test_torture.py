@@ -18,6 +18,7 @@ import pytest
 from numpy.typing import NDArray
 
 from app.cli.main import run
+from app.cli.probe import description
 from app.core.errors import BadInput
 from app.video import Player, PlayerState, ShownFrame, VideoSource, open_video
 from app.video.deinterlace import Deinterlacer, is_top_field_first
@@ -83,16 +84,20 @@ def test_enough_kinds_are_in_it() -> None:
 
 
 @pytest.mark.parametrize("name", [n for n, case in CASES.items() if case.oddities])
-def test_probe_names_what_is_odd(
-    torture: Torture, name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    case, path = CASES[name], torture(name)
-    options = [] if case.stream is None else ["--stream", str(case.stream)]
-    assert run(["probe", str(path), "--verify", "--json", *options]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["frames"] == found["frames_decoded"] == len(case.numbers)
+def test_probe_names_what_is_odd(torture: Torture, name: str) -> None:
+    case = CASES[name]
+    with opened(torture(name), case) as source:
+        found = description(source)
+    assert found["frames"] == len(case.numbers)
     for words in case.oddities:
         assert any(words in sentence for sentence in found["problems"]), (words, found["problems"])
+
+
+def test_probe_verifies_a_stream(torture: Torture, capsys: pytest.CaptureFixture[str]) -> None:
+    path = torture("two-cameras.ts")
+    assert run(["probe", str(path), "--stream", "1", "--verify", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["stream"], found["frames"], found["frames_decoded"]) == (1, 40, 40)
 
 
 def test_what_is_plain_has_no_oddities(torture: Torture) -> None:
