@@ -157,10 +157,12 @@ def _recover(
     cancelled: Callable[[], bool],
     told: Callable[[Recovered], None],
 ) -> Recovered | None:
-    if recording.stage is RecordingStage.FINAL:
-        _remove(Path(recording.path))
-        return None
     asset = _asset_of(library, recording)
+    if recording.stage is RecordingStage.FINAL:
+        # Never the last copy: whoever moved the MP4 may look for the other.
+        if asset.path != recording.path and Path(asset.path).exists():
+            _remove(Path(recording.path))
+        return None
     was_interrupted = recording.stage is RecordingStage.RUNNING
     if was_interrupted:
         recording, asset = complete(library, recording, asset)

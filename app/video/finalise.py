@@ -65,6 +65,8 @@ def finalise(
                 f"{target.name} is there already; move it away to finish this recording."
             )
         part.replace(target)
+        if os.name == "posix":
+            _onto_the_disk(target.parent, os.O_RDONLY)
     except (OSError, av.FFmpegError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise EnvironmentProblem(
@@ -166,8 +168,8 @@ def _unequal(recording: Path, detail: str) -> EnvironmentProblem:
     )
 
 
-def _onto_the_disk(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDWR)
+def _onto_the_disk(path: Path, flags: int = os.O_RDWR) -> None:
+    descriptor = os.open(path, flags)
     try:
         os.fsync(descriptor)
     finally:

@@ -218,7 +218,8 @@ class Capture:
 
     def _counts(self) -> dict[str, int]:
         decoder = self._decoder
-        return {"frames": decoder.frames, "dropped": decoder.dropped}
+        damaged = self._state.damaged + decoder.damaged
+        return {"frames": decoder.frames, "dropped": decoder.dropped, "damaged": damaged}
 
     def _resized(self, raster: Raster) -> None:
         """On the decode thread: the pictures have another size."""

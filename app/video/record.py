@@ -34,6 +34,7 @@ _MOST_WAITING_BYTES = 256 << 20
 _SLOW_DISK_S = 2.0
 _RATE_OVER_S = 3.0
 _REORDERED = 32
+_AT_ONCE = 32
 # The clock of MPEG-TS begins again after 26.5 hours.
 _LONGEST_PTS = 24 * 3600 * 90_000
 
@@ -176,9 +177,8 @@ class Recorder:
         with self._changed:
             if not self._waiting and not self._stopping:
                 self._changed.wait(0.5)
-            packets = list(self._waiting)
-            self._waiting.clear()
-            self._waiting_bytes = 0
+            packets = [self._waiting.popleft() for _ in range(min(_AT_ONCE, len(self._waiting)))]
+            self._waiting_bytes -= sum(len(p.data) for p in packets)
             self._changed.notify_all()
             return None if self._stopping and not packets else packets
 

@@ -74,12 +74,12 @@ def session_of(
 
 @pytest.fixture(scope="session")
 def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four hundred numbered frames, 25 a second, a keyframe every 25."""
+    """Two hundred and forty numbered frames, 25 a second, a keyframe every 25."""
     recipe = RECIPES["h264-ts"]
     from dataclasses import replace
 
     folder = tmp_path_factory.mktemp("live")
-    return make_clip(folder / "source.ts", replace(recipe, frames=400, gop=25))
+    return make_clip(folder / "source.ts", replace(recipe, frames=240, gop=25))
 
 
 def is_over(session: LiveSession) -> bool:

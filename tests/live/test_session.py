@@ -30,7 +30,7 @@ def test_a_session_becomes_a_case_that_shows_what_was_shown(
     case = session.stop_recording().result()
     assert case is not None
     (asset,) = case.assets
-    assert (case.title, asset.frames, asset.codec) == ("Lesson", 400, "h264")
+    assert (case.title, asset.frames, asset.codec) == ("Lesson", 240, "h264")
     session.close(finish=True)
     assert seen.problems == []
     (final,) = library.case(case.case_id).assets
@@ -41,7 +41,7 @@ def test_a_session_becomes_a_case_that_shows_what_was_shown(
     assert recording.stage is RecordingStage.FINAL
     assert library.fragments(asset.asset_id) == ()
     with open_recording(final) as source:
-        assert len(source) == 400
+        assert len(source) == 240
         for index in range(len(source)):
             frame = source.frame(index)
             assert number_of(frame.rgb) == index
@@ -170,7 +170,7 @@ def test_an_interrupted_finalising_is_taken_up_at_the_next_start(
     (final,) = library.case(case.case_id).assets
     assert final.path.endswith(".mp4")
     with open_recording(final) as source:
-        assert len(source) == 400
+        assert len(source) == 240
     assert recover(library) == ()
     assert not list(Path(final.path).parent.glob("*.ts"))
 
