@@ -46,15 +46,21 @@ def beeps(seconds: float, rate_hz: int = RATE_HZ) -> NDArray[np.float32]:
 
 
 def beeping_clip(
-    path: Path, seconds: float = 6.0, *, start_s: Fraction = Fraction(0), tracks: int = 1
+    path: Path,
+    seconds: float = 6.0,
+    *,
+    start_s: Fraction = Fraction(0),
+    tracks: int = 1,
+    sound_codec: str = "",
 ) -> Path:
     """A clip whose first frame of every second is white and beeps; the suffix says which kind.
 
     Args:
         start_s: time of the first frame and sample.
         tracks: how many sound tracks; the second one is silent.
+        sound_codec: FFmpeg's encoder, "" for the usual one.
     """
-    video_codec, sound_codec = SOUND_CODECS[path.suffix]
+    video_codec, usual = SOUND_CODECS[path.suffix]
     flags = {"movflags": "+negative_cts_offsets"} if path.suffix in (".mp4", ".mov") else {}
     options = {**flags, "avoid_negative_ts": "disabled"} if start_s else {}
     with av.open(str(path), "w", options=options) as out:
@@ -62,7 +68,8 @@ def beeping_clip(
         video.width, video.height, video.pix_fmt, video.gop_size = 160, 96, "yuv420p", 25
         video.codec_context.thread_count = 1
         video.codec_context.max_b_frames = 0
-        sounds = [out.add_stream(sound_codec, rate=RATE_HZ, layout="stereo") for _ in range(tracks)]
+        codec = sound_codec or usual
+        sounds = [out.add_stream(codec, rate=RATE_HZ, layout="stereo") for _ in range(tracks)]
         packets: list[tuple[float, av.Packet]] = []
 
         def keep(made: list[av.Packet]) -> None:

@@ -69,6 +69,20 @@ def test_damaged_packets_are_silence_and_the_rest_keeps_its_time(tmp_path: Path)
     assert {1000, 5000} <= {round(h / 1000) * 1000 for h in heard if abs(h % 1000) < 3}
 
 
+def test_sound_that_is_no_number_is_silence(tmp_path: Path) -> None:
+    clip = beeping_clip(tmp_path / "clip.mov", 2.0, sound_codec="pcm_f32le")
+    data = clip.read_bytes()
+    sample = np.float32(0.8 * np.sin(2 * np.pi * 1000 * 12 / RATE_HZ)).tobytes() * 2
+    assert data.count(sample) > 20
+    clip.write_bytes(data.replace(sample, np.float32([np.nan, np.inf]).tobytes()))
+    track = SoundTrack(asset_at(clip), RATE_HZ)
+    track.seek(0)
+    samples = track.read(2 * RATE_HZ)
+    track.close()
+    assert np.isfinite(samples).all()
+    assert samples[12].tolist() == [0.0, 1.0]
+
+
 def test_a_file_without_sound_has_no_tracks(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "mute.mp4", RECIPES["h264-mp4"])
     assert sound_streams(clip) == ()
