@@ -56,6 +56,7 @@ class LiveSession:
         procedure: of the case that a recording becomes.
         title: of that case; never a patient's name.
         case_id: the case that gets the recordings, "" for a new one.
+        joins: recordings after the first one join its case; else each makes a new one.
         pre_roll_s: how much of what came before ``record`` is recorded too.
         on_frame: the newest picture, to be shown and analysed.
         on_state: of the capture.
@@ -78,6 +79,7 @@ class LiveSession:
         procedure: str = UNKNOWN_PROCEDURE,
         title: str = "Live recording",
         case_id: str = "",
+        joins: bool = True,
         pre_roll_s: float = PRE_ROLL_S,
         on_frame: Callable[[LiveFrame], None] = lambda _frame: None,
         on_state: Callable[[LiveState], None] = lambda _state: None,
@@ -89,6 +91,7 @@ class LiveSession:
         library.writer  # noqa: B018 - refuses a library that is open for reading
         self._library, self._folder = library, folder
         self._procedure, self._title, self._case_id = procedure, title, case_id
+        self._joins = joins
         self._on_frame, self._on_state, self._on_recording = on_frame, on_state, on_recording
         self._on_case, self._on_problem = on_case, on_problem
         self._guard = threading.Lock()
@@ -101,6 +104,8 @@ class LiveSession:
         self._shown_pts = 0
         self._closing = threading.Event()
         self._work = ThreadPoolExecutor(max_workers=1, thread_name_prefix="trocar-live")
+        # An MP4 of hours takes minutes; the next recording must not wait for it.
+        self._after = ThreadPoolExecutor(max_workers=1, thread_name_prefix="trocar-live-finish")
         self.capture = Capture(
             spec,
             on_frame=self._frame,
@@ -192,6 +197,7 @@ class LiveSession:
         # What it queues itself is done too, or given up, before the thread ends.
         wait([self._later(self._end)])
         self._work.shutdown(wait=True)
+        self._after.shutdown(wait=True)
         self._closing.set()
 
     # On the capture's threads.
@@ -234,9 +240,9 @@ class LiveSession:
 
     # On the session's thread.
 
-    def _later(self, work: Callable[[], T]) -> Future[T]:
+    def _later(self, work: Callable[[], T], pool: ThreadPoolExecutor | None = None) -> Future[T]:
         try:
-            future = self._work.submit(work)
+            future = (pool or self._work).submit(work)
         except RuntimeError:
             future = Future()
             future.set_exception(Refused("This live session is closed."))
@@ -255,6 +261,8 @@ class LiveSession:
         if self._recorder is not None:
             return
         asset_id = uuid.uuid4().hex
+        if not self._joins:
+            self._case_id, self._asset = "", None
         recorder = Recorder(
             self._new_path(),
             on_state=self._recorded,
@@ -387,9 +395,12 @@ class LiveSession:
         written, self._asset = complete(self._library, recording, self._asset)
         case = self._library.case(written.case_id)
         self._on_case(case)
-        self._later(lambda: self._finish(written))
+        self._later(lambda: self._finish(written), self._after)
         return case
 
     def _finish(self, written: Recording) -> None:
-        self._asset = finish_recording(self._library, written, self._closing.is_set)
+        """On a thread of its own: the MP4, in the place of what was recorded."""
+        final = finish_recording(self._library, written, self._closing.is_set)
+        if self._asset is not None and self._asset.asset_id == final.asset_id:
+            self._asset = final
         self._on_case(self._library.case(written.case_id))

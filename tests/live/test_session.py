@@ -154,6 +154,25 @@ def test_a_second_recording_joins_the_same_case(
     assert first % 25 == 0
 
 
+def test_a_second_recording_makes_a_case_of_its_own_where_asked(
+    session_of: Begin, library: Library, long_clip: Path
+) -> None:
+    session, seen = session_of(long_clip, speed=4, pre_roll_s=0.0, joins=False)
+    session.record().result()
+    wait_for(lambda: len(seen.numbers) > 60)
+    first = session.stop_recording().result()
+    session.record().result()
+    wait_for(lambda: is_over(session))
+    second = session.stop_recording().result()
+    session.close(finish=True)
+    assert first is not None
+    assert second is not None
+    assert [c.case_id for c in library.cases()] == [first.case_id, second.case_id]
+    for case in library.cases():
+        (asset,) = case.assets
+        assert asset.path.endswith(".mp4")
+
+
 def test_an_interrupted_finalising_is_taken_up_at_the_next_start(
     session_of: Begin, library: Library, long_clip: Path
 ) -> None:
