@@ -124,14 +124,15 @@ class StreamLine(QFrame):
         layout = QHBoxLayout(self)
         layout.setContentsMargins(14, 7, 8, 7)
         layout.setSpacing(10)
-        words = f"This file holds {len(others) + 1} videos; number {info.stream} is shown."
+        places = {s.index: n for n, s in enumerate((s for s in info.streams if s.may_be_shown), 1)}
+        words = f"This file holds {len(places)} videos; number {places[info.stream]} is shown."
         self.setAccessibleName(words)
         text = Label(words)
         text.setWordWrap(True)
         layout.addWidget(text, 1)
         self.buttons = []
         for stream in others[:_MOST_BUTTONS]:
-            button = Button(f"Show {stream.index}")
+            button = Button(f"Show video {places[stream.index]}")
             button.setToolTip(
                 f"{stream.width_px} x {stream.height_px}, {stream.codec}: a case of its own"
             )
