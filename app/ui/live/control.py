@@ -536,8 +536,8 @@ class LiveControl(QObject):
     @Slot(object, object)
     def _take_case(self, session: LiveSession, case: Case) -> None:
         self._services.cases.refresh()
-        if session is not self.session:
-            return
+        if session is not self.session or case.case_id != session.case_id:
+            return  # the MP4 of an earlier recording is there
         self.case = case
         asset = session.asset
         if self.notes is None and asset is not None and self.is_recording:
