@@ -13,6 +13,7 @@ from app.core.case import Case
 from app.core.errors import TrocarError
 from app.live import LiveSession
 from app.store import Library
+from app.video.live_clock import START_PTS
 from app.video.live_state import LiveState, LiveStatus
 from app.video.record_state import RecordingState
 from tests.helpers.clips import RECIPES, make_clip, number_of
@@ -84,3 +85,8 @@ def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def is_over(session: LiveSession) -> bool:
     return session.state.status is LiveStatus.ENDED
+
+
+def came(session: LiveSession) -> int:
+    """How many frames of ``long_clip`` have come, shown or not."""
+    return (session.capture.newest_pts - START_PTS) // 3600

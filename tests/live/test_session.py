@@ -16,7 +16,7 @@ from app.video import open_recording, open_video
 from app.video.live_state import LiveStatus
 from app.video.opening import open_source
 from tests.helpers.clips import number_of
-from tests.live.conftest import Seen, is_over, wait_for
+from tests.live.conftest import Seen, came, is_over, wait_for
 
 Begin = Callable[..., tuple[LiveSession, Seen]]
 
@@ -55,12 +55,13 @@ def test_a_session_becomes_a_case_that_shows_what_was_shown(
 def test_marks_and_phases_survive_finalising(
     session_of: Begin, library: Library, long_clip: Path
 ) -> None:
-    session, seen = session_of(long_clip, speed=8)
+    session, _ = session_of(long_clip, speed=4)
     session.record().result()
-    wait_for(lambda: len(seen.numbers) > 50)
+    wait_for(lambda: came(session) > 50 and session.state.frames > 5)
     mark = session.mark(last_s=1.0).result()
     first = session.key_phase("preparation", reaction_ms=200).result()
-    wait_for(lambda: len(seen.numbers) > 150)
+    shown = session.state.frames
+    wait_for(lambda: came(session) > 120 and session.state.frames > shown + 10)
     second = session.key_phase("dissection", reaction_ms=200).result()
     wait_for(lambda: is_over(session))
     case = session.stop_recording().result()
@@ -82,9 +83,9 @@ def test_marks_and_phases_survive_finalising(
 def test_what_came_before_is_recorded_too(
     session_of: Begin, library: Library, long_clip: Path
 ) -> None:
-    session, seen = session_of(long_clip, speed=4, pre_roll_s=2.0)
-    wait_for(lambda: len(seen.numbers) > 120)
-    shown = max(seen.numbers.values())
+    session, _ = session_of(long_clip, speed=4, pre_roll_s=2.0)
+    wait_for(lambda: came(session) > 120)
+    shown = came(session)
     session.record().result()
     wait_for(lambda: is_over(session))
     session.stop_recording().result()
@@ -102,12 +103,12 @@ def test_the_part_recorded_so_far_opens_while_recording_goes_on(
 ) -> None:
     session, seen = session_of(long_clip, speed=3)
     session.record().result()
-    wait_for(lambda: len(seen.numbers) > 100 and session.asset is not None)
+    wait_for(lambda: came(session) > 100 and session.asset is not None)
     assert session.asset is not None
     with open_source(session.asset) as early:
         count = len(early)
         assert count > 50
-        wait_for(lambda: len(seen.numbers) > 200)
+        wait_for(lambda: came(session) > 200)
         # Back and forth in the part that is there, while the file grows under it.
         for index in (0, count - 1, count // 2, 3, count - 2):
             frame = early.frame(index)
@@ -137,9 +138,9 @@ def test_nothing_is_recorded_without_being_asked(
 def test_a_second_recording_joins_the_same_case(
     session_of: Begin, library: Library, long_clip: Path
 ) -> None:
-    session, seen = session_of(long_clip, speed=4, pre_roll_s=0.0)
+    session, _ = session_of(long_clip, speed=4, pre_roll_s=0.0)
     session.record().result()
-    wait_for(lambda: len(seen.numbers) > 60)
+    wait_for(lambda: came(session) > 60)
     session.stop_recording().result()
     session.record().result()
     wait_for(lambda: is_over(session))
@@ -157,9 +158,9 @@ def test_a_second_recording_joins_the_same_case(
 def test_a_second_recording_makes_a_case_of_its_own_where_asked(
     session_of: Begin, library: Library, long_clip: Path
 ) -> None:
-    session, seen = session_of(long_clip, speed=4, pre_roll_s=0.0, joins=False)
+    session, _ = session_of(long_clip, speed=4, pre_roll_s=0.0, joins=False)
     session.record().result()
-    wait_for(lambda: len(seen.numbers) > 60)
+    wait_for(lambda: came(session) > 60)
     first = session.stop_recording().result()
     session.record().result()
     wait_for(lambda: is_over(session))
