@@ -132,6 +132,10 @@ QSlider::sub-page:horizontal { height: 2px; background: $accent; border-radius: 
 QSlider::handle:horizontal { width: 12px; height: 12px; margin: -5px 0; border-radius: 6px;
     background: $text; }
 QWidget[kind="osd"] QSlider::handle:horizontal { background: $osd_text; }
+QSlider::handle:horizontal:disabled, QWidget[kind="osd"] QSlider::handle:horizontal:disabled {
+    background: $text_off; }
+QSlider::groove:horizontal:disabled, QSlider::sub-page:horizontal:disabled {
+    background: $line_strong; }
 QSplitter::handle { background: $line; }
 QDialog, QMessageBox { background: $panel; }
 QDialog QPushButton, QMessageBox QPushButton { min-width: 72px; }
