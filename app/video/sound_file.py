@@ -181,7 +181,13 @@ class SoundFile:
             self._resampler = av.AudioResampler(format="flt", layout="stereo", rate=self._rate_hz)
             self._shape = shape
         assert self._resampler is not None  # noqa: S101 - made above
-        parts = [f.to_ndarray().reshape(-1, CHANNELS) for f in self._resampler.resample(frame)]
+        try:
+            made = self._resampler.resample(frame)
+        except av.FFmpegError as error:  # channels that nobody knows, for one
+            log.debug("sound cannot be resampled: %s", type(error).__name__)
+            self._shape = None
+            return silence(0)
+        parts = [f.to_ndarray().reshape(-1, CHANNELS) for f in made]
         whole = np.concatenate(parts) if parts else silence(0)
         # Damaged floating-point sound may hold anything.
         return np.nan_to_num(whole, nan=0.0, posinf=1.0, neginf=-1.0)
