@@ -7,7 +7,6 @@ it, and only a picture with the indexed pts is accepted.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
@@ -34,11 +33,9 @@ from app.video.skipping import may_skip
 # Up to this many frames ahead, decoding on is cheaper than a seek.
 _STEP_FRAMES = 12
 # On the way to a frame, this many before it are decoded whole, for stepping back from it.
-RUN_FRAMES = 16
+RUN_FRAMES = 4
 # A decoder may hand out a few frames late; after that many later ones, a frame will not come.
 LATE_FRAMES = 16
-# Packets that are left out leave a thread idle: with few cores, one more is faster (measured).
-_THREADS = 4 if (os.cpu_count() or 1) <= 2 else 0
 # Where a seek to a keyframe's pts lands behind it (measured); elsewhere its dts lands too early.
 _SEEK_BY_DTS = ("mpegts", "mpeg")
 
@@ -326,7 +323,7 @@ class Decoder:
         self._container = open_container(self._path)
         self._seeks_by_dts = self._container.format.name in _SEEK_BY_DTS
         self._stream = video_stream(self._container, self._path, self._wanted)
-        prepare_decoder(self._stream, _THREADS)
+        prepare_decoder(self._stream)
         self._skips = may_skip(self._stream) and self._times_are_labels
         self._packets, self._emptied = read_packets(self._container, self._stream), False
         self._pending = None

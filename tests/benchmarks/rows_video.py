@@ -121,23 +121,28 @@ def _seeking(folder: Path, rounds: int) -> Iterable[Row]:
         ("exact seek, motion JPEG", material.MOTION_JPEG),
     ):
         path, times = material.make(folder, kind), dict[str, list[float]]()
+        used: dict[str, list[float]] = {}
         others = peers.installed()
         wrong = 0
         with FileSource(path) as source:
             for peer in others:
                 peer.open(path)
             for index in _places(kind.frames, 3 * rounds):
-                start_s = time.perf_counter()
+                start_s, began_ms = time.perf_counter(), 1000 * time.process_time()
                 frame = source.frame(index)
                 _note(times, "ours", 1000 * (time.perf_counter() - start_s))
+                _note(used, "ours", 1000 * time.process_time() - began_ms)
                 wrong += peers.number_of(frame.rgb) != index
                 for peer in others:
+                    began_ms = peer.cpu_ms()
                     _note(times, peer.name, peer.seek(index, kind.rate))
+                    _note(used, peer.name, peer.cpu_ms() - began_ms)
         note = f"{3 * rounds} random frames; wrong: ours {wrong}"
         for peer in others:
             peer.close()
             note += f", {peer.name} {peer.wrong}"
         yield from _rows(name, times, note)
+        yield from _rows(f"{name}, processor", used, note, unit="CPU-ms")
 
 
 def _stepping(folder: Path, rounds: int) -> Iterable[Row]:

@@ -45,6 +45,9 @@ class Reader(Protocol):
     def step_back(self, index: int, rate: float) -> float:
         """To the frame before the one it stands on; returns milliseconds."""
 
+    def cpu_ms(self) -> float:
+        """Processor time that its process has used."""
+
     def close(self) -> None:
         """Release the file."""
 
@@ -174,6 +177,10 @@ class OpenCV:
         """By frame number."""
         return self.seek(index - 1, rate)
 
+    def cpu_ms(self) -> float:
+        """Of this process, all threads."""
+        return 1000 * time.process_time()
+
     def close(self) -> None:
         """Release the file."""
         self._capture.release()
@@ -211,6 +218,10 @@ class Decord:
     def step_back(self, index: int, rate: float) -> float:
         """By frame number."""
         return self.seek(index - 1, rate)
+
+    def cpu_ms(self) -> float:
+        """Of this process, all threads."""
+        return 1000 * time.process_time()
 
     def close(self) -> None:
         """Release the file."""
