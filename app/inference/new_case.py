@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from app.core.errors import BadInput, Refused
 from app.core.taxonomy import UNKNOWN_PROCEDURE, find_taxonomy, list_taxonomies
 from app.inference.preprocess import resized
 from app.video import (
+    VideoSource,
     describe_asset,
     describe_joined,
     fingerprinted,
@@ -145,11 +147,20 @@ def _described(recording: Sequence[Path], stream: int | None) -> Asset:
     return describe_joined(recording, uuid.uuid4().hex)
 
 
-def save_thumbnail(library: Library, case_id: str, asset: Asset) -> None:
-    """Keep a frame from a third of the recording as the case's picture."""
-    with open_recording(asset, missing_ok=True) as source:
+def save_thumbnail(
+    library: Library, case_id: str, asset: Asset, source: VideoSource | None = None
+) -> None:
+    """Keep a frame from a third of the recording as the case's picture.
+
+    Args:
+        library: open for writing.
+        case_id, asset: whose picture.
+        source: the recording where it is open already.
+    """
+    opened = open_recording(asset, missing_ok=True) if source is None else nullcontext(source)
+    with opened as found:
         seconds = asset.duration_ms / 1000 * _THUMBNAIL_SHARE_OF_LENGTH
-        rgb = source.frame_at(seconds).rgb
+        rgb = found.frame_at(seconds).rgb
     height = max(1, round(rgb.shape[0] * THUMBNAIL_WIDTH_PX / rgb.shape[1]))
     small = cv2.cvtColor(resized(rgb, THUMBNAIL_WIDTH_PX, height), cv2.COLOR_RGB2BGR)
     _, jpeg = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])

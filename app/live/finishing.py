@@ -18,9 +18,18 @@ from app.core.errors import BadInput, TrocarError
 from app.core.recording import LIVE_TIME_BASE, Gap, Recording, RecordingStage
 from app.inference.new_case import save_thumbnail
 from app.live.annotations import grown, timeline_correction
-from app.video import OpenCancelled, VideoSource, describe_asset, full_hash, open_video
+from app.video import (
+    OpenCancelled,
+    UndecodableFrame,
+    VideoSource,
+    describe_asset,
+    full_hash,
+    open_video,
+)
+from app.video.file_source import FileSource
 from app.video.finalise import finalise
 from app.video.growing import GROWING
+from app.video.index import PacketIndex
 
 if TYPE_CHECKING:
     from app.store import Library
@@ -73,22 +82,33 @@ def _all_gaps(recording: Recording, seen: tuple[Gap, ...]) -> tuple[Gap, ...]:
     return tuple(sorted((*noted, *unnoted), key=lambda gap: gap.start_pts))
 
 
-def complete(library: Library, recording: Recording, asset: Asset) -> tuple[Recording, Asset]:
+def complete(
+    library: Library, recording: Recording, asset: Asset, index: PacketIndex | None = None
+) -> tuple[Recording, Asset]:
     """The case of a recording that is written: its asset, gaps, picture and last phase.
+
+    Args:
+        library: open for writing.
+        recording: as it was when it was last stored.
+        asset: the same.
+        index: the recorder's own; without it, as after a crash, the file is read through.
 
     Raises:
         BadInput: the file went, or holds no picture.
     """
     path = Path(recording.path)
-    with open_video(path, trusted=True) as source:
+    with FileSource(path, index=index) as source:
         fresh = describe_asset(path, asset.asset_id, source)
         gaps = _all_gaps(recording, gaps_of(source))
-    sha256 = recording.sha256 or full_hash(path)
-    asset = replace(fresh, sha256=sha256)
-    written = replace(recording, stage=RecordingStage.WRITTEN, sha256=sha256, gaps=gaps)
-    library.writer.put_recording(written, asset).result()
-    _end_timeline(library, written, asset)
-    save_thumbnail(library, written.case_id, asset)
+        sha256 = recording.sha256 or full_hash(path)
+        asset = replace(fresh, sha256=sha256)
+        written = replace(recording, stage=RecordingStage.WRITTEN, sha256=sha256, gaps=gaps)
+        library.writer.put_recording(written, asset).result()
+        _end_timeline(library, written, asset)
+        try:
+            save_thumbnail(library, written.case_id, asset, source)
+        except UndecodableFrame as error:
+            log.info("frame %d makes no picture for the case", error.index)
     return written, asset
 
 
@@ -111,10 +131,13 @@ def finish_recording(
     asset = _asset_of(library, recording)
     with open_video(target, trusted=True) as source:
         fresh = describe_asset(target, asset.asset_id, source)
+    # Its last frame ends where it did: a phase may run to there.
+    fresh = replace(fresh, end_pts=asset.end_pts)
     final = replace(recording, stage=RecordingStage.FINAL, payload_sha256=made.payload_sha256)
-    library.writer.put_recording(final, replace(fresh, sha256=full_hash(target))).result()
+    sha256 = full_hash(target)
+    library.writer.put_recording(final, replace(fresh, sha256=sha256)).result()
     _remove(path)
-    return fresh
+    return replace(fresh, sha256=sha256)
 
 
 def recover(

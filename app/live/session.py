@@ -392,7 +392,7 @@ class LiveSession:
             recorder.path.unlink(missing_ok=True)
             return None
         recording = replace(recording, sha256=state.sha256)
-        written, self._asset = complete(self._library, recording, self._asset)
+        written, self._asset = complete(self._library, recording, self._asset, recorder.index())
         case = self._library.case(written.case_id)
         self._on_case(case)
         self._later(lambda: self._finish(written), self._after)
