@@ -335,6 +335,8 @@ class ReviewWorkspace(QWidget):
             card.name = marked.note or "Bookmark"
         elif (join := self.ribbon.join_at(x)) is not None:
             card.name = join.words
+        elif lost_ms := self.ribbon.lost_at(ms):
+            card.name = f"No picture for {lost_ms / 1000:.1f} s"
         card.paint = None
         if phase is not None and block is not None:
             card.paint = (theme.human_paint if block.human else theme.model_paint)(phase.colour)

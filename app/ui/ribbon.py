@@ -133,6 +133,10 @@ class Ribbon(QWidget):
         """The stretches that have no picture."""
         return self._lost
 
+    def lost_at(self, ms: float) -> float:
+        """How many ms around a moment have no picture, 0 where there is one."""
+        return next((end - start for start, end in self._lost if start <= ms < end), 0.0)
+
     def set_compact(self, *, compact: bool) -> None:
         """On small screens the ribbon is lower and names the current phase alone."""
         self._compact = compact

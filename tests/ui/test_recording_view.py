@@ -73,6 +73,10 @@ def test_missing_time_and_damage_are_hatched(
 ) -> None:
     show(window, qtbot, made("missing-time.mkv", tmp_path))
     assert window.review.ribbon.lost == ((1000.0, 9000.0),)
+    window.review.ribbon.hovered.emit(2000.0, 200.0)
+    assert window.review.card.name == "No picture for 8.0 s"
+    window.review.ribbon.hovered.emit(500.0, 60.0)
+    assert window.review.card.name == "Not analysed"
     show(window, qtbot, damaged_clip(tmp_path / "damaged.avi", [10, 11, 30]))
     ribbon, player = window.review.ribbon, window.services.player.player
     qtbot.waitUntil(lambda: ribbon.lost == (), timeout=PATIENCE_MS)
