@@ -43,6 +43,9 @@ def clip(
     case: Annotated[
         str | None, typer.Option(help="A case's number, in place of a file.", show_default=False)
     ] = None,
+    recording: Annotated[
+        int, typer.Option(min=1, help="Which recording of the case, where it has several.")
+    ] = 1,
     overlay: Annotated[
         bool, typer.Option("--overlay", help="Burn outlines and the research line in.")
     ] = False,
@@ -64,7 +67,7 @@ def clip(
     if (file is None) == (case is None):
         raise typer.BadParameter("give either a file or --case")
     with ExitStack() as stack:
-        opened = _open(stack, file, case, library, overlay=overlay)
+        opened = _open(stack, file, (case, recording), library, overlay=overlay)
         source = opened.source
         first, last = frames_between(source, start, end)
         with progress("Clip", quiet=as_json) as bar:
@@ -97,7 +100,12 @@ def clip(
 
 
 def _open(
-    stack: ExitStack, file: Path | None, case_id: str | None, library: Path | None, *, overlay: bool
+    stack: ExitStack,
+    file: Path | None,
+    named: tuple[str | None, int],
+    library: Path | None,
+    *,
+    overlay: bool,
 ) -> _Opened:
     from app.video import open_recording, open_video
 
@@ -110,10 +118,11 @@ def _open(
         case, asset = case_of_file(lib, file)
         source = stack.enter_context(open_video(file))
     else:
+        case_id, place = named
         case = lib.case(case_id or "")
-        if not case.assets:
-            raise BadInput(f"Case {case.case_id} has no recording.")
-        asset = case.assets[0]
+        if place > len(case.assets):
+            raise BadInput(f"Case {case.case_id} has no recording {place}, only {len(case.assets)}.")
+        asset = case.assets[place - 1]
         source = stack.enter_context(open_recording(asset))
     draw = overlay_drawer(lib, case, asset) if overlay else None
     return _Opened(source=source, draw=draw)

@@ -63,6 +63,9 @@ def test_overlay_of_a_case_bears_the_research_line(
     assert run(["clip", str(phantom), *times, "--overlay", "--out", str(first)]) == 0
     assert run(["clip", "--case", case.case_id, *times, "--overlay", "--out", str(second)]) == 0
     said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    other = ["--recording", "2", "--out", str(second)]
+    assert run(["clip", "--case", case.case_id, *times, *other]) == 1
+    assert "has no recording 2, only 1" in capsys.readouterr().err
     assert [s["overlay"] for s in said] == [False, True, True]
     assert len({(s["first"], s["last"]) for s in said}) == 1
     pictures = []

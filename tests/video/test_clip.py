@@ -14,6 +14,7 @@ from app.core.errors import BadInput, EnvironmentProblem, Refused
 from app.video import VideoSource, describe_joined, open_recording, open_video
 from app.video.clip import ClipCancelled, frames_between, write_clip
 from tests.helpers.clips import RECIPES, damaged_clip, motion_jpeg, number_of, picture
+from tests.helpers.full_disk import full_disk
 from tests.helpers.parts import four_parts
 
 CUTS = [(15, 29), (17, 33), (59, 59)]
@@ -343,3 +344,14 @@ def test_pixels_that_are_not_square_stay_so(tmp_path: Path) -> None:
             assert made.lossless == copied
             with open_video(made.path, trusted=True) as found:
                 assert found.info.pixel_aspect == Fraction(16, 11)
+
+
+@pytest.mark.parametrize("first", [15, 16])
+def test_a_full_disk_is_said_and_leaves_nothing(
+    clip: Callable[[str], Path], tmp_path: Path, first: int
+) -> None:
+    with open_video(clip("h264-mp4"), trusted=True) as source:
+        with full_disk(), pytest.raises(EnvironmentProblem, match="free space"):
+            write_clip(source, first, 59, tmp_path / "out.mp4")
+        assert list(tmp_path.iterdir()) == []
+        assert write_clip(source, first, 59, tmp_path / "out.mp4").frames == 60 - first
