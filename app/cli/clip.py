@@ -120,8 +120,9 @@ def _open(
     else:
         case_id, place = named
         case = lib.case(case_id or "")
-        if place > len(case.assets):
-            raise BadInput(f"Case {case.case_id} has no recording {place}, only {len(case.assets)}.")
+        count = len(case.assets)
+        if place > count:
+            raise BadInput(f"Case {case.case_id} has no recording {place}, only {count}.")
         asset = case.assets[place - 1]
         source = stack.enter_context(open_recording(asset))
     draw = overlay_drawer(lib, case, asset) if overlay else None
