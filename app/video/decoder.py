@@ -258,11 +258,19 @@ class Decoder:
         self._emptied = packet is None
         if self._skips:
             self._skip_or_not(packet)
+        held: list[av.VideoFrame] = []
+        if packet is not None and packet.is_keyframe and self._changes_size(packet):
+            # A decoder may drop what it holds back when the size changes.
+            held = self._empty()
+            self._stream.codec_context.flush_buffers()
         try:
-            return list(self._stream.decode(packet))
+            return [*held, *self._stream.decode(packet)]
         except av.FFmpegError as error:
             log.debug("a packet does not decode: %s", type(error).__name__)
-            return []
+            return held
+
+    def _changes_size(self, packet: av.Packet[VideoStream]) -> bool:
+        return bool(len(self._index.sizes)) and packet.pts in self._index.sizes[1:, 0]
 
     def _skip_or_not(self, packet: av.Packet[VideoStream] | None) -> None:
         """Tell the decoder whether it may leave the packet out if nothing leans on it."""
