@@ -14,13 +14,14 @@ from app.ui.messages import Message
 from app.ui.relink_sheet import RelinkSheet
 from app.ui.services import Services
 from app.ui.sheet import Sheet
-from app.video.dicom_folder import DICOMDIR
 
 if TYPE_CHECKING:
     from app.inference.relink import MissingFile, Relinked
     from app.video.joining import Found
 
 
+# As in app.video.dicom_folder, which is loaded with the first recording, not with the window.
+_DICOMDIR = "DICOMDIR"
 _MANY_FILES = 10
 
 
@@ -62,7 +63,7 @@ class Recordings(QObject):
 
     def open(self, paths: Sequence[Path]) -> None:
         """Make a case of a file; of folders and several files, ask first what they are."""
-        if len(paths) == 1 and not paths[0].is_dir() and paths[0].name.upper() != DICOMDIR:
+        if len(paths) == 1 and not paths[0].is_dir() and paths[0].name.upper() != _DICOMDIR:
             self._cases.open_files(paths)
             return
         self._tenths = 0
