@@ -264,6 +264,7 @@ class MainWindow(QMainWindow):
         self.top.show_workspace(name)
         self.keys.set_workspace(SCOPES[name])
         self.top.show_words(name)
+        self._place_slot()
         self.adjusting.hide()
         if name == "library":
             self._drop_chooser()
@@ -303,6 +304,7 @@ class MainWindow(QMainWindow):
         self.live_control = control = LiveControl(self.services, self.live, self.keys)
         self.keys.bind("live_full_screen", self.toggle_full_screen)
         control.said.connect(self.slot.say)
+        control.unsaid.connect(self.slot.clear)
         control.case_asked.connect(self._open_case)
         control.source_named.connect(self.top.show_case)
         self.figures.live_words = control.figures
@@ -357,6 +359,13 @@ class MainWindow(QMainWindow):
         elif self._workspace != "library" and not self.stretching.escape():
             self.current_stage().setFocus(Qt.FocusReason.ShortcutFocusReason)
 
+    def _place_slot(self) -> None:
+        """Messages lie under the top bar, and never on Live's research banner."""
+        top = 0 if self.top.isHidden() else self.top.height()
+        if self._workspace == "live" and self.live is not None:
+            top += self.live.banner.height()
+        self.slot.set_top(top)
+
     def toggle_full_screen(self) -> None:
         """Picture and ribbon alone, or the window again."""
         full = not self.isFullScreen()
@@ -364,7 +373,7 @@ class MainWindow(QMainWindow):
         self.status.setVisible(not full)
         # Toggled, not shown normal: a window that filled the screen before fills it again.
         self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)
-        self.slot.set_top(0 if full else self.top.height())
+        self._place_slot()
 
     # Cases
 
@@ -579,12 +588,12 @@ class MainWindow(QMainWindow):
         """The message slot and the sliders follow."""
         super().resizeEvent(event)
         self._place_adjusting()
-        self.slot.set_top(self.top.height() if self.top.isVisible() else 0)
+        self._place_slot()
 
     def showEvent(self, event: QShowEvent) -> None:
         """The message slot lies below the top bar."""
         super().showEvent(event)
-        self.slot.set_top(self.top.height())
+        self._place_slot()
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Ask while anything is not saved; then save the layout, end every thread, and go."""

@@ -53,6 +53,7 @@ class LiveControl(QObject):
     Signals:
         said: (Message)
         case_asked: (case id) open the case of what was recorded.
+        unsaid: (key) what was said is settled.
         source_named: (name, format) what is watched, "" for nothing.
 
     Attributes:
@@ -67,6 +68,7 @@ class LiveControl(QObject):
     said = Signal(object)
     case_asked = Signal(str)
     source_named = Signal(str, str)
+    unsaid = Signal(str)
     _recorded = Signal(object, object)
     _cased = Signal(object, object)
     _troubled = Signal(object, object)
@@ -114,6 +116,7 @@ class LiveControl(QObject):
         page.strip.seek.connect(self.look_back_to)
         page.strip.live_asked.connect(self.screen.to_live)
         page.plate.pressed.connect(self.screen.to_live)
+        page.plate.pressed.connect(page.stage.setFocus)
         page.done_plate.pressed.connect(self._open_case)
         page.record.started.connect(self.record)
         page.record.stopped.connect(self.stop_recording)
@@ -255,6 +258,7 @@ class LiveControl(QObject):
     def _begin(self, session: LiveSession, procedure: str) -> None:
         if self.session is not None:  # another one was chosen meanwhile
             self._end(self.session)
+        self.unsaid.emit("live")
         self.session, self.state = session, session.state
         self.taxonomy = find_taxonomy(procedure)
         self.recording = self.case = self.notes = None
@@ -476,7 +480,7 @@ class LiveControl(QObject):
     def set_look(self) -> None:
         """Draw overlays for the stage as it is now."""
         stage, playback = self._page.stage, self._services.playback
-        rect, ratio = stage.fitted_rect(), stage.devicePixelRatioF()
+        rect, ratio = stage.fitted_rect(), stage.devicePixelRatioF() * min(stage.zoom, 2.0)
         size = max(2, round(rect.width() * ratio)), max(2, round(rect.height() * ratio))
         fill = self._settings.values.fill
         self.models.drawer.set_look(overlay_style(self, playback.dial, fill, ratio), size)

@@ -31,7 +31,7 @@ class Showing(QObject):
         self._control, self._page = control, page
         self._toast: Toast | None = None
         self._toast_until_s = self._shown_s = self._age_s = 0.0
-        self._overlay = ("", "text_3", "")
+        self._overlay = ("", "osd_text_3", "")
 
     def toast(self, text: str, small: str, icon: str) -> None:
         """Say something at the bottom of the picture for a moment."""
@@ -118,7 +118,7 @@ class Showing(QObject):
     def _overlay_words(self) -> tuple[str, str, str]:
         control, screen = self._control, self._control.screen
         if control.models.analysis is None:
-            return "No overlay", "text_3", "no model is at work"
+            return "No overlay", "osd_text_3", "no model is at work"
         return words.outlines(
             screen.pace,
             screen.overlay_age_ms,
@@ -208,7 +208,9 @@ class Showing(QObject):
     def _show_buttons(self) -> None:
         control, page, screen = self._control, self._page, self._control.screen
         watching = control.session is not None and screen.shown is not None
-        page.record.setEnabled(control.session is not None and not control.stopping)
+        failed = control.state is not None and control.state.status == "failed"
+        can_record = control.session is not None and not control.stopping
+        page.record.setEnabled(can_record and (control.is_recording or not failed))
         page.record.set_recording(recording=control.is_recording)
         page.mark.setEnabled(watching and control.notes is not None and control.is_recording)
         for button in (page.pause, page.snapshot, page.hide_overlay):

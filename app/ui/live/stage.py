@@ -20,7 +20,7 @@ from app.ui.words import clock
 MOST_MARKS = 4
 THUMB = (112, 63)
 _DOT_PX = 9.0
-_QUIET, _WARN = "osd_text_2", "warn"
+_QUIET, _WARN = "osd_text_2", "osd_warn"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class Notice:
     icon: str
     title: str
     detail: str = ""
-    tone: str = "warn"
+    tone: str = "osd_warn"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +64,7 @@ class LiveView:
         phase_human: a human keyed it.
         phase_lines: below the phase.
         overlay: age of the overlay in words, "" without one.
-        overlay_tone: token of its dot: ``ok``, ``warn`` or ``text_3``.
+        overlay_tone: colour token of its dot.
         overlay_detail: below it.
         caution: what to know about the models, "" for nothing.
         marks: newest first; the list shows four.
@@ -81,7 +81,7 @@ class LiveView:
     phase_human: bool = False
     phase_lines: tuple[str, ...] = ()
     overlay: str = ""
-    overlay_tone: str = "text_3"
+    overlay_tone: str = "osd_text_3"
     overlay_detail: str = ""
     caution: str = ""
     marks: tuple[MarkRow, ...] = ()
@@ -197,7 +197,7 @@ class LiveStage(Stage):
         dot = QPointF(x + reach, y + theme.px(23))
         if view.recording:
             painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(theme.color("record"))
+            painter.setBrush(theme.color("osd_record"))
             painter.drawEllipse(dot, reach, reach)
         else:
             painter.setPen(QPen(theme.color("osd_text_3"), 2.5))
@@ -311,7 +311,7 @@ class LiveStage(Stage):
         high = theme.px(52)
         rect = QRectF((self.width() - wide) / 2, self.height() - high - 24.0, wide, high)
         osd.plate(painter, rect)
-        icon = theme.pixmap(toast.icon, side, "ok", self.devicePixelRatioF())
+        icon = theme.pixmap(toast.icon, side, "osd_ok", self.devicePixelRatioF())
         x = rect.x() + theme.px(18)
         painter.drawPixmap(QPointF(x, rect.center().y() - side / 2), icon)
         x += side + gap

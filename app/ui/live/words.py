@@ -62,12 +62,12 @@ def signal(state: LiveState, silent_s: float, *, recording: bool) -> tuple[str, 
     if state.status in ("lost", "reconnecting"):
         trying = f"Trying again, {attempt}." if attempt else "Trying again."
         lost = f"No signal for {length(silent_s)}"
-        return "wifi-off", lost, f"{trying} {kept}".strip(), "warn"
+        return "wifi-off", lost, f"{trying} {kept}".strip(), "osd_warn"
     if state.status == "ended":
         stays = "Stop the recording to make it a case." if recording else "Choose another source."
         return "film", "The source has come to its end", stays, "osd_text_2"
     if state.status == "failed":
-        return "circle-alert", "The source cannot be used", state.sentence, "error"
+        return "circle-alert", "The source cannot be used", state.sentence, "osd_error"
     return "", "", "", ""
 
 
@@ -84,14 +84,18 @@ def outlines(
         limit_ms: no outline is shown that is older.
     """
     if not has_outlines:
-        return "No outlines", "text_3", "no model for them is installed"
+        return "No outlines", "osd_text_3", "no model for them is installed"
     if not pace.helps:
         seconds = (pace.age_ms + pace.compute_ms) / 1000
-        return "Phases alone", "warn", f"outlines would lie {seconds:.1f} s behind on this computer"
+        return (
+            "Phases alone",
+            "osd_warn",
+            f"outlines would lie {seconds:.1f} s behind on this computer",
+        )
     if age_ms is None:
-        return "Outlines are being prepared", "text_3", ""
+        return "Outlines are being prepared", "osd_text_3", ""
     below = f"hidden above {limit_ms:.0f} ms"
     if hidden:
         old = f"{age_ms / 1000:.1f} s" if age_ms >= 1000 else f"{age_ms:.0f} ms"
-        return f"Overlay hidden, {old} old", "warn", below
-    return f"Overlay {age_ms:.0f} ms old", "warn" if age_ms >= AMBER_MS else "ok", below
+        return f"Overlay hidden, {old} old", "osd_warn", below
+    return f"Overlay {age_ms:.0f} ms old", "osd_warn" if age_ms >= AMBER_MS else "osd_ok", below

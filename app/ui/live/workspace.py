@@ -115,8 +115,8 @@ class LiveWorkspace(QWidget):
         )
         self.pause_key = keys.hint("live_pause")
         edge = keys.hint("live_edge")
-        self.plate = Plate(self.stage, "history", "warn", "Back to live", edge)
-        self.done_plate = Plate(self.stage, "check", "ok", "Open the case", "")
+        self.plate = Plate(self.stage, "history", "osd_warn", "Back to live", edge)
+        self.done_plate = Plate(self.stage, "check", "osd_ok", "Open the case", "")
         self.watching = self._watching()
         self.pages = QStackedWidget()
         self.pages.addWidget(self.chooser)
@@ -124,7 +124,8 @@ class LiveWorkspace(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
-        layout.addWidget(Banner())
+        self.banner = Banner()
+        layout.addWidget(self.banner)
         layout.addWidget(self.pages, 1)
 
     def _watching(self) -> QWidget:

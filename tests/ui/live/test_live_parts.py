@@ -40,8 +40,8 @@ def test_what_is_said_of_the_outlines() -> None:
         return words.outlines(pace, age_ms, hidden=hidden, has_outlines=True, limit_ms=250)
 
     pace = Pace(age_ms=60, compute_ms=40, keep_ms=140)
-    assert said(pace, 74.4) == ("Overlay 74 ms old", "ok", "hidden above 250 ms")
-    assert said(pace, 160)[:2] == ("Overlay 160 ms old", "warn")
+    assert said(pace, 74.4) == ("Overlay 74 ms old", "osd_ok", "hidden above 250 ms")
+    assert said(pace, 160)[:2] == ("Overlay 160 ms old", "osd_warn")
     assert said(pace, 1310, hidden=True)[0] == "Overlay hidden, 1.3 s old"
     slow = Pace(age_ms=400, compute_ms=380, helps=False)
     assert said(slow, 300)[0] == "Phases alone"
@@ -56,7 +56,7 @@ def test_what_is_said_of_the_signal() -> None:
 
     assert said(LiveStatus.LIVE)[1] == ""
     _, title, detail, tone = said(LiveStatus.RECONNECTING, 4)
-    assert (title, tone) == ("No signal for 12 s", "warn")
+    assert (title, tone) == ("No signal for 12 s", "osd_warn")
     assert detail == "Trying again, attempt 4. The recording goes on and marks the gap."
     assert said(LiveStatus.LOST, recording=False)[2] == "Trying again."
     assert said(LiveStatus.FAILED)[2] == "Tower is live."
@@ -152,3 +152,13 @@ def test_everything_to_choose_has_a_name_and_a_key_reaches_it(live: MainWindow) 
             continue
         assert part.accessibleName() or getattr(part, "text", str)(), part
         assert part.focusPolicy() & Qt.FocusPolicy.TabFocus, part.accessibleName()
+
+
+def test_no_message_lies_on_the_research_banner(live: MainWindow, qtbot: QtBot) -> None:
+    assert live.live is not None
+    live.live.chooser.chosen.emit("bogus://somewhere")
+    qtbot.waitUntil(lambda: bool(live.slot.lines), timeout=10_000)
+    banner = live.live.banner
+    bottom = banner.mapTo(live, banner.rect().bottomLeft()).y()
+    assert live.slot.y() > bottom
+    assert control_of(live).session is None
