@@ -40,7 +40,9 @@ class Loop(QObject):
         self.on = False
         self._around_ms: float | None = None
         self._reach_ms = REACH_MS
-        session.case_opened.connect(self.clear)
+        self._asset_id = ""
+        session.case_opened.connect(self._case_opened)
+        player.changed.connect(self._follow)
 
     @property
     def stretch(self) -> tuple[int, int] | None:
@@ -145,6 +147,19 @@ class Loop(QObject):
             self.first = player.index_at_ms(start - by)
             self.last = player.index_at_ms(end + by - 1)
             self._apply(on=self.on)
+
+    def _case_opened(self) -> None:
+        """Of another recording nothing is marked; a case's new name takes nothing away."""
+        asset_id = self._session.asset.asset_id if self._session.asset else ""
+        if asset_id != self._asset_id:
+            self._asset_id = asset_id
+            self.clear()
+
+    def _follow(self) -> None:
+        """A recording that is opened anew is not looped."""
+        if self.on and self._player.state.loop is None:
+            self.on = False
+            self.changed.emit()
 
     def clear(self) -> None:
         """Nothing is marked any more."""

@@ -30,7 +30,6 @@ from app.ui import osd, theme
 
 MAX_ZOOM = 32.0
 PAN_SHARE = 0.1
-_CHIPS_Y = 12
 _DRAG_PX = 3.0
 
 
@@ -58,6 +57,7 @@ class Stage(QWidget):
         self.setAccessibleName("Video")
         self.space_pans = False
         self.margins_px = (0, 0, 0, 0)
+        self.chips_top_px = 12
         self._frame: Frame | None = None
         self._image: QImage | None = None
         self._pixel_aspect = 1.0
@@ -284,7 +284,8 @@ class Stage(QWidget):
             self._paint_picture(painter)
         self.paint_over(painter)
         if self._chips:
-            osd.draw_chips(painter, self._chips, self.width() / 2, theme.px(_CHIPS_Y))
+            top = theme.px(self.chips_top_px)
+            osd.draw_chips(painter, self._chips, self.width() / 2, top)
         painter.end()
 
     def _paint_picture(self, painter: QPainter) -> None:

@@ -54,7 +54,7 @@ class Thumbnails(QObject):
         self._kept: OrderedDict[tuple[str, int, int], QImage] = OrderedDict()
         # Touched on the thread alone.
         self._source: VideoSource | None = None
-        self._of = ""
+        self._of: tuple[str, ...] = ()
 
     def at(
         self, asset: Asset, ms: float, height_px: int, done: Callable[[QImage], object]
@@ -100,7 +100,7 @@ class Thumbnails(QObject):
         self._release()
 
     def _is_of(self, asset: Asset) -> bool:
-        return self._asset is not None and self._asset.asset_id == asset.asset_id
+        return self._asset is not None and _identity(self._asset) == _identity(asset)
 
     def _go_on(self, asset: Asset, made: Strip, frames: list[int]) -> None:
         """Show what was made, and make the next few."""
@@ -147,16 +147,21 @@ class Thumbnails(QObject):
     def _open(self, asset: Asset) -> VideoSource:
         from app.video.opening import open_source
 
-        if self._of != asset.asset_id or self._source is None:
+        if self._of != _identity(asset) or self._source is None:
             self._release()
             self._source = open_source(asset, cache_bytes=_CACHE_BYTES)
-            self._of = asset.asset_id
+            self._of = _identity(asset)
         return self._source
 
     def _release(self) -> None:
         if self._source is not None:
             self._source.close()
             self._source = None
+
+
+def _identity(asset: Asset) -> tuple[str, ...]:
+    """Which recording, and where its files lie now."""
+    return asset.asset_id, *(file.path for file in asset.files)
 
 
 def _key(asset: Asset) -> str:

@@ -318,3 +318,21 @@ def test_the_menus_offer_what_the_keys_do(opened: MainWindow, qtbot: QtBot) -> N
     next(a for a in menu.actions() if a.text().startswith("The stretch begins")).trigger()
     assert opened.services.loop.first == 0
     menu.close()
+
+
+def test_a_stretch_outlives_the_case_s_new_name_and_not_its_opening(
+    opened: MainWindow, qtbot: QtBot
+) -> None:
+    loop, session = opened.services.loop, opened.services.session
+    mark(opened, qtbot, 20, 30)
+    opened.keys.trigger("loop")
+    assert session.case is not None
+    opened.services.cases.rename(session.case.case_id, "Another name")
+    qtbot.waitUntil(lambda: session.case.title == "Another name", timeout=PATIENCE_MS)
+    assert (loop.stretch, loop.on) == ((20, 30), True)
+    opened.keys.trigger("stop")
+    with qtbot.waitSignal(session.case_opened, timeout=20_000):
+        opened.services.cases.open_case(session.case.case_id)
+    qtbot.waitUntil(lambda: not loop.on, timeout=PATIENCE_MS)
+    assert opened.services.player.state.loop is None
+    assert opened.review.stage.chips[0].startswith("Marked")

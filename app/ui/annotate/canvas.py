@@ -82,6 +82,7 @@ class Canvas(Stage):
     def __init__(self, editor: Editor) -> None:
         super().__init__()
         self.space_pans = True
+        self.chips_top_px = 56  # below the tool plate and beside the clock
         self.setMinimumSize(320, 200)
         self._editor = editor
         self.select_tool = SelectTool(self, editor)
