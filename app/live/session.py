@@ -40,6 +40,9 @@ MARK_S = 30.0
 REACTION_MS = 400.0
 """From seeing to pressing a key, where the answer is a choice."""
 _UNITS = int(1 / LIVE_TIME_BASE)
+LATEST_START_PTS = 12 * 3600 * _UNITS
+"""Of a recording: a source's clock that has gone on for longer begins again, since that of MPEG-TS
+ends after 26 hours."""
 
 T = TypeVar("T")
 
@@ -212,8 +215,10 @@ class LiveSession:
             if recorder is None:
                 self._pre_roll.add(packet)
                 return
-            begins = not self._is_begun and packet.is_keyframe
-            self._is_begun |= begins
+            begins = not self._is_begun
+            if begins and (not packet.is_keyframe or packet.pts > LATEST_START_PTS):
+                return
+            self._is_begun = True
         recorder.put(packet)
         if begins:
             self._later(lambda: self._make_case(packet))
@@ -275,8 +280,12 @@ class LiveSession:
             source=self.capture.spec.name,
             started_utc_ms=0,
         )
+        if self.capture.newest_pts > LATEST_START_PTS:
+            self.capture.begin_clock_again()
         with self._guard:
             before = self._pre_roll.take()
+            if before and before[-1].pts > LATEST_START_PTS:
+                before = []
             for packet in before:
                 recorder.put(packet)
             self._is_begun = bool(before)

@@ -80,9 +80,10 @@ class Capture:
         self._on_state, self._on_packet, self._on_raster = on_state, on_packet, on_raster
         self._speed, self._timeouts_s = speed, (open_timeout_s, read_timeout_s)
         self._first_retry_s = first_retry_s
-        self._clock = LiveClock(follows_wall=not self.spec.is_file)
+        self._clock = self._new_clock()
         self._guard = threading.Lock()
         self._closing = threading.Event()
+        self._begins_again = threading.Event()
         self._state = LiveState(
             status=LiveStatus.CONNECTING, sentence=f"Connecting to {self.spec.name}"
         )
@@ -101,6 +102,10 @@ class Capture:
     def newest_pts(self) -> int:
         """Of the newest packet, in 1/90000."""
         return self._clock.last_pts
+
+    def begin_clock_again(self) -> None:
+        """From the next keyframe on, pts begin at the start again; from any thread."""
+        self._begins_again.set()
 
     def start(self) -> None:
         """Begin to connect; returns at once."""
@@ -168,6 +173,10 @@ class Capture:
     def _take(self, packet: SourcePacket, coding: StreamFormat) -> None:
         if self._is_before_a_keyframe(packet):
             return
+        if packet.is_keyframe and self._begins_again.is_set():
+            self._begins_again.clear()
+            self._clock, self._began = self._new_clock(), None
+            self._decoder.restart(forget=True)
         arrived_s = time.monotonic()
         pts, dts, gap = self._clock.stamp(packet.pts, packet.dts, packet.time_base, arrived_s)
         if self.spec.is_file and self._speed > 0:
@@ -192,6 +201,9 @@ class Capture:
             self._change(damaged=self._state.damaged + 1)
         self._on_packet(taken)
         self._decoder.put(taken)
+
+    def _new_clock(self) -> LiveClock:
+        return LiveClock(follows_wall=not self.spec.is_file)
 
     def _is_before_a_keyframe(self, packet: SourcePacket) -> bool:
         """Whether it leans on pictures that were sent before this connection."""

@@ -47,7 +47,7 @@ class LiveDecoder:
         self._waiting: deque[LivePacket | None] = deque()
         self._waiting_bytes = 0
         self._changed = threading.Condition()
-        self._closing = False
+        self._closing = self._forgets = False
         self._context: av.VideoCodecContext | None = None
         self._coding: StreamFormat | None = None
         self._rasteriser = Rasteriser()
@@ -80,10 +80,11 @@ class LiveDecoder:
                 self._waiting_bytes = len(packet.data)
             self._changed.notify()
 
-    def restart(self) -> None:
-        """What comes now does not lean on what came before."""
+    def restart(self, *, forget: bool = False) -> None:
+        """What comes now does not lean on what came before; with ``forget``, nor do its times."""
         with self._changed:
             self._waiting.append(None)
+            self._forgets |= forget
             self._changed.notify()
 
     def _is_behind(self, newest: LivePacket) -> bool:
@@ -110,6 +111,9 @@ class LiveDecoder:
     def _finish(self) -> None:
         """Hand over what the decoder holds back; the next packet begins anew."""
         context, self._context = self._context, None
+        if self._forgets:
+            self._forgets, self._newest_pts = False, -1
+            return
         if context is None or not context.is_open:
             return
         try:

@@ -36,7 +36,9 @@ _RATE_OVER_S = 3.0
 _REORDERED = 32
 _AT_ONCE = 32
 # The clock of MPEG-TS begins again after 26.5 hours.
-_LONGEST_PTS = 24 * 3600 * 90_000
+_LONGEST_PTS = 26 * 3600 * 90_000
+# MP4 cannot tell a longer one than 6.6 hours.
+_LONGEST_GAP = 6 * 3600 * 90_000
 
 log = logging.getLogger(__name__)
 
@@ -190,7 +192,11 @@ class Recorder:
         elif isinstance(self._source, Copy) and packet.coding.codec != self._codec:
             self._change_codec()
         if packet.pts > _LONGEST_PTS:
-            raise EnvironmentProblem("The recording was stopped after 24 hours; begin another one.")
+            raise EnvironmentProblem("The recording was ended: it grew too long; begin another.")
+        if self._state.last_pts is not None and packet.pts - self._state.last_pts > _LONGEST_GAP:
+            raise EnvironmentProblem(
+                "The recording was ended: nothing came for six hours. Begin another one."
+            )
         self._write(self._source.packets(packet))
 
     def _begin(self, packet: LivePacket) -> None:

@@ -204,3 +204,24 @@ def test_the_source_is_named_without_its_secrets(library: Library, tmp_path: Pat
     assert session.state.status is LiveStatus.CONNECTING
     session.close()
     assert os.listdir(tmp_path) in ([], ["library"])
+
+
+def test_a_source_that_was_watched_for_long_is_recorded_in_a_clock_with_room(
+    session_of: Begin, library: Library, long_clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.live.session.LATEST_START_PTS", 3 * 90_000)
+    session, seen = session_of(long_clip, speed=4)
+    wait_for(lambda: came(session) > 100)
+    session.record().result()
+    wait_for(lambda: is_over(session))
+    case = session.stop_recording().result()
+    assert case is not None
+    assert case.assets[0].start_pts < 3 * 90_000
+    session.close(finish=True)
+    (asset,) = library.case(case.case_id).assets
+    with open_recording(asset) as source:
+        first = number_of(source.frame(0).rgb)
+        assert first > 100
+        assert first % 25 == 0
+        assert [number_of(f.rgb) for f in source.frames()] == list(range(first, 240))
+    assert seen.problems == []

@@ -18,6 +18,7 @@ import pytest
 
 from app.core.errors import EnvironmentProblem
 from app.core.recording import Fragment
+from app.live.finishing import gaps_of
 from app.video import OpenCancelled, open_video
 from app.video.finalise import finalise
 from app.video.live import Capture
@@ -115,6 +116,26 @@ def test_another_codec_after_a_reconnect_is_encoded_into_the_recording(
     with open_video(tmp_path / "live.ts", trusted=True) as source:
         numbers = [number_of(source.frame(i).rgb) for i in range(len(source))]
     assert numbers == [*range(60), *range(60)]
+
+
+@pytest.mark.parametrize(("hours", "goes_on"), [(1, True), (7, False)])
+def test_a_long_gap_keeps_its_length_and_a_longer_one_ends_the_recording(
+    hours: int, goes_on: bool, clip: Clip, tmp_path: Path
+) -> None:
+    packets = packets_of(clip("h264-ts"))
+    gap_pts = hours * 3600 * 90_000
+    later = [replace(p, pts=p.pts + gap_pts, dts=p.dts + gap_pts) for p in packets]
+    state = record(tmp_path / "live.ts", packets + later).state
+    assert state.stopped_early != goes_on
+    assert ("nothing came for six hours" in state.sentence) != goes_on
+    made = finalise(tmp_path / "live.ts", tmp_path / "live.mp4")
+    assert made.frames == state.frames == (120 if goes_on else 60)
+    with open_video(made.path, trusted=True) as source:
+        assert number_of(source.frame(len(source) - 1).rgb) == 59
+        if goes_on:
+            (gap,) = gaps_of(source)
+            assert gap.end_pts == later[0].pts
+            assert abs(gap.length_s - (hours * 3600 - 2.4)) < 0.1
 
 
 def test_the_writer_is_waited_for_and_nothing_is_dropped(clip: Clip, tmp_path: Path) -> None:
