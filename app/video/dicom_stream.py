@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -20,6 +21,14 @@ from app.video.source import VideoSource
 
 _SYNTAX = "1.2.840.10008.1.2.4."
 _H264_HIGH = 100
+# PS3.5 tables of §8.2.5 and §8.2.6; 29.97 counts as 30.
+_MPEG2_RATES = {
+    (100, 720, 480): (30,),
+    (100, 720, 576): (25,),
+    (101, 1280, 720): (25, 30, 50, 60),
+    (101, 1920, 1080): (25, 30),
+}
+_NTSC = 0.0015
 
 log = logging.getLogger(__name__)
 
@@ -65,9 +74,10 @@ def stream_for_dicom(
     frames = last - first + 1
     transport, path = folder / "stream.ts", folder / "stream.mp4"
     upright = source.info.rotation_deg == 0
+    rate = None if source.info.is_variable_rate else source.info.frame_rate
     if draw is None and upright:
         if _copied_mpeg2(source, stretch, transport, progress, cancelled):
-            coding = coding_of(transport, frames)
+            coding = coding_of(transport, frames, rate)
             if coding.syntax:
                 return transport, coding, True
         clip = write_clip(source, first, last, path, progress=progress, cancelled=cancelled)
@@ -111,8 +121,13 @@ def _copied_mpeg2(
     return True
 
 
-def coding_of(path: Path, frames: int) -> Coding:
+def coding_of(path: Path, frames: int, rate: Fraction | None = None) -> Coding:
     """What DICOM can say of the stream in an MP4 or MPEG-TS file.
+
+    Args:
+        path: the file.
+        frames: how many it holds.
+        rate: frames per second, None where they vary; MPEG-2 is taken at television's alone.
 
     H.264 has to be High profile up to level 4.2 (PS3.5 §8.2.7, §8.2.8), HEVC Main or Main 10 up to
     5.1 (§8.2.10, §8.2.11), MPEG-2 Main profile at main or high level (§8.2.5, §8.2.6).
@@ -134,6 +149,9 @@ def coding_of(path: Path, frames: int) -> Coding:
         bits = 8 if profile == 1 else 10
     elif codec == "mpeg2video":
         number = _mpeg2(head)
+        taken = _MPEG2_RATES.get((number, width, height), ())
+        if rate is None or not any(abs(rate / r - 1) < _NTSC for r in taken):
+            number = 0
     return Coding(
         codec=codec,
         syntax=f"{_SYNTAX}{number}" if number else "",

@@ -34,6 +34,7 @@ HIGH = replace(
     RECIPES["h264-mp4"],
     options={"preset": "ultrafast", "crf": "20", "x264-params": "scenecut=0:8x8dct=1"},
 )
+PAL = replace(RECIPES["mpeg2-mpg"], width_px=720, height_px=576)
 VFR = replace(HIGH, pts_steps=RECIPES["vfr-mp4"].pts_steps)
 
 needs_dcmtk = pytest.mark.skipif(shutil.which("dcmdump") is None, reason="dcmtk is not installed")
@@ -78,7 +79,7 @@ def payload(path: Path, out: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("recipe", "syntax"),
-    [(HIGH, "102"), (VFR, "102"), (RECIPES["hevc-mp4"], "107"), (RECIPES["mpeg2-mpg"], "100")],
+    [(HIGH, "102"), (VFR, "102"), (RECIPES["hevc-mp4"], "107"), (PAL, "100")],
     ids=["h264", "vfr", "hevc", "mpeg2"],
 )
 def test_the_packets_of_a_recording_are_copied_unaltered(
@@ -94,7 +95,7 @@ def test_the_packets_of_a_recording_are_copied_unaltered(
     ds = pydicom.dcmread(done.path)
     assert ds.file_meta.TransferSyntaxUID == f"1.2.840.10008.1.2.4.{syntax}"
     assert ds.SOPClassUID.name == "Video Endoscopic Image Storage"
-    assert (ds.NumberOfFrames, ds.Rows, ds.Columns) == (60, 180, 320)
+    assert (ds.NumberOfFrames, ds.Rows, ds.Columns) == (60, recipe.height_px, recipe.width_px)
     assert packets(payload(done.path, tmp_path / "payload")) == packets(path)
     with open_video(done.path, trusted=True) as source, open_video(path, trusted=True) as known:
         assert not any("header" in problem for problem in source.info.problems)
@@ -159,10 +160,11 @@ TOO_HIGH = replace(HIGH, options={**HIGH.options, "x264-params": "8x8dct=1:level
     "recipe",
     [
         replace(RECIPES["rotated-mp4"], frames=20),
+        pytest.param(replace(RECIPES["mpeg2-mpg"], frames=20), marks=pytest.mark.long),
         pytest.param(replace(RECIPES["mpeg4-avi-no-b"], frames=20), marks=pytest.mark.long),
         pytest.param(replace(TOO_HIGH, frames=20), marks=pytest.mark.long),
     ],
-    ids=["turned", "mpeg4", "level"],
+    ids=["turned", "no television", "mpeg4", "level"],
 )
 def test_what_dicom_does_not_take_is_encoded_anew(
     case_of: Callable[[Path], tuple[Library, str]], tmp_path: Path, recipe: Recipe
