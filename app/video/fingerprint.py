@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -29,12 +30,15 @@ def quick_hash(path: Path | str) -> str:
     """SHA-256 over a file's size, first and last MiB: known at once for a file of any size."""
     path = Path(path)
     check_readable(path)
-    size = path.stat().st_size
-    digest = hashlib.sha256(size.to_bytes(8, "big"))
-    with path.open("rb") as file:
-        digest.update(file.read(_EDGE_BYTES))
-        file.seek(max(0, size - _EDGE_BYTES))
-        digest.update(file.read(_EDGE_BYTES))
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            digest = hashlib.sha256(size.to_bytes(8, "big"))
+            for start in (0, max(0, size - _EDGE_BYTES)):
+                file.seek(start)
+                digest.update(file.read(_EDGE_BYTES))
+    except OSError as error:
+        raise _unreadable(path, error) from error
     return digest.hexdigest()
 
 
@@ -55,10 +59,11 @@ def full_hash(
     """
     path = Path(path)
     check_readable(path)
-    size, done = path.stat().st_size, 0
-    digest = hashlib.sha256()
+    digest, done = hashlib.sha256(), 0
     try:
         with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(0)
             while chunk := file.read(_CHUNK_BYTES):
                 if cancelled():
                     return ""
@@ -66,10 +71,14 @@ def full_hash(
                 done += len(chunk)
                 progress(min(1.0, done / size))
     except OSError as error:
-        raise EnvironmentProblem(
-            f"{path.name} could not be read to its end ({error.strerror}); check its drive."
-        ) from error
+        raise _unreadable(path, error) from error
     return digest.hexdigest()
+
+
+def _unreadable(path: Path, error: OSError) -> EnvironmentProblem:
+    return EnvironmentProblem(
+        f"{path.name} could not be read to its end ({error.strerror}); check its drive."
+    )
 
 
 def joined_hash(hashes: Sequence[str]) -> str:

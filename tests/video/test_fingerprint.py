@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.core.errors import BadInput
+from app.core.errors import BadInput, EnvironmentProblem
 from app.video import describe_asset, full_hash, open_video, quick_hash
 
 
@@ -41,6 +41,15 @@ def test_quick_hash_sees_size_head_and_tail(large: Path) -> None:
     assert len(known) == 5
     large.rename(large.with_name("renamed.bin"))
     assert quick_hash(large.with_name("renamed.bin")) in known
+
+
+@pytest.mark.parametrize("take", [quick_hash, full_hash])
+def test_a_file_that_goes_meanwhile_is_a_sentence(
+    large: Path, monkeypatch: pytest.MonkeyPatch, take: Callable[[Path], str]
+) -> None:
+    monkeypatch.setattr("app.video.fingerprint.check_readable", lambda _path: large.unlink())
+    with pytest.raises(EnvironmentProblem, match="check its drive"):
+        take(large)
 
 
 def test_describe_asset(clip: Callable[[str], Path]) -> None:

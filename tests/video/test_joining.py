@@ -16,6 +16,12 @@ from app.video.recorders import MOST_FILES, group_by_name, named_utc_ms, natural
 from tests.helpers.parts import four_parts, write_part
 
 
+@pytest.fixture(autouse=True)
+def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These files are the tests' own: a child process that looks at each costs half the time."""
+    monkeypatch.setattr("app.video.opening.first_look", lambda _path, _cancelled: None)
+
+
 def grouped(*names: str) -> list[list[str]]:
     return [[p.name for p in g.files] for g in group_by_name(Path(n) for n in names)]
 
