@@ -6,6 +6,7 @@ listener's. Files are read on the thread ``trocar-waveform``; sound plays on ``t
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from app.video.sound import Sound
     from app.video.sound_file import SoundStream
     from app.video.waveform import Waveform
+
+log = logging.getLogger(__name__)
 
 NOT_OPEN = "Open a recording to hear it"
 NO_SOUND = "This recording has no sound"
@@ -158,7 +161,6 @@ class RecordingSound(QObject):
         self._background.run(
             lambda: _tracks_of(asset),
             lambda found: self._found(asset, found),
-            lambda _: self._found(asset, None),
             newest="tracks",
         )
 
@@ -225,19 +227,18 @@ def _places(asset: Asset | None) -> tuple[str, ...]:
     return tuple(f.path for f in asset.files) if asset is not None else ()
 
 
-def _tracks_of(asset: Asset) -> tuple[SoundStream, ...]:
-    """Of the first of its files that has any."""
+def _tracks_of(asset: Asset) -> tuple[SoundStream, ...] | None:
+    """Of the first of its files that has any; None where some cannot be read."""
     from app.video.sound_file import sound_streams
 
-    failed: TrocarError | None = None
+    failed = False
     for file in asset.files:
         try:
             found = sound_streams(Path(file.path))
-        except TrocarError as error:
-            failed = error
+        except (TrocarError, OSError) as error:  # OSError: it goes away in this moment
+            log.info("the sound of a file is not known: %s", type(error).__name__)
+            failed = True
             continue
         if found:
             return found
-    if failed is not None:
-        raise failed
-    return ()
+    return None if failed else ()

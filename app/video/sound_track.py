@@ -80,6 +80,6 @@ class SoundTrack:
     def _opened(self, part: Part) -> SoundFile | None:
         try:
             return SoundFile(Path(part.path), self._rate_hz, self._choice)
-        except TrocarError as error:
+        except (TrocarError, OSError) as error:  # OSError: it goes away in this moment
             log.info("a part has no sound: %s", type(error).__name__)
             return None
