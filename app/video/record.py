@@ -9,16 +9,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from array import array
-from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import av
-import numpy as np
-import psutil
 
 from app.core.errors import EnvironmentProblem
 from app.core.recording import Fragment
@@ -27,13 +23,12 @@ from app.video.index import PacketIndex
 from app.video.live_state import LIVE_TIME_BASE, LivePacket
 from app.video.record_encode import COPIED, ENCODED, Copy, Encode
 from app.video.record_file import RecordingFile
+from app.video.record_index import WrittenIndex
+from app.video.record_room import STOP_BELOW_S, WARN_BELOW_S, DiskWatch, free_bytes
 from app.video.record_state import RecordingState
 
-WARN_BELOW_S, STOP_BELOW_S = 600.0, 120.0
 _MOST_WAITING_BYTES = 256 << 20
 _SLOW_DISK_S = 2.0
-_RATE_OVER_S = 3.0
-_REORDERED = 32
 _AT_ONCE = 32
 # The clock of MPEG-TS begins again after 26.5 hours.
 _LONGEST_PTS = 26 * 3600 * 90_000
@@ -41,11 +36,6 @@ _LONGEST_PTS = 26 * 3600 * 90_000
 _LONGEST_GAP = 6 * 3600 * 90_000
 
 log = logging.getLogger(__name__)
-
-
-def free_bytes(folder: Path) -> int:
-    """Room on the disk of a folder."""
-    return int(psutil.disk_usage(str(folder)).free)
 
 
 class Recorder:
@@ -75,8 +65,8 @@ class Recorder:
         most_waiting_bytes: int = _MOST_WAITING_BYTES,
     ) -> None:
         self.path = path
-        self._on_state, self._on_fragment, self._room = on_state, on_fragment, room
-        self._warn_below_s, self._stop_below_s = warn_below_s, stop_below_s
+        self._on_state, self._on_fragment = on_state, on_fragment
+        self._disk = DiskWatch(path.parent, room, warn_below_s, stop_below_s)
         self._most_waiting_bytes = most_waiting_bytes
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -95,7 +85,7 @@ class Recorder:
         self._changed = threading.Condition()
         self._stopping = False
         self._state = RecordingState(path=path, is_running=True)
-        self._pts, self._dts, self._keys = array("q"), array("q"), array("b")
+        self._written = WrittenIndex()
         self._fragments, self._in_fragments = 0, 0
         self._seen_s = self._began_s = 0.0
         GROWING.begin(path, self.index)
@@ -130,33 +120,11 @@ class Recorder:
 
     def index(self) -> PacketIndex | None:
         """The pictures that are in the file now; None before there are two. From any thread."""
-        with self._changed:
-            if len(self._pts) < 2:
-                return None
-            pts = np.array(self._pts, dtype=np.int64)
-            dts = np.array(self._dts, dtype=np.int64)
-            key = np.array(self._keys, dtype=bool)
-            is_whole = not self._state.is_running
-        order = np.argsort(pts, kind="stable")
-        if not is_whole:
-            # A picture that is decoded later is shown later than this.
-            order = order[pts[order] <= dts[-1]]
-        pts = pts[order]
-        if len(pts) < 2:
-            return None
-        step = int(np.median(np.diff(pts[-100:])))
-        return PacketIndex(pts=pts, label=pts, dts=dts[order], key=key[order], last_duration=step)
+        return self._written.snapshot()
 
     def pts_from(self, pts: int) -> int | None:
         """The pts of the first written picture at or after ``pts``; the last one's if none is."""
-        with self._changed:
-            if not self._pts:
-                return None
-            # Decode times rise; a picture is shown at most a few places from where it is decoded.
-            at = min(bisect_left(self._dts, pts), len(self._dts) - 1)
-            near = self._pts[max(0, at - _REORDERED) : at + _REORDERED]
-        later = [p for p in near if p >= pts]
-        return min(later) if later else max(near)
+        return self._written.pts_from(pts)
 
     def _is_over(self) -> bool:
         return self._stopping or not self._state.is_running
@@ -230,17 +198,22 @@ class Recorder:
                 continue
             packet.stream = self._container.streams[0]
             pts, dts, is_key = packet.pts, packet.dts, packet.is_keyframe
-            self._container.mux(packet)
+            try:
+                self._container.mux(packet)
+            except (av.error.InvalidDataError, av.error.ArgumentError) as error:
+                # Damaged on its way here; the pictures after it are not.
+                log.debug("a packet cannot be written: %s", type(error).__name__)
+                with self._changed:
+                    self._state = replace(self._state, unwritable=self._state.unwritable + 1)
+                continue
+            self._written.add(pts, pts if dts is None else dts, is_keyframe=is_key)
             with self._changed:
-                self._pts.append(pts)
-                self._dts.append(pts if dts is None else dts)
-                self._keys.append(is_key)
                 state = self._state
                 first = pts if state.first_pts is None else min(state.first_pts, pts)
                 last = pts if state.last_pts is None else max(state.last_pts, pts)
                 self._state = replace(
                     state,
-                    frames=len(self._pts),
+                    frames=len(self._written),
                     bytes=self._file.bytes,
                     first_pts=first,
                     last_pts=last,
@@ -260,43 +233,32 @@ class Recorder:
     def _sync(self) -> None:
         first_byte = self._file.synced_bytes
         self._file.sync()
-        frames = len(self._pts)
+        frames = len(self._written)
         if frames == self._in_fragments:
             return
-        part = self._pts[self._in_fragments : frames]
+        first_pts, last_pts = self._written.span(self._in_fragments)
         self._on_fragment(
             Fragment(
                 position=self._fragments,
-                first_pts=min(part),
-                last_pts=max(part),
+                first_pts=first_pts,
+                last_pts=last_pts,
                 first_byte=first_byte,
                 end_byte=self._file.synced_bytes,
-                frames=len(part),
+                frames=frames - self._in_fragments,
             )
         )
         self._fragments, self._in_fragments = self._fragments + 1, frames
 
     def _look_at_the_disk(self, now_s: float) -> None:
+        state = self.state
+        left_s, sentence = self._disk.look(state.bytes, state.length_s)
         with self._changed:
             waiting_s = now_s - self._waiting[0].arrived_s if self._waiting else 0.0
-            state = replace(self._state, waiting_s=waiting_s, sentence="")
-        if state.length_s >= _RATE_OVER_S:
-            left_s = self._room(self.path.parent) / (state.bytes / state.length_s)
-            state = replace(state, seconds_left=left_s)
-            if left_s < self._stop_below_s:
-                raise EnvironmentProblem(
-                    "The recording was stopped: the disk is almost full. What was recorded is "
-                    "kept; free some space and begin another one."
-                )
-            if left_s < self._warn_below_s:
-                minutes = max(1, int(left_s / 60))
-                sentence = f"The disk has room for {minutes} more minutes; free some space now."
-                state = replace(state, sentence=sentence)
-        if waiting_s > _SLOW_DISK_S:
-            slow = f"The disk is too slow: {waiting_s:.0f} s of video wait to be written."
-            state = replace(state, sentence=state.sentence or slow)
-        with self._changed:
-            self._state = state
+            if waiting_s > _SLOW_DISK_S and not sentence:
+                sentence = f"The disk is too slow: {waiting_s:.0f} s of video wait to be written."
+            self._state = replace(
+                self._state, waiting_s=waiting_s, seconds_left=left_s, sentence=sentence
+            )
 
     def _stop_early(self, error: Exception) -> None:
         log.info("a recording stops: %s", type(error).__name__)
@@ -318,6 +280,7 @@ class Recorder:
         except OSError as error:
             log.info("a recording could not be synced: %s", type(error).__name__)
         self._file.close_file()
+        self._written.finish()
         GROWING.end(self.path)
         with self._changed:
             self._state = replace(

@@ -21,6 +21,7 @@ class RecordingState:
         seconds_left: of recording that the disk has room for, None until the rate is known.
         sentence: for the user, "" while all is well: little room, a slow disk, why it stopped.
         stopped_early: the recorder stopped by itself; ``sentence`` says why.
+        unwritable: packets so damaged that no file can hold them.
         is_copy: the source's own packets are kept, else they are encoded as H.264.
         sha256: of the bytes written, once it is stopped.
     """
@@ -35,6 +36,7 @@ class RecordingState:
     seconds_left: float | None = None
     sentence: str = ""
     stopped_early: bool = False
+    unwritable: int = 0
     is_copy: bool = True
     sha256: str = ""
 

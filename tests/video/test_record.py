@@ -138,6 +138,22 @@ def test_a_long_gap_keeps_its_length_and_a_longer_one_ends_the_recording(
             assert abs(gap.length_s - (hours * 3600 - 2.4)) < 0.1
 
 
+def test_packets_that_a_bad_line_has_damaged_end_nothing(clip: Clip, tmp_path: Path) -> None:
+    packets = packets_of(clip("h264-mp4-no-b"))
+    broken = [
+        replace(p, data=b"\xff" * 40) if number in (20, 21) else p
+        for number, p in enumerate(packets)
+    ]
+    state = record(tmp_path / "live.ts", broken).state
+    assert (state.frames, state.unwritable, state.stopped_early) == (58, 2, False)
+    finalise(tmp_path / "live.ts", tmp_path / "live.mp4")
+    with open_video(tmp_path / "live.mp4", trusted=True) as source:
+        known = [source.pts(i) for i in range(len(source))]
+        assert known == [p.pts for p in packets if p.pts not in (broken[20].pts, broken[21].pts)]
+        # From the next keyframe on all is well.
+        assert [number_of(source.frame(i).rgb) for i in range(28, 58)] == list(range(30, 60))
+
+
 def test_the_writer_is_waited_for_and_nothing_is_dropped(clip: Clip, tmp_path: Path) -> None:
     packets = packets_of(clip("h264-ts"))
     recorder = record(tmp_path / "live.ts", packets, most_waiting_bytes=1)
