@@ -32,12 +32,13 @@ from app.ui.messages import Message, Tone, from_error
 from app.ui.player_bridge import PlayerBridge
 from app.ui.session import CASE, Session
 from app.ui.settings import Settings
-from app.ui.words import length
+from app.ui.words import length, moment
 
 if TYPE_CHECKING:
     from app.inference.relink import FoundFile, MissingFile, Relinked
     from app.store import Library, Saved
     from app.video.joining import Found
+    from app.video.player_state import PlayerState
 
 RENAME = "Rename the case"
 
@@ -89,6 +90,7 @@ class Cases(QObject):
         self._io = Background("trocar-io")
         self._slow = Background("trocar-slow")
         self._closing = self._stop_looking = False
+        player.changed.connect(self._tell_growth)
         session.fields_changed.connect(self.reread_case)
         session.reread_asked.connect(self.reread_work)
         session.saved.connect(lambda _: self._working())
@@ -117,6 +119,9 @@ class Cases(QObject):
         self.opening.emit()
         models = self._settings.values.models
         first, *others = recordings
+        if self._session.case is None and len(first) == 1:
+            # Its picture does not wait for the case, which needs the whole of a long recording.
+            self._player.preview(first[0])
 
         def work() -> Loaded:
             case = _case_of(self._library, first, procedure, title)
@@ -180,7 +185,15 @@ class Cases(QObject):
             lambda: load_case(self._library, case_id, models), self._show, self._not_opened
         )
 
+    def _tell_growth(self, state: PlayerState) -> None:
+        if self._player.previewed is None or state.is_whole or state.info is None:
+            return
+        known, about = moment(state.info.duration_ms), moment(state.estimated_ms)
+        text = f"Reading through the recording: {known} of about {about}."
+        self.said.emit(Message(text=text, key="indexing", lasting_s=2.0))
+
     def _show(self, loaded: Loaded) -> None:
+        self._player.previewed = None
         session = self._session
         session.open(loaded.case, loaded.work, loaded.gone)
         session.segment_run = loaded.run
@@ -453,6 +466,7 @@ class Cases(QObject):
                 self._library.writer.replace_file(asset.asset_id, file, found)
 
     def _not_opened(self, error: TrocarError) -> None:
+        self._player.previewed = None
         self._failed(error)
         self.not_opened.emit()
 

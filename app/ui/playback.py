@@ -237,7 +237,12 @@ class Playback(QObject):
     @Slot(object)
     def _on_frame(self, shown: ShownFrame) -> None:
         session, stage = self._session, self._stage
-        if stage is None or session.asset is None:
+        if stage is None:
+            return
+        if session.asset is None:
+            # A new recording, whose case is still being made: nothing can be said of it yet.
+            if shown.path == self._player.previewed:
+                stage.set_frame(shown.frame, self._player.view)
             return
         if Path(shown.path) != Path(session.asset.path):  # of the recording that played before
             return

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,9 @@ _IDLE = SimpleNamespace(
     dropped=0,
     undecodable=0,
     at_end=False,
+    is_whole=True,
+    estimated_ms=0.0,
+    awaits=False,
     loop=None,
 )
 
@@ -41,6 +45,7 @@ class PlayerBridge(QObject):
     Attributes:
         adjust: on the decode thread, makes what is seen in a frame's place, None for the frame.
         view: that picture of the frame that was delivered last.
+        previewed: the file that is shown while its case is being made, None without one.
 
     Signals:
         shown: (ShownFrame) the newest picture.
@@ -67,6 +72,7 @@ class PlayerBridge(QObject):
         self._changed.connect(self._state_changed)
         self._failed.connect(self._error)
         self._player: Player | None = None
+        self.previewed: Path | None = None
         self._clock: PlaybackClock | None = None
 
     @property
@@ -106,6 +112,11 @@ class PlayerBridge(QObject):
         if self._player is not None:
             self._player.seek_ms(ms)
 
+    def preview(self, path: Path) -> None:
+        """Show a file whose case is still being made."""
+        self.previewed = path
+        self.player.preview(path)
+
     def close(self) -> None:
         """End the decode thread; no signal comes after this."""
         self._closed = True
@@ -143,5 +154,6 @@ class PlayerBridge(QObject):
 
     @Slot(object)
     def _error(self, error: TrocarError) -> None:
-        if not self._closed:
+        # Of a file whose case is being made, that itself says what is wrong.
+        if not self._closed and self.previewed is None:
             self.failed.emit(error)

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from app.core.case import Asset, Part
-from app.core.errors import BadInput, TrocarError
+from app.core.errors import BadInput, EnvironmentProblem, TrocarError
 from app.video.dicom import holds_stills, is_dicom, open_dicom
 from app.video.file_source import FileSource
 from app.video.fingerprint import full_hash, picture_hash, quick_hash
@@ -29,6 +29,7 @@ from app.video.source import CACHE_BYTES, VideoSource
 _KEPT_INDICES = 16
 # So long is a file looked at before it is shown without its whole index.
 _PATIENCE_S = 0.05
+_POLL_S = 0.05
 WORTH_KEEPING_S = 0.25
 """What opening must take for its index to be kept in a file."""
 
@@ -59,6 +60,7 @@ class _KnownFiles:
 
 
 _known = _KnownFiles()
+_looking = threading.Lock()
 
 
 def open_video(
@@ -158,10 +160,23 @@ def check_file(path: Path, cancelled: Callable[[], bool] = lambda: False) -> Key
     Raises:
         BadInput, EnvironmentProblem, OpenCancelled: as ``open_video``.
     """
-    key = (quick_hash(path), path.stat().st_mtime_ns)
-    if key not in _known:
-        first_look(path, cancelled)
-        _known.keep(key, None)
+    quick = quick_hash(path)
+    try:
+        key = (quick, path.stat().st_mtime_ns)
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"{path.name} was taken away just now ({error.strerror}); check its drive."
+        ) from error
+    # One after the other: two who want the same file send one child.
+    while not _looking.acquire(timeout=_POLL_S):
+        if cancelled():
+            raise OpenCancelled
+    try:
+        if key not in _known:
+            first_look(path, cancelled)
+            _known.keep(key, None)
+    finally:
+        _looking.release()
     return key
 
 
@@ -280,7 +295,10 @@ def _open_part(part: Part, cache_bytes: int, cancelled: Callable[[], bool]) -> V
 
 
 def _known_index(part: Part) -> PacketIndex | None:
-    key = (part.quick_hash, Path(part.path).stat().st_mtime_ns)
+    try:
+        key = (part.quick_hash, Path(part.path).stat().st_mtime_ns)
+    except OSError:  # it goes just now; opening it says so
+        return None
     return _index_of_stream(key, part.stream)
 
 

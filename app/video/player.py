@@ -19,6 +19,7 @@ from app.video.clock import PlaybackClock, bounded_speed
 from app.video.decoder import SeekCancelled, UndecodableFrame
 from app.video.first_look import SPARE
 from app.video.index import OpenCancelled
+from app.video.opening import not_there
 from app.video.opening import open_source as open_any
 from app.video.player_state import PlayerState, ShownFrame
 from app.video.playing import GROWTH_S, Playing
@@ -69,6 +70,7 @@ class Player:
         self._last: Frame | None = None
         self._settled = False
         self._heading = 0
+        self._previews: Path | None = None
         self._playing = Playing(
             self._clock,
             show=self._show,
@@ -96,6 +98,12 @@ class Player:
             self._beyond = None
             self._steps.clear()
             self._changed.notify()
+
+    def preview(self, path: Path | str) -> None:
+        """Show a file whose case is still being made; ``open`` with the case goes on with it."""
+        self.open(path)
+        with self._changed:
+            self._previews = Path(path)
 
     def play(self) -> None:
         """Play from here; from the start when it stands at the end."""
@@ -297,7 +305,24 @@ class Player:
         seek = self._source is not None and self._seek is not None
         return self._closing or self._wanted is not None or seek
 
+    def _goes_on_with(self, recording: Path | Asset) -> bool:
+        """Whether a case's recording is the file that was shown while the case was made."""
+        source, previewed = self._source, self._previews
+        if source is None or not isinstance(recording, Asset) or recording.parts:
+            return False
+        self._previews = None
+        return (
+            Path(recording.path) == previewed
+            and recording.stream == source.info.stream
+            and not not_there(recording.files[0])
+        )
+
     def _open(self, recording: Path | Asset) -> None:
+        if self._source is not None and self._goes_on_with(recording):
+            self._announced = PlayerState()
+            self._announce()
+            self._go_to(self._source, self.state.index, scrubbing=False)
+            return
         if self._source is not None:
             self._source.close()
         self._source = self._last = None
