@@ -16,6 +16,12 @@ LENGTHS = (12, 7, 14, 9)
 MODEL = ("--model", "tools", "--device", "cpu", "--threads", 1, "--every", 10, "--json")
 
 
+@pytest.fixture(autouse=True)
+def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These files are the tests' own: a child process that looks at each costs half the time."""
+    monkeypatch.setattr("app.video.opening.first_look", lambda _path, _cancelled: None)
+
+
 @pytest.fixture
 def stick(tmp_path: Path, own_library: Path) -> Path:
     """A recorder's folder, and a library with an instrument model."""

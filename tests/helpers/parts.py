@@ -7,8 +7,15 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
 
-from tests.helpers.clips import HEIGHT_PX, WIDTH_PX, picture
+from app.core.case import Case
+from app.core.correction import Annotation, Change, Correction, Verdict
+from app.core.frame import FrameIdentity
+from app.core.mask import Mask
+from app.store import Library
+from app.video import open_recording
+from tests.helpers.clips import HEIGHT_PX, WIDTH_PX, number_of, picture
 
 X264 = {"preset": "ultrafast", "crf": "20", "x264-params": "scenecut=0:open-gop=0"}
 
@@ -77,6 +84,31 @@ def remuxed(path: Path, to: Path) -> Path:
             packet.stream = copied
             out.mux(packet)
     return to
+
+
+def label_every_fifth(library: Library, case: Case) -> dict[int, int]:
+    """A mask on every fifth frame; pts to the number that the frame carries."""
+    asset = case.assets[0]
+    labelled = {}
+    mask = np.zeros((asset.height_px, asset.width_px), bool)
+    mask[60:90, 40:80] = True
+    with open_recording(asset) as source:
+        for index in range(0, len(source), 5):
+            frame = source.frame(index)
+            labelled[frame.pts] = number_of(frame.rgb)
+            identity = FrameIdentity(asset_id=asset.asset_id, stream=asset.stream, pts=frame.pts)
+            annotation = Annotation(
+                annotation_id=f"a{index}",
+                frame=identity,
+                label="grasper",
+                verdict=Verdict.DRAWN,
+                mask=Mask.from_full(mask),
+            )
+            change = Change(object_id=annotation.annotation_id, before=None, after=annotation)
+            library.writer.commit(
+                Correction(case_id=case.case_id, title="Draw", changes=(change,))
+            ).result()
+    return labelled
 
 
 def _mux(out: av.container.OutputContainer, packets: list[av.Packet], shift_s: Fraction) -> None:

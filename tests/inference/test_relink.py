@@ -14,10 +14,7 @@ import numpy as np
 import pytest
 
 from app.core.case import Asset, Case
-from app.core.correction import Annotation, Change, Correction, Verdict
 from app.core.errors import BadInput, Refused
-from app.core.frame import FrameIdentity
-from app.core.mask import Mask
 from app.inference.analysis import AnalysisJob
 from app.inference.cards import find_model
 from app.inference.device import DeviceChoice
@@ -26,7 +23,7 @@ from app.inference.relink import look_for, missing_files, relink
 from app.store import Library
 from app.video import open_recording
 from tests.helpers.clips import RECIPES, make_clip, motion_jpeg, number_of
-from tests.helpers.parts import four_parts, remuxed, write_part
+from tests.helpers.parts import four_parts, label_every_fifth, remuxed, write_part
 from tests.inference.conftest import save_instruments, save_phases
 
 CPU = DeviceChoice(device="cpu", name="CPU", reason="asked for", memory_mb=0)
@@ -57,31 +54,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
 def stick(made: dict[str, list[Path]], suffix: str, to: Path) -> list[Path]:
     to.mkdir()
     return [Path(shutil.copy2(path, to)) for path in made[suffix]]
-
-
-def label_every_fifth(library: Library, case: Case) -> dict[int, int]:
-    """A mask on every fifth frame; pts to the number that the frame carries."""
-    asset = case.assets[0]
-    labelled = {}
-    mask = np.zeros((asset.height_px, asset.width_px), bool)
-    mask[60:90, 40:80] = True
-    with open_recording(asset) as source:
-        for index in range(0, len(source), 5):
-            frame = source.frame(index)
-            labelled[frame.pts] = number_of(frame.rgb)
-            identity = FrameIdentity(asset_id=asset.asset_id, stream=asset.stream, pts=frame.pts)
-            annotation = Annotation(
-                annotation_id=f"a{index}",
-                frame=identity,
-                label="grasper",
-                verdict=Verdict.DRAWN,
-                mask=Mask.from_full(mask),
-            )
-            change = Change(object_id=annotation.annotation_id, before=None, after=annotation)
-            library.writer.commit(
-                Correction(case_id=case.case_id, title="Draw", changes=(change,))
-            ).result()
-    return labelled
 
 
 def check_labels(library: Library, case_id: str, labelled: dict[int, int]) -> Asset:
@@ -308,7 +280,7 @@ from pathlib import Path
 from app.store import Library
 from app.inference.new_case import case_of
 from app.inference.relink import relink
-from tests.inference.test_relink import label_every_fifth
+from tests.helpers.parts import label_every_fifth
 library = Library.open(Path(sys.argv[1]), ballast_bytes=0)
 files = sorted(Path(sys.argv[2]).iterdir())
 case = case_of(library, files, joined=True)

@@ -34,8 +34,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture
-def stick(made: list[Path], tmp_path: Path) -> Path:
-    """A recorder's folder with sidecar files."""
+def stick(made: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A recorder's folder with sidecar files; they are the tests' own and not looked at first."""
+    monkeypatch.setattr("app.video.opening.first_look", lambda _path, _cancelled: None)
     folder = tmp_path / "stick"
     folder.mkdir()
     for path in made:
