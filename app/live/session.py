@@ -7,29 +7,24 @@ from __future__ import annotations
 
 import logging
 import threading
-import uuid
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from app.core.case import Asset, Case
 from app.core.correction import Bookmark
 from app.core.errors import Refused, TrocarError
-from app.core.frame import FrameIdentity
 from app.core.recording import LIVE_TIME_BASE, Fragment, Gap, Raster, Recording
 from app.core.taxonomy import UNKNOWN_PROCEDURE
 from app.core.timeline import Timeline
-from app.live.annotations import keyed, marked, timeline_correction
-from app.live.finishing import complete, finish_recording
+from app.live.finishing import finish_recording
+from app.live.recording import LiveRecording
 from app.video.index import OpenCancelled
 from app.video.live import Capture
 from app.video.live_spec import LiveSpec
 from app.video.live_state import LiveFrame, LivePacket, LiveState
 from app.video.pre_roll import PreRoll
-from app.video.record import Recorder
 from app.video.record_state import RecordingState
 
 if TYPE_CHECKING:
@@ -99,10 +94,9 @@ class LiveSession:
         self._on_case, self._on_problem = on_case, on_problem
         self._guard = threading.Lock()
         self._pre_roll = PreRoll(pre_roll_s)
-        self._recorder: Recorder | None = None
+        self._running: LiveRecording | None = None
+        self._last: LiveRecording | None = None
         self._is_begun = False
-        self._recording: Recording | None = None
-        self._asset: Asset | None = None
         self._raster: Raster | None = None
         self._shown_pts = 0
         self._closing = threading.Event()
@@ -130,8 +124,8 @@ class LiveSession:
     @property
     def recording(self) -> RecordingState | None:
         """Of the recorder; None where nothing is being recorded."""
-        recorder = self._recorder
-        return None if recorder is None else recorder.state
+        running = self._running
+        return None if running is None else running.recorder.state
 
     @property
     def asset(self) -> Asset | None:
@@ -140,7 +134,8 @@ class LiveSession:
         While it runs, ``app.video.open_source(asset)`` opens it as far as it has come; opened
         again, it is longer.
         """
-        return self._asset
+        last = self._last
+        return None if last is None else last.asset
 
     @property
     def case_id(self) -> str:
@@ -167,7 +162,7 @@ class LiveSession:
         The future fails with ``Refused`` where nothing is being recorded.
         """
         now_pts = self._shown_pts
-        return self._later(lambda: self._mark(now_pts, last_s, note))
+        return self._later(lambda: self._now_running().mark(now_pts, last_s, note))
 
     def key_phase(
         self,
@@ -184,7 +179,8 @@ class LiveSession:
             seen_pts: of the picture on screen when the key was pressed; default: the newest one.
         """
         seen = self._shown_pts if seen_pts is None else seen_pts
-        return self._later(lambda: self._key_phase(phase, seen - round(reaction_ms * 90), seen))
+        began = seen - round(reaction_ms * _UNITS / 1000)
+        return self._later(lambda: self._now_running().key_phase(phase, began, seen))
 
     def close(self, *, finish: bool = False) -> None:
         """End everything: capture, recorder, case. Waits for them.
@@ -211,15 +207,15 @@ class LiveSession:
 
     def _packet(self, packet: LivePacket) -> None:
         with self._guard:
-            recorder = self._recorder
-            if recorder is None:
+            running = self._running
+            if running is None:
                 self._pre_roll.add(packet)
                 return
             begins = not self._is_begun
             if begins and (not packet.is_keyframe or packet.pts > LATEST_START_PTS):
                 return
             self._is_begun = True
-        recorder.put(packet)
+        running.recorder.put(packet)
         if begins:
             self._later(lambda: self._make_case(packet))
 
@@ -263,23 +259,19 @@ class LiveSession:
             log.error("live session: %s", type(error).__name__, exc_info=error)
 
     def _begin(self) -> None:
-        if self._recorder is not None:
+        if self._running is not None:
             return
-        asset_id = uuid.uuid4().hex
         if not self._joins:
-            self._case_id, self._asset = "", None
-        recorder = Recorder(
-            self._new_path(),
-            on_state=self._recorded,
-            on_fragment=lambda fragment: self._on_the_disk(asset_id, fragment),
+            self._case_id = ""
+        running = LiveRecording(
+            self._library,
+            self._folder,
+            self.capture.spec.name,
+            self._case_id,
+            self._recorded,
+            self._on_the_disk,
         )
-        self._recording = Recording(
-            asset_id=asset_id,
-            case_id=self._case_id,
-            path=str(recorder.path.absolute()),
-            source=self.capture.spec.name,
-            started_utc_ms=0,
-        )
+        self._last = running
         if self.capture.newest_pts > LATEST_START_PTS:
             self.capture.begin_clock_again()
         with self._guard:
@@ -287,129 +279,43 @@ class LiveSession:
             if before and before[-1].pts > LATEST_START_PTS:
                 before = []
             for packet in before:
-                recorder.put(packet)
+                running.recorder.put(packet)
             self._is_begun = bool(before)
-            self._recorder = recorder
+            self._running = running
         if before:
             self._make_case(before[0])
 
-    def _new_path(self) -> Path:
-        now = datetime.now().astimezone()
-        base = self._folder / f"Trocar {now:%Y-%m-%d %H-%M-%S}.ts"
-        number = 2
-        path = base
-        while path.exists() or path.with_suffix(".mp4").exists():
-            path = base.with_name(f"{base.stem} {number}.ts")
-            number += 1
-        return path
-
     def _make_case(self, first: LivePacket) -> None:
-        """The first picture is on its way to the file: from here on there is a case."""
-        recording = self._recording
-        if recording is None:
-            return
-        raster = self._raster or Raster(
-            first_pts=first.pts,
-            width_px=first.coding.width_px or 16,
-            height_px=first.coding.height_px or 16,
-        )
-        asset = Asset(
-            asset_id=recording.asset_id,
-            path=recording.path,
-            quick_hash="",
-            stream=0,
-            time_base=LIVE_TIME_BASE,
-            start_pts=first.pts,
-            end_pts=first.pts + 1,
-            frames=1,
-            width_px=raster.width_px,
-            height_px=raster.height_px,
-            codec=first.coding.codec,
-        )
-        recording = replace(
-            recording,
-            started_utc_ms=self._library.writer.clock(),
-            rasters=(replace(raster, first_pts=first.pts),),
-        )
-        case = self._library.writer.begin_recording(
-            recording, asset, self._title, self._procedure
-        ).result()
-        self._case_id = case.case_id
-        self._recording = replace(recording, case_id=case.case_id)
-        self._asset = asset
-        self._on_case(case)
+        if self._running is not None:
+            case = self._running.make_case(first, self._raster, self._title, self._procedure)
+            self._case_id = case.case_id
+            self._on_case(case)
 
     def _note_raster(self, raster: Raster) -> None:
-        recording = self._recording
-        if recording is None or not recording.rasters:
-            return
-        last = recording.rasters[-1]
-        if (last.width_px, last.height_px) == (raster.width_px, raster.height_px):
-            return
-        self._recording = replace(recording, rasters=(*recording.rasters, raster))
-        self._library.writer.put_recording(self._recording).result()
+        if self._running is not None:
+            self._running.note_raster(raster)
 
     def _note_gap(self, gap: Gap) -> None:
-        recording, asset = self._recording, self._asset
-        if recording is None or asset is None or gap.start_pts < asset.start_pts:
-            return
-        if not recording.gaps or recording.gaps[-1] != gap:
-            self._recording = replace(recording, gaps=(*recording.gaps, gap))
-            self._library.writer.put_recording(self._recording).result()
+        if self._running is not None:
+            self._running.note_gap(gap)
 
-    def _running(self) -> tuple[Recorder, Recording, Asset]:
-        if self._recorder is None or self._recording is None or self._asset is None:
+    def _now_running(self) -> LiveRecording:
+        if self._running is None:
             raise Refused("Nothing is being recorded; start a recording first.")
-        return self._recorder, self._recording, self._asset
-
-    def _mark(self, now_pts: int, last_s: float, note: str) -> Bookmark:
-        recorder, recording, asset = self._running()
-        pts = recorder.pts_from(max(asset.start_pts, now_pts - round(last_s * _UNITS)))
-        frame = FrameIdentity(
-            asset_id=asset.asset_id, stream=0, pts=asset.start_pts if pts is None else pts
-        )
-        there = {b.frame: b for b in self._library.bookmarks(asset.asset_id)}
-        words = note.strip() or f"{last_s:.0f} s, marked live"
-        step = marked(recording.case_id, frame, there.get(frame), words)
-        self._library.writer.commit(step).result()
-        return Bookmark(frame=frame, note=words)
-
-    def _key_phase(self, phase: str | None, at_pts: int, now_pts: int) -> Timeline:
-        _, recording, asset = self._running()
-        before = self._library.human_timeline(asset.asset_id)
-        after = keyed(
-            None if before is None else before.timeline,
-            phase,
-            start_pts=asset.start_pts,
-            at_pts=max(at_pts, asset.start_pts),
-            now_pts=now_pts,
-        )
-        title = "End a phase live" if phase is None else "Begin a phase live"
-        step = timeline_correction(recording.case_id, asset.asset_id, before, after, title)
-        if step is not None:
-            self._library.writer.commit(step).result()
-        return after
+        return self._running
 
     def _end(self) -> Case | None:
         with self._guard:
-            recorder, self._recorder = self._recorder, None
-        if recorder is None:
+            running, self._running = self._running, None
+        written = None if running is None else running.end()
+        if running is None or written is None:
             return None
-        state = recorder.stop()
-        recording, self._recording = self._recording, None
-        if recording is None or self._asset is None or not state.frames:
-            recorder.path.unlink(missing_ok=True)
-            return None
-        recording = replace(recording, sha256=state.sha256)
-        written, self._asset = complete(self._library, recording, self._asset, recorder.index())
         case = self._library.case(written.case_id)
         self._on_case(case)
-        self._later(lambda: self._finish(written), self._after)
+        self._later(lambda: self._finish(running, written), self._after)
         return case
 
-    def _finish(self, written: Recording) -> None:
+    def _finish(self, running: LiveRecording, written: Recording) -> None:
         """On a thread of its own: the MP4, in the place of what was recorded."""
-        final = finish_recording(self._library, written, self._closing.is_set)
-        if self._asset is not None and self._asset.asset_id == final.asset_id:
-            self._asset = final
+        running.asset = finish_recording(self._library, written, self._closing.is_set)
         self._on_case(self._library.case(written.case_id))

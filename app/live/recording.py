@@ -1,0 +1,192 @@
+"""One recording from its first picture to its case. On the session's thread, but for ``asset``."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.core.case import Asset, Case
+from app.core.correction import Bookmark
+from app.core.errors import EnvironmentProblem, Refused
+from app.core.frame import FrameIdentity
+from app.core.recording import LIVE_TIME_BASE, Fragment, Gap, Raster, Recording
+from app.core.timeline import Timeline
+from app.live.annotations import keyed, marked, timeline_correction
+from app.live.finishing import complete
+from app.video.live_state import LivePacket
+from app.video.record import Recorder
+from app.video.record_state import RecordingState
+
+if TYPE_CHECKING:
+    from app.store import Library
+
+_UNITS = int(1 / LIVE_TIME_BASE)
+
+
+class LiveRecording:
+    """A recorder, and what the library knows of what it writes.
+
+    Args:
+        library: open for writing.
+        folder: where the file is made.
+        source: name of the source, without secrets.
+        case_id: the case that it joins, "" for a new one.
+        on_state, on_fragment: of the recorder.
+
+    Attributes:
+        recorder: writes the file.
+        asset: as a recording of its case, None before the first picture.
+
+    Raises:
+        EnvironmentProblem: the file cannot be made.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        folder: Path,
+        source: str,
+        case_id: str,
+        on_state: Callable[[RecordingState], None],
+        on_fragment: Callable[[str, Fragment], None],
+    ) -> None:
+        self._library = library
+        asset_id = uuid.uuid4().hex
+        self.asset: Asset | None = None
+        self.recorder = Recorder(
+            _free_path(folder),
+            on_state=on_state,
+            on_fragment=lambda fragment: on_fragment(asset_id, fragment),
+        )
+        self._stored = Recording(
+            asset_id=asset_id,
+            case_id=case_id,
+            path=str(self.recorder.path.absolute()),
+            source=source,
+            started_utc_ms=0,
+        )
+
+    def make_case(
+        self, first: LivePacket, raster: Raster | None, title: str, procedure: str
+    ) -> Case:
+        """The first picture is on its way to the file: from here on there is a case."""
+        raster = raster or Raster(
+            first_pts=first.pts,
+            width_px=first.coding.width_px or 16,
+            height_px=first.coding.height_px or 16,
+        )
+        asset = Asset(
+            asset_id=self._stored.asset_id,
+            path=self._stored.path,
+            quick_hash="",
+            stream=0,
+            time_base=LIVE_TIME_BASE,
+            start_pts=first.pts,
+            end_pts=first.pts + 1,
+            frames=1,
+            width_px=raster.width_px,
+            height_px=raster.height_px,
+            codec=first.coding.codec,
+        )
+        self._stored = replace(
+            self._stored,
+            started_utc_ms=self._library.writer.clock(),
+            rasters=(replace(raster, first_pts=first.pts),),
+        )
+        case = self._library.writer.begin_recording(self._stored, asset, title, procedure).result()
+        self._stored = replace(self._stored, case_id=case.case_id)
+        self.asset = asset
+        return case
+
+    def note_raster(self, raster: Raster) -> None:
+        """From a picture on they have another size."""
+        if not self._stored.rasters:
+            return
+        last = self._stored.rasters[-1]
+        if (last.width_px, last.height_px) != (raster.width_px, raster.height_px):
+            self._stored = replace(self._stored, rasters=(*self._stored.rasters, raster))
+            self._library.writer.put_recording(self._stored).result()
+
+    def note_gap(self, gap: Gap) -> None:
+        """For a while nothing came."""
+        if self.asset is None or gap.start_pts < self.asset.start_pts:
+            return
+        if not self._stored.gaps or self._stored.gaps[-1] != gap:
+            self._stored = replace(self._stored, gaps=(*self._stored.gaps, gap))
+            self._library.writer.put_recording(self._stored).result()
+
+    def mark(self, now_pts: int, last_s: float, note: str) -> Bookmark:
+        """A bookmark where the last seconds before ``now_pts`` begin.
+
+        Raises:
+            Refused: no picture is recorded yet.
+        """
+        asset = self._begun()
+        pts = self.recorder.pts_from(max(asset.start_pts, now_pts - round(last_s * _UNITS)))
+        frame = FrameIdentity(
+            asset_id=asset.asset_id, stream=0, pts=asset.start_pts if pts is None else pts
+        )
+        there = {b.frame: b for b in self._library.bookmarks(asset.asset_id)}
+        words = note.strip() or f"{last_s:.0f} s, marked live"
+        step = marked(self._stored.case_id, frame, there.get(frame), words)
+        self._library.writer.commit(step).result()
+        return Bookmark(frame=frame, note=words)
+
+    def key_phase(self, phase: str | None, at_pts: int, now_pts: int) -> Timeline:
+        """``phase`` runs from ``at_pts`` on.
+
+        Raises:
+            Refused: no picture is recorded yet.
+        """
+        asset = self._begun()
+        before = self._library.human_timeline(asset.asset_id)
+        after = keyed(
+            None if before is None else before.timeline,
+            phase,
+            start_pts=asset.start_pts,
+            at_pts=max(at_pts, asset.start_pts),
+            now_pts=now_pts,
+        )
+        title = "End a phase live" if phase is None else "Begin a phase live"
+        step = timeline_correction(self._stored.case_id, asset.asset_id, before, after, title)
+        if step is not None:
+            self._library.writer.commit(step).result()
+        return after
+
+    def end(self) -> Recording | None:
+        """Write what has come, and complete the case; None where no picture came.
+
+        Raises:
+            EnvironmentProblem: the library could not take the case; the file is kept.
+        """
+        state = self.recorder.stop()
+        if not state.frames:
+            self.recorder.path.unlink(missing_ok=True)
+            return None
+        if self.asset is None:
+            raise EnvironmentProblem(
+                f"{self.recorder.path.name} was recorded, but the library could not take it as a "
+                "case; open the file to make one."
+            )
+        recording = replace(self._stored, sha256=state.sha256)
+        written, self.asset = complete(self._library, recording, self.asset, self.recorder.index())
+        return written
+
+    def _begun(self) -> Asset:
+        if self.asset is None:
+            raise Refused("No picture is recorded yet; wait for the signal.")
+        return self.asset
+
+
+def _free_path(folder: Path) -> Path:
+    now = datetime.now().astimezone()
+    base = path = folder / f"Trocar {now:%Y-%m-%d %H-%M-%S}.ts"
+    number = 2
+    while path.exists() or path.with_suffix(".mp4").exists():
+        path = base.with_name(f"{base.stem} {number}.ts")
+        number += 1
+    return path
