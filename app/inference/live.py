@@ -198,16 +198,16 @@ class LiveAnalysis:
         if stream is None or now is None:
             return None
         step_pts = round(TICKS_PER_S / (stream.card.frames_per_second or 1.0))
-        steps = 1
-        if self._phase_pts is not None:
-            steps = (picture.pts - self._phase_pts) // step_pts
-            if 0 <= steps < 1:
-                return None
-        # Whole steps, so that looks do not drift; time that goes back is a new recording.
-        jumped = self._phase_pts is None or steps < 1
-        self._phase_pts = picture.pts if jumped else self._phase_pts + steps * step_pts
+        before = picture.pts - step_pts if self._phase_pts is None else self._phase_pts
+        steps = (picture.pts - before) // step_pts
+        if steps == 0:
+            return None
+        if steps < 0:  # time that goes back is another source
+            before, steps = picture.pts - step_pts, 1
+        # Whole steps, so that looks do not drift.
+        self._phase_pts = before + steps * step_pts
         probabilities = stream.step(picture.rgb)
-        now.step(probabilities, max(1, steps))
+        now.step(probabilities, steps)
         return PhasePrediction(
             pts=picture.pts, index=picture.number, probabilities=tuple(probabilities.tolist())
         )

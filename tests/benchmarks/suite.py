@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import torch
 
-from tests.benchmarks import rows_compute, rows_live, rows_video, rows_window
+from tests.benchmarks import rows_compute, rows_live, rows_live_window, rows_video, rows_window
 from tests.benchmarks.measure import ROUNDS, Row, machine
 
 log = logging.getLogger(__name__)
@@ -25,6 +25,7 @@ ROWS: dict[str, Callable[[int], list[Row]]] = {
     "start": rows_window.cold_start,
     "video": rows_video.video,
     "live": rows_live.live,
+    "live-window": rows_live_window.live_window,
 }
 
 

@@ -384,7 +384,8 @@ def _watch(watch: object, name: str) -> Button:
 
 def _clear(layout: QVBoxLayout) -> None:
     while layout.count():
-        widget = layout.takeAt(0).widget()
+        item = layout.takeAt(0)
+        widget = item.widget() if item else None
         if widget is not None:
             widget.setParent(None)
             widget.deleteLater()

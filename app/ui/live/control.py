@@ -120,7 +120,7 @@ class LiveControl(QObject):
         page.done_plate.pressed.connect(self._open_case)
         page.record.started.connect(self.record)
         page.record.stopped.connect(self.stop_recording)
-        page.record.let_go.connect(lambda: self._showing.toast("Hold Stop for 2 s", "", "square"))
+        page.record.let_go.connect(self._let_go_of_stop)
         page.mark.clicked.connect(self.mark)
         page.pause.clicked.connect(self.pause)
         page.snapshot.clicked.connect(self.snapshot)
@@ -154,6 +154,9 @@ class LiveControl(QObject):
         if self.session is None:
             self._page.show_chooser(choosing=True)
             self.list_devices()
+            if self._services.analysis.device is None:
+                # Loads what computes now, while nobody watches a picture that it would hold up.
+                self._services.analysis.worker.ask_device()
         self._showing.refresh()
 
     def figures(self) -> tuple[str, str] | None:
@@ -164,7 +167,7 @@ class LiveControl(QObject):
         state = session.state
         lost = state.dropped + self._bridge.skipped
         dropped = f"{lost:,} not shown" if lost else "all shown"
-        rate = f"{state.rate:.0f} per second, {dropped}" if state.rate else "no signal"
+        rate = f"{state.rate:.0f} per second, {dropped}" if state.status == "live" else "no signal"
         pace = self.screen.pace
         if not pace.compute_ms:
             return rate, ""
@@ -318,6 +321,9 @@ class LiveControl(QObject):
         self.screen.to_live()
         self._io.follow(self.session.stop_recording(), self._stopped, lambda _: self._stopped(None))
         self._showing.refresh()
+
+    def _let_go_of_stop(self) -> None:
+        self._showing.toast("Hold Stop for 2 s", "", "square")
 
     def _stopped(self, case: Case | None) -> None:
         self._not_recording()

@@ -126,14 +126,17 @@ class LookBack(QWidget):
         words = "Look back while the recording goes on" if data.recording else "What was recorded"
         if not data.end_ms:
             words = "Nothing is recorded yet"
-        painter.drawText(line, left, words)
+        edge = f"{'Live' if data.recording else 'Ended'} {moment(data.end_ms)}"
+        taken = QFontMetricsF(theme.font("heading")).horizontalAdvance(edge) if data.end_ms else 0.0
+        room = line.width() - taken - theme.px(12)
+        fits = painter.fontMetrics().elidedText(words, Qt.TextElideMode.ElideRight, int(room))
+        painter.drawText(line, left, fits)
         if not data.end_ms:
             return
         painter.setFont(theme.font("heading"))
         painter.setPen(theme.color("record" if data.recording else "text_2"))
         right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-        word = "Live" if data.recording else "Ended"
-        painter.drawText(line, right, f"{word} {moment(data.end_ms)}")
+        painter.drawText(line, right, edge)
 
     def _paint_blocks(self, painter: QPainter) -> None:
         top, _, _ = self._rows()
@@ -143,7 +146,9 @@ class LookBack(QWidget):
         painter.setBrush(theme.color("control"))
         painter.drawRoundedRect(room, 3, 3)
         looks = self.data.looks
-        for block in self.data.blocks if looks else ():
+        for block in self.data.blocks:
+            if looks is None:
+                break
             x0, x1 = self._x(block.start_ms), self._x(block.end_ms)
             look = looks.look(block.phase, "you" if block.human else "model")
             paint.draw_block(painter, QRectF(x0, top, max(1.0, x1 - x0), high), look)
