@@ -61,6 +61,10 @@ def register(app: typer.Typer) -> None:
         title: Annotated[
             str | None, typer.Option(help="Title of a new case; no patient's name.")
         ] = None,
+        stream: Annotated[
+            int | None,
+            typer.Option(help="Which video stream, where a file has several.", show_default=False),
+        ] = None,
         every: Annotated[
             int, typer.Option(help="Outline instruments in every N-th frame.", min=1)
         ] = 1,
@@ -87,7 +91,13 @@ def register(app: typer.Typer) -> None:
             cards = tuple(find_model(name, opened.folder) for name in named)
             parts, joined = _recording(files or [], join, order)
             found = case_of(
-                opened, parts, joined=joined, case_id=case, procedure=procedure, title=title
+                opened,
+                parts,
+                joined=joined,
+                case_id=case,
+                procedure=procedure,
+                title=title,
+                stream=stream,
             )
             if procedure not in (None, found.procedure):
                 raise Refused(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import threading
@@ -19,12 +20,13 @@ from numpy.typing import NDArray
 
 from app.cli.main import run
 from app.cli.probe import description
-from app.core.errors import BadInput
+from app.core.errors import BadInput, TrocarError
 from app.video import Player, PlayerState, ShownFrame, VideoSource, open_video
 from app.video.deinterlace import Deinterlacer, is_top_field_first
 from app.video.raster import Rasteriser
 from tests.helpers.clips import damaged_clip, number_of, picture
 from tests.helpers.torture import CASES, Case, NotHere
+from tests.video.test_damage import look_through, mutated
 
 Torture = Callable[[str], Path]
 
@@ -284,3 +286,20 @@ def wait_until(is_so: Callable[[], bool]) -> None:
     while not is_so():
         assert time.monotonic() < until_s
         time.sleep(0.01)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", list(CASES))
+def test_mutated_files_of_every_kind(torture: Torture, tmp_path: Path, name: str) -> None:
+    data = torture(name).read_bytes()
+    for seed in range(20):
+        draw = random.Random(f"{name} {seed}")
+        path = tmp_path / name
+        path.write_bytes(mutated(data, draw))
+        start_s = time.monotonic()
+        with (
+            contextlib.suppress(TrocarError),
+            open_video(path, trusted=True, cache_bytes=8 << 20) as source,
+        ):
+            look_through(source, draw)
+        assert time.monotonic() - start_s < 10
