@@ -128,13 +128,12 @@ def _network(kind: str, text: str) -> LiveSpec:
 
 
 def _device(rest: str) -> LiveSpec:
-    name, _, mode = rest.partition("#")
+    name, _, mode = rest.rpartition("#")
     found = _MODE.fullmatch(mode)
-    if found is None:
-        raise BadInput(
-            f"“{mode}” is no mode of a device; write it as 1920x1080@30/mjpeg, all parts optional."
-        )
-    width, height, rate, coding = found.groups()
+    if not name or found is None:
+        # Names may hold the sign too.
+        name, found = rest, None
+    width, height, rate, coding = (None,) * 4 if found is None else found.groups()
     options = _limits()
     if width:
         options["video_size"] = f"{width}x{height}"

@@ -11,7 +11,6 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,6 +22,9 @@ WIDTH_PX, HEIGHT_PX, RATE = 320, 180, 30
 _SERVER = Path(__file__).with_name("rtsp_server.py")
 _SYSTEM_PYTHON = "/usr/bin/python3"
 KINDS = ("udp", "tcp", "rtmp", "rtsp")
+OTHER_WAYS = ("tcp-listen", "rtmp-play", "rtsp-udp")
+# Trocar waits for these; the others wait for Trocar.
+COMING = ("udp", "rtmp", "tcp-listen")
 
 
 def free_port(kind: int = socket.SOCK_STREAM) -> int:
@@ -34,14 +36,15 @@ def free_port(kind: int = socket.SOCK_STREAM) -> int:
 
 def need(kind: str) -> None:
     """Skip with the reason where the sender of ``kind`` is not installed."""
-    if kind != "rtsp":
+    if not kind.startswith("rtsp"):
         if shutil.which("ffmpeg") is None:
             pytest.skip("the ffmpeg command, which sends, is not installed")
         return
     code = "import gi; gi.require_version('GstRtspServer', '1.0')"
-    if not Path(_SYSTEM_PYTHON).exists() or subprocess.run(
-        [_SYSTEM_PYTHON, "-c", code], capture_output=True, check=False
-    ).returncode:
+    if (
+        not Path(_SYSTEM_PYTHON).exists()
+        or subprocess.run([_SYSTEM_PYTHON, "-c", code], capture_output=True, check=False).returncode
+    ):
         pytest.skip("GStreamer's RTSP server (gir1.2-gst-rtsp-server-1.0) is not installed")
 
 
@@ -49,7 +52,7 @@ class Sender:
     """A sender that runs; a context manager.
 
     Args:
-        kind: of ``KINDS``.
+        kind: of ``KINDS`` or ``OTHER_WAYS``.
         port: of loopback.
         gop: pictures from keyframe to keyframe, where FFmpeg sends.
         first: number of the first picture.
@@ -74,7 +77,7 @@ class Sender:
             command(kind, port, gop, size_px), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        if kind == "rtsp":
+        if kind.startswith("rtsp"):
             assert self.process.stdout is not None
             assert self.process.stdout.readline() == b"ready\n"
         self._thread = threading.Thread(target=self._send, name="test-sender")
@@ -120,12 +123,14 @@ def _bytes_of(number: int, width_px: int, height_px: int) -> bytes:
 def command(kind: str, port: int, gop: int, size_px: tuple[int, int]) -> list[str]:
     """What sends."""
     width, height = map(str, size_px)
-    if kind == "rtsp":
+    if kind.startswith("rtsp"):
         return [_SYSTEM_PYTHON, str(_SERVER), str(port), width, height, str(RATE)]
     targets = {
         "udp": ["-f", "mpegts", f"udp://127.0.0.1:{port}?pkt_size=1316"],
         "tcp": ["-f", "mpegts", f"tcp://127.0.0.1:{port}?listen=1"],
+        "tcp-listen": ["-f", "mpegts", f"tcp://127.0.0.1:{port}"],
         "rtmp": ["-f", "flv", f"rtmp://127.0.0.1:{port}/live/tower"],
+        "rtmp-play": ["-f", "flv", "-listen", "1", f"rtmp://127.0.0.1:{port}/live/tower"],
     }
     return [
         "ffmpeg", "-hide_banner", "-loglevel", "error", "-fflags", "nobuffer",
@@ -141,7 +146,10 @@ def spec_of(kind: str, port: int) -> str:
     return {
         "udp": f"udp://127.0.0.1:{port}",
         "tcp": f"tcp://127.0.0.1:{port}",
+        "tcp-listen": f"tcp://127.0.0.1:{port}?listen=1",
         "rtmp": f"rtmp://127.0.0.1:{port}/live/tower?listen=1",
+        "rtmp-play": f"rtmp://127.0.0.1:{port}/live/tower",
+        "rtsp-udp": f"rtsp://127.0.0.1:{port}/live?transport=udp",
         "rtsp": f"rtsp://127.0.0.1:{port}/live",
     }[kind]
 
@@ -150,13 +158,3 @@ def percentiles_ms(seconds: list[float]) -> tuple[float, float]:
     """p50 and p95 in milliseconds."""
     ordered = sorted(seconds)
     return ordered[len(ordered) // 2] * 1000, ordered[int(len(ordered) * 0.95)] * 1000
-
-
-def iterate(kinds: tuple[str, ...] = KINDS) -> Iterator[str]:
-    """Kinds whose senders are installed."""
-    for kind in kinds:
-        try:
-            need(kind)
-        except pytest.skip.Exception:
-            continue
-        yield kind

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from app.core.recording import Raster
 from app.video import open_video
 from app.video.live import Capture
 from app.video.live_state import LiveFrame, LiveState, LiveStatus
 from app.video.record import Recorder
-from tests.helpers.clips import number_of
+from tests.helpers.clips import RECIPES, make_clip, number_of
 from tests.helpers.live_senders import (
+    COMING,
     KINDS,
+    OTHER_WAYS,
     Sender,
     free_port,
     need,
@@ -34,12 +39,14 @@ class Watched:
     def __init__(self, spec: str, recorder: Recorder | None = None, **options: float) -> None:
         self.frames: list[tuple[float, int, LiveFrame]] = []
         self.states: list[LiveState] = []
+        self.rasters: list[Raster] = []
         self.recorder = recorder
         self.capture = Capture(
             spec,
             on_frame=self._seen,
             on_state=self.states.append,
             on_packet=recorder.put if recorder else lambda _packet: None,
+            on_raster=self.rasters.append,
             **options,  # type: ignore[arg-type]
         )
 
@@ -94,17 +101,17 @@ def _check_recording(watched: Watched, path: Path) -> None:
     assert pts == sorted(set(pts))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, *OTHER_WAYS])
 def test_what_is_sent_is_shown_and_recorded(
     kind: str, watch: Callable[..., Watched], tmp_path: Path
 ) -> None:
     need(kind)
     port = _port(kind)
-    if kind in ("udp", "rtmp"):
+    if kind in COMING:
         watched = watch(spec_of(kind, port))
         wait_for(lambda: watched.states)
     with Sender(kind, port) as sender:
-        if kind not in ("udp", "rtmp"):
+        if kind not in COMING:
             watched = watch(spec_of(kind, port))
         wait_for(lambda: len(watched.frames) >= 40)
         watched.close()
@@ -149,8 +156,9 @@ def test_a_sender_that_goes_and_comes_a_hundred_times(
 class FlakyServer:
     """A server of MPEG-TS over TCP that hangs up after each stretch, like a bad line."""
 
-    def __init__(self, clip: Path, stretch_s: float = 0.3) -> None:
-        self._data, self._stretch_s = clip.read_bytes(), stretch_s
+    def __init__(self, *clips: Path, stretch_s: float = 0.3) -> None:
+        self._clips = itertools.cycle([clip.read_bytes() for clip in clips])
+        self._stretch_s = stretch_s
         self._socket = socket.create_server(("127.0.0.1", 0))
         self._socket.settimeout(0.05)
         self._over = threading.Event()
@@ -170,19 +178,19 @@ class FlakyServer:
             except TimeoutError:
                 continue
             with client:
-                self._send(client)
+                self._send(client, next(self._clips))
 
-    def _send(self, client: socket.socket) -> None:
+    def _send(self, client: socket.socket, data: bytes) -> None:
         """The clip at its own pace (2.4 s), for a stretch."""
         began_s = time.monotonic()
         step = 188 * 7
-        for at in range(0, len(self._data), step):
-            due_s = began_s + 2.4 * at / len(self._data)
+        for at in range(0, len(data), step):
+            due_s = began_s + 2.4 * at / len(data)
             if due_s - began_s > self._stretch_s or self._over.is_set():
                 return
             time.sleep(max(0.0, due_s - time.monotonic()))
             try:
-                client.sendall(self._data[at : at + step])
+                client.sendall(data[at : at + step])
             except OSError:
                 return
 
@@ -208,6 +216,30 @@ def test_a_line_that_breaks_again_and_again(
     assert watched.count(LiveStatus.LOST) >= times
     assert set(watched.numbers) <= set(range(60))
     _check_recording(watched, tmp_path / "recording.ts")
+
+
+def test_another_size_after_a_reconnect_goes_on_in_the_same_recording(
+    watch: Callable[..., Watched], tmp_path: Path, clip: Callable[[str], Path]
+) -> None:
+    recipe = replace(RECIPES["mpeg2-ts"], width_px=480, height_px=272)
+    server = FlakyServer(clip("mpeg2-ts"), make_clip(tmp_path / "large.ts", recipe))
+    try:
+        watched = watch(f"tcp://127.0.0.1:{server.port}", first_retry_s=0.05)
+        wait_for(lambda: len({f.rgb.shape for _, _, f in watched.frames}) == 2)
+        wait_for(lambda: watched.capture.state.reconnects >= 3)
+    finally:
+        server.close()
+    watched.close()
+    rasters = watched.rasters
+    assert [(r.width_px, r.height_px) for r in rasters[:2]] == [(320, 180), (480, 272)]
+    for _, _, frame in watched.frames:
+        current = next(r for r in reversed(rasters) if r.first_pts <= frame.pts)
+        assert (current.width_px, current.height_px) == frame.rgb.shape[1::-1]
+    with open_video(tmp_path / "recording.ts", trusted=True) as source:
+        for _, number, frame in watched.frames:
+            again = source.frame(source.index_of(frame.pts)).rgb
+            assert again.shape == frame.rgb.shape
+            assert number_of(again) == number
 
 
 def test_silence_is_a_lost_signal_and_sound_again_a_found_one(

@@ -22,7 +22,7 @@ from tests.live.conftest import wait_for
 @pytest.mark.parametrize(
     "text",
     ["", "rtsp:", "rtsp://", "concat:a|b", "ftp://host/x", "udp://host", "tcp://host:notaport",
-     "screen:1,2", "screen:0,0,9999x9999", "device:x#much", "hls+http://x/y", "video.mp4",
+     "screen:1,2", "screen:0,0,9999x9999", "device:", "hls+http://x/y", "video.mp4",
      "subfile,,start,0,end,9,,:x.ts", "pipe:0", "async:file:x"],
 )  # fmt: skip
 def test_what_is_no_source_is_refused(text: str) -> None:
@@ -139,6 +139,8 @@ def test_a_mode_is_asked_for() -> None:
     spec = parse_spec("device:EndoCam HD#1920x1080@59.94")
     assert spec.name == "EndoCam HD"
     assert (spec.options["video_size"], spec.options["framerate"]) == ("1920x1080", "59.94")
+    assert parse_spec("device:Tower #2").name == "Tower #2"
+    assert parse_spec("device:Tower #2#@25").name == "Tower #2"
 
 
 def test_a_file_that_is_not_there_fails_at_once(tmp_path: Path) -> None:
