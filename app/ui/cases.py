@@ -119,7 +119,7 @@ class Cases(QObject):
         self.opening.emit()
         models = self._settings.values.models
         first, *others = recordings
-        if self._session.case is None and len(first) == 1:
+        if self._session.case is None:
             # Its picture does not wait for the case, which needs the whole of a long recording.
             self._player.preview(first[0])
 

@@ -9,7 +9,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QEvent, QModelIndex, QPersistentModelIndex, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import (
+    QEvent,
+    QModelIndex,
+    QPersistentModelIndex,
+    QRectF,
+    QSize,
+    Qt,
+    Signal,
+    Slot,
+)
 from PySide6.QtGui import QKeyEvent, QPainter
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -116,7 +125,12 @@ class PartList(QListWidget):
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setMouseTracking(True)
-        self.model().rowsMoved.connect(lambda *_: self.moved.emit())
+        # Queued: the rows are made anew, which must wait for the end of the drag.
+        self.model().rowsMoved.connect(self._dragged, Qt.ConnectionType.QueuedConnection)
+
+    @Slot()
+    def _dragged(self) -> None:
+        self.moved.emit()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Alt and an arrow move the part."""

@@ -26,7 +26,8 @@ from app.video.joined import JoinedSource, Opener
 from app.video.kept import KEPT
 from app.video.source import CACHE_BYTES, VideoSource
 
-_KEPT_INDICES = 16
+# As many as the parts of a long operation that was split every few minutes.
+_KEPT_INDICES = 48
 # So long is a file looked at before it is shown without its whole index.
 _PATIENCE_S = 0.05
 _POLL_S = 0.05

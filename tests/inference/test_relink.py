@@ -144,7 +144,8 @@ def test_labels_survive_moving_and_renaming_parts(
 
 
 @pytest.mark.parametrize(
-    ("suffix", "to"), [(".ts", ".mp4"), (".ts", ".mkv"), (".mp4", ".ts"), (".mp4", ".mkv")]
+    ("suffix", "to"),
+    [(".ts", ".mp4"), (".ts", ".mkv"), (".mp4", ".ts"), (".mp4", ".mkv"), (".mp4", ".mov")],
 )
 def test_labels_survive_a_remux(
     library: Library, made: dict[str, list[Path]], tmp_path: Path, suffix: str, to: str

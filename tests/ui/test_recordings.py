@@ -8,13 +8,13 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
+from PySide6.QtCore import QMimeData, QModelIndex, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent
 from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
 from app.ui import theme
-from app.ui.join_sheet import NAME, NOTE, JoinSheet
+from app.ui.join_sheet import FACTS, NAME, NOTE, JoinSheet
 from app.ui.joins import gap_words
 from app.ui.main_window import MainWindow
 from app.ui.message_slot import MessageLine
@@ -174,6 +174,13 @@ def test_parts_are_moved_by_keys_and_between_recordings(
     qtbot.keyClick(sheet.list, Qt.Key.Key_Down, Qt.KeyboardModifier.AltModifier)
     assert names(sheet)[1][:2] == ["REC_0007_2.ts", "REC_0007_1.ts"]
     assert sheet.list.currentItem().data(NAME) == "REC_0007_1.ts"
+    assert sheet.list.model().moveRow(QModelIndex(), 3, QModelIndex(), 1)
+    qtbot.waitUntil(
+        lambda: sheet.list.item(0).data(FACTS).startswith("2 parts"), timeout=PATIENCE_MS
+    )
+    assert names(sheet)[0] == ["REC_0007_2.ts", "other.ts"]
+    sheet.list.setCurrentRow(1)
+    qtbot.keyClick(sheet.list, Qt.Key.Key_Down, Qt.KeyboardModifier.AltModifier)
     sheet.list.setCurrentRow(1)
     for _ in range(5):
         qtbot.keyClick(sheet.list, Qt.Key.Key_Down, Qt.KeyboardModifier.AltModifier)
