@@ -276,9 +276,12 @@ class Library:
             return work_rows.read_timeline(conn, asset_id)
 
     def recordings(self, case_id: str | None = None) -> tuple[Recording, ...]:
-        """What Trocar recorded of live sources, of a case or of all, oldest first."""
+        """What Trocar recorded of live sources, of a case or of all, oldest first.
+
+        Damaged entries are left out; ``verify`` names them.
+        """
         with self._reading() as conn:
-            return tuple(recordings.read(conn, case_id))
+            return tuple(recordings.read(conn, case_id, intact_only=True))
 
     def fragments(self, asset_id: str) -> tuple[Fragment, ...]:
         """What of a live recording is known to be on the disk, until it is final."""

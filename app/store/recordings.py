@@ -6,6 +6,7 @@ Written on the store thread in its transaction, read on any thread.
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -14,6 +15,8 @@ from app.core.case import Asset, Case
 from app.core.recording import Fragment, Gap, Raster, Recording, RecordingStage
 from app.store import audit, cases, rows
 from app.store.states import digest
+
+log = logging.getLogger(__name__)
 
 _RECORDING = "asset_id, case_id, fields"
 _FRAGMENT = "asset_id, position, first_pts, last_pts, first_byte, end_byte, frames"
@@ -72,11 +75,13 @@ def put_fragment(conn: sqlite3.Connection, asset_id: str, fragment: Fragment) ->
     rows.insert(conn, "fragments", _FRAGMENT, (asset_id, *values))
 
 
-def read(conn: sqlite3.Connection, case_id: str | None = None) -> Iterator[Recording]:
+def read(
+    conn: sqlite3.Connection, case_id: str | None = None, *, intact_only: bool = False
+) -> Iterator[Recording]:
     """Recordings of a case, or of all, oldest first.
 
     Raises:
-        BadInput: a row is damaged.
+        BadInput: a row is damaged, and not only the intact ones are asked for.
     """
     for asset_id, owner, fields, sha in conn.execute(
         f"SELECT {_RECORDING}, row_sha FROM recordings "  # noqa: S608
@@ -84,7 +89,11 @@ def read(conn: sqlite3.Connection, case_id: str | None = None) -> Iterator[Recor
         (case_id,),
     ):
         if digest(asset_id, owner, fields) != sha:
-            raise rows.damaged(f"The entry of a live recording of case {owner}")
+            problem = rows.damaged(f"The entry of a live recording of case {owner}")
+            if not intact_only:
+                raise problem
+            log.info("%s", problem.user_message)
+            continue
         values = json.loads(fields)
         values["stage"] = RecordingStage(values["stage"])
         values["gaps"] = tuple(Gap(**gap) for gap in values["gaps"])
