@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from fractions import Fraction
 from itertools import accumulate
@@ -17,7 +18,7 @@ from app.video.cache import FrameCache
 from app.video.container import check_size
 from app.video.decoder import UndecodableFrame
 from app.video.dicom_file import TICKS_PER_S, DicomFile, frame_ticks, says_when
-from app.video.dicom_pixels import Window, coded_size, decoded, grey_window
+from app.video.dicom_pixels import Window, coded_size, decoded, grey_window, is_decodable
 from app.video.index import PacketIndex
 from app.video.info import StreamInfo, VideoInfo, frame_rate
 from app.video.payload import Payload
@@ -124,19 +125,17 @@ class StillsSource(VideoSource):
 
 def _undecodable() -> tuple[type[Exception], ...]:
     """What pydicom and the decoders under it raise on a damaged frame."""
-    return (RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError, OSError)
+    return (
+        RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError, OSError,
+        av.FFmpegError, struct.error,
+    )  # fmt: skip
 
 
 def _check_kind(file: DicomFile) -> None:
-    from pydicom.pixels import get_decoder
-    from pydicom.uid import UID
-
     name = file.path.name
-    try:
-        usable = get_decoder(UID(file.syntax)).is_available
-    except NotImplementedError:
-        usable = False
-    if not usable:
+    if not is_decodable(file):
+        from pydicom.uid import UID
+
         kind = UID(file.syntax).name
         raise BadInput(f"{name}: pictures coded as {kind} are not supported; export it as video.")
     if file.number("BitsAllocated") not in (8, 16) or file.number("SamplesPerPixel") not in (1, 3):

@@ -299,16 +299,17 @@ def test_header_bombs_are_refused_in_a_sentence(tmp_path: Path) -> None:
         open_video(huge, trusted=True)
 
 
-def test_noise_in_a_file_raises_nothing_but_a_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["rle", "jpeg", "jpeg2000", "jpeg-ls"])
+def test_noise_in_a_file_raises_nothing_but_a_sentence(tmp_path: Path, kind: str) -> None:
     whole = tmp_path / "whole.dcm"
-    dicoms.stills(whole, "rle", frames=3)
+    dicoms.stills(whole, kind, frames=2)
     data = whole.read_bytes()
     noise = random.Random(3)
-    for turn in range(40):
+    path = tmp_path / "noise.dcm"
+    for _ in range(30):
         broken = bytearray(data)
         for _ in range(30):
             broken[noise.randrange(132, 1600)] = noise.randrange(256)
-        path = tmp_path / f"{turn}.dcm"
         path.write_bytes(broken)
         with contextlib.suppress(BadInput), open_video(path, trusted=True) as source:
             source.undecodable()
@@ -381,6 +382,6 @@ def test_files_that_other_people_made_open_or_are_refused() -> None:
 def dicom_pixels(path: Path) -> np.ndarray | None:
     """The first frame as pydicom sees it, where that is 8-bit colour."""
     found = np.zeros(0)
-    with quiet(), contextlib.suppress(ValueError):
+    with quiet(), contextlib.suppress(ValueError, RuntimeError):
         found = pixel_array(path, index=0)
     return found if found.ndim == 3 and found.dtype == np.uint8 else None
