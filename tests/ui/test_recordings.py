@@ -184,8 +184,11 @@ def test_parts_are_moved_by_keys_and_between_recordings(
     sheet.list.setCurrentRow(1)
     for _ in range(5):
         qtbot.keyClick(sheet.list, Qt.Key.Key_Down, Qt.KeyboardModifier.AltModifier)
-    assert len(names(sheet)) == 1
-    assert names(sheet)[0][-1] == "other.ts"
+    assert [len(parts) for parts in names(sheet)] == [1, 4]
+    assert sheet.join.text() == "Make 2 cases"
+    sheet.list.setCurrentRow(1)
+    qtbot.keyClick(sheet.list, Qt.Key.Key_Down, Qt.KeyboardModifier.AltModifier)
+    assert names(sheet) == [[f"REC_0007_{i}.ts" for i in (2, 1, 3, 4)] + ["other.ts"]]
     assert sheet.join.text() == "Join as one"
     qtbot.keyClick(sheet, Qt.Key.Key_Escape)
     assert not sheet.isVisible()
