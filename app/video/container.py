@@ -201,20 +201,31 @@ def prepare_decoder(stream: VideoStream, threads: int = 0) -> None:
 
 
 def read_packets(
-    container: InputContainer, stream: VideoStream
+    container: InputContainer, stream: VideoStream, *, by_decode_time: bool = False
 ) -> Iterator[av.Packet[VideoStream]]:
-    """Packets with content from where the container stands; reads on after damaged stretches."""
+    """Packets with content from where the container stands; reads on after damaged stretches.
+
+    Args:
+        container: the open file.
+        stream: of which.
+        by_decode_time: packets get their decode time as pts; without one, what follows from the
+            packet before (an index that is ``by_decode_time``).
+    """
     # ASF holds times of decoding alone; what FFmpeg guesses from them differs after a seek.
     has_decode_times = container.format.name == "asf" and stream.type == "video"
     if has_decode_times:
         container.flags |= _NO_GUESSED_TIMES
-    failures = 0
+    failures, following = 0, None
     while failures < _READ_FAILURES:
         try:
             for packet in container.demux(stream):
                 if packet.size:
                     failures = 0
-                    if has_decode_times:
+                    if by_decode_time:
+                        packet.dts = following if packet.dts is None else packet.dts
+                        if packet.dts is not None:
+                            following = packet.dts + (packet.duration or 0)
+                    if has_decode_times or by_decode_time:
                         packet.pts = packet.dts
                     yield packet
         except av.FFmpegError as error:

@@ -308,7 +308,7 @@ class Decoder:
             self._container.seek(timestamp, stream=self._stream, backward=True)
         except av.FFmpegError:
             return False
-        self._packets, self._emptied = read_packets(self._container, self._stream), False
+        self._packets, self._emptied = self._read(self._container), False
         for packet in self._packets:
             if packet.is_keyframe and packet.pts is not None:
                 self._pending = packet
@@ -319,6 +319,10 @@ class Decoder:
             if packet.dts is not None and packet.dts > latest_pts:
                 return False
         return False
+
+    def _read(self, container: InputContainer) -> Iterator[av.Packet[VideoStream]]:
+        by_decode_time = self._index.by_decode_time
+        return read_packets(container, self._stream, by_decode_time=by_decode_time)
 
     def _index_from(self, label: int) -> int:
         known = self._place_of(label)
@@ -333,7 +337,7 @@ class Decoder:
         self._stream = video_stream(self._container, self._path, self._wanted)
         prepare_decoder(self._stream)
         self._skips = may_skip(self._stream) and self._times_are_labels
-        self._packets, self._emptied = read_packets(self._container, self._stream), False
+        self._packets, self._emptied = self._read(self._container), False
         self._pending = None
         self._floor = 0
         self._position = self._skipped_to = -1

@@ -9,7 +9,7 @@ import io
 import itertools
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,8 +35,10 @@ _CHECK_EVERY = 512
 _FIRST_TOLD = 256
 # Codecs show a picture at most 16 later than its place in the file; twice that for fields.
 _HELD_BACK = 32
-_FORMAT = 3
+_FORMAT = 4
 _OFTEN_IN_DECODE_ORDER = ("avi", "asf", "mxf")
+# A programme stream may hold several H.264 pictures behind one time.
+_OFTEN_TIMELESS = ("mpeg",)
 _REORDERING = ("h264", "hevc", "mpeg4", "vc1", "wmv3")
 _UNREADABLE = (ValueError, KeyError, OSError, EOFError, IndexError, zipfile.BadZipFile, zlib.error)
 
@@ -62,6 +64,7 @@ class PacketIndex:
         sizes: (pts, width, height) int64 (S, 3) in stored pixels from where the pictures have
             another size, the first ones before them; empty where all have one size.
         stream: index of the stream in its container, -1 where there is none.
+        by_decode_time: pictures are known by their decode times, since some have no other.
     """
 
     pts: NDArray[np.int64]
@@ -74,6 +77,7 @@ class PacketIndex:
     unordered: int = 0
     sizes: NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 3), np.int64))
     stream: int = -1
+    by_decode_time: bool = False
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -97,6 +101,7 @@ class PacketIndex:
         """The index as a compressed block, to be kept in a file."""
         buffer = io.BytesIO()
         numbers = [self.last_duration, self.doubled, self.timeless, self.unordered, self.stream]
+        numbers.append(int(self.by_decode_time))
         np.savez_compressed(
             buffer,
             version=np.int64(_FORMAT),
@@ -133,6 +138,7 @@ class PacketIndex:
                     unordered=numbers[3],
                     sizes=stored["sizes"],
                     stream=numbers[4],
+                    by_decode_time=bool(numbers[5]),
                 )
         except _UNREADABLE as error:
             raise BadInput("The kept index of this video is damaged.", str(error)) from error
@@ -145,6 +151,7 @@ def build_index(
     cancelled: Callable[[], bool] = lambda: False,
     *,
     by_table: bool = True,
+    by_decode_time: bool = False,
     told: Callable[[PacketIndex], None] | None = None,
 ) -> PacketIndex:
     """Index a freshly opened file; leaves the container somewhere else than at its start.
@@ -155,6 +162,7 @@ def build_index(
         path: of the file.
         cancelled: asked while the file is read.
         by_table: believe an MP4's own table where FFmpeg agrees with it.
+        by_decode_time: give packets without a time what follows from the one before.
         told: called now and then, while the file is read through, with the index of the frames
             whose place among the others cannot change any more.
 
@@ -171,18 +179,24 @@ def build_index(
             own = again.streams.video[container.streams.video.index(stream)]
             return build_index(again, own, path, cancelled, by_table=False, told=told)
     if table is None:
-        known = told if container.format.name not in _OFTEN_IN_DECODE_ORDER else None
+        changes = _may_be_ordered_anew(container, stream)
+        known = None if changes else told
+        packets = read_packets(container, stream, by_decode_time=by_decode_time)
         table = _by_demuxing(
-            container, stream, sizes, cancelled, lambda rows: _tell(known, rows, stream)
+            packets, stream, sizes, cancelled, lambda rows: _tell(known, rows, stream)
         )
     timed = table[table[:, 0] != _NO_TIME]
+    if len(timed) < len(table) and not by_decode_time and _is_often_timeless(container, stream):
+        with open_container(path) as again:
+            own = again.streams.video[container.streams.video.index(stream)]
+            return build_index(again, own, path, cancelled, by_decode_time=True)
     if not len(timed):
         raise BadInput(f"{path.name} holds no picture that can be shown; it is damaged or cut off.")
     kept = _in_order(timed)
     pts, dts = _times(kept)
     shown = np.arange(len(pts))
-    if _is_timed_in_decode_order(container, stream, timed[:, 0]):
-        shown = _display_order(pts, stream, path, cancelled)
+    if _is_timed_in_decode_order(container, stream, timed[:, 0], by_decode_time):
+        shown = _display_order(pts, stream, path, cancelled, by_decode_time)
     return PacketIndex(
         pts=pts,
         label=pts[shown],
@@ -194,7 +208,19 @@ def build_index(
         unordered=_unordered(timed),
         sizes=np.array(sizes.sizes, np.int64).reshape(-1, 3),
         stream=stream.index,
+        by_decode_time=by_decode_time,
     )
+
+
+def _may_be_ordered_anew(container: InputContainer, stream: VideoStream) -> bool:
+    """Whether the whole file must be known before anything is said of its order."""
+    often = container.format.name in _OFTEN_IN_DECODE_ORDER
+    return often or _is_often_timeless(container, stream)
+
+
+def _is_often_timeless(container: InputContainer, stream: VideoStream) -> bool:
+    codec = stream.codec_context.codec.canonical_name
+    return container.format.name in _OFTEN_TIMELESS and codec in {"h264", "hevc"}
 
 
 def _in_order(timed: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -240,7 +266,7 @@ def _unordered(timed: NDArray[np.int64]) -> int:
 
 
 def _by_demuxing(
-    container: InputContainer,
+    packets: Iterable[av.Packet[VideoStream]],
     stream: VideoStream,
     sizes: SizeWatch,
     cancelled: Callable[[], bool],
@@ -250,7 +276,7 @@ def _by_demuxing(
     rows: list[tuple[int, int, int, int]] = []
     tell_at = _FIRST_TOLD
     codec = stream.codec_context.codec.canonical_name
-    for packet in read_packets(container, stream):
+    for packet in packets:
         if len(rows) % _CHECK_EVERY == 0 and cancelled():
             raise OpenCancelled
         if packet.is_discard or not _is_shown(codec, packet):
@@ -276,7 +302,10 @@ def _last_duration(pts: NDArray[np.int64], declared: int, stream: VideoStream) -
 
 
 def _is_timed_in_decode_order(
-    container: InputContainer, stream: VideoStream, in_file: NDArray[np.int64]
+    container: InputContainer,
+    stream: VideoStream,
+    in_file: NDArray[np.int64],
+    by_decode_time: bool,
 ) -> bool:
     """Whether the pts rise with the packets although the codec shows pictures in another order.
 
@@ -286,13 +315,17 @@ def _is_timed_in_decode_order(
     reorders = context.codec.canonical_name in _REORDERING and context.reorder_depth > 0
     return (
         reorders
-        and container.format.name in _OFTEN_IN_DECODE_ORDER
+        and (by_decode_time or container.format.name in _OFTEN_IN_DECODE_ORDER)
         and bool((np.diff(in_file) >= 0).all())
     )
 
 
 def _display_order(
-    labels: NDArray[np.int64], shown: VideoStream, path: Path, cancelled: Callable[[], bool]
+    labels: NDArray[np.int64],
+    shown: VideoStream,
+    path: Path,
+    cancelled: Callable[[], bool],
+    by_decode_time: bool,
 ) -> NDArray[np.intp]:
     """Positions in ``labels`` in the order in which the decoder shows them; decodes the file."""
     rank = np.full(len(labels), -1.0)
@@ -301,7 +334,8 @@ def _display_order(
     with open_container(path) as container:
         stream = next(s for s in container.streams.video if s.index == shown.index)
         prepare_decoder(stream)
-        for packet in itertools.chain(read_packets(container, stream), [None]):
+        packets = read_packets(container, stream, by_decode_time=by_decode_time)
+        for packet in itertools.chain(packets, [None]):
             if cancelled():
                 raise OpenCancelled
             try:

@@ -109,6 +109,8 @@ def _of_the_count(stream: VideoStream, index: PacketIndex, path: Path) -> Iterat
         yield "It has an edit list: what is shown is not all that is stored, or begins elsewhere."
     if has_less:
         yield f"The header names {stream.frames} frames; {len(index)} can be shown."
+    if index.by_decode_time:
+        yield "Some packets have no time of their own; theirs follow from those before them."
     if index.timeless:
         yield f"{index.timeless} packets have no time and are left out."
     if index.doubled:

@@ -67,6 +67,8 @@ _PLAIN: dict[str, Recipe] = {
     "h264-flv": _x264(".flv"),
     "h264-mxf": _x264(".mxf"),
     "h264-asf": _x264(".asf"),
+    # Some of its packets have no time.
+    "h264-mpg": _x264(".mpg"),
     "hevc-12": Recipe(codec="libx265", options=_X265, pix_fmt="yuv420p12le", frames=FRAMES),
     "hevc-444-10": Recipe(
         suffix=".mkv", codec="libx265", options=_X265, pix_fmt="yuv444p10le", frames=FRAMES
