@@ -47,23 +47,27 @@ class LiveRuns:
         self._phases: list[PhasePrediction] = []
         self._runs: dict[str, int] = {}
         self._counts = {SEGMENTATION: 0, PHASES: 0}
+        self._finished = False
         self.problem: TrocarError | None = None
 
     def keep(self, answer: LiveAnswer) -> None:
-        """Keep an answer about a frame of the recording. Any thread."""
+        """Keep an answer about a frame of the recording; nothing after ``finish``. Any thread."""
         with self._lock:
+            if self._finished:
+                return
             if answer.frame is not None:
                 self._frames.append(answer.frame)
             if answer.phase is not None:
                 self._phases.append(answer.phase)
-            due = len(self._frames) >= _BATCH or len(self._phases) >= 2
-        if due:
-            self._pool.submit(self._write)
+            if len(self._frames) >= _BATCH or len(self._phases) >= 2:
+                self._pool.submit(self._write)
 
     def finish(self) -> Future[None]:
-        """Write the rest and close the runs. Nothing may be kept after it."""
-        done = self._pool.submit(self._finish)
-        self._pool.shutdown(wait=False)
+        """Write the rest and close the runs; once."""
+        with self._lock:
+            self._finished = True
+            done = self._pool.submit(self._finish)
+            self._pool.shutdown(wait=False)
         return done
 
     def _write(self) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, Signal, Slot
 
 if TYPE_CHECKING:
     from app.inference import LiveAnswer, LiveRuns
@@ -31,11 +31,17 @@ class Drawn:
 class AnswerDrawer(QObject):
     """Draws each answer on the thread that gives it, and hands it to the GUI thread.
 
+    Of the outlines only the newest are handed over, so that a window which is late never piles
+    them up; phases, one a second and small, are handed over all.
+
     Signals:
-        drawn: (Drawn)
+        drawn: (Drawn) the newest outlines.
+        named: (LiveAnswer) with a phase.
     """
 
     drawn = Signal(object)
+    named = Signal(object)
+    _arrived = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,6 +49,10 @@ class AnswerDrawer(QObject):
         self._style: OverlayStyle | None = None
         self._size_px = (2, 2)
         self._runs: LiveRuns | None = None
+        self._newest: Drawn | None = None
+        self._named: list[LiveAnswer] = []
+        self._told = False
+        self._arrived.connect(self._deliver)
 
     def set_look(self, style: OverlayStyle, size_px: tuple[int, int]) -> None:
         """How, and how large, overlays are drawn from now on."""
@@ -63,7 +73,25 @@ class AnswerDrawer(QObject):
         raster = None
         if answer.frame is not None and answer.frame.instances and style is not None:
             raster = _composed(answer, style, size_px)
-        self.drawn.emit(Drawn(answer=answer, raster=raster))
+        with self._lock:
+            if answer.frame is not None:
+                self._newest = Drawn(answer=answer, raster=raster)
+            if answer.phase is not None:
+                self._named.append(answer)
+            told, self._told = self._told, True
+        if not told:
+            self._arrived.emit()
+
+    @Slot()
+    def _deliver(self) -> None:
+        with self._lock:
+            named, self._named = self._named, []
+            newest, self._newest = self._newest, None
+            self._told = False
+        for answer in named:
+            self.named.emit(answer)
+        if newest is not None:
+            self.drawn.emit(newest)
 
 
 def _composed(

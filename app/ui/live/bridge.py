@@ -49,6 +49,7 @@ class LiveBridge(QObject):
         with self._lock:
             self._generation += 1
             self._newest = None
+            self.skipped = 0
             generation = self._generation
 
         def on_frame(frame: LiveFrame) -> None:

@@ -109,6 +109,7 @@ class LiveControl(QObject):
         self._cased.connect(self._take_case)
         self._troubled.connect(self._take_problem)
         self.models.drawn.connect(self.screen.take_drawn)
+        self.models.named.connect(self.screen.take_pace)
         self.models.said.connect(self.said)
         self.screen.moved.connect(self._showing.refresh)
         self.screen.failed.connect(lambda error: self.said.emit(from_error(error, key="live")))

@@ -20,7 +20,7 @@ from app.ui.model_sheet import DEMO_WORDS, fit_words
 from app.ui.services import Services
 
 if TYPE_CHECKING:
-    from app.inference import LiveAnalysis, LiveRuns
+    from app.inference import LiveAnalysis, LiveAnswer, LiveRuns
     from app.video.live import LiveFrame
 
 
@@ -28,7 +28,8 @@ class LiveModels(QObject):
     """Looks at the live picture with the models in use.
 
     Signals:
-        drawn: (Drawn) an answer with its overlay.
+        drawn: (Drawn) the newest outlines.
+        named: (LiveAnswer) with a phase.
         said: (Message)
 
     Attributes:
@@ -39,6 +40,7 @@ class LiveModels(QObject):
     """
 
     drawn = Signal(object)
+    named = Signal(object)
     said = Signal(object)
 
     def __init__(self, services: Services, io: Background) -> None:
@@ -46,6 +48,7 @@ class LiveModels(QObject):
         self._services, self._io = services, io
         self.drawer = AnswerDrawer()
         self.drawer.drawn.connect(self._drawn)
+        self.drawer.named.connect(self._named)
         services.analysis.worker.watched.connect(self._watched)
         self.analysis: LiveAnalysis | None = None
         self._runs: LiveRuns | None = None
@@ -149,13 +152,15 @@ class LiveModels(QObject):
 
     @Slot(object)
     def _drawn(self, drawn: Drawn) -> None:
-        if self.analysis is None:
-            return
-        answer = drawn.answer
-        if answer.phase is not None and answer.phase_now is not None:
+        if self.analysis is not None:
+            self.drawn.emit(drawn)
+
+    @Slot(object)
+    def _named(self, answer: LiveAnswer) -> None:
+        if self.analysis is not None and answer.phase_now is not None:
             self.phase = answer.phase_now
             self._extend(answer.picture.pts, answer.phase_now)
-        self.drawn.emit(drawn)
+            self.named.emit(answer)
 
     def _extend(self, pts: int, phase: str) -> None:
         if self.stretches and self.stretches[-1][2] == phase:

@@ -21,6 +21,7 @@ from app.ui.live.bridge import LiveBridge
 from app.ui.live.stage import LiveStage
 
 if TYPE_CHECKING:
+    from app.inference import LiveAnswer
     from app.live.look_back import LookBack
     from app.video import VideoSource
     from app.video.live import LiveFrame
@@ -89,11 +90,14 @@ class LiveScreen(QObject):
             self._show(Frame(rgb=frame.rgb, pts=frame.pts, index=frame.number, time_ms=0.0))
 
     def take_drawn(self, drawn: Drawn) -> None:
-        """The newest answer came, with its outlines or without."""
+        """The newest outlines came."""
         self.pace = drawn.answer.pace
-        if drawn.answer.frame is not None:
-            self._drawn, self._drawn_s = drawn, time.monotonic()
+        self._drawn, self._drawn_s = drawn, time.monotonic()
         self.refresh()
+
+    def take_pace(self, answer: LiveAnswer) -> None:
+        """An answer came, perhaps without outlines: how fast this machine is."""
+        self.pace = answer.pace
 
     def hold_tissue(self, *, held: bool) -> None:
         """While held, nothing lies over the tissue."""

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+
+import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QImage
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from app.core.correction import Bookmark, Change, Correction, HumanTimeline
 from app.core.frame import FrameIdentity
+from app.core.prediction import FramePrediction, PhasePrediction
 from app.core.timeline import Segment, Timeline
+from app.inference.live import LiveAnswer
 from app.inference.live_pace import Pace
 from app.ui.live import words
+from app.ui.live.answers import AnswerDrawer
+from app.ui.live.bridge import LiveBridge
 from app.ui.live.buttons import RecordButton
 from app.ui.live.chooser import without_credentials
 from app.ui.live.notes import LiveNotes
 from app.ui.main_window import MainWindow
-from app.video.live_state import LiveState, LiveStatus
+from app.video.live_state import LiveFrame, LiveState, LiveStatus
 from tests.ui.live.conftest import control_of
 
 
@@ -162,3 +171,61 @@ def test_no_message_lies_on_the_research_banner(live: MainWindow, qtbot: QtBot) 
     bottom = banner.mapTo(live, banner.rect().bottomLeft()).y()
     assert live.slot.y() > bottom
     assert control_of(live).session is None
+
+
+def _frame(number: int) -> LiveFrame:
+    rgb = np.full((4, 4, 3), number, np.uint8)
+    return LiveFrame(rgb=rgb, pts=6000 * number, captured_s=0.0, number=number)
+
+
+def _on_another_thread(work: Callable[[], object]) -> None:
+    thread = threading.Thread(target=work, name="test-decode")
+    thread.start()
+    thread.join()
+
+
+def test_a_late_window_gets_the_newest_picture_alone(qtbot: QtBot) -> None:
+    bridge = LiveBridge()
+    shown: list[int] = []
+    tapped: list[int] = []
+    bridge.shown.connect(lambda frame: shown.append(frame.number))
+    bridge.tap = lambda frame: tapped.append(frame.number)
+    on_frame, _ = bridge.renew()
+    _on_another_thread(lambda: [on_frame(_frame(n)) for n in range(5)])
+    qtbot.waitUntil(lambda: bool(shown))
+    assert shown == [4]
+    assert tapped == [0, 1, 2, 3, 4]
+    assert bridge.skipped == 4
+    # Another source: what the old one still sends is not listened to.
+    bridge.renew()
+    _on_another_thread(lambda: on_frame(_frame(9)))
+    QApplication.processEvents()
+    assert shown == [4]
+    assert bridge.skipped == 0
+
+
+def test_a_late_window_gets_the_newest_outlines_and_every_phase(qtbot: QtBot) -> None:
+    drawer = AnswerDrawer()
+    drawn: list[int] = []
+    named: list[int] = []
+    drawer.drawn.connect(lambda one: drawn.append(one.answer.picture.number))
+    drawer.named.connect(lambda answer: named.append(answer.picture.number))
+
+    def answers() -> None:
+        for number in range(6):
+            frame = FramePrediction(pts=number, index=number, instances=())
+            phase = PhasePrediction(pts=number, index=number, probabilities=(1.0,))
+            drawer.take(
+                LiveAnswer(
+                    picture=_frame(number),
+                    frame=frame if number < 5 else None,
+                    phase=phase if number % 2 else None,
+                    phase_now="a",
+                    pace=Pace(),
+                )
+            )
+
+    _on_another_thread(answers)
+    qtbot.waitUntil(lambda: bool(drawn))
+    assert drawn == [4]
+    assert named == [1, 3, 5]
