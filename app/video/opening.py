@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from app.core.case import Asset, Part
 from app.core.errors import BadInput, EnvironmentProblem, TrocarError
@@ -98,6 +99,7 @@ def open_video(
     if (growing := GROWING.index(path)) is not None:
         return FileSource(path, index=growing, cache_bytes=cache_bytes, cancelled=cancelled)
     opened = partial(
+        _read_by,
         open_dicom if is_dicom(path) else FileSource,
         path,
         stream=stream,
@@ -129,6 +131,16 @@ def open_video(
     if is_whole:
         share.leave()
     return source
+
+
+def _read_by(kind: Callable[..., VideoSource], path: Path, **options: Any) -> VideoSource:
+    """A source of some kind; a drive that goes away while it is opened is a sentence."""
+    try:
+        return kind(path, **options)
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"{path.name} cannot be read any more ({error.strerror}); check its drive."
+        ) from error
 
 
 def _keep_index(

@@ -277,3 +277,18 @@ def test_the_pixel_limit_holds_in_the_decoder(tmp_path: Path) -> None:
     assert MAX_PIXELS < 8192 * 8192
     with open_video(path, trusted=True) as source, pytest.raises(BadInput):
         source.frame(1)
+
+
+def test_a_drive_that_goes_while_a_file_is_opened(
+    clip: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "on-a-stick.mp4"
+    path.write_bytes(clip("h264-mp4").read_bytes())
+
+    def gone(*_arguments: object) -> None:
+        path.unlink()
+        path.stat()
+
+    monkeypatch.setattr("app.video.decoder.Decoder.describe", gone)
+    with pytest.raises(EnvironmentProblem, match="check its drive"):
+        open_video(path)
