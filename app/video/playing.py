@@ -20,6 +20,9 @@ _LAGGING_FRAMES = 8
 # it is faster than that, it goes by keyframes.
 _STALL_S = 0.25
 _FAST_BACKWARDS = -4.0
+_LONG_GROUP_FRAMES = 30
+# Far behind forwards and no keyframe ahead, a picture is shown so often on the way.
+_SLICE_S = 0.1
 _EARLY_MS = 1.0
 GROWTH_S = 0.1
 """So often is asked what became known of a file that is still being indexed."""
@@ -119,10 +122,18 @@ class Playing:
         return index + 1 if ahead and source.time_ms(index) < position_ms - 1e-3 else index
 
     def _show_due(self, source: VideoSource, state: PlayerState, target: int, late: int) -> None:
-        if late > _LAGGING_FRAMES and not source.holds(target):
+        if self._is_too_fast_for(source, target):
+            target = source.index.key_at(state.index - 1)
+            wait_s = self._clock.seconds_until(source.time_ms(target))
+            if wait_s > 0:
+                self._wait(wait_s)
+                return
+        elif late > _LAGGING_FRAMES and not source.holds(target):
             key = source.index.key_at(target)
             if key >= 0 and (key - state.index) * state.speed > 0:
                 target = key
+            elif state.speed > 0:
+                target = self._on_the_way(source, state.index, target)
         began_s = self._clock.now_s()
         try:
             self._show(source, target, dropped=abs(target - state.index) - 1)
@@ -131,11 +142,33 @@ class Playing:
         if state.speed < 0 and self._clock.now_s() - began_s > _STALL_S:
             self._clock.start(source.time_ms(target))
 
+    def _on_the_way(self, source: VideoSource, index: int, target: int) -> int:
+        """Decode towards a frame for a moment; the one that was reached by then."""
+        until_s = self._clock.now_s() + _SLICE_S
+        try:
+            source.skip_to(target, lambda: self._is_stale() or self._clock.now_s() >= until_s)
+        except SeekCancelled:
+            if self._is_stale():
+                raise
+            near = source.glimpse(target, self._is_stale)
+            return near.index if near is not None and near.index > index else target
+        return target
+
+    def _is_too_fast_for(self, source: VideoSource, index: int) -> bool:
+        """Whether play goes backwards faster than groups as long as this frame's decode."""
+        if self._clock.speed >= _FAST_BACKWARDS or source.holds(index):
+            return False
+        key = source.index.key_at(index)
+        return key >= 0 and index - key > _LONG_GROUP_FRAMES
+
     def _prepare(self, source: VideoSource, index: int) -> None:
         """Decode the next frame before it is due, then others until its time has come."""
         began_s = self._clock.now_s()
         backwards = self._clock.speed < 0
-        if not source.holds(index) and self._clock.speed >= _FAST_BACKWARDS:
+        if not source.holds(index):
+            if self._is_too_fast_for(source, index):
+                self._wait(self._clock.seconds_until(source.time_ms(index)))
+                return
             self._fetch(source, index, backwards=backwards)
         if backwards and self._clock.now_s() - began_s > _STALL_S:
             self._clock.start(source.time_ms(index))

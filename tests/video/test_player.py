@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from app.core.frame import Frame
 from app.video import Player, PlayerState, ShownFrame, UndecodableFrame, VideoSource
 from app.video.clock import PlaybackClock, bounded_speed
 from app.video.file_source import FileSource
-from tests.helpers.clips import damaged_clip, motion_jpeg, number_of
+from tests.helpers.clips import RECIPES, damaged_clip, make_clip, motion_jpeg, number_of
 
 PATIENCE_S = 30.0
 
@@ -557,3 +558,39 @@ def test_of_a_long_loop_the_beginning_is_at_hand_when_it_goes_round(
     assert 40 not in at_once
     shown = one.indices()[one.indices().index(40) :]
     assert shown[:71] == list(range(40, 111))
+
+
+def test_fast_backwards_through_a_long_group_keeps_its_time(
+    screen: Callable[..., Screen], tmp_path: Path
+) -> None:
+    recipe = replace(RECIPES["h264-long-gop"], gop=60, frames=180)
+    one = screen(cache_bytes=1 << 20)
+    one.open(make_clip(tmp_path / "long.mp4", recipe))
+    one.player.seek_index(179)
+    one.until(lambda: one.shown[-1].index == 179 and one.shown[-1].exact)
+    one.shown.clear()
+    started_s = one.clock.time_s
+    one.player.set_speed(-16)
+    one.player.play()
+    one.until(lambda: one.states[-1].playing and one.shown)
+    one.until(lambda: not one.states[-1].playing)
+    assert one.clock.time_s - started_s == pytest.approx(179 / 25 / 16, abs=0.03)
+    shown = one.indices()
+    assert shown == sorted(set(shown), reverse=True)
+    assert {120, 60, 0} <= {*shown}
+    assert [number_of(s.frame.rgb) for s in one.shown] == shown
+
+
+def test_far_behind_pictures_are_shown_on_the_way(screen: Callable[..., Screen], clip: Any) -> None:
+    clock: list[FakeClock] = []
+    one = screen(open_source=slowed(clock, 0.03))
+    clock.append(one.clock)
+    one.open(clip("h264-long-gop"))
+    one.player.set_speed(16)
+    one.play_to_end()
+    shown = one.indices()
+    assert shown == sorted(set(shown))
+    assert [number_of(s.frame.rgb) for s in one.shown] == shown
+    # Two at the most would be, were every one decoded to that is due.
+    assert len(shown) > 6
+    assert one.player.state.shown + one.player.state.dropped == 120
