@@ -1,6 +1,6 @@
 """A DICOM file's header, and where its pixel data lie; nothing of them is read. Any thread.
 
-PS3.10 (file format), PS3.5 A.4 (encapsulated pixel data), PS3.3 C.7.6.5 (cine).
+PS3.10 (file format), PS3.5 A.4 (encapsulated pixel data).
 """
 
 from __future__ import annotations
@@ -22,9 +22,6 @@ from app.core.errors import BadInput
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-TICKS_PER_S = 90_000
-"""Pts units per second where the header alone says when frames are shown."""
-
 DEFLATED = "1.2.840.10008.1.2.1.99"
 _BIG_ENDIAN, _IMPLICIT = "1.2.840.10008.1.2.2", "1.2.840.10008.1.2"
 _EXPLICIT = "1.2.840.10008.1.2.1"
@@ -41,7 +38,6 @@ _MOST_FRAGMENTS = 400_000
 _MOST_FRAMES = 2_000_000
 _LARGE_VALUE_BYTES = 1 << 20
 _MOST_READS = 500_000
-_USUAL_RATE = Fraction(25)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,61 +133,6 @@ def read_dicom(path: Path) -> DicomFile:
             f"{path.name} has a DICOM header that cannot be read; it is damaged or cut off.",
             f"{type(error).__name__}: {error}",
         ) from error
-
-
-def frame_ticks(file: DicomFile, count: int, fallback: Fraction | None = None) -> list[int]:
-    """When each of ``count`` frames is shown, and when the last one ends, in 1/90000 s.
-
-    By the element to which FrameIncrementPointer points, else the first of Frame Time, Frame Time
-    Vector, Cine Rate and Recommended Display Frame Rate that is there (PS3.3 C.7.6.5).
-
-    Args:
-        file: the header.
-        count: frames.
-        fallback: frames per second where the header says nothing; else 25.
-
-    Returns:
-        count + 1 ticks, ascending from 0.
-    """
-    steps_ms = _vector_ms(file, count)
-    if steps_ms is None:
-        step_ms = _step_ms(file) or 1000 / (fallback or _USUAL_RATE)
-        return [round(step_ms * n * TICKS_PER_S / 1000) for n in range(count + 1)]
-    ticks, at_ms = [0], Fraction(0)
-    for step_ms in (*steps_ms[1:], steps_ms[-1] if count > 1 else 1000 / _USUAL_RATE):
-        at_ms += step_ms
-        ticks.append(max(round(at_ms * TICKS_PER_S / 1000), ticks[-1] + 1))
-    return ticks
-
-
-def says_when(file: DicomFile) -> bool:
-    """Whether the header says how fast its frames follow one another."""
-    return _step_ms(file) is not None or bool(file.dataset.get("FrameTimeVector"))
-
-
-def _vector_ms(file: DicomFile, count: int) -> list[Fraction] | None:
-    vector = file.dataset.get("FrameTimeVector")
-    pointer = str(file.dataset.get("FrameIncrementPointer", ""))
-    if vector is None or not hasattr(vector, "__len__") or len(vector) < count or not count:
-        return None
-    if "1065" not in pointer and file.number("FrameTime"):
-        return None
-    try:
-        steps = [Fraction(str(v)) for v in vector[:count]]
-    except (ValueError, ZeroDivisionError):
-        return None
-    return steps if all(0 <= s < 3_600_000 for s in steps) else None
-
-
-def _step_ms(file: DicomFile) -> Fraction | None:
-    step = file.number("FrameTime")
-    if step is not None and 0 < step < 3_600_000:
-        return step
-    for keyword in ("CineRate", "RecommendedDisplayFrameRate"):
-        rate = file.number(keyword)
-        if rate is not None and 0 < rate <= 10_000:
-            return 1000 / rate
-    return None
 
 
 def bounded(path: Path) -> io.BufferedReader:

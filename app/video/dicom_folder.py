@@ -15,16 +15,15 @@ from typing import Any
 
 from app.core.errors import BadInput, TrocarError
 from app.video.dicom_file import (
-    TICKS_PER_S,
     DicomFile,
     bounded,
-    frame_ticks,
     is_dicom,
     pydicom_reader,
     quiet,
     read_dicom,
     unreadable,
 )
+from app.video.dicom_times import TICKS_PER_S, frame_ticks
 
 DICOMDIR = "DICOMDIR"
 _SUFFIXES = ("", ".dcm", ".dicom", ".dic")

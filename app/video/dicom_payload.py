@@ -26,13 +26,8 @@ from app.video.container import (
     read_packets,
     video_stream,
 )
-from app.video.dicom_file import (
-    TICKS_PER_S,
-    DicomFile,
-    frame_ticks,
-    is_dicom,
-    read_dicom,
-)
+from app.video.dicom_file import DicomFile, is_dicom, read_dicom
+from app.video.dicom_times import TICKS_PER_S, frame_ticks
 from app.video.payload import Payload, format_of
 
 ELEMENTARY = ("h264", "hevc", "mpegvideo")

@@ -17,8 +17,9 @@ from app.core.frame import Frame
 from app.video.cache import FrameCache
 from app.video.container import check_size
 from app.video.decoder import UndecodableFrame
-from app.video.dicom_file import TICKS_PER_S, DicomFile, frame_ticks, says_when
+from app.video.dicom_file import DicomFile
 from app.video.dicom_pixels import Window, coded_size, decoded, grey_window, is_decodable
+from app.video.dicom_times import TICKS_PER_S, frame_ticks, says_when
 from app.video.index import PacketIndex
 from app.video.info import StreamInfo, VideoInfo, frame_rate
 from app.video.payload import Payload

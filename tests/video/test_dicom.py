@@ -25,9 +25,10 @@ from app.core.errors import BadInput
 from app.video import Player, describe_asset, open_recording, open_video, probe
 from app.video.container import open_payload
 from app.video.decoder import UndecodableFrame
-from app.video.dicom_file import frame_ticks, is_dicom, quiet, read_dicom
+from app.video.dicom_file import is_dicom, quiet, read_dicom
 from app.video.dicom_payload import raw_payload
 from app.video.dicom_stills import StillsSource
+from app.video.dicom_times import frame_ticks
 from tests.helpers import dicoms
 from tests.helpers.clips import number_of
 
