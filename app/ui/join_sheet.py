@@ -175,6 +175,7 @@ class JoinSheet(Sheet):
         self.left_out.setWordWrap(True)
         self.join = Button("Join as one", "main")
         self.separate = Button("Separate cases")
+        self.all_as_one = Button("Join all as one")
         self._found: Found | None = None
         self._asks = False
         self.list.moved.connect(self._moved)
@@ -182,12 +183,15 @@ class JoinSheet(Sheet):
         self.separate.clicked.connect(
             lambda: self._choose([[p] for parts in self.recordings() for p in parts])
         )
+        self.all_as_one.clicked.connect(
+            lambda: self._choose([[p for parts in self.recordings() for p in parts]])
+        )
         self.by_name.clicked.connect(lambda: self._order(time=False))
         self.by_time.clicked.connect(lambda: self._order(time=True))
         self.set_body(
             column(
                 self.about, 4, self.question, self.list, self.left_out, 4,
-                row(self.join, self.separate, 0),
+                row(self.join, self.separate, self.all_as_one, 0),
                 spacing=8, margins=(28, 20, 28, 12),
             )
         )  # fmt: skip
@@ -278,6 +282,7 @@ class JoinSheet(Sheet):
         self.separate.setText(f"{files} separate cases")
         self.separate.setAccessibleName(self.separate.text())
         self.separate.setVisible(files > len(found))
+        self.all_as_one.setVisible(len(found) > 1)
 
     def _add_recording(self, recording: FoundRecording, number: int) -> None:
         seconds = sum(g.duration_s for g in recording.files)

@@ -30,6 +30,7 @@ MOST_GAP_S = 15 * 60.0
 """What lies further apart was not recorded in one go."""
 _OVERLAP_S = 60.0
 _LOOKS_AT_ONCE = 3
+_SPLIT_S, _SPLIT_BYTES = 300, 10**9
 _CLOCK_S = 1.5
 """Moments in headers and names are whole seconds: less than this apart is no gap."""
 _FILE_TIME_S = 30.0
@@ -324,6 +325,7 @@ def describe_joined(
 def _recordings(looks: list[Glance], *, certain: bool) -> list[FoundRecording]:
     """One group of names, cut where the times say that another recording begins."""
     out: list[list[Glance]] = []
+    certain = certain or _split_evenly(looks)
     for look in looks:
         gap_s = _gap_s(out[-1][-1], look) if out else None
         follows = certain if gap_s is None else abs(gap_s) <= MOST_GAP_S
@@ -334,6 +336,24 @@ def _recordings(looks: list[Glance], *, certain: bool) -> list[FoundRecording]:
         else:
             out.append([look])
     return [regrouped(files) for files in out]
+
+
+def _split_evenly(looks: list[Glance]) -> bool:
+    """Whether files are as long, or as large, as those that a recorder splits at a limit.
+
+    Three or more of at least five minutes or a gigabyte, all alike but for a shorter last one.
+    """
+    if len(looks) < 3:
+        return False
+    *full, last = looks
+    measures = (
+        (_SPLIT_S, [f.duration_s for f in full], last.duration_s),
+        (_SPLIT_BYTES, [f.bytes for f in full], last.bytes),
+    )
+    return any(
+        min(sizes) >= least and min(sizes) > 0.98 * max(sizes) and rest < 1.02 * max(sizes)
+        for least, sizes, rest in measures
+    )
 
 
 def _clocks(files: Sequence[Glance]) -> tuple[list[float] | None, ...]:

@@ -161,6 +161,12 @@ def test_several_files_may_be_separate_cases(
     sheet.join.click()
     library = window.services.library
     qtbot.waitUntil(lambda: len(library.cases()) == 2, timeout=PATIENCE_MS)
+    sheet = offered(window, qtbot, *files)
+    sheet.all_as_one.click()
+    qtbot.waitUntil(lambda: len(library.cases()) == 3, timeout=PATIENCE_MS)
+    assert [Path(p.path).name for p in library.cases()[2].assets[0].parts] == [
+        "left.mp4", "right.mp4",
+    ]  # fmt: skip
     qtbot.waitUntil(lambda: on_screen(window) is not None, timeout=PATIENCE_MS)
 
 

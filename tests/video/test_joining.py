@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from app.core.errors import BadInput, Refused
 from app.video import describe_joined, find_recordings
 from app.video.joined import gap_sentences
-from app.video.joining import by_time, glance, in_order, one_recording
+from app.video.joining import _recordings, by_time, glance, in_order, one_recording
 from app.video.recorders import MOST_FILES, group_by_name, named_utc_ms, natural, video_files
 from tests.helpers.parts import four_parts, write_part
 
@@ -161,6 +162,21 @@ def test_a_lone_number_is_a_part_where_the_times_say_so(tmp_path: Path) -> None:
         write_part(tmp_path / f"case{number}.mp4", range(20))
     found = find_recordings([tmp_path]).recordings
     assert [len(r.files) for r in found] == [1, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("lengths_s", "recordings"),
+    [((900, 900, 900, 200), 1), ((900, 870, 400), 3), ((30, 30, 30), 3), ((900, 200), 2)],
+)
+def test_files_of_one_length_were_split_by_a_recorder(
+    lengths_s: tuple[int, ...], recordings: int, tmp_path: Path
+) -> None:
+    look = glance(write_part(tmp_path / "video01.mp4", range(4)))
+    looks = [
+        replace(look, path=tmp_path / f"video{i}.mp4", duration_s=float(s))
+        for i, s in enumerate(lengths_s)
+    ]
+    assert len(_recordings(looks, certain=False)) == recordings
 
 
 def test_names_and_times_that_disagree_are_asked_about(tmp_path: Path) -> None:
