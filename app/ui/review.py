@@ -55,6 +55,11 @@ class ReviewStage(Stage):
         if before is None or frame is None or abs(frame.index - before.index) > _JUMP_FRAMES:
             self._look_at_corners()
 
+    def set_chips(self, chips: tuple[str, ...]) -> None:
+        """Short words at the top of the picture; spoken as well."""
+        super().set_chips(chips)
+        self.setAccessibleDescription(", ".join(chips))
+
     def set_key(self, key: tuple[osd.KeyRow, ...]) -> None:
         """The outlines on screen changed."""
         if key != self.key:

@@ -50,11 +50,13 @@ class Thumbnails(QObject):
         self.strip = Strip()
         self._folder, self._writable = folder, writable
         self._asset: Asset | None = None
+        self._closing = False
         self._background = Background("trocar-thumbs")
         self._kept: OrderedDict[tuple[str, int, int], QImage] = OrderedDict()
         # Touched on the thread alone.
         self._source: VideoSource | None = None
         self._of: tuple[str, ...] = ()
+        self._lost = False
 
     def at(
         self, asset: Asset, ms: float, height_px: int, done: Callable[[QImage], object]
@@ -68,7 +70,9 @@ class Thumbnails(QObject):
         if found is not None:
             return found
 
-        def keep(image: QImage) -> None:
+        def keep(image: QImage | None) -> None:
+            if image is None:
+                return
             self._kept[key] = image
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
@@ -95,7 +99,7 @@ class Thumbnails(QObject):
 
     def close(self) -> None:
         """End the thread and close the file."""
-        self._asset = None
+        self._asset, self._closing = None, True
         self._background.close()
         self._release()
 
@@ -118,39 +122,59 @@ class Thumbnails(QObject):
     # On the thread
 
     def _begin(self, asset: Asset) -> tuple[Strip, list[int]]:
+        from app.video import OpenCancelled
+
         kept = read_strip(self._folder, _key(asset))
         if kept is not None:
             return kept, []
-        source = self._open(asset)
+        try:
+            source = self._open(asset)
+        except OpenCancelled:
+            return Strip(), []
         return Strip(), wanted_frames(source.index.keys, len(source))
 
     def _more(self, asset: Asset, strip: Strip, frames: list[int]) -> tuple[Strip, list[int]]:
-        from app.video import UndecodableFrame
+        from app.video import OpenCancelled, UndecodableFrame
 
-        source = self._open(asset)
+        try:
+            source = self._open(asset)
+        except OpenCancelled:
+            return strip, []
         made = []
         for index in frames[:_AT_ONCE]:
             try:
                 frame = source.frame(index)
             except UndecodableFrame:
+                self._lost = True
                 continue
             made.append((frame.time_ms, small_image(frame.rgb, HEIGHT_PX)))
         rest = frames[_AT_ONCE:]
         strip = strip.with_more(made, complete=not rest)
-        if strip.complete and self._writable:
+        # Of what is lost today, a part may be found tomorrow.
+        if strip.complete and self._writable and not self._lost:
             write_strip(self._folder, _key(asset), strip)
         return strip, rest
 
-    def _decode(self, asset: Asset, ms: float, height_px: int) -> QImage:
-        return small_image(self._open(asset).frame_at(ms / 1000).rgb, height_px)
+    def _decode(self, asset: Asset, ms: float, height_px: int) -> QImage | None:
+        from app.video import OpenCancelled, UndecodableFrame
+
+        try:
+            return small_image(self._open(asset).frame_at(ms / 1000).rgb, height_px)
+        except (OpenCancelled, UndecodableFrame):
+            return None
 
     def _open(self, asset: Asset) -> VideoSource:
-        from app.video.opening import open_source
+        from app.video import open_recording
 
         if self._of != _identity(asset) or self._source is None:
             self._release()
-            self._source = open_source(asset, cache_bytes=_CACHE_BYTES)
-            self._of = _identity(asset)
+            self._source = open_recording(
+                asset,
+                missing_ok=True,
+                cache_bytes=_CACHE_BYTES,
+                cancelled=lambda: self._closing or not self._is_of(asset),
+            )
+            self._of, self._lost = _identity(asset), False
         return self._source
 
     def _release(self) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +17,7 @@ from app.ui.main_window import MainWindow
 from app.ui.strip import Strip, read_strip, wanted_frames, write_strip
 from app.ui.thumbnails import Thumbnails
 from app.ui.timeline.geometry import Kind, lay_out
-from app.video import open_video
+from app.video import OpenCancelled, open_video
 from tests.helpers.clips import number_of
 
 PATIENCE_MS = 10_000
@@ -137,3 +140,30 @@ def test_the_row_of_pictures_folds_and_goes_first(opened: MainWindow, qtbot: QtB
     assert Kind.PICTURES in kinds[0]
     assert Kind.PICTURES not in kinds[1]
     assert kinds[1].count(Kind.INSTRUMENT) == 3
+
+
+def test_closing_does_not_wait_for_a_recording_that_is_being_indexed(
+    opened: MainWindow, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asset = opened.services.session.asset
+    assert asset is not None
+    began, ended = threading.Event(), threading.Event()
+
+    def slow(*_: object, cancelled: Callable[[], bool], **__: object) -> None:
+        began.set()
+        while not cancelled():
+            time.sleep(0.01)
+        ended.set()
+        raise OpenCancelled
+
+    monkeypatch.setattr("app.video.open_recording", slow)
+    thumbnails = Thumbnails(tmp_path / "cache", writable=True)
+    thumbnails.show(asset)
+    assert began.wait(10)
+    thumbnails.show(None)  # another case, or none: the next one is not kept waiting
+    assert ended.wait(10)
+    began.clear()
+    thumbnails.show(asset)
+    assert began.wait(10)
+    thumbnails.close()
+    assert thumbnails.strip == Strip()
