@@ -33,7 +33,7 @@ def test_recording(own_library: Path, source: Path, kill_after: Kill, kills: int
     lost = []
     for n in range(kills):
         said = [
-            line.split() for line in kill_after(rng.uniform(0, 1.5), "record", own_library, source)
+            line.split() for line in kill_after(rng.uniform(0, 0.8), "record", own_library, source)
         ]
         came = max((int(pts) for word, pts in said if word == "came"), default=0)
         with Library.open(own_library, ballast_bytes=0) as library:

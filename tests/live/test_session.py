@@ -101,7 +101,7 @@ def test_what_came_before_is_recorded_too(
 def test_the_part_recorded_so_far_opens_while_recording_goes_on(
     session_of: Begin, long_clip: Path
 ) -> None:
-    session, seen = session_of(long_clip, speed=3)
+    session, seen = session_of(long_clip, speed=6)
     session.record().result()
     wait_for(lambda: came(session) > 100 and session.asset is not None)
     assert session.asset is not None
@@ -138,7 +138,7 @@ def test_nothing_is_recorded_without_being_asked(
 def test_a_second_recording_joins_the_same_case(
     session_of: Begin, library: Library, long_clip: Path
 ) -> None:
-    session, _ = session_of(long_clip, speed=4, pre_roll_s=0.0)
+    session, _ = session_of(long_clip, speed=8, pre_roll_s=0.0)
     session.record().result()
     wait_for(lambda: came(session) > 60)
     session.stop_recording().result()
@@ -158,7 +158,7 @@ def test_a_second_recording_joins_the_same_case(
 def test_a_second_recording_makes_a_case_of_its_own_where_asked(
     session_of: Begin, library: Library, long_clip: Path
 ) -> None:
-    session, _ = session_of(long_clip, speed=4, pre_roll_s=0.0, joins=False)
+    session, _ = session_of(long_clip, speed=8, pre_roll_s=0.0, joins=False)
     session.record().result()
     wait_for(lambda: came(session) > 60)
     first = session.stop_recording().result()
@@ -210,7 +210,7 @@ def test_a_source_that_was_watched_for_long_is_recorded_in_a_clock_with_room(
     session_of: Begin, library: Library, long_clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.live.session.LATEST_START_PTS", 3 * 90_000)
-    session, seen = session_of(long_clip, speed=4)
+    session, seen = session_of(long_clip, speed=8)
     wait_for(lambda: came(session) > 100)
     session.record().result()
     wait_for(lambda: is_over(session))

@@ -101,7 +101,9 @@ def _check_recording(watched: Watched, path: Path) -> None:
     assert pts == sorted(set(pts))
 
 
-@pytest.mark.parametrize("kind", [*KINDS, *OTHER_WAYS])
+@pytest.mark.parametrize(
+    "kind", [*KINDS, *(pytest.param(k, marks=pytest.mark.long) for k in OTHER_WAYS)]
+)
 def test_what_is_sent_is_shown_and_recorded(
     kind: str, watch: Callable[..., Watched], tmp_path: Path
 ) -> None:
