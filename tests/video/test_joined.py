@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,7 +21,9 @@ from app.video import (
     UndecodableFrame,
     describe_asset,
     describe_joined,
+    find_recordings,
     open_recording,
+    open_video,
 )
 from app.video.fingerprint import pack_steps, unpack_steps
 from app.video.joined import MOST_OPEN
@@ -232,3 +235,28 @@ def test_the_player_shows_every_frame_across_the_joins_both_ways(
         assert player.state.dropped == 0
     finally:
         player.close()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("pattern", "options"),
+    [("rec_1_%d.ts", ()), ("rec_1_%d.mp4", ("-reset_timestamps", "1")), ("rec_1_%d.mkv", ())],
+)
+def test_a_real_recording_split_by_ffmpeg_is_the_same_to_the_pixel(
+    real_clip: Path, tmp_path: Path, pattern: str, options: tuple[str, ...]
+) -> None:
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("the ffmpeg command is not installed")
+    split = ("-c", "copy", "-map", "0:v", "-f", "segment", "-segment_time", "8")
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-i", str(real_clip), *split, *options, str(tmp_path / pattern)],
+        check=True,
+    )
+    (found,) = find_recordings([tmp_path]).recordings
+    assert len(found.files) == 4
+    asset = describe_joined([f.path for f in found.files], "a")
+    with open_video(real_clip) as whole, open_recording(asset) as source:
+        assert len(source) == len(whole) == 800
+        for one, other in zip(whole.frames(), source.frames(), strict=True):
+            assert one.time_ms == pytest.approx(other.time_ms, abs=1)
+            assert np.array_equal(one.rgb, other.rgb), one.index
