@@ -280,3 +280,33 @@ def test_a_missing_part_is_said_marked_and_found(
     assert window.services.session.gone == frozenset()
     qtbot.waitUntil(shows(window, qtbot, 25), timeout=PATIENCE_MS)
     assert not messages(window, "missing")
+
+
+def test_a_file_that_only_looks_like_the_recording_is_said(
+    window: MainWindow, qtbot: QtBot, tmp_path: Path
+) -> None:
+    """It is opened at once by head and tail; the whole is compared behind the open case."""
+    recording = write_part(tmp_path / "a.mp4", range(20))
+    with recording.open("ab") as file:
+        box = 3 << 20
+        file.write(box.to_bytes(4, "big") + b"free" + bytes(box - 8))
+    window.open_files([recording])
+    library = window.services.library
+    qtbot.waitUntil(
+        lambda: bool(library.cases()) and bool(library.cases()[0].assets[0].sha256),
+        timeout=PATIENCE_MS,
+    )
+    window.services.session.close()
+    data = bytearray(recording.read_bytes())
+    recording.unlink()
+    data[len(data) // 2] ^= 255
+    (tmp_path / "b.mp4").write_bytes(data)
+    with qtbot.waitSignal(window.services.cases.relinked, timeout=PATIENCE_MS):
+        window.services.cases.relink([tmp_path])
+    assert library.cases()[0].assets[0].path == str(tmp_path / "b.mp4")
+    qtbot.waitUntil(
+        lambda: any(
+            "is not the same inside" in line.accessibleName() for line in window.slot.lines
+        ),
+        timeout=PATIENCE_MS,
+    )
