@@ -22,6 +22,7 @@ def _action(id_: str, text: str, keys: str, *, hold: bool = False, repeats: bool
 ACTIONS: tuple[Action, ...] = (
     _action("live_record", "Record; held for 2 s, end the recording", "R", hold=True),
     _action("live_mark", "Mark the last 30 seconds", "M"),
+    _action("live_phase", "Choose the phase that begins", "P"),
     _action("live_pause", "Pause and look back, go on", "Space"),
     _action("live_back", "Five seconds back", "Left", repeats=True),
     _action("live_on", "Five seconds on", "Right", repeats=True),

@@ -123,6 +123,8 @@ class LiveControl(QObject):
         page.record.stopped.connect(self.stop_recording)
         page.record.let_go.connect(self._let_go_of_stop)
         page.mark.clicked.connect(self.mark)
+        page.phase.clicked.connect(self.choose_phase)
+        page.picker.picked.connect(self.key_phase)
         page.pause.clicked.connect(self.pause)
         page.snapshot.clicked.connect(self.snapshot)
         page.source.clicked.connect(self.choose_source)
@@ -132,6 +134,7 @@ class LiveControl(QObject):
     def _bind(self) -> None:
         bind, stage = self._keys.bind, self._page.stage
         bind("live_mark", self.mark)
+        bind("live_phase", self.choose_phase)
         bind("live_pause", self.pause)
         bind("live_snapshot", self.snapshot)
         bind("live_edge", self.screen.to_live)
@@ -189,6 +192,7 @@ class LiveControl(QObject):
         """Let the source go; a recording is ended and becomes its case."""
         self._tick.stop()
         self._page.stop_holding()
+        self._page.picker.hide()
         self._let_go()
         self._page.show_chooser(choosing=True)
 
@@ -389,6 +393,15 @@ class LiveControl(QObject):
 
         future = session.key_phase(key, reaction_ms=float(reaction_ms), seen_pts=shown.pts)
         self._io.follow(future, keyed)
+
+    def choose_phase(self) -> None:
+        """Phases to touch, for hands that have gloves on."""
+        if self.session is None or not self._can_note():
+            return
+        if not self.taxonomy.phases:
+            self.key_phase(1)  # says that the operation has to be chosen
+            return
+        self._page.picker.offer(self.taxonomy)
 
     def undo(self) -> None:
         """Take the last mark or phase back."""

@@ -86,7 +86,7 @@ class Showing(QObject):
                 marks=notes.rows() if notes else (),
                 mark_count=len(notes.marks) if notes else 0,
                 notice=None if screen.behind else self._notice(now_s),
-                toast=self._toast,
+                toast=None if self._page.picker.isVisible() else self._toast,
             )
         )
 
@@ -212,7 +212,11 @@ class Showing(QObject):
         can_record = control.session is not None and not control.stopping
         page.record.setEnabled(can_record and (control.is_recording or not failed))
         page.record.set_recording(recording=control.is_recording)
-        page.mark.setEnabled(watching and control.notes is not None and control.is_recording)
+        noting = watching and control.notes is not None and control.is_recording
+        page.mark.setEnabled(noting)
+        page.phase.setEnabled(noting)
+        if not noting:
+            page.picker.hide()
         for button in (page.pause, page.snapshot, page.hide_overlay):
             button.setEnabled(watching)
         goes_on = screen.behind and not screen.playing

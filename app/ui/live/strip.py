@@ -81,7 +81,7 @@ class LookBack(QWidget):
 
     def minimumSizeHint(self) -> QSize:
         """Narrow windows keep the buttons."""
-        return QSize(260, theme.px(108))
+        return QSize(180, theme.px(108))
 
     def show_data(self, data: StripData) -> None:
         """Draw something else."""

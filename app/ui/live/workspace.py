@@ -11,12 +11,16 @@ from app.ui import osd, theme
 from app.ui.keys import KeyMap
 from app.ui.live.buttons import RecordButton, TouchButton
 from app.ui.live.chooser import SourceChooser
+from app.ui.live.phase_picker import PhasePicker
 from app.ui.live.stage import LiveStage
 from app.ui.live.strip import LookBack
 from app.ui.settings import Settings
 from app.ui.widgets import Button, KeyCap, Label, mark
 
 BANNER = "Research use only. Do not use it to decide about a patient."
+
+
+_LEAST_STRIP = 220
 
 
 class Banner(QFrame):
@@ -98,6 +102,7 @@ class LiveWorkspace(QWidget):
         self.stage = LiveStage()
         self.strip = LookBack()
         self.mark = TouchButton("bookmark-plus", "Mark 30 s", f"{keys.hint('live_mark')} or pedal")
+        self.phase = TouchButton("list", "Phase", f"{keys.hint('live_phase')} or digit")
         self.pause = TouchButton("pause", "Pause", keys.hint("live_pause"))
         self.snapshot = TouchButton("camera", "Snapshot", keys.hint("live_snapshot"))
         self.hide_overlay = TouchButton(
@@ -107,6 +112,7 @@ class LiveWorkspace(QWidget):
         self.record = RecordButton(keys.hint("live_record"))
         self.buttons = (
             self.mark,
+            self.phase,
             self.pause,
             self.hide_overlay,
             self.snapshot,
@@ -117,6 +123,7 @@ class LiveWorkspace(QWidget):
         edge = keys.hint("live_edge")
         self.plate = Plate(self.stage, "history", "osd_warn", "Back to live", edge)
         self.done_plate = Plate(self.stage, "check", "osd_ok", "Open the case", "")
+        self.picker = PhasePicker(self.stage)
         self.watching = self._watching()
         self.pages = QStackedWidget()
         self.pages.addWidget(self.chooser)
@@ -149,7 +156,7 @@ class LiveWorkspace(QWidget):
         """What F6 visits, in order."""
         if self.pages.currentWidget() is self.chooser:
             return (self.chooser,)
-        return self.stage, self.plate, self.done_plate, self.strip, self.watching
+        return self.stage, self.plate, self.done_plate, self.picker, self.strip, self.watching
 
     def show_chooser(self, *, choosing: bool) -> None:
         """The chooser, or the picture."""
@@ -160,6 +167,15 @@ class LiveWorkspace(QWidget):
         for plate in (self.plate, self.done_plate):
             plate.adjustSize()
             plate.move((self.stage.width() - plate.width()) // 2, 20)
+
+    def _fit_buttons(self) -> None:
+        """Where room runs out, what has a key and is seldom touched goes first."""
+        left = self.width() - theme.px(_LEAST_STRIP) - 24
+        left -= sum(b.sizeHint().width() + 12 for b in self.buttons)
+        for button in (self.snapshot, self.source, self.hide_overlay):
+            button.setVisible(left >= 0)
+            if left < 0:
+                left += button.sizeHint().width() + 12
 
     def stop_holding(self) -> None:
         """Nothing is held any more."""
@@ -173,7 +189,9 @@ class LiveWorkspace(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """The plate stays in the middle."""
         super().resizeEvent(event)
+        self._fit_buttons()
         self.place()
+        self.picker.place()
 
     def showEvent(self, event: QShowEvent) -> None:
         """Look at the corners while visible."""

@@ -13,6 +13,7 @@ from pytestqt.qtbot import QtBot
 from app.core.prediction import LIVE
 from app.store import Library
 from app.ui import theme
+from app.ui.live.phase_picker import PhaseButton
 from app.ui.live.stage import LiveStage
 from app.ui.live.workspace import Banner
 from app.ui.main_window import MainWindow
@@ -62,6 +63,16 @@ def test_a_recording_becomes_a_case_that_opens_with_all_that_was_said(
     # The hand needs 400 ms: the phase began that much before the picture on screen.
     assert seen_pts - 36_000 <= begun <= control.screen.shown.pts - 36_000  # type: ignore[union-attr]
     qtbot.waitUntil(lambda: stage.view.phase_human, timeout=WAIT_MS)
+    # A hand in a glove touches the phase instead, a second later.
+    before_ms = _live_ms(live)
+    qtbot.waitUntil(lambda: _live_ms(live) > before_ms + 1000, timeout=WAIT_MS)
+    live.live.phase.click()
+    picker = live.live.picker
+    assert picker.isVisible()
+    clip_and_cut = next(b for b in picker.findChildren(PhaseButton) if b.text() == "Clip and cut")
+    clip_and_cut.click()
+    assert not picker.isVisible()
+    qtbot.waitUntil(lambda: len(notes.timeline.segments) == 2, timeout=WAIT_MS)
     # A short press does not end it; two seconds do.
     live.live.record.hold_ms = 200
     qtbot.mousePress(live.live.record, Qt.MouseButton.LeftButton)
@@ -83,7 +94,9 @@ def test_a_recording_becomes_a_case_that_opens_with_all_that_was_said(
     assert session.asset.path.endswith(".mp4")
     assert [b.frame for b in session.work.bookmarks] == [m.bookmark.frame for m in notes.marks]
     assert session.human_timeline is not None
-    assert [s.start_pts for s in session.human_timeline.segments] == [begun]
+    calot, clip = session.human_timeline.segments
+    assert calot.start_pts == begun
+    assert session.shown_taxonomy.phase_name(clip.phase) == "Clip and cut"
     assert session.human_timeline.segments[-1].end_pts == session.asset.end_pts
     runs = library.predictions(session.case.case_id).runs(session.asset.asset_id)
     assert {r.task for r in runs} == {"instance-segmentation", "phase-recognition"}
