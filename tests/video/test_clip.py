@@ -18,17 +18,13 @@ from tests.helpers.full_disk import full_disk
 from tests.helpers.parts import four_parts
 
 CUTS = [(15, 29), (17, 33), (59, 59)]
-NAMES = [
+NAMES = ["h264-open-gop-ts", "h264-avi-b", "hevc-mkv-10", "vfr-mp4", "edit-list-mp4"]
+MORE = [
     "h264-mp4",
     "h264-ts",
-    "h264-open-gop-ts",
-    "h264-avi-b",
     "h264-fragmented",
-    "hevc-mkv-10",
     "mpeg2-ts-interlaced",
-    "vfr-mp4",
     "late-start-mkv",
-    "edit-list-mp4",
     "clock-wraps-ts",
 ]
 
@@ -39,7 +35,12 @@ def numbers(source: VideoSource, first: int, last: int) -> list[int]:
 
 @pytest.mark.parametrize(
     ("name", "suffix"),
-    [*((n, ".mp4") for n in NAMES), ("h264-mp4", ".mkv"), ("vfr-mp4", ".mkv"), ("h264-ts", ".mov")],
+    [
+        *((n, ".mp4") for n in NAMES),
+        ("vfr-mp4", ".mkv"),
+        ("h264-ts", ".mov"),
+        *(pytest.param(n, s, marks=pytest.mark.long) for n in MORE for s in (".mp4", ".mkv")),
+    ],
 )
 def test_first_and_last_frame_are_those_asked_for(
     clip: Callable[[str], Path], tmp_path: Path, name: str, suffix: str
