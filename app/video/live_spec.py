@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from app.core.errors import BadInput
-from app.video.container import CODECS, MAX_PIXELS
+from app.video.container import CODECS, MAX_PIXELS, SOUND_CODECS
 
 KINDS = "rtsp, rtsps, rtmp, rtmps, srt, udp, tcp, http, https, device, screen, file"
 _NETWORK = {
@@ -29,7 +29,7 @@ _NETWORK = {
 }
 _LISTENING = ("rtmp", "tcp")
 LIVE_CODECS = (*CODECS, "rawvideo")
-_DECODERS = (*LIVE_CODECS, "libdav1d", "flv", "msmpeg4", "mpegvideo")
+_DECODERS = (*LIVE_CODECS, "libdav1d", "flv", "msmpeg4", "mpegvideo", *SOUND_CODECS)
 _SCREEN = re.compile(r"(-?\d+),(-?\d+),(\d+)x(\d+)")
 _MODE = re.compile(r"(?:(\d+)x(\d+))?(?:@(\d+(?:\.\d+)?))?(?:/(\w+))?")
 DEVICE_FORMAT = {"linux": "v4l2", "win32": "dshow", "darwin": "avfoundation"}.get(
