@@ -99,7 +99,9 @@ class FirstRun(QWidget):
         self.picture: DemoView | None = None
         ways: list[QWidget | int] = [
             Label("Open your first case", "hero"),
-            Label("Drop a recording, or a recorder's folder, anywhere in this window.", "lead", "2"),
+            Label(
+                "Drop a recording, or a recorder's folder, anywhere in this window.", "lead", "2"
+            ),
             8,
         ]
         if demo is not None:
