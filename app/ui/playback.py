@@ -8,13 +8,14 @@ needs on this machine, never longer than a quarter of a second of video.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from PySide6.QtGui import QColor
 
+from app.core.taxonomy import Taxonomy
 from app.ui import theme
 from app.ui.adjust import Adjuster, Adjustment
 from app.ui.osd import KeyRow
@@ -318,11 +319,17 @@ class Playback(QObject):
         self.want_overlay()
 
 
-def overlay_style(session: Session, dial: int, fill: float, ratio: float) -> OverlayStyle:
+class Named(Protocol):
+    """Knows what instruments are called."""
+
+    taxonomy: Taxonomy
+
+
+def overlay_style(named: Named, dial: int, fill: float, ratio: float) -> OverlayStyle:
     """The overlay's style in the current theme.
 
     Args:
-        session: names come from its taxonomy.
+        named: names come from its taxonomy.
         dial: how much is drawn.
         fill: opacity of the filled overlay, 0 to 0.35.
         ratio: overlay pixels per logical pixel.
@@ -339,7 +346,7 @@ def overlay_style(session: Session, dial: int, fill: float, ratio: float) -> Ove
         outline_px=theme.outline_px() * ratio,
         halo_px=1.0 * ratio,
         text_px=round(theme.px(12) * ratio),
-        names=tuple((i.key, i.name) for i in session.taxonomy.instruments),
+        names=tuple((i.key, i.name) for i in named.taxonomy.instruments),
     )
 
 
