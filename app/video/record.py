@@ -87,7 +87,7 @@ class Recorder:
         self._state = RecordingState(path=path, is_running=True)
         self._written = WrittenIndex()
         self._fragments, self._in_fragments = 0, 0
-        self._seen_s = self._began_s = 0.0
+        self._seen_s = 0.0
         GROWING.begin(path, self.index)
         self._thread = threading.Thread(target=self._run, name="trocar-record", daemon=True)
         self._thread.start()
@@ -181,7 +181,6 @@ class Recorder:
         stream = self._container.add_mux_stream(self._codec)
         stream.width, stream.height = coding.width_px or 16, coding.height_px or 16
         stream.time_base = LIVE_TIME_BASE
-        self._began_s = time.monotonic()
         with self._changed:
             self._state = replace(self._state, is_copy=copied)
 

@@ -11,7 +11,7 @@ import gi
 
 gi.require_version("Gst", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtspServer
+from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402 - their versions come first
 
 PORT, WIDTH, HEIGHT, RATE = sys.argv[1], *map(int, sys.argv[2:5])
 LAUNCH = (
@@ -63,5 +63,6 @@ factory.connect("media-configure", feed.configured)
 server.get_mount_points().add_factory("/live", factory)
 server.attach(None)
 threading.Thread(target=feed.read, daemon=True).start()
-print("ready", flush=True)
+sys.stdout.write("ready\n")
+sys.stdout.flush()
 loop.run()
