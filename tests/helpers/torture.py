@@ -18,7 +18,7 @@ import av
 
 from tests.helpers.clips import RECIPES, Recipe, make_clip, picture
 
-FRAMES = 40
+FRAMES = 32
 
 _X264, _X265 = RECIPES["h264-mp4"].options, RECIPES["hevc-mp4"].options
 _AV1 = {"preset": "11", "crf": "30", "svtav1-params": "lp=1:rtc=1"}
