@@ -31,7 +31,7 @@ class ExportSheet(Sheet):
         self.phases = QCheckBox("Phases as a table (CSV)")
         self.video = QCheckBox("Recording as DICOM video, for an archive")
         self.overlay = QCheckBox("with outlines and the research line in the picture")
-        self.stretch = QCheckBox("")
+        self.stretch = QCheckBox("the marked stretch alone")
         self.masks = QCheckBox("Masks as DICOM Segmentation of that video")
         self.why_no_masks = Label(NOTHING_CORRECTED, "small", "3")
         self.go = Button("Choose a folder…", "main", "folder-open")

@@ -22,7 +22,12 @@ from app.ui.style import draw_ring, ring_shown
 from app.ui.widgets import Label, column, draw_key_cap, line, row
 
 PROMISES = (
-    ("wifi-off", "text_2", "Nothing leaves this PC", "Trocar never uses the network."),
+    (
+        "wifi-off",
+        "text_2",
+        "Nothing leaves this PC",
+        "The network is only used for a live source you name.",
+    ),
     ("save", "text_2", "Every change is saved", "Undo works even after you close the window."),
     ("cpu", "text_2", "It runs on this PC", "On the graphics card where there is one."),
     (
@@ -112,7 +117,7 @@ class FirstRun(QWidget):
             look.clicked.connect(self.demo_asked)
             ways.append(look)
         open_ = WayIn(
-            "film", "Open a recording", "MP4, MKV, MOV, AVI, MPEG or TS video",
+            "film", "Open a recording", "Video of nearly every kind, DICOM too",
             keys.hint("open"), main=demo is None,
         )  # fmt: skip
         open_.clicked.connect(self.open_asked)

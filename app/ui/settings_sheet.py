@@ -84,7 +84,7 @@ class SettingsSheet(Sheet):
             grid.addWidget(Label(word, tone="2"), i, 0)
             grid.addWidget(part, i, 1)
         note = Label(
-            f"{RESEARCH_USE} Trocar is not a medical device and never uses the network.",
+            f"{RESEARCH_USE} Trocar is not a medical device and sends nothing anywhere.",
             "small",
             "3",
         )

@@ -142,7 +142,7 @@ def test_nothing_is_clipped(
 
 def test_everything_that_takes_focus_has_a_name(opened: MainWindow) -> None:
     window = opened
-    for workspace in ("library", "review", "annotate"):
+    for workspace in ("library", "review", "annotate", "live"):
         window.show_workspace(workspace)
     from PySide6.QtCore import Qt
 
