@@ -47,8 +47,9 @@ class PhasePicker(QFrame):
 
     picked = Signal(int)
 
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent)
+    def __init__(self, stage: QWidget) -> None:
+        super().__init__(stage)
+        self._stage = stage
         mark(self, "osd")
         self.setAccessibleName("Which phase begins?")
         self._grid = QGridLayout(self)
@@ -71,7 +72,7 @@ class PhasePicker(QFrame):
 
     def place(self) -> None:
         """At the bottom of the picture, in the middle."""
-        room = self.parentWidget().size()
+        room = self._stage.size()
         x = (room.width() - self.width()) // 2
         self.move(max(8, x), max(8, room.height() - self.height() - 16))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from app.core.prediction import FramePrediction, PhasePrediction
 from app.core.timeline import Segment, Timeline
 from app.inference.live import LiveAnswer
 from app.inference.live_pace import Pace
+from app.store import Library
 from app.ui.live import words
 from app.ui.live.answers import AnswerDrawer
 from app.ui.live.bridge import LiveBridge
@@ -25,6 +27,9 @@ from app.ui.live.buttons import RecordButton
 from app.ui.live.chooser import without_credentials
 from app.ui.live.notes import LiveNotes
 from app.ui.main_window import MainWindow
+from app.ui.services import Services
+from app.ui.session import READ_ONLY
+from app.ui.settings import Settings
 from app.video.live_state import LiveFrame, LiveState, LiveStatus
 from tests.ui.live.conftest import control_of
 
@@ -229,3 +234,20 @@ def test_a_late_window_gets_the_newest_outlines_and_every_phase(qtbot: QtBot) ->
     qtbot.waitUntil(lambda: bool(drawn))
     assert drawn == [4]
     assert named == [1, 3, 5]
+
+
+def test_a_library_that_somebody_else_writes_is_not_recorded_into(
+    dressed: QApplication, qtbot: QtBot, own_library: Path
+) -> None:
+    with Library.open(own_library, ballast_bytes=1 << 16):
+        window = MainWindow(Services(Library.open(own_library, mode="read"), Settings()))
+        window.show()
+        qtbot.waitExposed(window)
+        window.show_workspace("live")
+        assert window.live is not None
+        window.live.chooser.chosen.emit("udp://127.0.0.1:1")
+        assert any(READ_ONLY in line.accessibleName() for line in window.slot.lines)
+        assert control_of(window).session is None
+        window.close()
+        window.deleteLater()
+        dressed.processEvents()
