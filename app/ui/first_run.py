@@ -26,7 +26,7 @@ PROMISES = (
         "wifi-off",
         "text_2",
         "Nothing leaves this PC",
-        "The network is only used for a live source you name.",
+        "Its network use: a live source you name.",
     ),
     ("save", "text_2", "Every change is saved", "Undo works even after you close the window."),
     ("cpu", "text_2", "It runs on this PC", "On the graphics card where there is one."),
