@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QImage
+from PySide6.QtCore import QRect, Qt
+from PySide6.QtGui import QFontMetrics, QImage
 from PySide6.QtWidgets import QAbstractButton
 from pytestqt.qtbot import QtBot
 
@@ -20,6 +20,7 @@ from app.ui.main_window import MainWindow
 from app.ui.services import Services
 from app.ui.settings import Settings
 from tests.ui.live.conftest import WAIT_MS, answer, control_of, record, shown_number, watch
+from tests.ui.test_layout import clipped, overlapping
 
 
 def test_the_outlines_of_a_live_picture_are_painted(
@@ -199,6 +200,30 @@ def test_a_recorded_analysis_gives_way_and_goes_on_afterwards(
     live.show_workspace("library")
     qtbot.waitUntil(lambda: services.analysis.running, timeout=WAIT_MS)
     assert control_of(live).session is None
+
+
+def test_nothing_is_cut_off_or_overlaps_in_the_smallest_window(
+    live: MainWindow, qtbot: QtBot, live_clip: Path
+) -> None:
+    live.resize(1180, 680)
+    problems = [*clipped(live), *overlapping(live)]
+    control = watch(live, qtbot, f"file:{live_clip}")
+    record(live, qtbot)
+    qtbot.waitUntil(lambda: _live_ms(live) > 1500, timeout=WAIT_MS)
+    control.mark()
+    control.look_by(-1000)
+    qtbot.waitUntil(lambda: control.screen.behind, timeout=WAIT_MS)
+    problems += [*clipped(live), *overlapping(live)]
+    assert problems == []
+    # Names of phases take two lines where they have to.
+    control.choose_phase()
+    assert live.live is not None
+    for button in live.live.picker.findChildren(PhaseButton):
+        metrics = QFontMetrics(theme.font("touch"))
+        room, flags = QRect(0, 0, button.width() - 8, 1000), int(Qt.TextFlag.TextWordWrap)
+        taken = metrics.boundingRect(room, flags, button.text())
+        assert taken.width() <= room.width(), button.text()
+        assert taken.height() <= 48, button.text()
 
 
 def _outline_pixels(stage: LiveStage) -> int:
