@@ -38,7 +38,8 @@ from app.ui.widgets import Button, Label, column, mark, row
 from app.ui.words import length, moment, time_of_day
 
 if TYPE_CHECKING:
-    from app.video.joining import Found, FoundRecording, Glance
+    from app.video.joining import Found, FoundRecording
+    from app.video.part_times import Glance
 
 ROLE = Qt.ItemDataRole.UserRole
 NAME, NOTE, FACTS, HEADING, WARNS = (ROLE + n for n in range(1, 6))

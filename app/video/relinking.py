@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from app.core.case import Part
 from app.core.errors import BadInput
 from app.video.fingerprint import STILL, full_hash, picture_hash, quick_hash, unpack_steps
-from app.video.joining import glance
 from app.video.opening import open_video
+from app.video.part_times import glance
 from app.video.source import VideoSource
 
 _LENGTH_SHARE = 0.02

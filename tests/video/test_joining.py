@@ -12,7 +12,8 @@ import pytest
 from app.core.errors import BadInput, Refused
 from app.video import describe_joined, find_recordings
 from app.video.joined import gap_sentences
-from app.video.joining import _recordings, by_time, glance, in_order, one_recording
+from app.video.joining import _recordings, in_order, one_recording
+from app.video.part_times import by_time, glance
 from app.video.recorders import MOST_FILES, group_by_name, named_utc_ms, natural, video_files
 from tests.helpers.parts import four_parts, write_part
 
