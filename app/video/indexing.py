@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from app.core.errors import TrocarError
+from app.core.errors import BadInput, TrocarError
 from app.video.container import open_container, video_stream, video_streams
 from app.video.index import OpenCancelled, PacketIndex, build_index
 
@@ -35,7 +35,7 @@ class Indexing:
         self.is_whole = False
         self._path, self._stream, self._keep = path, stream, keep
         self._failure: TrocarError | None = None
-        self._stopping = False
+        self._stopping = self._is_over = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="trocar-index", daemon=True)
         self._thread.start()
@@ -62,34 +62,42 @@ class Indexing:
 
     def _when(self, ready: Callable[[], bool], cancelled: Callable[[], bool]) -> PacketIndex:
         with self._changed:
-            while not (ready() or self._failure is not None):
+            while not (ready() or self._is_over):
                 if cancelled():
                     raise OpenCancelled
                 self._changed.wait(_POLL_S)
-        if self._failure is not None:
+        if self._is_over and self._failure is not None:
             raise self._failure
         if self.newest is None:
             raise OpenCancelled
         return self.newest
 
     def _run(self) -> None:
-        began_s = time.monotonic()
+        # Whatever happens, nobody waits for ever.
+        self._failure = BadInput(f"{self._path.name} could not be read through; it is damaged.")
         try:
-            with open_container(self._path) as container:
-                stream = video_stream(container, self._path, self._stream)
-                index = build_index(
-                    container, stream, self._path, lambda: self._stopping, told=self._say
-                )
-                has_others = len(video_streams(container)) > 1
-            self._keep(index, time.monotonic() - began_s, has_others)
-            self._say(index)
+            self._build()
+            self._failure = None
         except OpenCancelled:
-            return
+            self._failure = None
         except TrocarError as error:
             self._failure = error
-        with self._changed:
-            self.is_whole = True
-            self._changed.notify_all()
+        finally:
+            with self._changed:
+                self.is_whole = not self._stopping
+                self._is_over = True
+                self._changed.notify_all()
+
+    def _build(self) -> None:
+        began_s = time.monotonic()
+        with open_container(self._path) as container:
+            stream = video_stream(container, self._path, self._stream)
+            index = build_index(
+                container, stream, self._path, lambda: self._stopping, told=self._say
+            )
+            has_others = len(video_streams(container)) > 1
+        self._keep(index, time.monotonic() - began_s, has_others)
+        self._say(index)
 
     def _say(self, index: PacketIndex) -> None:
         with self._changed:

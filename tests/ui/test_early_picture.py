@@ -24,8 +24,8 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """No file is read through beyond its 40th packet before this is set."""
     opened, read = threading.Event(), indexing.read_packets
 
-    def slow(*args: Any) -> Iterator[Any]:
-        for number, packet in enumerate(read(*args)):
+    def slow(*args: Any, **options: Any) -> Iterator[Any]:
+        for number, packet in enumerate(read(*args, **options)):
             if number == 40:
                 assert opened.wait(PATIENCE_MS / 1000)
             yield packet

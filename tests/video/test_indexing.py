@@ -65,9 +65,9 @@ class Gate:
         self.reads = 0
         read = indexing_of.read_packets
 
-        def slow(*args: Any) -> Iterator[Any]:
+        def slow(*args: Any, **options: Any) -> Iterator[Any]:
             self.reads += 1
-            for number, packet in enumerate(read(*args)):
+            for number, packet in enumerate(read(*args, **options)):
                 if number == at:
                     assert self.opened.wait(PATIENCE_S)
                 yield packet
