@@ -35,6 +35,7 @@ class Rasteriser:
         self._scaler = VideoReformatter()
         self._deinterlaces = deinterlaces
         self._mappers: dict[Transfer, ToneMapper] = {}
+        self._orientations: dict[float, tuple[int, int, int, int]] = {}
 
     def rgb(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
         """The upright picture, C-contiguous."""
@@ -48,7 +49,14 @@ class Rasteriser:
             picture = self._mappers[transfer].bt709(_pixels(deep, np.uint16))
         if self._deinterlaces and frame.interlaced_frame:
             picture = deinterlaced(picture)
-        return upright(picture, orientation(frame))
+        return upright(picture, self._orientation(frame))
+
+    def _orientation(self, frame: av.VideoFrame) -> tuple[int, int, int, int]:
+        # A frame whose side data was looked at refers to itself and stays in memory until the
+        # garbage collector comes by (measured: hundreds of megabytes), so one of each turn is.
+        if frame.rotation not in self._orientations:
+            self._orientations[frame.rotation] = orientation(frame)
+        return self._orientations[frame.rotation]
 
     def _converted(self, frame: av.VideoFrame, form: str, matrix: int | None) -> av.VideoFrame:
         return self._scaler.reformat(
