@@ -18,7 +18,7 @@ from app.core.taxonomy import find_taxonomy
 from app.overlay import OverlayStyle, picture_with_overlay, shown_instances
 from app.store import Library
 from app.video import quick_hash
-from app.video.clip import Draw
+from app.video.clip.export import Draw
 
 _OLDEST_MS = 250.0
 """A model that skips frames speaks for those after the one it looked at, as on the stage."""

@@ -128,8 +128,8 @@ def _recording(
     named: list[Path], join: bool, order: PartOrder | None
 ) -> tuple[Sequence[Path], bool]:
     """The files of a case in order, and whether they are the parts of one recording."""
-    from app.video.dicom_folder import is_dicomdir
-    from app.video.joining import one_recording
+    from app.video.dicom.folder import is_dicomdir
+    from app.video.split.joining import one_recording
 
     if not join and not any(p.is_dir() or is_dicomdir(p) for p in named):
         if order is not None:

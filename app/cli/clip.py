@@ -14,7 +14,7 @@ from app.core.errors import BadInput
 
 if TYPE_CHECKING:
     from app.video import VideoSource
-    from app.video.clip import Draw
+    from app.video.clip.export import Draw
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ def clip(
     as_json: JsonOption = False,
 ) -> None:
     """Save an excerpt, without the recording's metadata and sound."""
-    from app.video.clip import frames_between, write_clip
+    from app.video.clip.export import frames_between, write_clip
 
     if (file is None) == (case is None):
         raise typer.BadParameter("give either a file or --case")

@@ -43,7 +43,7 @@ def register(app: typer.Typer) -> None:
         from app.inference.cards import RUNNABLE_TASKS, model_cards
         from app.inference.device import choose_device
         from app.inference.trial import trial_ms
-        from app.video.sinks import sound_problem
+        from app.video.sound.sinks import sound_problem
         from app.video.versions import ffmpeg_version
 
         choice = choose_device(device)

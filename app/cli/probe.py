@@ -59,7 +59,7 @@ def register(app: typer.Typer) -> None:
 def _joined(folder: Path) -> VideoSource:
     """The one recording in a folder, its parts joined."""
     from app.video import describe_joined, open_recording
-    from app.video.joining import one_recording
+    from app.video.split.joining import one_recording
 
     return open_recording(describe_joined(one_recording([folder]), ""))
 

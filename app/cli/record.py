@@ -14,9 +14,9 @@ from app.core.errors import BadInput, EnvironmentProblem
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from app.video.live import Capture
-    from app.video.record import Recorder
-    from app.video.record_state import RecordingState
+    from app.video.live.capture import Capture
+    from app.video.record.recorder import Recorder
+    from app.video.record.state import RecordingState
 
 _TICK_S = 0.1
 
@@ -73,7 +73,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _list(*, as_json: bool) -> None:
-    from app.video.devices import list_devices
+    from app.video.live.devices import list_devices
 
     devices = list_devices()
     data = [
@@ -103,10 +103,10 @@ def _recover(library: Path | None, *, as_json: bool) -> None:
 
 
 def _record(source: str, out: Path, seconds: float | None, wait_s: float, *, as_json: bool) -> None:
-    from app.video.finalise import finalise
-    from app.video.live import Capture
-    from app.video.live_spec import parse_spec
-    from app.video.record import Recorder
+    from app.video.live.capture import Capture
+    from app.video.live.spec import parse_spec
+    from app.video.record.finalise import finalise
+    from app.video.record.recorder import Recorder
 
     if out.suffix.lower() != ".mp4":
         raise BadInput(f"{out.name} cannot be recorded; name a file that ends in .mp4.")
@@ -144,7 +144,7 @@ def _follow(
     capture: Capture, recorder: Recorder, seconds: float | None, wait_s: float, bar: Progress
 ) -> None:
     """Until the time is over, the source ends, fails or stays away, or the user stops it."""
-    from app.video.live_state import LiveStatus
+    from app.video.live.state import LiveStatus
 
     seen_s, frames = time.monotonic(), 0
 

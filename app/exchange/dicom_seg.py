@@ -24,8 +24,8 @@ from app.exchange.coco import AnnotatedFrame
 from app.exchange.dicom_video import header_of
 from app.store import Library
 from app.video import VideoSource, open_recording
-from app.video.dicom_stream import Coding
-from app.video.dicom_write import METHODS, VIDEO_ENDOSCOPIC, uid_of, video_dataset
+from app.video.dicom.stream import Coding
+from app.video.dicom.write import METHODS, VIDEO_ENDOSCOPIC, uid_of, video_dataset
 
 if TYPE_CHECKING:
     from highdicom.seg import SegmentDescription

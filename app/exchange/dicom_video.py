@@ -18,9 +18,9 @@ from app.core.taxonomy import UNKNOWN_PROCEDURE, find_taxonomy
 from app.exchange.case_export import Exported, write_readme, writing
 from app.store import Library
 from app.video import VideoSource, open_recording
-from app.video.clip import Draw, Progress, frames_between
-from app.video.dicom_stream import stream_for_dicom
-from app.video.dicom_write import VideoHeader, uid_of, write_dicom_video
+from app.video.clip.export import Draw, Progress, frames_between
+from app.video.dicom.stream import stream_for_dicom
+from app.video.dicom.write import VideoHeader, uid_of, write_dicom_video
 
 _ANATOMY = {
     "cholecystectomy": ("818981001", "Abdomen"),

@@ -24,7 +24,7 @@ from app.video import (
     open_recording,
     quick_hash,
 )
-from app.video.dicom_facts import facts_of
+from app.video.dicom.facts import facts_of
 
 if TYPE_CHECKING:
     from app.store import Library

@@ -17,8 +17,8 @@ from app.core.case import Part
 from app.core.errors import BadInput, EnvironmentProblem, TrocarError
 from app.video.fingerprint import quick_hash
 from app.video.opening import not_there
-from app.video.recorders import SUFFIXES, natural
-from app.video.relinking import OtherTimes, moved_file, remuxed_file
+from app.video.split.recorders import SUFFIXES, natural
+from app.video.split.relinking import OtherTimes, moved_file, remuxed_file
 
 if TYPE_CHECKING:
     from app.store import Library

@@ -27,9 +27,9 @@ from app.video import (
     open_video,
 )
 from app.video.file_source import FileSource
-from app.video.finalise import finalise
-from app.video.growing import GROWING
 from app.video.index import PacketIndex
+from app.video.record.finalise import finalise
+from app.video.record.growing import GROWING
 
 if TYPE_CHECKING:
     from app.store import Library

@@ -17,9 +17,9 @@ from app.core.recording import LIVE_TIME_BASE, Fragment, Gap, Raster, Recording
 from app.core.timeline import Timeline
 from app.live.annotations import keyed, marked, timeline_correction
 from app.live.finishing import complete
-from app.video.live_state import LivePacket
-from app.video.record import Recorder
-from app.video.record_state import RecordingState
+from app.video.live.state import LivePacket
+from app.video.record.recorder import Recorder
+from app.video.record.state import RecordingState
 
 if TYPE_CHECKING:
     from app.store import Library

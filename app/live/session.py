@@ -21,11 +21,11 @@ from app.core.timeline import Timeline
 from app.live.finishing import finish_recording
 from app.live.recording import LiveRecording
 from app.video.index import OpenCancelled
-from app.video.live import Capture
-from app.video.live_spec import LiveSpec
-from app.video.live_state import LiveFrame, LivePacket, LiveState
-from app.video.pre_roll import PreRoll
-from app.video.record_state import RecordingState
+from app.video.live.capture import Capture
+from app.video.live.spec import LiveSpec
+from app.video.live.state import LiveFrame, LivePacket, LiveState
+from app.video.record.pre_roll import PreRoll
+from app.video.record.state import RecordingState
 
 if TYPE_CHECKING:
     from app.store import Library
@@ -49,7 +49,7 @@ class LiveSession:
 
     Args:
         library: open for writing.
-        spec: the source, see ``app.video.live_spec.parse_spec``.
+        spec: the source, see ``app.video.live.spec.parse_spec``.
         folder: where recordings are written.
         procedure: of the case that a recording becomes.
         title: of that case; never a patient's name.

@@ -37,8 +37,8 @@ from app.ui.words import length, moment
 if TYPE_CHECKING:
     from app.inference.relink import FoundFile, MissingFile, Relinked
     from app.store import Library, Saved
-    from app.video.joining import Found
     from app.video.player_state import PlayerState
+    from app.video.split.joining import Found
 
 RENAME = "Rename the case"
 

@@ -20,7 +20,7 @@ from app.ui.words import count
 if TYPE_CHECKING:
     from app.overlay import OverlayStyle
     from app.store import Library
-    from app.video.clip import Clip
+    from app.video.clip.export import Clip
 
 KEY = "clip"
 
@@ -91,7 +91,7 @@ class Clips(QObject):
     def _write(self, order: ClipOrder) -> Clip | None:
         from app.analysis.case_clip import overlay_drawer
         from app.video import open_recording
-        from app.video.clip import ClipCancelled, write_clip
+        from app.video.clip.export import ClipCancelled, write_clip
 
         draw = None
         if order.style is not None:

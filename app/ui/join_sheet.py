@@ -38,8 +38,8 @@ from app.ui.widgets import Button, Label, column, mark, row
 from app.ui.words import length, moment, time_of_day
 
 if TYPE_CHECKING:
-    from app.video.joining import Found, FoundRecording
-    from app.video.part_times import Glance
+    from app.video.split.joining import Found, FoundRecording
+    from app.video.split.part_times import Glance
 
 ROLE = Qt.ItemDataRole.UserRole
 NAME, NOTE, FACTS, HEADING, WARNS = (ROLE + n for n in range(1, 6))
@@ -264,7 +264,7 @@ class JoinSheet(Sheet):
         self.list.setCurrentRow(row_before)
 
     def _fill(self, groups: list[list[Glance]]) -> None:
-        from app.video.joining import regrouped
+        from app.video.split.joining import regrouped
 
         self.list.clear()
         found = [regrouped(group) for group in groups]

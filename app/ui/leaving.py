@@ -80,7 +80,7 @@ class Leaving(QObject):
         from app.exchange.case_export import export_coco, export_phases
         from app.exchange.dicom_seg import export_dicom_seg
         from app.exchange.dicom_video import export_dicom_video
-        from app.video.clip import ClipCancelled
+        from app.video.clip.export import ClipCancelled
 
         words = []
         if order.outlines:

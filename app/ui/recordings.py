@@ -17,10 +17,10 @@ from app.ui.sheet import Sheet
 
 if TYPE_CHECKING:
     from app.inference.relink import MissingFile, Relinked
-    from app.video.joining import Found
+    from app.video.split.joining import Found
 
 
-# As in app.video.dicom_folder, which is loaded with the first recording, not with the window.
+# As in app.video.dicom.folder, which is loaded with the first recording, not with the window.
 _DICOMDIR = "DICOMDIR"
 _MANY_FILES = 10
 

@@ -22,9 +22,9 @@ from app.ui.session import Session
 if TYPE_CHECKING:
     from app.store import Library
     from app.video.player import PlayerState
-    from app.video.sound import Sound
-    from app.video.sound_file import SoundStream
-    from app.video.waveform import Waveform
+    from app.video.sound.file import SoundStream
+    from app.video.sound.playing import Sound
+    from app.video.sound.waveform import Waveform
 
 log = logging.getLogger(__name__)
 
@@ -128,7 +128,7 @@ class RecordingSound(QObject):
 
     def _engine(self) -> Sound:
         if self._sound is None:
-            from app.video.sound import Sound
+            from app.video.sound.playing import Sound
 
             self._sound = Sound(self._player.clock, on_problem=self._failed.emit)
             self._sound.load(self._asset if self.tracks else None, self.choice)
@@ -183,8 +183,13 @@ class RecordingSound(QObject):
         asset, choice = self._asset, self.choice
         if not self._waveform_wanted or asset is None or not self.tracks:
             return
-        from app.video.waveform import Waveform, WaveformCancelled, kept_waveform, read_waveform
-        from app.video.waveform import keep_waveform as keep
+        from app.video.sound.waveform import (
+            Waveform,
+            WaveformCancelled,
+            kept_waveform,
+            read_waveform,
+        )
+        from app.video.sound.waveform import keep_waveform as keep
 
         folder, writable = self._library.cache_folder, self._library.is_writable
         token = self._reading = object()
@@ -229,7 +234,7 @@ def _places(asset: Asset | None) -> tuple[str, ...]:
 
 def _tracks_of(asset: Asset) -> tuple[SoundStream, ...] | None:
     """Of the first of its files that has any; None where some cannot be read."""
-    from app.video.sound_file import sound_streams
+    from app.video.sound.file import sound_streams
 
     failed = False
     for file in asset.files:

@@ -57,7 +57,7 @@ def open_container(path: Path) -> InputContainer:
     """
     check_readable(path)
     # Here, because it opens containers itself.
-    from app.video.dicom_payload import payload_in
+    from app.video.dicom.payload import payload_in
 
     return _open(path, payload_in(path))
 

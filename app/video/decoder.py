@@ -25,9 +25,9 @@ from app.video.container import (
     read_packets,
     video_stream,
 )
-from app.video.growing import GROWING
 from app.video.index import PacketIndex
 from app.video.info import VideoInfo, describe
+from app.video.record.growing import GROWING
 from app.video.skipping import may_skip
 
 # Up to this many frames ahead, decoding on is cheaper than a seek.

@@ -15,17 +15,17 @@ from typing import Any
 
 from app.core.case import Asset, Part
 from app.core.errors import BadInput, EnvironmentProblem, TrocarError
-from app.video.dicom import holds_stills, is_dicom, open_dicom
+from app.video.dicom.recording import holds_stills, is_dicom, open_dicom
 from app.video.file_source import FileSource
 from app.video.fingerprint import full_hash, picture_hash, quick_hash
 from app.video.first_look import first_look
-from app.video.growing import GROWING
 from app.video.index import OpenCancelled, PacketIndex
 from app.video.indexing import INDEXINGS, Key
 from app.video.info import VideoInfo
-from app.video.joined import JoinedSource, Opener
 from app.video.kept import KEPT
+from app.video.record.growing import GROWING
 from app.video.source import CACHE_BYTES, VideoSource
+from app.video.split.joined import JoinedSource, Opener
 
 # As many as the parts of a long operation that was split every few minutes.
 _KEPT_INDICES = 48

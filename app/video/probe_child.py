@@ -14,7 +14,7 @@ import av
 
 from app.core.errors import BadInput, TrocarError
 from app.video import container as media
-from app.video.dicom import is_dicom, open_for_first_look
+from app.video.dicom.recording import is_dicom, open_for_first_look
 from app.video.encryption import check_not_encrypted
 from app.video.first_look import TIME_LIMIT_S
 from app.video.mp4_boxes import is_reference, video_track_boxes

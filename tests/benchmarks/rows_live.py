@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from app.video.live import Capture, LiveFrame
+from app.video.live.capture import Capture, LiveFrame
 from tests.benchmarks.measure import Row
 from tests.helpers.clips import number_of
 from tests.helpers.live_senders import KINDS, Sender, free_port, need, percentiles_ms, spec_of

@@ -24,8 +24,8 @@ from app.exchange.dicom_seg import export_dicom_seg
 from app.exchange.dicom_video import export_dicom_video
 from app.store import Library
 from app.video import describe_asset, open_video
-from app.video.dicom_stream import coding_of
-from app.video.dicom_write import VideoHeader, uid_of, write_dicom_video
+from app.video.dicom.stream import coding_of
+from app.video.dicom.write import VideoHeader, uid_of, write_dicom_video
 from tests.helpers import dicoms
 from tests.helpers.clips import RECIPES, Recipe, make_clip, number_of
 from tests.helpers.human_work import annotation, change, correction

@@ -13,9 +13,9 @@ from app.core.case import Case
 from app.core.errors import TrocarError
 from app.live import LiveSession
 from app.store import Library
-from app.video.live_clock import START_PTS
-from app.video.live_state import LiveState, LiveStatus
-from app.video.record_state import RecordingState
+from app.video.live.clock import START_PTS
+from app.video.live.state import LiveState, LiveStatus
+from app.video.record.state import RecordingState
 from tests.helpers.clips import RECIPES, make_clip, number_of
 
 

@@ -13,7 +13,7 @@ from app.core.recording import RecordingStage
 from app.live import LiveSession, recover
 from app.store import Library
 from app.video import open_recording, open_video
-from app.video.live_state import LiveStatus
+from app.video.live.state import LiveStatus
 from app.video.opening import open_source
 from tests.helpers.clips import number_of
 from tests.live.conftest import Seen, came, is_over, wait_for

@@ -19,9 +19,9 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 WATCHED = """
 import os, sys, time
-from app.video.devices import list_devices
-from app.video.live import Capture
-from app.video.record import Recorder
+from app.video.live.devices import list_devices
+from app.video.live.capture import Capture
+from app.video.record.recorder import Recorder
 from pathlib import Path
 
 def sockets():

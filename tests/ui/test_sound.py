@@ -16,7 +16,7 @@ from app.core.errors import EnvironmentProblem
 from app.ui.main_window import MainWindow
 from app.ui.sound import NO_SOUND, NOT_OPEN, ON, RecordingSound
 from app.ui.timeline.geometry import Kind
-from app.video import sound as engine_module
+from app.video.sound import playing as engine_module
 from tests.helpers.sound import PacedSink, beeping_clip
 from tests.ui.conftest import on_screen
 

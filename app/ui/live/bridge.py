@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, Signal, Slot
 
 if TYPE_CHECKING:
-    from app.video.live import LiveFrame, LiveState
+    from app.video.live.capture import LiveFrame, LiveState
 
 
 class LiveBridge(QObject):

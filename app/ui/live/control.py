@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from app.core.timeline import Timeline
     from app.live import LiveSession
     from app.video import VideoSource
-    from app.video.live import LiveFrame, LiveState
-    from app.video.record_state import RecordingState
+    from app.video.live.capture import LiveFrame, LiveState
+    from app.video.record.state import RecordingState
 
 MARK_S = 30.0
 _TICK_MS = 50
@@ -215,7 +215,7 @@ class LiveControl(QObject):
         """Cameras and capture cards, on a thread of its own: drivers may take a while."""
 
         def work() -> list[tuple[str, list[tuple[str, str]]]]:
-            from app.video.devices import list_devices
+            from app.video.live.devices import list_devices
 
             return [(d.name, [(mode_words(m), str(m)) for m in d.modes]) for d in list_devices()]
 

@@ -21,7 +21,7 @@ from app.ui.services import Services
 
 if TYPE_CHECKING:
     from app.inference import LiveAnalysis, LiveAnswer, LiveRuns
-    from app.video.live import LiveFrame
+    from app.video.live.capture import LiveFrame
 
 
 class LiveModels(QObject):

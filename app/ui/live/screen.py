@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from app.inference import LiveAnswer
     from app.live.look_back import LookBack
     from app.video import VideoSource
-    from app.video.live import LiveFrame
+    from app.video.live.capture import LiveFrame
 
 FADE_AFTER_MS, FADED = 100.0, 0.4
 STILL_MS = 1000.0

@@ -8,8 +8,8 @@ from app.ui.words import length
 
 if TYPE_CHECKING:
     from app.inference import Pace
-    from app.video.devices import Mode
-    from app.video.live import LiveState
+    from app.video.live.capture import LiveState
+    from app.video.live.devices import Mode
 
 AMBER_MS = 150.0
 TIGHT_S, LOW_S = 3600.0, 600.0

@@ -18,7 +18,7 @@ from app.ui.timeline.join_marks import draw_joins
 from app.ui.timeline.sound_lane import draw_sound
 
 if TYPE_CHECKING:
-    from app.video.waveform import Waveform
+    from app.video.sound.waveform import Waveform
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

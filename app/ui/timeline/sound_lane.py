@@ -12,7 +12,7 @@ from app.ui import theme
 from app.ui.timeline import paint
 
 if TYPE_CHECKING:
-    from app.video.waveform import Waveform
+    from app.video.sound.waveform import Waveform
 
 _FULL = 127
 

@@ -49,7 +49,7 @@ from app.ui.timeline.layer import Scene, bar_of, paint_scene, window_of
 from app.ui.timeline.speech import block_name, hover_lines, summary
 
 if TYPE_CHECKING:
-    from app.video.waveform import Waveform
+    from app.video.sound.waveform import Waveform
 
 _RIGHT_PX = 16
 _DRAG_PX = 3

@@ -30,7 +30,7 @@ from app.ui.main_window import MainWindow
 from app.ui.services import Services
 from app.ui.session import READ_ONLY
 from app.ui.settings import Settings
-from app.video.live_state import LiveFrame, LiveState, LiveStatus
+from app.video.live.state import LiveFrame, LiveState, LiveStatus
 from tests.ui.live.conftest import control_of
 
 

@@ -1,0 +1,1 @@
+"""An excerpt of a recording as a file of its own."""

@@ -1,0 +1,1 @@
+"""DICOM recordings, in and out. The only place that knows pydicom."""

@@ -1,0 +1,159 @@
+"""Which DICOM files of a folder, or of a DICOMDIR, are recordings. Any thread but the GUI's.
+
+Headers alone are read. A DICOMDIR names files of its own folder; what lies elsewhere is not
+followed (PS3.10 §8, PS3.3 §F).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from app.core.errors import BadInput, TrocarError
+from app.video.dicom.file import (
+    DicomFile,
+    bounded,
+    is_dicom,
+    pydicom_reader,
+    quiet,
+    read_dicom,
+    unreadable,
+)
+from app.video.dicom.times import TICKS_PER_S, frame_ticks
+
+DICOMDIR = "DICOMDIR"
+_SUFFIXES = ("", ".dcm", ".dicom", ".dic")
+_MOST_BYTES = 64 << 20
+_MOST_RECORDS = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DicomGlance:
+    """What a recording's header says of its place among others.
+
+    Attributes:
+        series: UID of its series.
+        number: of the instance in the series.
+        duration_s: by count and rate of its frames.
+        size_px: width and height.
+        recorded_utc_ms: its own clock taken as UTC, None where the header does not say.
+    """
+
+    series: str
+    number: int
+    duration_s: float
+    size_px: tuple[int, int]
+    recorded_utc_ms: int | None
+
+
+def is_dicomdir(path: Path) -> bool:
+    """Whether a file is the index of a DICOM medium."""
+    return path.name.upper() == DICOMDIR and is_dicom(path)
+
+
+def is_recording(path: Path) -> bool:
+    """Whether a file is DICOM with more than one picture in it."""
+    if path.suffix.lower() not in _SUFFIXES or path.name.upper() == DICOMDIR or not is_dicom(path):
+        return False
+    try:
+        file = read_dicom(path)
+    except TrocarError:
+        return False
+    return bool(file.elementary) or file.declared_frames > 1
+
+
+def recordings_of(dicomdir: Path) -> tuple[Path, ...]:
+    """The recordings that a DICOMDIR names, in its order.
+
+    Raises:
+        BadInput: it cannot be read, or names no recording that is there.
+    """
+    found = dict.fromkeys(p for p in _named(dicomdir) if is_recording(p))
+    if not found:
+        raise BadInput(
+            f"The {dicomdir.name} names no recording that is there; copy the whole disc or folder."
+        )
+    return tuple(found)
+
+
+def by_series(paths: Iterable[Path]) -> list[tuple[Path, ...]]:
+    """Recordings of one series together, in the order of their instance numbers."""
+    series: dict[str, list[tuple[int, Path]]] = defaultdict(list)
+    for path in paths:
+        look = glance_at(path)
+        series[look.series].append((look.number, path))
+    return [tuple(path for _, path in sorted(members)) for members in series.values()]
+
+
+def glance_at(path: Path) -> DicomGlance:
+    """Read where a recording belongs.
+
+    Raises:
+        BadInput: as ``read_dicom``.
+    """
+    file = read_dicom(path)
+    frames = max(1, file.declared_frames)
+    return DicomGlance(
+        series=str(file.dataset.get("SeriesInstanceUID", path.name)),
+        number=int(file.number("InstanceNumber") or 0),
+        duration_s=frame_ticks(file, frames)[-1] / TICKS_PER_S,
+        size_px=file.size_px,
+        recorded_utc_ms=_recorded(file),
+    )
+
+
+def _recorded(file: DicomFile) -> int | None:
+    """When the recording began, by the first pair of elements that says it."""
+    whole = str(file.dataset.get("AcquisitionDateTime", ""))
+    pairs = [whole[:14]] + [
+        str(file.dataset.get(f"{what}Date", "")) + str(file.dataset.get(f"{what}Time", ""))[:6]
+        for what in ("Acquisition", "Content")
+    ]
+    for text in pairs:
+        try:
+            moment = datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+        except ValueError:
+            continue
+        return int(moment.timestamp() * 1000)
+    return None
+
+
+def _named(dicomdir: Path) -> Iterator[Path]:
+    folder = dicomdir.parent.resolve()
+    if dicomdir.stat().st_size > _MOST_BYTES:
+        raise BadInput(f"The {dicomdir.name} is too large to be an index; it is damaged.")
+    try:
+        with bounded(dicomdir) as file, quiet():
+            records = pydicom_reader().dcmread(file).get("DirectoryRecordSequence", [])
+            names = [_components(r) for r in records[:_MOST_RECORDS]]
+    except (*unreadable(), RecursionError) as error:
+        raise BadInput(
+            f"The {dicomdir.name} cannot be read; open the folder instead.",
+            f"{type(error).__name__}: {error}",
+        ) from error
+    for components in names:
+        path = _below(folder, components)
+        if path is not None:
+            yield path
+
+
+def _components(record: Any) -> list[str]:
+    named = record.get("ReferencedFileID")
+    if record.get("DirectoryRecordType") != "IMAGE" or not named:
+        return []
+    return [named] if isinstance(named, str) else [str(n) for n in named]
+
+
+def _below(folder: Path, components: list[str]) -> Path | None:
+    """The file of a record, by the very names or as a system without capitals wrote them."""
+    if not components or any(Path(c).name != c or c in (".", "..") for c in components):
+        return None
+    for names in (components, [c.lower() for c in components]):
+        path = folder.joinpath(*names)
+        if path.is_file() and path.resolve().is_relative_to(folder):
+            return path
+    return None

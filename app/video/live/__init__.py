@@ -1,0 +1,1 @@
+"""Live sources: found, connected to, timed and decoded."""

@@ -1,0 +1,1 @@
+"""The sound of a recording, by the clock of its player."""

@@ -1,0 +1,1 @@
+"""Recordings in several files: found, joined, known again."""

@@ -1,0 +1,122 @@
+"""Which DICOM files of a folder or a DICOMDIR are recordings, and what their headers tell."""
+
+from __future__ import annotations
+
+import gc
+import shutil
+import warnings
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pydicom
+import pytest
+from pydicom.fileset import FileSet
+from pydicom.uid import generate_uid
+
+from app.core.errors import BadInput
+from app.inference.new_case import case_of
+from app.store import Library
+from app.video import find_recordings, open_recording, probe
+from app.video.dicom.facts import facts_of
+from app.video.dicom.folder import is_dicomdir, recordings_of
+from app.video.split.joining import describe_joined
+from tests.helpers import dicoms
+from tests.helpers.clips import number_of
+
+
+@pytest.fixture
+def disc(clip: Callable[[str], Path], tmp_path: Path) -> Path:
+    """A disc with a DICOMDIR: two videos of a series, ten minutes apart, a still and a loop."""
+    made = tmp_path / "made"
+    made.mkdir()
+    series = generate_uid()
+    for number, time in enumerate(("101500", "102500"), start=1):
+        path = dicoms.video(made / f"v{number}.dcm", clip("h264-mp4").read_bytes(), 60)
+        change(path, series, number, time)
+    dicoms.stills(made / "loop.dcm", "rle")
+    dicoms.stills(made / "still.dcm", "rgb", frames=1)
+    for name in ("loop.dcm", "still.dcm"):
+        change(made / name, generate_uid(), 1, "090000")
+    out = tmp_path / "disc"
+    with warnings.catch_warnings():
+        # pydicom leaves it to the garbage collector to tidy up.
+        warnings.simplefilter("ignore", ResourceWarning)
+        files = FileSet()
+        for path in sorted(made.iterdir()):
+            files.add(path)
+        files.write(out)
+        del files
+        gc.collect()
+    shutil.rmtree(made)
+    return out
+
+
+def change(path: Path, series: str, number: int, time: str) -> None:
+    """Say where a file belongs."""
+    ds = pydicom.dcmread(path)
+    ds.SeriesInstanceUID, ds.InstanceNumber, ds.SeriesNumber = series, number, 1
+    ds.StudyTime, ds.StudyID, ds.AccessionNumber = "090000", "1", ""
+    ds.AcquisitionDateTime = f"20240517{time}"
+    ds.ImageType = ["ORIGINAL", "PRIMARY"]
+    ds.save_as(path)
+
+
+def test_a_disc_lists_its_recordings_and_a_series_is_one(disc: Path) -> None:
+    index = disc / "DICOMDIR"
+    assert is_dicomdir(index)
+    assert len(recordings_of(index)) == 3
+    for named in (disc, index):
+        found = find_recordings([named])
+        assert sorted(len(r.files) for r in found.recordings) == [1, 2]
+        assert found.left_out == ()
+        two = next(r for r in found.recordings if len(r.files) == 2)
+        assert two.gaps_ms[1] == pytest.approx(600_000 - 2_400)
+    asset = describe_joined([f.path for f in two.files], "one")
+    with open_recording(asset) as source:
+        assert len(source) == 120
+        assert [number_of(source.frame(n).rgb) for n in (59, 60, 119)] == [59, 0, 59]
+
+
+def test_a_dicomdir_leads_nowhere_else(disc: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside.dcm"
+    dicoms.stills(outside, "rle")
+    ds = pydicom.dcmread(disc / "DICOMDIR")
+    images = [r for r in ds.DirectoryRecordSequence if r.DirectoryRecordType == "IMAGE"]
+    for record in images:
+        record.ReferencedFileID = ["..", "outside.dcm"]
+    ds.save_as(disc / "DICOMDIR")
+    with pytest.raises(BadInput, match="names no recording that is there"):
+        recordings_of(disc / "DICOMDIR")
+
+
+def test_a_dicomdir_is_not_a_recording(disc: Path) -> None:
+    with pytest.raises(BadInput, match="holds no pictures"):
+        probe(disc / "DICOMDIR")
+
+
+def test_a_case_is_called_by_what_the_header_tells_never_by_the_patient(
+    tmp_path: Path, own_library: Path
+) -> None:
+    path = tmp_path / "loop.dcm"
+    dicoms.stills(path, "rle")
+    facts = facts_of(path)
+    assert facts is not None
+    assert (facts.operation, facts.day, facts.device) == (
+        "Laparoscopic cholecystectomy",
+        date(2024, 5, 17),
+        "Maker Tower 4",
+    )
+    with Library.open(own_library, ballast_bytes=0) as library:
+        case = case_of(library, [path])
+        assert case.title == "Laparoscopic cholecystectomy, 17 May 2024, Maker Tower 4"
+        assert case.procedure == "cholecystectomy"
+        assert case_of(library, [path], title="Other").title == case.title
+    ds = pydicom.dcmread(path)
+    ds.StudyDescription = "Cholecystectomy of Erika Muster"
+    ds.SeriesDescription = "Series 4711"
+    ds.save_as(path)
+    again = facts_of(path)
+    assert again is not None
+    assert again.title == "Recording, 17 May 2024, Maker Tower 4"
+    assert facts_of(Path(__file__)) is None
