@@ -25,6 +25,7 @@ from app.video import (
     describe_asset,
     full_hash,
     open_video,
+    quick_hash,
 )
 from app.video.file_source import FileSource
 from app.video.index import PacketIndex
@@ -182,8 +183,7 @@ def _recover(
 ) -> Recovered | None:
     asset = _asset_of(library, recording)
     if recording.stage is RecordingStage.FINAL:
-        # Never the last copy: whoever moved the MP4 may look for the other.
-        if asset.path != recording.path and Path(asset.path).exists():
+        if _is_left_over(recording, asset, cancelled):
             _remove(Path(recording.path))
         return None
     was_interrupted = recording.stage is RecordingStage.RUNNING
@@ -204,6 +204,23 @@ def _recover(
     told(one)
     finish_recording(library, recording, cancelled)
     return one
+
+
+def _is_left_over(recording: Recording, asset: Asset, cancelled: Callable[[], bool]) -> bool:
+    """Whether the MPEG-TS is still there beside the intact file that took its place.
+
+    Never the last copy, and never another file that has its name by now.
+    """
+    path, present = Path(recording.path), Path(asset.path)
+    if present == path or not path.is_file() or not present.is_file() or not recording.sha256:
+        return False
+    try:
+        if path.samefile(present) or quick_hash(present) != asset.quick_hash:
+            return False
+        return full_hash(path, cancelled=cancelled) == recording.sha256
+    except (OSError, TrocarError) as error:
+        log.info("the MPEG-TS of a recording stays for now: %s", type(error).__name__)
+        return False
 
 
 def _lost_bytes(library: Library, recording: Recording) -> int:

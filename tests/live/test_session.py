@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -193,6 +195,31 @@ def test_an_interrupted_finalising_is_taken_up_at_the_next_start(
         assert len(source) == 240
     assert recover(library) == ()
     assert not list(Path(final.path).parent.glob("*.ts"))
+
+
+def test_only_the_recording_itself_is_cleared_away_and_only_beside_its_intact_mp4(
+    session_of: Begin, library: Library, long_clip: Path
+) -> None:
+    session, _seen = session_of(long_clip, speed=8)
+    session.record().result()
+    wait_for(lambda: is_over(session))
+    session.stop_recording().result()
+    session.close(finish=True)
+    (recording,) = library.recordings()
+    (final,) = library.case(recording.case_id).assets
+    old, present = Path(recording.path), Path(final.path)
+    old.write_bytes(b"another recording")
+    assert recover(library) == ()
+    assert old.read_bytes() == b"another recording"
+    sha256 = hashlib.sha256(b"another recording").hexdigest()
+    library.writer.put_recording(replace(recording, sha256=sha256), final).result()
+    whole = present.read_bytes()
+    present.write_bytes(whole[:-1])
+    assert recover(library) == ()
+    assert old.exists()
+    present.write_bytes(whole)
+    assert recover(library) == ()
+    assert not old.exists()
 
 
 def test_the_source_is_named_without_its_secrets(library: Library, tmp_path: Path) -> None:
