@@ -14,7 +14,7 @@ class PreRoll:
 
     Args:
         length_s: how much to keep.
-        most_bytes: keep less where that would be more.
+        most_bytes: keep less where that would be more; nothing where one group is more.
     """
 
     def __init__(self, length_s: float, most_bytes: int = _MOST_BYTES) -> None:
@@ -38,6 +38,9 @@ class PreRoll:
             or self._bytes > self._most_bytes
         ):
             self._bytes -= sum(len(p.data) for p in self._groups.popleft())
+        if self._bytes > self._most_bytes:
+            # A source with hardly a keyframe: nothing is kept until its next one.
+            self.take()
 
     def take(self) -> list[LivePacket]:
         """All that is kept, in order; nothing is kept then."""

@@ -264,6 +264,19 @@ def test_the_pre_roll_begins_at_a_keyframe_and_is_bounded(clip: Clip) -> None:
     assert small.take() == []
 
 
+def test_a_group_without_end_is_dropped_and_the_next_keyframe_begins_anew(clip: Clip) -> None:
+    packets = packets_of(clip("h264-ts"))
+    endless = [replace(p, is_keyframe=n == 0) for n, p in enumerate(packets)]
+    most = sum(len(p.data) for p in packets[:20])
+    pre_roll = PreRoll(60.0, most_bytes=most)
+    for packet in endless:
+        pre_roll.add(packet)
+    assert pre_roll.take() == []
+    for packet in [*endless, *packets[:5]]:
+        pre_roll.add(packet)
+    assert pre_roll.take() == packets[:5]
+
+
 @pytest.fixture
 def display() -> Iterator[str]:
     """A screen of its own with one colour on it."""
