@@ -39,24 +39,35 @@ def grown(timeline: Timeline | None, start_pts: int, end_pts: int) -> Timeline:
 def keyed(
     timeline: Timeline | None, phase: str | None, *, start_pts: int, at_pts: int, now_pts: int
 ) -> Timeline:
-    """``phase`` (None: none) runs from ``at_pts`` on, whatever was there.
+    """``phase`` (None: none) runs from ``at_pts`` on.
+
+    It reaches to the live end, or, keyed while looking back, to what was keyed for later: the end
+    of the phase that was there, or the next one's start.
 
     Args:
         timeline: as it stands, None where no phase was keyed yet.
         phase: key of the taxonomy.
         start_pts: of the recording.
         at_pts: when the phase began: the key came a reaction time later.
-        now_pts: where the recording stands.
+        now_pts: of the picture on screen; earlier than the timeline's end while looking back.
     """
     now_pts = max(now_pts, at_pts + 1, start_pts + 1)
-    line = grown(timeline, start_pts, now_pts)
+    line = grown(timeline, start_pts, max(now_pts, timeline.end_pts if timeline else 0))
     at_pts = max(at_pts, line.start_pts)
     before = line.index_at(at_pts - 1)
-    line = line.painted(at_pts, line.end_pts, phase)
+    line = line.painted(at_pts, _reach(line, now_pts), phase)
     if phase is not None and before is not None and line.segments[before].phase == phase:
         # It was running already.
         return line.merged(before)
     return line
+
+
+def _reach(line: Timeline, now_pts: int) -> int:
+    """Where what is keyed at ``now_pts`` ends."""
+    there = line.index_at(now_pts)
+    if there is not None:
+        return line.segments[there].end_pts
+    return next((s.start_pts for s in line.segments if s.start_pts > now_pts), line.end_pts)
 
 
 def timeline_correction(

@@ -41,6 +41,19 @@ def test_the_same_key_again_changes_nothing_but_the_end() -> None:
     assert [(s.start_pts, s.end_pts) for s in line.segments] == [(int(9.6 * S), 20 * S)]
 
 
+def test_a_phase_keyed_while_looking_back_leaves_what_was_keyed_later() -> None:
+    line = _keys((10, "a"), (20, "b"), (30, None), (40, "c"), (50, "c"), (15, "d"), reaction_s=0)
+    assert [(s.start_pts // S, s.end_pts // S, s.phase) for s in line.segments] == [
+        (10, 15, "a"), (15, 20, "d"), (20, 30, "b"), (40, 50, "c"),
+    ]  # fmt: skip
+    assert grown(line, S, 60 * S).segments[-1].end_pts == 60 * S
+    in_a_gap = keyed(line, "e", start_pts=S, at_pts=35 * S, now_pts=35 * S)
+    assert in_a_gap.phase_at(39 * S) == "e"
+    assert in_a_gap.segments[-1] == line.segments[-1]
+    in_the_last = keyed(line, "f", start_pts=S, at_pts=45 * S, now_pts=45 * S)
+    assert grown(in_the_last, S, 60 * S).phase_at(59 * S) == "f"
+
+
 def test_a_key_at_the_very_beginning_begins_with_the_recording() -> None:
     line = _keys((1.1, "preparation"))
     assert line.segments[0].start_pts == line.start_pts == S
