@@ -613,6 +613,7 @@ class MainWindow(QMainWindow):
             event.ignore()
             return
         self.stop()
+        self.services.give_up(lose=answer is Closing.LOSE)
         if self.live_control is not None:
             self.live_control.close()
         geometry = self.saveGeometry().toBase64().data().decode()

@@ -92,10 +92,20 @@ class Services(QObject):
         ):
             source.said.connect(self.said)
         self.recovery.start()
-        self._closed = False
+        self._closed = self._gives_up = False
 
     def _show_strip(self) -> None:
         self.thumbnails.show(self.session.asset)
+
+    def give_up(self, *, lose: bool = False) -> None:
+        """Before any thread is waited for: one of them may be waiting for the store.
+
+        Args:
+            lose: see ``close``; what was said first holds.
+        """
+        if self.library.is_writable and not self._gives_up:
+            self._gives_up = True
+            self.library.writer.give_up(0.0 if lose else GIVE_UP_AFTER_S)
 
     def close(self, *, lose: bool = False) -> None:
         """End every thread and close the library.
@@ -106,9 +116,7 @@ class Services(QObject):
         if self._closed:
             return
         self._closed = True
-        if self.library.is_writable:
-            # Before any thread is waited for: one of them may be waiting for the store.
-            self.library.writer.give_up(0.0 if lose else GIVE_UP_AFTER_S)
+        self.give_up(lose=lose)
         self.recovery.close()
         self.leaving.close()
         self.clips.close()
