@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from app.analysis.palette import report_style
 from app.analysis.summary import telling_run
 from app.core.case import Asset, Case
-from app.core.errors import BadInput
+from app.core.errors import BadInput, Refused
 from app.core.frame import Frame
 from app.core.prediction import SEGMENTATION, FramePrediction, Run
 from app.core.taxonomy import find_taxonomy
@@ -38,6 +38,24 @@ def case_of_file(library: Library, path: Path) -> tuple[Case, Asset]:
     raise BadInput(
         f"No case of the library was made of {path.name}, so it has no overlay; analyse it first."
     )
+
+
+def refuse_recordings(library: Library, path: Path) -> None:
+    """Make sure that a clip takes no recording's place.
+
+    Raises:
+        Refused: a recording of the library lies at ``path``.
+    """
+    if not path.exists():
+        return
+    for case in library.cases():
+        for file in (f for asset in case.assets for f in asset.files):
+            lies = Path(file.path)
+            if lies.exists() and path.samefile(lies):
+                raise Refused(
+                    f"{path.name} is a recording of case {case.case_id}; give the clip another "
+                    "name."
+                )
 
 
 def overlay_drawer(

@@ -58,6 +58,9 @@ def clip(
         ),
     ] = True,
     sound: Annotated[bool, typer.Option("--sound", help="Keep the sound.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a file that is there; never a recording.")
+    ] = False,
     library: LibraryOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -66,8 +69,10 @@ def clip(
 
     if (file is None) == (case is None):
         raise typer.BadParameter("give either a file or --case")
+    if out.exists() and not overwrite:
+        raise BadInput(f"{out.name} is there already; name another file, or give --overwrite.")
     with ExitStack() as stack:
-        opened = _open(stack, file, (case, recording), library, overlay=overlay)
+        opened = _open(stack, file, (case, recording), library, out, overlay=overlay)
         source = opened.source
         first, last = frames_between(source, start, end)
         with progress("Clip", quiet=as_json) as bar:
@@ -104,6 +109,7 @@ def _open(
     file: Path | None,
     named: tuple[str | None, int],
     library: Path | None,
+    out: Path,
     *,
     overlay: bool,
 ) -> _Opened:
@@ -111,9 +117,10 @@ def _open(
 
     if file is not None and not overlay:
         return _Opened(source=stack.enter_context(open_video(file)), draw=None)
-    from app.analysis.case_clip import case_of_file, overlay_drawer
+    from app.analysis.case_clip import case_of_file, overlay_drawer, refuse_recordings
 
     lib = stack.enter_context(open_library(library, "read", recordings=True))
+    refuse_recordings(lib, out)
     if file is not None:
         case, asset = case_of_file(lib, file)
         source = stack.enter_context(open_video(file))

@@ -89,10 +89,11 @@ class Clips(QObject):
         self._work.close()
 
     def _write(self, order: ClipOrder) -> Clip | None:
-        from app.analysis.case_clip import overlay_drawer
+        from app.analysis.case_clip import overlay_drawer, refuse_recordings
         from app.video import open_recording
         from app.video.clip.export import ClipCancelled, write_clip
 
+        refuse_recordings(self._library, order.path)
         draw = None
         if order.style is not None:
             draw = overlay_drawer(

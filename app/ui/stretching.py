@@ -105,12 +105,16 @@ class Stretching(QObject):
         if case is None or asset is None:
             return
         name = f"case-{case.case_id}-frames-{first}-{last}.mp4"
-        text, _ = QFileDialog.getSaveFileName(
-            self._window, "Save the clip", str(_videos() / name), FILTER
-        )
-        if not text:
+        dialog = QFileDialog(self._window, "Save the clip", str(_videos()), FILTER)
+        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        # By the dialog itself, so that it asks about the file that would be replaced.
+        dialog.setDefaultSuffix("mp4")
+        dialog.selectFile(name)
+        chosen = dialog.selectedFiles() if dialog.exec() else []
+        dialog.deleteLater()
+        if not chosen:
             return
-        path = Path(text) if Path(text).suffix else Path(text).with_suffix(".mp4")
+        path = Path(chosen[0])
         playback = self._services.playback
         style = None
         if choice.overlay:

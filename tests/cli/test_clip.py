@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from app.cli.main import run
 from app.store import Library
-from app.video import open_video
+from app.video import describe_asset, open_video
 from tests.helpers.clips import RECIPES, make_clip, number_of
 from tests.helpers.phantom_case import make_case, phantom_clip
 
@@ -42,7 +43,7 @@ def test_lossless_from_keyframe_to_keyframe(
     film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for more in ([], ["--lossless"]):
-        out = tmp_path / "out.mkv"
+        out = tmp_path / f"out{len(more)}.mkv"
         times = ["--from", "0.6", "--to", "1.2"]
         assert run(["clip", str(film), *times, "--out", str(out), "--json", *more]) == 0
         said = json.loads(capsys.readouterr().out)
@@ -63,7 +64,7 @@ def test_overlay_of_a_case_bears_the_research_line(
     assert run(["clip", str(phantom), *times, "--overlay", "--out", str(first)]) == 0
     assert run(["clip", "--case", case.case_id, *times, "--overlay", "--out", str(second)]) == 0
     said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    other = ["--recording", "2", "--out", str(second)]
+    other = ["--recording", "2", "--out", str(tmp_path / "third.mp4")]
     assert run(["clip", "--case", case.case_id, *times, *other]) == 1
     assert "has no recording 2, only 1" in capsys.readouterr().err
     assert [s["overlay"] for s in said] == [False, True, True]
@@ -101,3 +102,32 @@ def test_refusals_in_one_sentence(
         told = capsys.readouterr().err
         assert told.count("\n") == 1
     assert not list(tmp_path.glob("*.mp4"))
+
+
+def test_what_is_there_is_replaced_only_where_that_is_asked_for(
+    own_library: Path,
+    film: Path,
+    phantom: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out, own = tmp_path / "out.mp4", tmp_path / "own.mp4"
+    times = ["--from", "0.2", "--to", "0.4"]
+    out.write_bytes(b"an earlier file")
+    assert run(["clip", str(film), *times, "--out", str(out)]) == 1
+    told = capsys.readouterr().err
+    assert "out.mp4 is there already" in told
+    assert told.count("\n") == 1
+    assert out.read_bytes() == b"an earlier file"
+    assert run(["clip", str(film), *times, "--out", str(out), "--overwrite"]) == 0
+    assert out.stat().st_size > 1000
+    shutil.copy(phantom, own)
+    with Library.open(own_library, ballast_bytes=4096) as library:
+        first = make_case(library, phantom)
+        asset = describe_asset(own, "rec-2")
+        second = library.writer.create_case("Other", first.procedure, (asset,)).result()
+    capsys.readouterr()
+    asked = ["clip", "--case", first.case_id, *times, "--out", str(own), "--overwrite"]
+    assert run(asked) == 1
+    assert f"own.mp4 is a recording of case {second.case_id}" in capsys.readouterr().err
+    assert own.read_bytes() == phantom.read_bytes()

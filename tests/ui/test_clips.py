@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,11 +48,17 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the user wants the clip."""
     path = tmp_path / "out.mp4"
 
-    def choose(_parent: object, _title: str, proposed: str, _filter: str) -> tuple[str, str]:
+    def choose(dialog: QFileDialog) -> int:
+        (proposed,) = dialog.selectedFiles()
         assert Path(proposed).name.startswith("case-0001-frames-")
-        return str(path), ""
+        assert dialog.acceptMode() == QFileDialog.AcceptMode.AcceptSave
+        dialog.selectFile(str(path.with_suffix("")))
+        # The dialog itself names the file whole, and so asks before it is replaced.
+        assert dialog.selectedFiles() == [str(path)]
+        assert not dialog.testOption(QFileDialog.Option.DontConfirmOverwrite)
+        return int(QFileDialog.DialogCode.Accepted)
 
-    monkeypatch.setattr(QFileDialog, "getSaveFileName", choose)
+    monkeypatch.setattr(QFileDialog, "exec", choose)
     return path
 
 
@@ -72,6 +79,23 @@ def test_exactly_the_marked_frames(opened: MainWindow, qtbot: QtBot, out: Path) 
     with open_video(out, trusted=True) as found:
         assert [number_of(f.rgb) for f in found.frames()] == list(range(17, 34))
     assert not any(isinstance(x, ClipProgress | ClipLine) for x in opened.slot.lines)
+
+
+def test_a_clip_takes_no_recordings_place(
+    opened: MainWindow, qtbot: QtBot, tmp_path: Path, out: Path
+) -> None:
+    services = opened.services
+    case = services.session.case
+    assert case is not None
+    out.write_bytes(b"another recording")
+    other = replace(case.assets[0], asset_id="other", path=str(out))
+    services.library.writer.create_case("Other", case.procedure, (other,)).result()
+    mark(opened, qtbot, 17, 33)
+    line = asked(opened)
+    with qtbot.waitSignal(services.clips.finished, timeout=PATIENCE_MS):
+        line.save.click()
+    assert "is a recording of case 0002" in said(opened)
+    assert out.read_bytes() == b"another recording"
 
 
 def test_copied_without_loss_from_keyframe_to_keyframe(
