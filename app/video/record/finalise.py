@@ -13,11 +13,13 @@ from itertools import zip_longest
 from pathlib import Path
 
 import av
+import numpy as np
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
 from app.core.errors import BadInput, EnvironmentProblem
 from app.video.container import open_container, read_packets, video_stream
-from app.video.index import OpenCancelled
+from app.video.index import OpenCancelled, build_index
 from app.video.live.state import LIVE_TIME_BASE
 
 _CHECK_EVERY = 256
@@ -52,13 +54,15 @@ def finalise(
 
     Raises:
         BadInput: the recording holds no picture.
-        EnvironmentProblem: the MP4 cannot be written, or is not equal to the recording.
+        EnvironmentProblem: the MP4 cannot be written, is not equal to the recording, or would
+            not show all of its pictures.
         OpenCancelled: ``cancelled()`` answered true; nothing is left behind.
     """
     part = target.with_name(f".{target.stem}.part.mp4")
     try:
         _remux(recording, part, cancelled)
         frames, digest = _compare(recording, part, cancelled)
+        _check_shown(recording, part, cancelled)
         _onto_the_disk(part)
         if target.exists():
             raise EnvironmentProblem(
@@ -158,6 +162,22 @@ def _compare(recording: Path, part: Path, cancelled: Callable[[], bool]) -> tupl
     if not frames:
         raise BadInput(f"{recording.name} holds no picture; nothing was recorded.")
     return frames, digest.hexdigest()
+
+
+def _check_shown(recording: Path, part: Path, cancelled: Callable[[], bool]) -> None:
+    """The edit list of an MP4 hides pictures that come before its first keyframe."""
+    first, copy = _shown_pts(recording, cancelled), _shown_pts(part, cancelled)
+    if not np.array_equal(first, copy):
+        raise EnvironmentProblem(
+            f"{recording.name} stays the recording, as it is, and plays: an MP4 of it would not "
+            "show all of its pictures.",
+            f"{len(first)} pictures, {len(copy)} in the MP4",
+        )
+
+
+def _shown_pts(path: Path, cancelled: Callable[[], bool]) -> NDArray[np.int64]:
+    with open_container(path) as container:
+        return build_index(container, video_stream(container, path), path, cancelled).pts
 
 
 def _unequal(recording: Path, detail: str) -> EnvironmentProblem:

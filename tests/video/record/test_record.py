@@ -12,6 +12,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import psutil
 import pytest
@@ -245,6 +246,19 @@ def test_finalising_can_be_stopped_and_leaves_nothing(clip: Clip, tmp_path: Path
     with pytest.raises(EnvironmentProblem, match="there already"):
         finalise(tmp_path / "live.ts", tmp_path / "live.mp4")
     assert (tmp_path / "live.mp4").read_bytes() == b"mine"
+
+
+def test_a_recording_of_which_an_mp4_would_hide_pictures_stays(clip: Clip, tmp_path: Path) -> None:
+    whole = clip("h264-open-gop-ts")
+    with av.open(str(whole)) as container:
+        keys = [p.pos for p in container.demux(video=0) if p.is_keyframe]
+    data = whole.read_bytes()
+    path = tmp_path / "live.ts"
+    # The tables of MPEG-TS, then all from a keyframe on that earlier pictures follow.
+    path.write_bytes(data[: keys[0]] + data[keys[1] :])
+    with pytest.raises(EnvironmentProblem, match="stays the recording"):
+        finalise(path, tmp_path / "live.mp4")
+    assert [p.name for p in tmp_path.iterdir()] == ["live.ts"]
 
 
 def test_the_pre_roll_begins_at_a_keyframe_and_is_bounded(clip: Clip) -> None:
