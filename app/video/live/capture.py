@@ -156,6 +156,12 @@ class Capture:
                     self._say(LiveStatus.LOST, f"The signal of {self.spec.name} is lost: {lost}.")
                 else:
                     self._say_trying(reason)
+            except TrocarError as error:
+                # What was live may be so again: a device that is plugged in, a server that starts.
+                if not self._arrivals or self.spec.is_file:
+                    raise
+                reason = error.user_message.rstrip(".")
+                self._say_trying(reason)
             self._closing.wait(_LISTEN_AGAIN_S if self.spec.listens else retry_s)
             if self._state.status is LiveStatus.LOST:
                 self._say_trying(reason)
