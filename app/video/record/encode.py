@@ -16,17 +16,37 @@ from app.video.live.state import LIVE_TIME_BASE, LivePacket, StreamFormat
 COPIED = ("h264", "hevc", "mpeg2video")
 ENCODED = "h264"
 _KEYFRAME_EVERY_PTS = 90_000
+# Pictures are put in order over much less; from farther back a clock was wrong.
+_LEADING_PTS = 90_000
 _HD_WIDTH_PX, _SD_HEIGHT_PX = 1280, 576
 
 log = logging.getLogger(__name__)
 
 
 class Copy:
-    """The source's packets as they are."""
+    """The source's packets as they are, without the pictures that lead up to the first one.
+
+    Those follow the first keyframe and are shown before it (an open group of pictures): what they
+    were made from came before the recording, and an MP4 would hide them.
+    """
+
+    def __init__(self) -> None:
+        self._first_pts: int | None = None
+        self._may_lead = True
 
     def packets(self, packet: LivePacket) -> Iterator[av.Packet]:
         """What to write for a packet."""
+        if self._may_lead and self._leads(packet):
+            return
         yield as_av_packet(packet)
+
+    def _leads(self, packet: LivePacket) -> bool:
+        if self._first_pts is None:
+            self._first_pts = packet.pts
+            return False
+        before = self._first_pts - packet.pts
+        self._may_lead = not packet.is_keyframe and 0 <= before < _LEADING_PTS
+        return self._may_lead and before > 0
 
     def flush(self) -> Iterator[av.Packet]:
         """Nothing is held back."""

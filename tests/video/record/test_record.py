@@ -248,6 +248,25 @@ def test_finalising_can_be_stopped_and_leaves_nothing(clip: Clip, tmp_path: Path
     assert (tmp_path / "live.mp4").read_bytes() == b"mine"
 
 
+def test_pictures_that_lead_up_to_the_first_one_are_not_recorded(
+    clip: Clip, tmp_path: Path
+) -> None:
+    packets = packets_of(clip("h264-open-gop-ts"))
+    begin = [n for n, p in enumerate(packets) if p.is_keyframe][1]
+    first_pts = packets[begin].pts
+    assert packets[begin + 1].pts < first_pts
+    wanted = sorted(p.pts for p in packets[begin:] if p.pts >= first_pts)
+    recorder = record(tmp_path / "live.ts", packets[begin:])
+    made = finalise(tmp_path / "live.ts", tmp_path / "live.mp4")
+    index = recorder.index()
+    assert index is not None
+    assert index.pts.tolist() == wanted
+    with open_video(made.path, trusted=True) as source:
+        assert source.index.pts.tolist() == wanted
+        numbers = [number_of(source.frame(n).rgb) for n in range(len(source))]
+    assert numbers == list(range(60 - len(wanted), 60))
+
+
 def test_a_recording_of_which_an_mp4_would_hide_pictures_stays(clip: Clip, tmp_path: Path) -> None:
     whole = clip("h264-open-gop-ts")
     with av.open(str(whole)) as container:
