@@ -288,7 +288,7 @@ def fingerprinted(file: Part, cancelled: Callable[[], bool] = lambda: False) -> 
         return None
     sha256 = file.sha256 or full_hash(file.path, cancelled=cancelled)
     try:
-        with open_video(file.path, cancelled=cancelled) as source:
+        with open_video(file.path, stream=file.stream, cancelled=cancelled) as source:
             pictures = file.pictures or picture_hash(source, cancelled)
     except OpenCancelled:
         return None

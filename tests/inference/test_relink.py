@@ -24,6 +24,7 @@ from app.store import Library
 from app.video import open_recording
 from tests.helpers.clips import RECIPES, make_clip, motion_jpeg, number_of
 from tests.helpers.parts import four_parts, label_every_fifth, remuxed, write_part
+from tests.helpers.torture import two_streams
 from tests.inference.conftest import save_instruments, save_phases
 
 CPU = DeviceChoice(device="cpu", name="CPU", reason="asked for", memory_mb=0)
@@ -192,6 +193,35 @@ def test_times_rounded_by_a_remux_are_those_of_the_recording(
     assert relink(library, [tmp_path]).missing == ()
     asset = check_labels(library, case.case_id, labelled)
     assert (asset.path, asset.parts) == (str(recording), ())
+
+
+@pytest.mark.parametrize(("order", "taken"), [((1, 0), 0), ((0, 1), 1), ((1, 1), None)])
+def test_the_second_camera_of_a_file_is_found_wherever_a_remux_put_it(
+    library: Library, tmp_path: Path, order: tuple[int, int], taken: int | None
+) -> None:
+    recording = tmp_path / "a.mp4"
+    two_streams(recording)
+    case = case_of(library, [recording], stream=1)
+    complete_fingerprints(library, case)
+    with av.open(str(tmp_path / "b.mkv"), "w") as out:
+        sources = [av.open(str(recording)) for _ in order]
+        pairs = [(s, s.streams.video[n]) for s, n in zip(sources, order, strict=True)]
+        copies = [out.add_stream_from_template(stream) for _, stream in pairs]
+        for (source, stream), copied in zip(pairs, copies, strict=True):
+            for packet in source.demux(stream):
+                if packet.dts is not None:
+                    packet.stream = copied
+                    out.mux(packet)
+            source.close()
+    recording.unlink()
+    relink(library, [tmp_path])
+    (asset,) = library.case(case.case_id).assets
+    if taken is None:
+        assert asset.path == str(recording)
+        return
+    assert (asset.path, asset.files[0].stream) == (str(tmp_path / "b.mkv"), taken)
+    with open_recording(asset) as found:
+        assert [number_of(f.rgb) for f in found.frames()] == list(range(1000, 1032))
 
 
 def test_what_is_another_recording_is_never_taken(library: Library, tmp_path: Path) -> None:

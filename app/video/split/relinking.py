@@ -64,6 +64,8 @@ def remuxed_file(
 ) -> Part | None:
     """A recording's file as it lies at ``path`` in another container, None for another recording.
 
+    Of several video streams, the only one with its pictures is taken.
+
     Args:
         file: as it was; its pictures and steps must be known.
         time_base: of the asset.
@@ -82,9 +84,24 @@ def remuxed_file(
     if look.duration_s and abs(look.duration_s - length_s) > _LENGTH_S + _LENGTH_SHARE * length_s:
         return None
     with open_video(path, cancelled=cancelled) as source:
-        if len(source) != file.frames or picture_hash(source, cancelled) != file.pictures:
-            return None
+        shown = [s.index for s in source.info.streams if s.may_be_shown]
+        if len(shown) < 2:
+            alike = _shows_the_same(file, source, cancelled)
+            return _placed(file, time_base, path, source) if alike else None
+    same = []
+    for stream in shown:
+        # A remux may have put the streams in another order.
+        with open_video(path, stream=stream, cancelled=cancelled) as source:
+            if _shows_the_same(file, source, cancelled):
+                same.append(stream)
+    if len(same) != 1:
+        return None
+    with open_video(path, stream=same[0], cancelled=cancelled) as source:
         return _placed(file, time_base, path, source)
+
+
+def _shows_the_same(file: Part, source: VideoSource, cancelled: Callable[[], bool]) -> bool:
+    return len(source) == file.frames and picture_hash(source, cancelled) == file.pictures
 
 
 def _placed(file: Part, time_base: Fraction, path: Path, source: VideoSource) -> Part:
