@@ -41,6 +41,7 @@ FIRST_RETRY_S, LAST_RETRY_S = 0.5, 5.0
 _LISTEN_AGAIN_S = 0.1
 _RATE_OVER_S = 2.0
 _JOIN_S = 2.5
+_OVER = (LiveStatus.ENDED, LiveStatus.FAILED)
 
 log = logging.getLogger(__name__)
 
@@ -132,6 +133,11 @@ class Capture:
         except TrocarError as error:
             log.info("a live source is given up: %s", error.detail)
             self._say(LiveStatus.FAILED, error.user_message)
+        finally:
+            # Whatever ended it, nobody waits for it for ever.
+            over = self._closing.is_set() or self._state.status in _OVER
+            if not over:
+                self._say(LiveStatus.FAILED, f"{self.spec.name} failed; choose the source again.")
 
     def _connect_again_and_again(self) -> None:
         retry_s = self._first_retry_s

@@ -195,7 +195,10 @@ def _in_band(stream: VideoStream, coding: StreamFormat) -> av.BitStreamFilterCon
         return None
     packaged = extradata[0] == 1
     name = f"{coding.codec}_mp4toannexb" if packaged else "dump_extra=freq=keyframe"
-    return av.BitStreamFilterContext(name, stream)
+    try:
+        return av.BitStreamFilterContext(name, stream)
+    except av.FFmpegError as error:
+        raise SignalLost("what it sends is damaged") from error
 
 
 def _cannot_open(spec: LiveSpec, error: Exception) -> Exception:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import av
 import pytest
 
 from app.core.errors import EnvironmentProblem
@@ -63,3 +64,23 @@ def test_a_camera_that_was_never_there_is_given_up(watch: Watch) -> None:
     watched, states = watch({1: EnvironmentProblem("There is no capture device Camera.")})
     wait_for(lambda: watched.state.status is LiveStatus.FAILED)
     assert states[-1].sentence == "There is no capture device Camera."
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_nobody_waits_for_a_capture_that_ended_by_an_unforeseen_error(watch: Watch) -> None:
+    watched, states = watch({1: RuntimeError("unforeseen")})
+    wait_for(lambda: watched.state.status is LiveStatus.FAILED, 5.0)
+    assert states[-1].sentence.endswith("failed; choose the source again.")
+
+
+def test_parameter_sets_that_cannot_be_read_are_a_lost_signal(
+    clip: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = av.error.InvalidDataError(1, "Invalid data")
+
+    def refuse(*_: object) -> None:
+        raise refused
+
+    monkeypatch.setattr(av, "BitStreamFilterContext", refuse)
+    with pytest.raises(SignalLost, match="damaged"):
+        LiveConnection(parse_spec(f"file:{clip('h264-mp4')}"))
