@@ -123,7 +123,7 @@ def _open(
     refuse_recordings(lib, out)
     if file is not None:
         case, asset = case_of_file(lib, file)
-        source = stack.enter_context(open_video(file))
+        source = stack.enter_context(open_video(file, stream=asset.stream))
     else:
         case_id, place = named
         case = lib.case(case_id or "")

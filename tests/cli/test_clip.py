@@ -14,6 +14,7 @@ from app.store import Library
 from app.video import describe_asset, open_video
 from tests.helpers.clips import RECIPES, make_clip, number_of
 from tests.helpers.phantom_case import make_case, phantom_clip
+from tests.helpers.torture import two_streams
 
 
 @pytest.fixture(scope="module")
@@ -131,3 +132,17 @@ def test_what_is_there_is_replaced_only_where_that_is_asked_for(
     assert run(asked) == 1
     assert f"own.mp4 is a recording of case {second.case_id}" in capsys.readouterr().err
     assert own.read_bytes() == phantom.read_bytes()
+
+
+def test_the_overlay_of_a_file_is_drawn_on_the_stream_of_its_case(
+    own_library: Path, tmp_path: Path
+) -> None:
+    film, out = tmp_path / "film.mp4", tmp_path / "out.mp4"
+    two_streams(film)
+    with Library.open(own_library, ballast_bytes=4096) as library:
+        asset = describe_asset(film, "rec-1", stream=1)
+        library.writer.create_case("Second camera", "cholecystectomy", (asset,)).result()
+    times = ["--from", "0.2", "--to", "0.4"]
+    assert run(["clip", str(film), *times, "--overlay", "--out", str(out)]) == 0
+    with open_video(out, trusted=True) as found:
+        assert [number_of(f.rgb) for f in found.frames()] == list(range(1005, 1010))
