@@ -233,7 +233,7 @@ class LiveSession:
     def _recorded(self, state: RecordingState) -> None:
         self._on_recording(state)
         if state.stopped_early and not state.is_running:
-            self._later(self._end)
+            self._later(lambda: self._end_early(state.path))
 
     def _on_the_disk(self, asset_id: str, fragment: Fragment) -> None:
         # Behind the case in the queue; the store's own thread reports what fails.
@@ -260,7 +260,9 @@ class LiveSession:
 
     def _begin(self) -> None:
         if self._running is not None:
-            return
+            if self._running.recorder.state.is_running:
+                return
+            self._end()
         if not self._joins:
             self._case_id = ""
         running = LiveRecording(
@@ -314,6 +316,12 @@ class LiveSession:
         self._on_case(case)
         self._later(lambda: self._finish(running, written), self._after)
         return case
+
+    def _end_early(self, path: Path) -> None:
+        """A recorder stopped by itself; another one may have taken its place since."""
+        running = self._running
+        if running is not None and running.recorder.path == path:
+            self._end()
 
     def _finish(self, running: LiveRecording, written: Recording) -> None:
         """On a thread of its own: the MP4, in the place of what was recorded."""

@@ -34,6 +34,9 @@ _AT_ONCE = 32
 _LONGEST_PTS = 26 * 3600 * 90_000
 # MP4 cannot tell a longer one than 6.6 hours.
 _LONGEST_GAP = 6 * 3600 * 90_000
+_UNFORESEEN = (
+    "The recording was stopped by an error in Trocar. What was recorded is kept; begin another one."
+)
 
 log = logging.getLogger(__name__)
 
@@ -132,15 +135,20 @@ class Recorder:
     # What follows runs on the recorder's thread.
 
     def _run(self) -> None:
+        is_foreseen = False
         try:
             while (packets := self._next()) is not None:
                 for packet in packets:
                     self._take(packet)
                 self._look_after()
             self._write(self._source.flush())
+            is_foreseen = True
         except (OSError, av.FFmpegError, EnvironmentProblem) as error:
             self._stop_early(error)
+            is_foreseen = True
         finally:
+            if not is_foreseen:
+                self._stop_early(EnvironmentProblem(_UNFORESEEN))
             self._finish()
 
     def _next(self) -> list[LivePacket] | None:
