@@ -190,7 +190,7 @@ def _identity(asset: Asset) -> tuple[str, ...]:
 
 def _key(asset: Asset) -> str:
     """Of a recording by what is in it, wherever it lies."""
-    return f"{asset.quick_hash[:40]}-{asset.frames}"
+    return f"{asset.quick_hash[:40]}-{asset.stream}-{asset.frames}"
 
 
 def small_image(rgb: NDArray[np.uint8], height_px: int) -> QImage:

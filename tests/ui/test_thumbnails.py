@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from pytestqt.qtbot import QtBot
 from app.ui import strip as strips
 from app.ui.main_window import MainWindow
 from app.ui.strip import Strip, read_strip, wanted_frames, write_strip
-from app.ui.thumbnails import Thumbnails
+from app.ui.thumbnails import Thumbnails, _key
 from app.ui.timeline.geometry import Kind, lay_out
 from app.video import OpenCancelled, open_video
 from tests.helpers.clips import number_of
@@ -72,6 +73,13 @@ def test_the_strip_is_that_of_the_keyframes_and_kept(opened: MainWindow, qtbot: 
     again.close()
     kept.write_bytes(kept.read_bytes()[:200])
     assert read_strip(folder, kept.stem.removeprefix("strip1-")) is None
+
+
+def test_another_stream_of_the_file_has_another_strip(opened: MainWindow) -> None:
+    asset = opened.services.session.asset
+    assert asset is not None
+    assert _key(asset) != _key(replace(asset, stream=asset.stream + 1))
+    assert _key(asset) == _key(replace(asset, path="/elsewhere/a.mp4"))
 
 
 def test_a_case_that_is_closed_gives_its_strip_up(opened: MainWindow, qtbot: QtBot) -> None:
