@@ -324,7 +324,7 @@ class LiveControl(QObject):
         self.stopping = True
         self.models.keep_no_more()
         self.screen.to_live()
-        self._io.follow(self.session.stop_recording(), self._stopped, lambda _: self._stopped(None))
+        self._io.follow(self.session.stop_recording(), self._stopped, self._stop_failed)
         self._showing.refresh()
 
     def _let_go_of_stop(self) -> None:
@@ -335,6 +335,14 @@ class LiveControl(QObject):
         self.stopping = False
         if case is None:
             self._showing.toast("Nothing was recorded", "no picture came", "circle-alert")
+        self._services.cases.refresh()
+        self._showing.refresh()
+
+    def _stop_failed(self, error: TrocarError) -> None:
+        """The file is kept; the sentence says what is to be done with it."""
+        self._not_recording()
+        self.stopping = False
+        self._failed(error)
         self._services.cases.refresh()
         self._showing.refresh()
 
