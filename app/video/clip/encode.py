@@ -101,22 +101,21 @@ class _Pictures:
         self._newest: NDArray[np.uint8] | None = None
 
     def at(self, index: int, last: int) -> NDArray[np.uint8]:
-        try:
-            frame = self._source.frame(index)
-        except UndecodableFrame as error:
-            self.repeated += 1
-            if self._newest is not None:
-                return self._newest
-            if index == last:
-                raise BadInput(
-                    f"No frame of this stretch of {self._source.path.name} can be shown; it is "
-                    "damaged."
-                ) from error
-            # Before the first good picture there is only the next one to show.
-            later = _Pictures(self._source, self._draw)
-            return later.at(index + 1, last)
-        self._newest = frame.rgb if self._draw is None else self._draw(frame)
-        return self._newest
+        for place in range(index, last + 1):
+            try:
+                frame = self._source.frame(place)
+            except UndecodableFrame:
+                if place == index:
+                    self.repeated += 1
+                if self._newest is not None:
+                    return self._newest
+                # Before the first good picture there is only the next one to show.
+                continue
+            self._newest = frame.rgb if self._draw is None else self._draw(frame)
+            return self._newest
+        raise BadInput(
+            f"No frame of this stretch of {self._source.path.name} can be shown; it is damaged."
+        )
 
 
 def _set_up(stream: Any, rgb: NDArray[np.uint8], source: VideoSource) -> None:

@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 
 from app.core.errors import BadInput, EnvironmentProblem, Refused
+from app.core.frame import Frame
 from app.video import VideoSource, describe_joined, open_recording, open_video
+from app.video.clip.encode import _Pictures
 from app.video.clip.export import ClipCancelled, frames_between, write_clip
+from app.video.decoder import UndecodableFrame
 from tests.helpers.clips import RECIPES, damaged_clip, motion_jpeg, number_of, picture
 from tests.helpers.full_disk import full_disk
 from tests.helpers.parts import four_parts
@@ -247,6 +250,25 @@ def test_damaged_frames_show_the_one_before(tmp_path: Path) -> None:
         assert said == [1, *range(1, 12), 11, 11, *range(14, 20)]
         with pytest.raises(BadInput, match="damaged"):
             write_clip(source, 12, 13, tmp_path / "lost.mp4")
+
+
+def test_damage_of_any_length_before_the_first_good_picture(
+    clip: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_video(clip("h264-mp4"), trusted=True) as source:
+        good = source.frame(7)
+
+        def late(index: int) -> Frame:
+            if index < 3000:
+                raise UndecodableFrame(index, "film")
+            return good
+
+        monkeypatch.setattr(source, "frame", late)
+        pictures = _Pictures(source, None)
+        assert number_of(pictures.at(0, 3000)) == number_of(pictures.at(1, 3000)) == 7
+        assert pictures.repeated == 2
+        with pytest.raises(BadInput, match="damaged"):
+            _Pictures(source, None).at(0, 2999)
 
 
 def test_a_change_of_size_is_said(tmp_path: Path) -> None:
