@@ -6,6 +6,7 @@ caller's thread.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -141,7 +142,7 @@ def _write(
         segment_descriptions=_descriptions(asset, segments, find_taxonomy(case.procedure)),
         series_instance_uid=uid_of(asset.asset_id, "masks series"),
         series_number=2,
-        sop_instance_uid=uid_of(asset.asset_id, f"masks {number}", *(str(f.pts) for f in frames)),
+        sop_instance_uid=uid_of(asset.asset_id, f"masks {number}", case.procedure, _digest(frames)),
         instance_number=number,
         manufacturer="Trocar",
         manufacturer_model_name="Trocar",
@@ -156,7 +157,22 @@ def _write(
     _put_frames(written, frames, segments)
     for item in _references(written):
         item.ReferencedSOPClassUID = VIDEO_ENDOSCOPIC
-    written.save_as(path, enforce_file_format=True)
+    part = path.with_name(path.name + ".part")
+    try:
+        written.save_as(part, enforce_file_format=True)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _digest(frames: Sequence[AnnotatedFrame]) -> str:
+    """Of frames, labels and masks: other masks are another instance (PS3.3 §C.12.1.1.1)."""
+    digest = hashlib.sha256()
+    for frame in frames:
+        for (label, track), instance in _told_apart(frame.instances):
+            digest.update(f"{frame.pts} {label} {track} {instance.mask.box}".encode())
+            digest.update(np.packbits(instance.mask.full()).tobytes())
+    return digest.hexdigest()
 
 
 def _source(case: Case, asset: Asset, source: VideoSource, frames: Sequence[AnnotatedFrame]) -> Any:

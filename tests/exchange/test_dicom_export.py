@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import subprocess
@@ -17,7 +18,7 @@ import pytest
 from pydicom.encaps import generate_fragments
 
 from app.analysis.case_clip import overlay_drawer
-from app.core.errors import BadInput
+from app.core.errors import BadInput, EnvironmentProblem
 from app.core.frame import FrameIdentity
 from app.core.mask import Mask
 from app.exchange.dicom_seg import export_dicom_seg
@@ -299,6 +300,37 @@ def test_many_masks_become_several_files(
     done = export_dicom_seg(library, case_id, tmp_path / "out", most_bytes=320 * 180 * 3)
     assert done.counts["files"] == 2
     assert len(list((tmp_path / "out").glob("*.dcm"))) == 2
+
+
+def test_corrected_masks_are_another_instance_and_a_failed_write_keeps_the_file(
+    case_of: Callable[[Path], tuple[Library, str]],
+    tmp_path: Path,
+    high: Path,
+    masks: dict[tuple[int, str, int | None], np.ndarray],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(_ds: pydicom.Dataset, path: Path, **_: object) -> None:
+        Path(path).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (key, plane), *_ = masks.items()
+    library, case_id = case_of(high)
+    draw_all(library, case_id, {key: plane})
+    out = tmp_path / "out"
+    path = export_dicom_seg(library, case_id, out).path
+    first = pydicom.dcmread(path).SOPInstanceUID
+    export_dicom_seg(library, case_id, out)
+    assert pydicom.dcmread(path).SOPInstanceUID == first
+    # Another outline in the same frame.
+    draw_all(library, case_id, {(key[0], "hook", 2): plane})
+    with monkeypatch.context() as patched:
+        patched.setattr(pydicom.Dataset, "save_as", fail)
+        with pytest.raises(EnvironmentProblem, match="could not be written"):
+            export_dicom_seg(library, case_id, out)
+    assert pydicom.dcmread(path).SOPInstanceUID == first
+    assert [p.name for p in out.glob("*seg*")] == [path.name]
+    export_dicom_seg(library, case_id, out)
+    assert pydicom.dcmread(path).SOPInstanceUID != first
 
 
 @needs_dcmtk
