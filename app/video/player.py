@@ -140,11 +140,11 @@ class Player:
         self._go(place)
 
     def _go(self, place: Callable[[VideoSource], int | None]) -> None:
-        source = self._source
-        index = 0 if source is None else place(source)
+        source = None if self._wanted is not None else self._source
+        index = None if source is None else place(source)
         with self._changed:
             self._seek, self._beyond = index, None if index is not None else place
-            self._state = replace(self._state, awaits=index is None)
+            self._state = replace(self._state, awaits=source is not None and index is None)
             self._steps.clear()
             self._changed.notify()
 
@@ -263,8 +263,7 @@ class Player:
         if not source.grow():
             return
         with self._changed:
-            if self._beyond is not None and (found := self._beyond(source)) is not None:
-                self._seek, self._beyond = found, None
+            self._find_awaited(source)
             self._state = replace(
                 self._state,
                 info=source.info,
@@ -273,6 +272,11 @@ class Player:
                 estimated_ms=source.estimated_ms,
                 awaits=self._beyond is not None,
             )
+
+    def _find_awaited(self, source: VideoSource) -> None:
+        """What was asked for before it was known, while a file was opened for one; locked."""
+        if self._beyond is not None and (found := self._beyond(source)) is not None:
+            self._seek, self._beyond = found, None
 
     def _fail(self, error: TrocarError) -> None:
         """Stop where it is: the file was taken away, or a picture of it may not be shown."""
@@ -319,6 +323,8 @@ class Player:
 
     def _open(self, recording: Path | Asset) -> None:
         if self._source is not None and self._goes_on_with(recording):
+            with self._changed:
+                self._find_awaited(self._source)
             self._announced = PlayerState()
             self._announce()
             self._go_to(self._source, self.state.index, scrubbing=False)
@@ -345,11 +351,13 @@ class Player:
             self._on_error(error)
             return
         with self._changed:
+            self._find_awaited(self._source)
             self._state = replace(
                 self._state,
                 info=self._source.info,
                 is_whole=self._source.is_whole,
                 estimated_ms=self._source.estimated_ms,
+                awaits=self._beyond is not None,
             )
         self._announce()
         if not self._is_stale():

@@ -122,6 +122,16 @@ def test_opens_on_the_first_frame(screen: Callable[..., Screen], clip: Any) -> N
     assert one.errors == []
 
 
+def test_a_seek_while_a_file_is_being_opened_is_kept(
+    screen: Callable[..., Screen], clip: Any
+) -> None:
+    one = screen()
+    one.player.open(clip("h264-mp4"))
+    one.player.seek_index(25)
+    one.until(lambda: one.shown and one.shown[-1].exact and one.shown[-1].index == 25)
+    assert number_of(one.shown[-1].frame.rgb) == 25
+
+
 @pytest.mark.parametrize("name", ["h264-mp4", "vfr-mkv", "h264-open-gop-ts", "mjpeg-avi"])
 def test_plays_every_frame_at_its_time(screen: Callable[..., Screen], clip: Any, name: str) -> None:
     one = screen()
