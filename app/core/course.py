@@ -106,21 +106,13 @@ def decode(
         ValueError: the course speaks of another number of phases.
     """
     count, classes = probabilities.shape
-    if classes != len(course.start):
-        raise ValueError(f"Course: of {len(course.start)} phases, the answers of {classes}")
-    evidence = np.log(probabilities + _TINY) - np.log(np.array(course.seen) + _TINY)
-    evidence *= course.weight
-    jumps = np.ones(count - 1, np.int64) if steps is None else np.maximum(steps, 1)
-    best = np.log(np.array(course.start) + _TINY) + evidence[0]
+    jumps = np.ones(count, np.int64) if steps is None else np.concatenate([[1], steps])
+    follower = Follower(course)
     came_from = np.empty((count, classes), np.int64)
     so_far = np.empty(count, np.int64)
-    so_far[0] = best.argmax()
-    columns = np.arange(classes)
-    for i in range(1, count):
-        paths = best[:, None] + _log_change(course.change, int(jumps[i - 1]))
-        came_from[i] = paths.argmax(axis=0)
-        best = paths[came_from[i], columns] + evidence[i]
-        so_far[i] = best.argmax()
+    for i in range(count):
+        so_far[i] = follower.step(probabilities[i], int(jumps[i]))
+        came_from[i] = follower.came_from
     whole = np.empty(count, np.int64)
     whole[-1] = so_far[-1]
     for i in range(count - 1, 0, -1):
@@ -129,11 +121,17 @@ def decode(
 
 
 class Follower:
-    """``decode``'s ``so_far`` one sample at a time, for a recording that is still going on."""
+    """The forward half of Viterbi, one sample at a time: of a recording that still goes on, too.
+
+    Attributes:
+        came_from: int64 (K,), for each phase at the newest sample the likeliest one before it.
+    """
 
     def __init__(self, course: Course) -> None:
         self._course = course
+        self._log_seen = np.log(np.array(course.seen) + _TINY)
         self._best: NDArray[np.float64] | None = None
+        self.came_from = np.arange(len(course.start))
 
     def step(self, probabilities: NDArray[np.float64], steps: int = 1) -> int:
         """The phase at the next sample.
@@ -147,13 +145,16 @@ class Follower:
         """
         course = self._course
         if probabilities.shape != (len(course.start),):
-            raise ValueError(f"Course: of {len(course.start)} phases, the answer is of another")
-        evidence = np.log(probabilities + _TINY) - np.log(np.array(course.seen) + _TINY)
+            raise ValueError(
+                f"Course: of {len(course.start)} phases, the answers of {probabilities.size}"
+            )
+        evidence = np.log(probabilities + _TINY) - self._log_seen
         if self._best is None:
             reached = np.log(np.array(course.start) + _TINY)
         else:
-            change = _log_change(course.change, max(1, steps))
-            reached = (self._best[:, None] + change).max(axis=0)
+            paths = self._best[:, None] + _log_change(course.change, max(1, steps))
+            self.came_from = paths.argmax(axis=0)
+            reached = paths.max(axis=0)
         best = reached + course.weight * evidence
         # Only differences count; without this an hour would run towards minus infinity.
         self._best = best - best.max()
