@@ -41,7 +41,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Raster:
-    """From ``first_pts`` on the pictures have this size."""
+    """From the frame at ``first_pts`` on the pictures have this size, upright."""
 
     first_pts: int
     width_px: int

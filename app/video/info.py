@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from app.core.errors import BadInput
 from app.core.frame import pts_to_ms
+from app.core.recording import Raster
 from app.video.container import check_extent, video_streams
 from app.video.deinterlace import is_top_field_first
 from app.video.index import PacketIndex
@@ -42,20 +43,6 @@ class StreamInfo:
     width_px: int = 0
     height_px: int = 0
     may_be_shown: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Raster:
-    """The size of the pictures from one of them on.
-
-    Attributes:
-        first_pts: of the first frame of this size.
-        width_px, height_px: upright.
-    """
-
-    first_pts: int
-    width_px: int
-    height_px: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from app.core.case import Part
 from app.core.errors import BadInput
+from app.core.recording import Raster
 from app.video.fingerprint import unpack_steps
 from app.video.index import PacketIndex
-from app.video.info import Raster
 
 
 def placed_index(own: PacketIndex, place: Part, time_base: Fraction) -> PacketIndex:
