@@ -10,13 +10,11 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from app.core.errors import BadInput
 from app.core.prediction import LIVE, PHASES, SEGMENTATION, FramePrediction, PhasePrediction
+from app.core.recording import LIVE_TIME_BASE
 from app.inference.live_pace import LIMIT_MS, Pace, PaceMeter
 from app.inference.live_phase import LivePhase
 from app.inference.tracking import Tracker
@@ -25,29 +23,8 @@ if TYPE_CHECKING:
     from app.inference.device import DeviceChoice
     from app.inference.phases import PhaseStream
     from app.inference.segmenter import Segmenter
+    from app.video.live.state import LiveFrame
     from models import ModelCard
-
-TICKS_PER_S = 90_000
-
-
-class Picture(Protocol):
-    """A live frame.
-
-    Attributes:
-        rgb: uint8 (H, W, 3).
-        pts: in 1/90000 s of the recording.
-        captured_s: when it came, on the monotonic clock.
-        number: its place among the frames of the source.
-    """
-
-    @property
-    def rgb(self) -> NDArray[np.uint8]: ...
-    @property
-    def pts(self) -> int: ...
-    @property
-    def captured_s(self) -> float: ...
-    @property
-    def number(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -62,7 +39,7 @@ class LiveAnswer:
         pace: as measured before this answer.
     """
 
-    picture: Picture
+    picture: LiveFrame
     frame: FramePrediction | None
     phase: PhasePrediction | None
     phase_now: str | None
@@ -107,7 +84,7 @@ class LiveAnalysis:
         self._now: LivePhase | None = None
         self._phase_pts: int | None = None
         self._wake = threading.Condition()
-        self._newest: Picture | None = None
+        self._newest: LiveFrame | None = None
         self._stopped = False
         self.skipped = 0
 
@@ -122,7 +99,7 @@ class LiveAnalysis:
         running = self._segmenter or self._stream
         return self._device if running is None else running.device
 
-    def put(self, picture: Picture) -> None:
+    def put(self, picture: LiveFrame) -> None:
         """Offer a frame; one that was not looked at yet gives way to it."""
         with self._wake:
             self.skipped += self._newest is not None
@@ -172,14 +149,14 @@ class LiveAnalysis:
             self._stream = PhaseStream(card, self._device)
             self._now = LivePhase(card.class_keys, self._stream.course)
 
-    def _wait(self) -> Picture | None:
+    def _wait(self) -> LiveFrame | None:
         with self._wake:
             while self._newest is None and not self._stopped:
                 self._wake.wait()
             picture, self._newest = self._newest, None
             return None if self._stopped else picture
 
-    def _look(self, picture: Picture) -> LiveAnswer | None:
+    def _look(self, picture: LiveFrame) -> LiveAnswer | None:
         phase = self._look_at_phase(picture)
         frame = self._look_for_outlines(picture)
         if frame is None and phase is None:
@@ -192,12 +169,12 @@ class LiveAnalysis:
             pace=self._meter.pace,
         )
 
-    def _look_at_phase(self, picture: Picture) -> PhasePrediction | None:
+    def _look_at_phase(self, picture: LiveFrame) -> PhasePrediction | None:
         """One look each time the model's step has passed on the recording's clock."""
         stream, now = self._stream, self._now
         if stream is None or now is None:
             return None
-        step_pts = round(TICKS_PER_S / (stream.card.frames_per_second or 1.0))
+        step_pts = round(1 / LIVE_TIME_BASE / (stream.card.frames_per_second or 1.0))
         before = picture.pts - step_pts if self._phase_pts is None else self._phase_pts
         steps = (picture.pts - before) // step_pts
         if steps == 0:
@@ -212,7 +189,7 @@ class LiveAnalysis:
             pts=picture.pts, index=picture.number, probabilities=tuple(probabilities.tolist())
         )
 
-    def _look_for_outlines(self, picture: Picture) -> FramePrediction | None:
+    def _look_for_outlines(self, picture: LiveFrame) -> FramePrediction | None:
         segmenter = self._segmenter
         if segmenter is None or not self._meter.may_look():
             return None

@@ -13,9 +13,10 @@ import pytest
 
 from app.core.errors import BadInput
 from app.core.prediction import LIVE, PHASES, SEGMENTATION
+from app.core.recording import LIVE_TIME_BASE
 from app.inference import AnalysisJob
 from app.inference.device import DeviceChoice
-from app.inference.live import TICKS_PER_S, LiveAnalysis, LiveAnswer
+from app.inference.live import LiveAnalysis, LiveAnswer
 from app.inference.live_pace import RETRY_AFTER_S, PaceMeter
 from app.inference.live_phase import LivePhase
 from app.inference.live_runs import LiveRuns
@@ -42,7 +43,7 @@ def shot(number: int, seconds: float, seed: int | None = None) -> Shot:
     """Frame ``number`` at a moment of the recording, random as its number or ``seed`` says."""
     rng = np.random.default_rng(number if seed is None else seed)
     rgb = rng.integers(0, 255, (96, 128, 3), dtype=np.uint8)
-    pts = round(seconds * TICKS_PER_S)
+    pts = round(seconds / LIVE_TIME_BASE)
     return Shot(rgb=rgb, pts=pts, captured_s=time.monotonic(), number=number)
 
 
