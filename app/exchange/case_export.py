@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,28 +89,17 @@ def export_phases(library: Library, case_id: str, out: Path) -> Exported:
     )
 
 
-class writing:  # noqa: N801 - reads as a word in a with statement
+@contextmanager
+def writing(out: Path) -> Iterator[None]:
     """The folder exists within; what the disk refuses becomes one sentence."""
-
-    def __init__(self, out: Path) -> None:
-        self.out = out
-
-    def __enter__(self) -> None:
-        try:
-            self.out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise self._problem(error) from error
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError):
-            raise self._problem(error) from error
-
-    def _problem(self, error: OSError) -> EnvironmentProblem:
-        return EnvironmentProblem(
-            f"The export could not be written to {self.out} ({error.strerror}); choose another "
-            "folder.",
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"The export could not be written to {out} ({error.strerror}); choose another folder.",
             str(error),
-        )
+        ) from error
 
 
 def annotated_frames(
