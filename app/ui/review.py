@@ -14,7 +14,7 @@ from app.ui.keys import KeyMap
 from app.ui.player_bridge import PlayerBridge
 from app.ui.ribbon import Block, Ribbon
 from app.ui.session import Session
-from app.ui.stage import Stage, brightest, mean_luma
+from app.ui.stage import Stage
 from app.ui.stage_menu import LOOK, PICTURE, STRETCH, open_menu
 from app.ui.thumbnails import Thumbnails
 from app.ui.transport import Transport
@@ -84,20 +84,9 @@ class ReviewStage(Stage):
         }
 
     def _look_at_corners(self) -> None:
-        picture = self._image
-        if picture is None or not self.isVisible():
-            return
-        inverse, possible = self.to_widget_transform().inverted()
-        if not possible:
-            return
-        before = dict(self._bright)
-        whole = QRectF(picture.rect())
-        for name, rect in self._corners().items():
-            part = inverse.mapRect(rect).intersected(whole)
-            # The key reaches into the picture: one bright spot behind it hides a name.
-            measure = brightest if name == "key" else mean_luma
-            self._bright[name] = not part.isEmpty() and measure(picture, part) > osd.BRIGHT
-        if before != self._bright:
+        bright = self.bright_behind(self._corners(), spots={"key"})
+        if bright is not None and bright != self._bright:
+            self._bright = bright
             self.update()
 
     def paint_over(self, painter: QPainter) -> None:

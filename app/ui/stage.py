@@ -7,6 +7,8 @@ subclass that paints its tools in ``paint_over``.
 
 from __future__ import annotations
 
+from collections.abc import Container, Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSizeF, Qt, Signal
@@ -147,6 +149,28 @@ class Stage(QWidget):
         """Size of the picture as it looks, in units of a pixel's height."""
         size = self.image_size()
         return QSizeF(size.width() * self._pixel_aspect, size.height())
+
+    def bright_behind(
+        self, places: Mapping[str, QRectF], spots: Container[str] = ()
+    ) -> dict[str, bool] | None:
+        """Behind which places of the stage the picture is too bright for words without a plate.
+
+        Args:
+            places: by name, in widget coordinates.
+            spots: names of those that reach into the picture, where one bright spot is enough.
+
+        Returns:
+            By name; None where no picture is to be seen.
+        """
+        inverse, possible = self.to_widget_transform().inverted()
+        if self._image is None or not possible or not self.isVisible():
+            return None
+        whole, bright = QRectF(self._image.rect()), {}
+        for name, rect in places.items():
+            part = inverse.mapRect(rect).intersected(whole)
+            measure = brightest if name in spots else mean_luma
+            bright[name] = not part.isEmpty() and measure(self._image, part) > osd.BRIGHT
+        return bright
 
     def image_size(self) -> QSizeF:
         """Size of the raster on screen, in its pixels; empty without a picture."""

@@ -13,7 +13,7 @@ from PySide6.QtGui import QFontMetricsF, QImage, QPainter, QPen
 
 from app.core.taxonomy import Phase
 from app.ui import osd, theme
-from app.ui.stage import Stage, mean_luma
+from app.ui.stage import Stage
 from app.ui.widgets import draw_letter
 from app.ui.words import clock
 
@@ -119,17 +119,9 @@ class LiveStage(Stage):
 
     def look_at_corners(self) -> None:
         """Where the picture is bright, words get a plate."""
-        picture = self._image
-        if picture is None or not self.isVisible():
-            return
-        inverse, possible = self.to_widget_transform().inverted()
-        if not possible:
-            return
-        before, whole = dict(self._bright), QRectF(picture.rect())
-        for name, rect in (("left", self._left_rect()), ("right", self._right_rect())):
-            part = inverse.mapRect(rect).intersected(whole)
-            self._bright[name] = not part.isEmpty() and mean_luma(picture, part) > osd.BRIGHT
-        if before != self._bright:
+        bright = self.bright_behind({"left": self._left_rect(), "right": self._right_rect()})
+        if bright is not None and bright != self._bright:
+            self._bright = bright
             self.update()
 
     def paint_over(self, painter: QPainter) -> None:
