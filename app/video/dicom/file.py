@@ -33,11 +33,13 @@ _ELEMENTARY = {
 }
 _ITEM, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE0DD
 _PIXEL_DATA = 0x7FE00010
+_META_GROUP = 2
 _UNDEFINED = 0xFFFFFFFF
 _MOST_FRAGMENTS = 400_000
 _MOST_FRAMES = 2_000_000
-_LARGE_VALUE_BYTES = 1 << 20
 _MOST_READS = 500_000
+# The longest values of use are tables of frames: 8 bytes for each of two million.
+_MOST_VALUE_BYTES, _MOST_HEADER_BYTES = 16 << 20, 64 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,17 +110,16 @@ def read_dicom(path: Path) -> DicomFile:
     """
     pydicom = pydicom_reader()
     try:
-        with quiet():
-            meta = pydicom.filereader.read_file_meta_info(str(path))
-        syntax = str(meta.get("TransferSyntaxUID", ""))
-        if syntax == DEFLATED:
-            raise BadInput(
-                f"{path.name} is a deflated DICOM file, which Trocar does not open; export it "
-                "uncompressed or as video."
-            )
         with bounded(path) as file, quiet():
+            syntax = _syntax(pydicom, file)
+            if syntax == DEFLATED:
+                raise BadInput(
+                    f"{path.name} is a deflated DICOM file, which Trocar does not open; export it "
+                    "uncompressed or as video."
+                )
+            file.seek(0)
             dataset = pydicom.dcmread(
-                file, stop_before_pixels=True, defer_size=_LARGE_VALUE_BYTES, specific_tags=_TAGS
+                file, stop_before_pixels=True, defer_size=_MOST_VALUE_BYTES, specific_tags=_TAGS
             )
             syntax = syntax or (_IMPLICIT if dataset.original_encoding[0] else _EXPLICIT)
             places = _places(file, path, dataset, syntax)
@@ -135,20 +136,35 @@ def read_dicom(path: Path) -> DicomFile:
         ) from error
 
 
+def _syntax(pydicom: Any, file: BinaryIO) -> str:
+    """The transfer syntax that the file's meta header names, "" where it names none."""
+    pydicom.filereader.read_preamble(file, force=False)
+    meta = pydicom.filereader.read_dataset(
+        file,
+        is_implicit_VR=False,
+        is_little_endian=True,
+        stop_when=lambda tag, _vr, _length: tag.group != _META_GROUP,
+    )
+    return str(meta.get("TransferSyntaxUID", ""))
+
+
 def bounded(path: Path) -> io.BufferedReader:
-    """A file of which only so many pieces are read: a header of a million elements is none."""
+    """A file of which only so much is read: no header has a million elements, or gigabytes."""
     return _Bounded(io.FileIO(path))
 
 
 class _Bounded(io.BufferedReader):
-    _reads = 0
+    _reads = _bytes = 0
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """As any file; raises ``ValueError`` when it was asked too often."""
+        """As any file; raises ``ValueError`` when it is asked too often, or for too much."""
         self._reads += 1
-        if self._reads > _MOST_READS:
-            raise ValueError("more elements than any header has")
-        return super().read(size)
+        room = _MOST_HEADER_BYTES - self._bytes
+        if self._reads > _MOST_READS or size is None or not 0 <= size <= room:
+            raise ValueError("more than any header has")
+        found = super().read(size)
+        self._bytes += len(found)
+        return found
 
 
 @contextlib.contextmanager
@@ -162,6 +178,11 @@ def quiet() -> Iterator[None]:
 def _leave_out_unreadable(dataset: Dataset) -> None:
     """Values are converted when first asked for; those that cannot be are as good as absent."""
     for tag in list(dataset.keys()):
+        raw = dataset.get_item(tag, keep_deferred=True)
+        if raw.value is None and getattr(raw, "length", 0):
+            # Too long to be of use; asking for it would read it whole.
+            del dataset[tag]
+            continue
         try:
             dataset[tag]
         except unreadable():

@@ -7,6 +7,7 @@ import io
 import json
 import random
 import shutil
+import struct
 import subprocess
 import sys
 import time
@@ -298,6 +299,48 @@ def test_header_bombs_are_refused_in_a_sentence(tmp_path: Path) -> None:
         file.write(b"\xe0\x7f\x10\x00OB\0\0" + (1 << 31).to_bytes(4, "little") + bytes(64))
     with pytest.raises(BadInput, match="picture is too large"):
         open_video(huge, trusted=True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_a_header_that_claims_gigabytes_takes_little_memory(tmp_path: Path) -> None:
+    """In the meta header, among what is wanted, and inside a private sequence."""
+    sequence = struct.pack("<HH2sHI", 9, 0x1001, b"SQ", 0, 0xFFFFFFFF)
+    sequence += struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
+    claims = {
+        "meta": struct.pack("<HH2sHI", 2, 0x0102, b"OB", 0, 3 << 30),
+        "wanted": struct.pack("<HH2sHI", 0x0008, 0x1030, b"UT", 0, 3 << 30),
+        "nested": sequence + struct.pack("<HH2sHI", 9, 0x1002, b"OB", 0, 3 << 30),
+    }
+    syntax = struct.pack("<HH2sH20s", 2, 0x10, b"UI", 20, b"1.2.840.10008.1.2.1\0")
+    for name, claim in claims.items():
+        with (tmp_path / name).open("wb") as file:
+            file.write(bytes(128) + b"DICM" + syntax + claim)
+            file.truncate(4 << 30)
+    code = """
+import sys
+from pathlib import Path
+from app.core.errors import BadInput
+from app.video.dicom.file import pydicom_reader, read_dicom
+pydicom_reader()
+peak = lambda: int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0])
+before = peak()
+for path in sys.argv[1:]:
+    try:
+        read_dicom(Path(path))
+    except BadInput:
+        print("refused")
+print(peak() - before)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *(str(tmp_path / name) for name in claims)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    *refused, grown_kb = done.stdout.split()
+    assert refused == ["refused"] * 3
+    assert int(grown_kb) < 64 * 1024
 
 
 @pytest.mark.parametrize("kind", ["rle", "jpeg", "jpeg2000", "jpeg-ls"])
