@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from PySide6.QtCore import QStandardPaths, Qt, Signal
 from PySide6.QtGui import QKeySequence
@@ -35,20 +35,29 @@ PEDALS = (
     ("live_snapshot", "Snapshot"),
 )
 ADDRESS_HINT = (
-    "rtsp, rtmp, srt, udp, tcp or http. A password is used for this once and never remembered."
+    "rtsp, rtmp, srt, udp, tcp or http. A password or stream key is used for this once and never "
+    "remembered."
 )
 NO_DEVICES = "No camera or capture card was found. Connect one, then look again."
 _HARMLESS = ("listen", "transport")
 
 
 def without_credentials(text: str) -> str:
-    """A source as it may be remembered: an address without user, password and what may hold one."""
+    """A source as it may be remembered: an address without what may be secret; "" for none."""
     if "://" not in text:
         return text
-    parts = urlsplit(text)
-    query = urlencode([(k, v) for k, v in parse_qsl(parts.query) if k in _HARMLESS])
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, query, ""))
+    from app.video.live.spec import UNSAID, safe_address
+
+    safe = safe_address(text)
+    query = urlencode([(k, v) for k, v in parse_qsl(urlsplit(text).query) if k in _HARMLESS])
+    if UNSAID in safe:
+        return ""
+    return f"{safe}?{query}" if query else safe
+
+
+def lacks_its_key(text: str) -> bool:
+    """Whether a remembered source cannot be called before its stream key is typed again."""
+    return text.lower().startswith(("rtmp://", "rtmps://")) and "?listen=" not in text
 
 
 def recordings_folder(chosen: str) -> Path:
@@ -135,8 +144,10 @@ class SourceChooser(QWidget):
             self._before.addWidget(self._remembered_row(text))
 
     def remember(self, text: str) -> None:
-        """Keep a source for the next time, without its password."""
+        """Keep a source for the next time, without its password or stream key."""
         kept = without_credentials(text)
+        if not kept:
+            return
         others = [s for s in self._settings.values.live_sources if s != kept]
         self._settings.set(live_sources=[kept, *others][:MOST_REMEMBERED])
         self.show_remembered()
@@ -260,9 +271,16 @@ class SourceChooser(QWidget):
             self._settings.set(live_sources=kept)
             self.show_remembered()
 
+        def complete() -> None:
+            self.address.setText(f"{text}/")
+            self.address.setFocus(Qt.FocusReason.OtherFocusReason)
+
         gone = IconButton("x", f"Forget {text}", "Forget this source", 16)
         gone.clicked.connect(forget)
-        watch = _watch(lambda: self.chosen.emit(text), f"Watch {text}")
+        if lacks_its_key(text):
+            watch = _watch(complete, f"Type the key of {text}", "Type its key")
+        else:
+            watch = _watch(lambda: self.chosen.emit(text), f"Watch {text}")
         return _row("history", Elided(shown_name(text), "heading"), gone, watch)
 
     def _decisions(self) -> QWidget:
@@ -373,8 +391,8 @@ def _row(icon: str, *parts: QWidget) -> QFrame:
     return made
 
 
-def _watch(watch: object, name: str) -> Button:
-    button = Button("Watch", "main")
+def _watch(watch: object, name: str, word: str = "Watch") -> Button:
+    button = Button(word, "main")
     button.setAccessibleName(name)
     button.setMinimumHeight(theme.px(36))
     button.setMinimumWidth(theme.px(84))

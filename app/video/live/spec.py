@@ -9,7 +9,7 @@ import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 from app.core.errors import BadInput
 from app.video.container import CODECS, MAX_PIXELS, SOUND_CODECS
@@ -28,6 +28,13 @@ _NETWORK = {
     "https": ("", "mpegts,flv,mov,matroska,webm,mpjpeg", "https,tls,tcp"),
 }
 _LISTENING = ("rtmp", "tcp")
+_KEYED = ("rtmp", "rtmps")
+"""Their addresses end in the stream key: whoever has it may send, or watch."""
+_ASSIGNED = frozenset("=&;")
+_NO_HOST = frozenset("=&;, \\")
+UNSAID = "…"
+"""Stands in a name for what may be secret."""
+_NAME_LENGTH = 120
 LIVE_CODECS = (*CODECS, "rawvideo")
 _DECODERS = (*LIVE_CODECS, "libdav1d", "flv", "msmpeg4", "mpegvideo", *SOUND_CODECS)
 _SCREEN = re.compile(r"(-?\d+),(-?\d+),(\d+)x(\d+)")
@@ -44,7 +51,7 @@ class LiveSpec:
     Attributes:
         kind: one of ``KINDS``.
         url: what FFmpeg opens.
-        name: for people; without user, password and query.
+        name: for people; without user, password, stream key and query.
         format: demuxer, "" where FFmpeg finds it among those allowed.
         options: of the opening; hold the allow-lists.
         listens: the source comes to us; nobody is called.
@@ -85,22 +92,23 @@ def parse_spec(text: str) -> LiveSpec:
             return _device(rest)
         if kind == "screen":
             return _screen(rest)
-        if kind in _NETWORK and rest.startswith("//") and urlsplit(text).netloc:
-            return _network(kind, text)
+        parts = _split(text)
+        if kind in _NETWORK and parts is not None and parts.netloc:
+            return _network(kind, text, parts)
     raise BadInput(
-        f"“{_without_secrets(text)}” is no live source that Trocar knows; name one that begins "
+        f"“{_begin_of(text)}” is no live source that Trocar knows; name one that begins "
         f"with one of {KINDS}, such as rtsp://192.168.0.20/stream or device:NAME."
     )
 
 
-def _network(kind: str, text: str) -> LiveSpec:
-    parts = urlsplit(text)
-    try:
-        has_port = parts.port is not None
-    except ValueError:
-        has_port = False
-    if kind in ("udp", "tcp", "srt") and not has_port:
-        raise BadInput(f"{_without_secrets(text)} names no port; write it as {kind}://HOST:PORT.")
+def _network(kind: str, text: str, parts: SplitResult) -> LiveSpec:
+    if not _is_whole(parts):
+        raise BadInput(
+            f"This {kind} address names no host and port that there are; write it as "
+            f"{kind}://HOST:PORT, and /, ?, # and @ of a password as %2F, %3F, %23 and %40."
+        )
+    if kind in ("udp", "tcp", "srt") and parts.port is None:
+        raise BadInput(f"{safe_address(text)} names no port; write it as {kind}://HOST:PORT.")
     query = dict(parse_qsl(parts.query))
     listens = query.pop("listen", "0") not in ("0", "") and kind in _LISTENING
     transport = query.pop("transport", "tcp")
@@ -120,7 +128,7 @@ def _network(kind: str, text: str) -> LiveSpec:
     return LiveSpec(
         kind=kind,
         url=url,
-        name=_without_secrets(text),
+        name=safe_address(text)[:_NAME_LENGTH],
         format=forced,
         options=options,
         listens=listens or (kind == "udp"),
@@ -175,9 +183,52 @@ def _limits() -> dict[str, str]:
     return {"codec_whitelist": ",".join(_DECODERS), "max_pixels": str(MAX_PIXELS)}
 
 
-def _without_secrets(text: str) -> str:
-    """The address without user, password and query."""
-    if "://" not in text:
-        return text[:80]
-    parts = urlsplit(text)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))[:120]
+def safe_address(text: str) -> str:
+    """An address as it may be shown, logged and stored.
+
+    Without user and password, query, the stream key of RTMP, and what an RTSP path assigns
+    (``/user=…&password=…``).
+    """
+    kind, _, rest = text.strip().partition("://")
+    kind = kind.lower()
+    parts = _split(text)
+    # An @ behind the host may end a password that holds a /, ? or #: where it begins is not known.
+    if parts is None or not _is_whole(parts) or "@" in rest.removeprefix(parts.netloc):
+        return f"{kind}://{UNSAID}"
+    path = parts.path
+    if kind in _KEYED:
+        # An application and a key; one word alone may be either.
+        path = "/".join(path.split("/")[:2]) if path.strip("/").count("/") else ""
+    segments = path.split("/")
+    assigns = [n for n, part in enumerate(segments) if _ASSIGNED & set(unquote(part))]
+    if assigns:
+        path = "/".join([*segments[: assigns[0]], UNSAID])
+    return urlunsplit((kind, parts.netloc.rpartition("@")[2], path, "", ""))
+
+
+def _begin_of(text: str) -> str:
+    """Of what is no source: as much as can hold no secret."""
+    kind, is_address, _ = text.partition("://")
+    if is_address:
+        return f"{kind[:_NAME_LENGTH]}://{UNSAID}"
+    word = re.split(r"[:/?=&;]", text, maxsplit=1)[0]
+    if "@" in text:
+        return UNSAID
+    return text[:_NAME_LENGTH] if word == text else f"{word[:_NAME_LENGTH]}{UNSAID}"
+
+
+def _is_whole(parts: SplitResult) -> bool:
+    """Whether what should be host and port is that, and no piece of a password or a key."""
+    host = parts.netloc.rpartition("@")[2]
+    try:
+        return bool(parts.hostname) and (parts.port or 0) >= 0 and not _NO_HOST & set(host)
+    except ValueError:
+        return False
+
+
+def _split(text: str) -> SplitResult | None:
+    try:
+        return urlsplit(text.strip())
+    except ValueError:
+        # Its words name the address.
+        return None

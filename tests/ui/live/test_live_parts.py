@@ -24,12 +24,13 @@ from app.ui.live import words
 from app.ui.live.answers import AnswerDrawer
 from app.ui.live.bridge import LiveBridge
 from app.ui.live.buttons import RecordButton
-from app.ui.live.chooser import without_credentials
+from app.ui.live.chooser import SourceChooser, without_credentials
 from app.ui.live.notes import LiveNotes
 from app.ui.main_window import MainWindow
 from app.ui.services import Services
 from app.ui.session import READ_ONLY
 from app.ui.settings import Settings
+from app.ui.widgets import Button
 from app.video.live.state import LiveFrame, LiveState, LiveStatus
 from tests.ui.live.conftest import control_of
 
@@ -39,7 +40,9 @@ from tests.ui.live.conftest import control_of
     [
         ("rtsp://user:secret@10.0.0.2:554/ch1", "rtsp://10.0.0.2:554/ch1"),
         ("rtsp://u:p%40ss@cam/s?token=abc&transport=udp", "rtsp://cam/s?transport=udp"),
-        ("rtmp://0.0.0.0:1935/live/key?listen=1", "rtmp://0.0.0.0:1935/live/key?listen=1"),
+        ("rtmp://0.0.0.0:1935/live/key?listen=1", "rtmp://0.0.0.0:1935/live?listen=1"),
+        ("rtmp://cdn/live/key", "rtmp://cdn/live"),
+        ("rtsp://cam/user=a&password=b", ""),
         ("http://cam/video?password=x", "http://cam/video"),
         ("device:Card: HDMI#1920x1080@60", "device:Card: HDMI#1920x1080@60"),
         ("file:/clips/a@b.mp4", "file:/clips/a@b.mp4"),
@@ -47,6 +50,19 @@ from tests.ui.live.conftest import control_of
 )
 def test_no_password_is_remembered(typed: str, kept: str) -> None:
     assert without_credentials(typed) == kept
+
+
+def test_a_stream_key_is_typed_again(dressed: QApplication, tmp_path: Path) -> None:
+    chooser = SourceChooser(Settings(tmp_path))
+    chosen: list[str] = []
+    chooser.chosen.connect(chosen.append)
+    chooser.remember("rtmp://cdn/live/sesame")
+    chooser.remember("rtsp://tower/password=sesame")
+    (row,) = (b for b in chooser.findChildren(Button) if b.text() == "Type its key")
+    row.click()
+    assert (chooser.address.text(), chosen) == ("rtmp://cdn/live/", [])
+    assert "sesame" not in (tmp_path / "settings.json").read_text()
+    chooser.deleteLater()
 
 
 def test_what_is_said_of_the_outlines() -> None:

@@ -50,6 +50,62 @@ def test_secrets_stay_out_of_names() -> None:
     assert "abc" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("rtmp://cdn.example/live/sesame", "rtmp://cdn.example/live"),
+        ("RTMP://cdn.example:1935/live/room/sesame?auth=sesame", "rtmp://cdn.example:1935/live"),
+        ("rtmps://doctor:sesame@cdn.example/live/sesame", "rtmps://cdn.example/live"),
+        ("rtmp://cdn.example/sesame", "rtmp://cdn.example"),
+        ("rtmp://cdn.example/live//sesame", "rtmp://cdn.example/live"),
+        ("rtmp://0.0.0.0:1935/live/sesame?listen=1", "rtmp://0.0.0.0:1935/live"),
+        ("rtsp://doctor:sesame@[::1]:8554/1", "rtsp://[::1]:8554/1"),
+        ("rtsp://doctor:s%2Fsesame@tower/1#sesame", "rtsp://tower/1"),
+        ("rtsp://doctor:12/sesame@tower/1", "rtsp://…"),
+        ("rtsp://doctor:12?sesame@tower/1", "rtsp://…"),
+        ("rtsp://doctor:ses@sesame/1@tower/1", "rtsp://…"),
+        ("rtsp://tower/user=doctor&password=sesame&channel=1", "rtsp://tower/…"),
+        ("rtsp://tower/cam/user%3Ddoctor_password%3Dsesame/1", "rtsp://tower/cam/…"),
+        ("https://tower/live.ts?token=sesame&x=1", "https://tower/live.ts"),
+        ("srt://tower:5000?streamid=sesame&passphrase=sesame", "srt://tower:5000"),
+    ],
+)  # fmt: skip
+def test_no_secret_is_in_a_name(text: str, name: str) -> None:
+    spec = parse_spec(text)
+    assert spec.name == name
+    assert "sesame" not in repr(spec)
+
+
+def test_a_call_that_nobody_answers_tells_no_key(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    states: list[LiveState] = []
+    spec = parse_spec("rtmp://doctor:sesame@127.0.0.1:1/live/sesame")
+    assert "sesame" in spec.url
+    capture = Capture(spec, on_state=states.append, first_retry_s=0.05)
+    capture.start()
+    wait_for(lambda: capture.state.attempts > 2)
+    capture.close()
+    assert any("rtmp://127.0.0.1:1/live" in state.sentence for state in states)
+    assert "sesame" not in caplog.text + repr(states)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["rtsp://doctor:p/sesame@tower/1", "rtsp://doctor:p#sesame@tower", "rtsp://d:p?sesame@tower/1",
+     "rtsp:/doctor:sesame@tower/1", "rtsp:doctor:sesame@tower", "doctor:sesame@tower",
+     "rtmp:/cdn/live/sesame", "rtmpt://cdn/live/sesame", "cdn/live/sesame", "sesame@tower",
+     "rtmp://cdn playpath=sesame", "rtmp:\\\\cdn\\live\\sesame", "rtsp://[sesame/1",
+     "rtsp://doctor:sesame℀@tower/1", "tcp://doctor:sesame@tower/1", "token=sesame"],
+)  # fmt: skip
+def test_no_secret_is_in_a_refusal(text: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        parse_spec(text)
+    error: BaseException | None = refused.value
+    while error is not None:
+        assert "sesame" not in str(error)
+        error = error.__cause__
+
+
 class _Files(BaseHTTPRequestHandler):
     def __init__(self, files: dict[str, bytes], asked: list[str], *args: object) -> None:
         self._files, self._asked = files, asked
