@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SYSTEMS = {
     "lmsf_a": "models.lmsf_a",
     "endomamba": "models.endomamba",
+    "dinov2": "models.dinov2",
 }
 """System name -> module with `build(**options) -> nn.Module`."""
 

@@ -104,7 +104,8 @@ def register(app: typer.Typer) -> None:
         source: Annotated[
             Path,
             typer.Argument(
-                help="Folder with card.toml and weights, or a .pth file of EndoMamba.",
+                help="Folder with card.toml and weights, or a .pth or .safetensors file of "
+                "EndoMamba or DINOv2.",
                 show_default=False,
             ),
         ],
@@ -119,7 +120,7 @@ def register(app: typer.Typer) -> None:
         from app.inference.foreign import SUFFIXES, import_released
 
         if not source.exists():
-            raise BadInput(f"There is no {source}; name a model's folder, or a .pth file.")
+            raise BadInput(f"There is no {source}; name a model's folder, or a file of weights.")
         root = model_folder(library_folder(library))
         with model_errors(), disk_errors(f"{source.name} cannot be imported"):
             if source.suffix.lower() not in SUFFIXES:
@@ -190,7 +191,8 @@ def conversion_words(card: ModelCard, report: Mapping[str, Any]) -> str:
         lines.append(f"It can be chosen; its outputs are taken for these phases: {phases}.")
     else:
         lines.append(f"It cannot be chosen. {card.limits}")
-        lines.append(f"“trocar train endomamba-demo --base {card.name} --out DIR” trains it.")
+        recipe = {"dinov2": "endoarss"}.get(card.system, "endomamba-demo")
+        lines.append(f"“trocar train {recipe} --base {card.name} --out DIR” trains it.")
     return "\n".join(lines)
 
 

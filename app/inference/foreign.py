@@ -1,4 +1,4 @@
-"""A released checkpoint as a model of this program: pickled weights in, safetensors and a card out.
+"""A released checkpoint as a model of this program: its file in, safetensors and a card out.
 
 The file is read once, in a child process under limits (``trocar models convert``, a hidden
 command); this process sees what the child wrote, and checks it like any other model.
@@ -11,22 +11,19 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import models
 from app.core.errors import BadInput, EnvironmentProblem
-from app.core.prediction import PHASES
-from app.core.taxonomy import find_taxonomy
 from app.inference.cards import model_errors
-from models.card import BACKBONE, ModelCard, ModelClass, Training
+from app.inference.foreign_cards import dinov2_card, endomamba_card
+from models import ModelCard
 
-if TYPE_CHECKING:
-    from models.endomamba.convert import ConversionReport
-
-SUFFIXES = (".pth", ".pt")
+PICKLED = (".pth", ".pt")
+SUFFIXES = (*PICKLED, ".safetensors")
 _TIME_LIMIT_S = 600
 _FILE_LIMIT_BYTES = 8 << 30
 _MEMORY_LIMIT_BYTES = 48 << 30
@@ -35,7 +32,7 @@ _MEMORY_LIMIT_BYTES = 48 << 30
 def import_released(
     file: Path, root: Path, *, procedure: str, keep_positions: bool = False
 ) -> tuple[ModelCard, dict[str, Any]]:
-    """Install a checkpoint that the authors of EndoMamba released, or one of its layout.
+    """Install a checkpoint that the authors of EndoMamba or DINOv2 released, or one of its layout.
 
     Args:
         file: the checkpoint; its name becomes the model's.
@@ -44,7 +41,7 @@ def import_released(
         keep_positions: of a pre-training file, keep the position rows.
 
     Returns:
-        The card, and what became of every tensor (see ``ConversionReport``).
+        The card, and what became of every tensor (see the system's ``ConversionReport``).
 
     Raises:
         BadInput: the file is no such checkpoint, is damaged or wants to run code.
@@ -66,16 +63,30 @@ def convert(file: Path, root: Path, *, procedure: str, keep_positions: bool) -> 
     Raises:
         BadInput: see ``import_released``.
     """
+    from models.dinov2 import convert as dinov2
     from models.endomamba import convert as endomamba
-    from models.foreign import read_pickled
 
     _limit_this_process()
+    name = _name_of(file)
     with model_errors():
-        checkpoint = read_pickled(file)
+        checkpoint = _read(file)
+        if dinov2.is_dinov2(checkpoint):
+            options, encoder, account = dinov2.convert(checkpoint)
+            models.save_model(encoder, dinov2_card(name, options, account), root)
+            return asdict(account)
         options, network, report = endomamba.convert(checkpoint, keep_positions=keep_positions)
-        card = _card(_name_of(file), options, report, procedure)
-        models.save_model(network, card, root)
+        models.save_model(network, endomamba_card(name, options, report, procedure), root)
     return asdict(report)
+
+
+def _read(file: Path) -> Mapping[str, object]:
+    if file.suffix.lower() in PICKLED:
+        from models.foreign import read_pickled
+
+        return read_pickled(file)
+    from models.checkpoint import read_tensors
+
+    return read_tensors(file)[0]
 
 
 def _in_child(file: Path, made: Path, procedure: str, keep_positions: bool) -> dict[str, Any]:
@@ -137,44 +148,3 @@ def _name_of(file: Path) -> str:
     if not name:
         raise BadInput(f"Give {file.name} a name in Latin letters; it becomes the model's name.")
     return name
-
-
-def _card(
-    name: str, options: dict[str, Any], report: ConversionReport, procedure: str
-) -> ModelCard:
-    from models.endomamba import IMAGE_MEAN_RGB, IMAGE_STD_RGB, SIZES
-
-    sizes = {size: label for label, size in SIZES.items()}
-    size = sizes.get((options["width"], options["depth"]), f"of width {options['width']}")
-    has_head = "head.weight" in report.loaded
-    phases = find_taxonomy(procedure).phases if has_head else ()
-    if has_head and len(phases) != options["num_classes"]:
-        raise BadInput(
-            f"The file tells {options['num_classes']} phases apart, the procedure “{procedure}” "
-            f"has {len(phases)}; name its procedure with --procedure."
-        )
-    return ModelCard(
-        name=name,
-        title=f"EndoMamba {size}, {'phases' if has_head else 'backbone'}",
-        system="endomamba",
-        options=options,
-        task=PHASES if has_head else BACKBONE,
-        classes=tuple(ModelClass(key=p.key, name=p.name) for p in phases),
-        procedures=(procedure,) if has_head else (),
-        licence="not stated for the weights; EndoMamba's code is under Apache-2.0",
-        input_size_px=(options["image_size"], options["image_size"]),
-        mean_rgb=IMAGE_MEAN_RGB,
-        std_rgb=IMAGE_STD_RGB,
-        frames_per_second=1.0,
-        trained=Training(data=f"not by Trocar; imported from a {report.layout} file"),
-        limits=_limits(report, has_head),
-        created=datetime.now(UTC).date().isoformat(),
-    )
-
-
-def _limits(report: ConversionReport, has_head: bool) -> str:
-    if has_head:
-        return "Imported; nothing was measured here. Its phases are named in the file's order."
-    lost = [n for n in ("cls_token", "pos_embed") if n in report.missing]
-    fresh = f" Not in the file, hence untrained: {', '.join(lost)}." if lost else ""
-    return f"A backbone without a phase head: it names no phases until it is trained to.{fresh}"

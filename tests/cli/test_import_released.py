@@ -1,4 +1,4 @@
-"""`trocar models import FILE`: a released EndoMamba checkpoint becomes a model of this program."""
+"""`trocar models import FILE`: weights that their authors released become a model here."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 import models
 from app.cli.main import run
@@ -15,6 +16,7 @@ from app.inference.cards import default_models, find_model
 from app.inference.phases import PhaseStream
 from app.learning.recipes import read_recipe
 from app.learning.start import start_from
+from models.dinov2 import DinoV2
 from models.endomamba import EndoMamba
 
 # The released layout in all but width: 24 blocks, 331 tensors.
@@ -101,6 +103,38 @@ def test_a_pretraining_file_is_a_backbone_to_train(
     assert torch.equal(start.layers[20].mixer.A_log, network.layers[20].mixer.A_log)
 
 
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_an_encoder_is_a_backbone_to_train(
+    suffix: str, tmp_path: Path, own_library: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(4)
+    encoder = DinoV2(width=64, depth=2, heads=1, registers=4, image_size=56)
+    weights = {f"backbone.{n}": v.clone() for n, v in encoder.state_dict().items()}
+    weights["head.weight"] = torch.ones(3)
+    file = tmp_path / f"ViT{suffix}"
+    if suffix == ".pth":
+        torch.save({"state_dict": weights}, file)
+    else:
+        save_file(weights, file)
+    status, out, err = imported(capsys, file)
+    assert (status, err) == (0, "")
+    assert "vit is installed: DINOv2 of width 64 with 4 registers, backbone" in out
+    assert f"{len(weights) - 1} tensors were taken and 1 left out" in out
+    assert "trocar train endoarss --base vit" in out
+    card = find_model("vit", own_library)
+    assert (card.system, card.task, card.input_size_px) == ("dinov2", "backbone", (56, 56))
+    loaded = models.load_model(card)
+    for name, value in loaded.state_dict().items():
+        assert torch.equal(value, encoder.state_dict()[name]), name
+
+    broken = tmp_path / f"broken{suffix}"
+    del weights["backbone.norm.bias"]
+    torch.save(weights, broken) if suffix == ".pth" else save_file(weights, broken)
+    status, _, err = imported(capsys, broken)
+    assert (status, err.count("\n")) == (1, 1)
+    assert "norm.bias is missing, the first of 1" in err
+
+
 def test_what_cannot_be_imported_leaves_nothing_behind(
     tmp_path: Path, own_library: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -108,7 +142,7 @@ def test_what_cannot_be_imported_leaves_nothing_behind(
     torch.save({"model": {"conv.weight": torch.zeros(3)}}, other)
     for file, sentence in (
         (other, "holds no weights of EndoMamba"),
-        (tmp_path / "gone.pth", "gone.pth; name a model's folder"),
+        (tmp_path / "gone.pth", "gone.pth; name a model's folder, or a file of weights"),
     ):
         status, out, err = imported(capsys, file)
         assert (status, out) == (1, "")
