@@ -186,7 +186,7 @@ class Cases(QObject):
         )
 
     def _tell_growth(self, state: PlayerState) -> None:
-        if self._player.previewed is None or state.is_whole or state.info is None:
+        if self._player.previewed is None or not state.grows or state.info is None:
             return
         known, about = moment(state.info.duration_ms), moment(state.estimated_ms)
         text = f"Reading through the recording: {known} of about {about}."

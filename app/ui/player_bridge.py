@@ -33,6 +33,7 @@ _IDLE = SimpleNamespace(
     undecodable=0,
     at_end=False,
     is_whole=True,
+    grows=False,
     estimated_ms=0.0,
     awaits=False,
     loop=None,

@@ -41,6 +41,9 @@ _DECODERS = (*CODECS, "libdav1d", "flv", "msmpeg4", "mpegvideo", *SOUND_CODECS)
 _BARE = ("h264", "hevc", "mpegvideo")
 
 _READ_FAILURES = 8
+# FFmpeg reads less than that ahead of the packets that it has given.
+_READ_AHEAD_BYTES = 64 << 20
+_CHUNK_BYTES = 1 << 20
 _ROUNDING = 1.01
 # AVFMT_FLAG_NOFILLIN and AVFMT_FLAG_NOPARSE
 _NO_GUESSED_TIMES = 0x10 | 0x20
@@ -201,7 +204,11 @@ def prepare_decoder(stream: VideoStream, threads: int = 0) -> None:
 
 
 def read_packets(
-    container: InputContainer, stream: VideoStream, *, by_decode_time: bool = False
+    container: InputContainer,
+    stream: VideoStream,
+    *,
+    by_decode_time: bool = False,
+    to_the_end: bool = False,
 ) -> Iterator[av.Packet[VideoStream]]:
     """Packets with content from where the container stands; reads on after damaged stretches.
 
@@ -210,17 +217,21 @@ def read_packets(
         stream: of which.
         by_decode_time: packets get their decode time as pts; without one, what follows from the
             packet before (an index that is ``by_decode_time``).
+        to_the_end: where a drive fails is not taken for the end of the file.
+
+    Raises:
+        EnvironmentProblem: ``to_the_end``, and the drive fails before.
     """
     # ASF holds times of decoding alone; what FFmpeg guesses from them differs after a seek.
     has_decode_times = container.format.name == "asf" and stream.type == "video"
     if has_decode_times:
         container.flags |= _NO_GUESSED_TIMES
-    failures, following = 0, None
+    failures, following, position = 0, None, 0
     while failures < _READ_FAILURES:
         try:
             for packet in container.demux(stream):
                 if packet.size:
-                    failures = 0
+                    failures, position = 0, packet.pos or position
                     if by_decode_time:
                         packet.dts = following if packet.dts is None else packet.dts
                         if packet.dts is not None:
@@ -233,6 +244,25 @@ def read_packets(
             log.debug("reading failed: %s", type(error).__name__)
         else:
             return
+    if to_the_end:
+        _check_drive(Path(container.name), position)
+
+
+def _check_drive(path: Path, position: int) -> None:
+    """Raise the sentence of a drive that fails behind ``position``.
+
+    What FFmpeg says of it, it says of some damaged files too.
+    """
+    try:
+        with path.open("rb", buffering=0) as file:
+            file.seek(position)
+            while file.tell() < position + _READ_AHEAD_BYTES and file.read(_CHUNK_BYTES):
+                pass
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"{path.name} could not be read to its end ({error.strerror}); check its drive and "
+            "open it again."
+        ) from error
 
 
 def _cannot_open(path: Path, error: Exception) -> BadInput | EnvironmentProblem:

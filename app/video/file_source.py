@@ -10,6 +10,7 @@ from typing import Protocol
 import av
 import numpy as np
 
+from app.core.errors import TrocarError
 from app.core.frame import Frame
 from app.video.container import open_container, video_stream
 from app.video.decoder import LATE_FRAMES, Decoder, UndecodableFrame
@@ -24,7 +25,7 @@ class Growth(Protocol):
     """An index that somebody is still building."""
 
     def now(self) -> tuple[PacketIndex, bool]:
-        """What is known, and whether that is all."""
+        """What is known, and whether that is all; raises where no more will be."""
 
     def leave(self) -> None:
         """It is not wanted any more."""
@@ -59,7 +60,7 @@ class FileSource(VideoSource):
         # For a glimpse, which does not wait for the pictures beside it.
         self._hasty = Rasteriser(deinterlaces=deinterlace)
         self.index = index or _built_index(path, stream, cancelled)
-        self._growth = growth
+        self._growth, self._broke_off = growth, False
         self._decoder = Decoder(path, self.index, cache_bytes, stream)
         self._ahead = ReadAhead(self._decoder, len(self.index))
         self._fields = Deinterlacer(len(self.index)) if deinterlace else None
@@ -79,6 +80,9 @@ class FileSource(VideoSource):
         """Release the file and the cached frames."""
         self._decoder.close()
         self._first = None
+        self._end_growth()
+
+    def _end_growth(self) -> None:
         if self._growth is not None:
             self._growth.leave()
             self._growth = None
@@ -86,7 +90,12 @@ class FileSource(VideoSource):
     @property
     def is_whole(self) -> bool:
         """Whether all frames are known."""
-        return self._growth is None
+        return not (self.grows or self._broke_off)
+
+    @property
+    def grows(self) -> bool:
+        """Whether more frames may become known."""
+        return self._growth is not None
 
     @property
     def estimated_ms(self) -> float:
@@ -99,7 +108,12 @@ class FileSource(VideoSource):
         """Take in what is known of the file by now; see ``VideoSource.grow``."""
         if self._growth is None:
             return False
-        index, is_whole = self._growth.now()
+        try:
+            index, is_whole = self._growth.now()
+        except TrocarError:
+            self._broke_off = True
+            self._end_growth()
+            raise
         if index is self.index and not is_whole:
             return False
         known = self.index
@@ -109,8 +123,7 @@ class FileSource(VideoSource):
         if self._fields is not None:
             self._fields = Deinterlacer(len(index))
         if is_whole:
-            self._growth.leave()
-            self._growth = None
+            self._end_growth()
         self.info = self._decoder.describe(index, self._first)
         return True
 

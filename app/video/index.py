@@ -169,6 +169,7 @@ def build_index(
     Raises:
         OpenCancelled: ``cancelled()`` answered true.
         BadInput: no packet can be shown.
+        EnvironmentProblem: the drive fails before the file's end.
     """
     sizes = SizeWatch(stream)
     is_mp4 = by_table and container.format.name.startswith("mov")
@@ -181,7 +182,7 @@ def build_index(
     if table is None:
         changes = _may_be_ordered_anew(container, stream)
         known = None if changes else told
-        packets = read_packets(container, stream, by_decode_time=by_decode_time)
+        packets = read_packets(container, stream, by_decode_time=by_decode_time, to_the_end=True)
         table = _by_demuxing(
             packets, stream, sizes, cancelled, lambda rows: _tell(known, rows, stream)
         )
@@ -334,7 +335,7 @@ def _display_order(
     with open_container(path) as container:
         stream = next(s for s in container.streams.video if s.index == shown.index)
         prepare_decoder(stream)
-        packets = read_packets(container, stream, by_decode_time=by_decode_time)
+        packets = read_packets(container, stream, by_decode_time=by_decode_time, to_the_end=True)
         for packet in itertools.chain(packets, [None]):
             if cancelled():
                 raise OpenCancelled

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from app.core.errors import BadInput, TrocarError
+from app.core.errors import BadInput, EnvironmentProblem, TrocarError
 from app.video.container import open_container, video_stream, video_streams
 from app.video.index import OpenCancelled, PacketIndex, build_index
 
@@ -27,7 +27,7 @@ class Indexing:
 
     Attributes:
         newest: what is known by now; None before the first frames are.
-        is_whole: ``newest`` will not grow any more.
+        is_whole: the file was read to its end, and ``newest`` is all of it.
     """
 
     def __init__(self, path: Path, stream: int | None, keep: Keep) -> None:
@@ -48,12 +48,17 @@ class Indexing:
             OpenCancelled: ``cancelled()`` answered true.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self.is_whole or cancelled(), patience_s)
+            self._changed.wait_for(lambda: self._is_over or cancelled(), patience_s)
         return self._when(lambda: self.newest is not None, cancelled)
 
     def whole(self, cancelled: Callable[[], bool]) -> PacketIndex:
         """The whole index; raises as ``first``."""
         return self._when(lambda: self.is_whole, cancelled)
+
+    def failure(self) -> TrocarError | None:
+        """Why it ended before the file's end; None while it goes on, and where it did not fail."""
+        with self._changed:
+            return self._failure if self._is_over else None
 
     def stop(self) -> None:
         """Nobody wants it any more: end the thread."""
@@ -82,21 +87,34 @@ class Indexing:
             self._failure = None
         except TrocarError as error:
             self._failure = error
+        except OSError as error:
+            self._failure = EnvironmentProblem(
+                f"{self._path.name} could not be read to its end ({error.strerror}); check its "
+                "drive and open it again."
+            )
         finally:
             with self._changed:
-                self.is_whole = not self._stopping
+                self.is_whole = self._failure is None and not self._stopping
                 self._is_over = True
                 self._changed.notify_all()
 
     def _build(self) -> None:
-        began_s = time.monotonic()
+        began_s, before = time.monotonic(), self._path.stat()
         with open_container(self._path) as container:
             stream = video_stream(container, self._path, self._stream)
             index = build_index(
                 container, stream, self._path, lambda: self._stopping, told=self._say
             )
             has_others = len(video_streams(container)) > 1
-        self._keep(index, time.monotonic() - began_s, has_others)
+        after = self._path.stat()
+        if after.st_size < before.st_size:
+            raise BadInput(
+                f"{self._path.name} became shorter while it was read through; open it again once "
+                "it is complete."
+            )
+        # One that is still being written is shown as far as it has come, this time.
+        if (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns):
+            self._keep(index, time.monotonic() - began_s, has_others)
         self._say(index)
 
     def _say(self, index: PacketIndex) -> None:
@@ -118,7 +136,13 @@ class Share:
         self._leave: Callable[[], None] | None = leave
 
     def now(self) -> tuple[PacketIndex, bool]:
-        """What is known, and whether that is all; only after ``of.first``."""
+        """What is known, and whether that is all; only after ``of.first``.
+
+        Raises:
+            TrocarError: the file could not be read to its end.
+        """
+        if (failure := self.of.failure()) is not None:
+            raise failure
         is_whole, newest = self.of.is_whole, self.of.newest
         if newest is None:
             raise ValueError("nothing is known of this file yet")
@@ -136,22 +160,29 @@ class Indexings:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._users: dict[Key, tuple[Indexing, int]] = {}
+        self._by_file: dict[Key, Indexing] = {}
+        self._users: dict[Indexing, int] = {}
 
     def join(self, key: Key, path: Path, stream: int | None, keep: Keep) -> Share:
-        """A share in the indexing of a file, which is begun where it is not under way."""
-        with self._lock:
-            known = self._users.get(key)
-            indexing, users = known or (Indexing(path, stream, keep), 0)
-            self._users[key] = indexing, users + 1
-        return Share(indexing, lambda: self._leave(key))
+        """A share in the indexing of a file, which is begun where none is under way.
 
-    def _leave(self, key: Key) -> None:
+        One that failed is not shared with whoever comes later: the drive may be back.
+        """
         with self._lock:
-            indexing, users = self._users.pop(key)
-            if users > 1:
-                self._users[key] = indexing, users - 1
+            indexing = self._by_file.get(key)
+            if indexing is None or indexing.failure() is not None:
+                indexing = self._by_file[key] = Indexing(path, stream, keep)
+            self._users[indexing] = self._users.get(indexing, 0) + 1
+        return Share(indexing, lambda: self._leave(key, indexing))
+
+    def _leave(self, key: Key, indexing: Indexing) -> None:
+        with self._lock:
+            self._users[indexing] -= 1
+            if self._users[indexing]:
                 return
+            del self._users[indexing]
+            if self._by_file.get(key) is indexing:
+                del self._by_file[key]
         indexing.stop()
 
 

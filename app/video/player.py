@@ -111,7 +111,7 @@ class Player:
             state = self._state
             if state.info is None or state.playing:
                 return
-            if state.is_whole and state.speed > 0 and state.index >= state.info.frames - 1:
+            if not state.grows and state.speed > 0 and state.index >= state.info.frames - 1:
                 self._seek = state.loop[0] if state.loop else 0
             self._state = replace(state, playing=True, at_end=False)
             self._steps.clear()
@@ -128,13 +128,13 @@ class Player:
 
         One that is not known yet, of a long file, is gone to once it is known.
         """
-        self._go(lambda source: index if index < len(source) or source.is_whole else None)
+        self._go(lambda source: index if index < len(source) or not source.grows else None)
 
     def seek_ms(self, time_ms: float) -> None:
         """Go to the frame that is on screen at a moment, exact at any frame rate."""
 
         def place(source: VideoSource) -> int | None:
-            is_known = time_ms < source.info.duration_ms or source.is_whole
+            is_known = time_ms < source.info.duration_ms or not source.grows
             return source.index_at_ms(time_ms) if is_known else None
 
         self._go(place)
@@ -257,10 +257,14 @@ class Player:
     def _grow(self) -> None:
         """Take in what became known of a long file that is still being indexed."""
         source = self._source
-        if source is None or source.is_whole:
+        if source is None or not source.grows:
             return
         on_screen = source.pts(min(self.state.index, len(source) - 1))
-        if not source.grow():
+        try:
+            if not source.grow():
+                return
+        except TrocarError as error:
+            self._stay_with_known(source, error)
             return
         with self._changed:
             self._find_awaited(source)
@@ -269,9 +273,19 @@ class Player:
                 info=source.info,
                 index=source.index_of(on_screen),
                 is_whole=source.is_whole,
+                grows=source.grows,
                 estimated_ms=source.estimated_ms,
                 awaits=self._beyond is not None,
             )
+
+    def _stay_with_known(self, source: VideoSource, error: TrocarError) -> None:
+        """The file could not be read to its end: say so, and show what is known of it."""
+        with self._changed:
+            self._beyond = None
+            self._state = replace(
+                self._state, grows=False, estimated_ms=source.estimated_ms, awaits=False
+            )
+        self._on_error(error)
 
     def _find_awaited(self, source: VideoSource) -> None:
         """What was asked for before it was known, while a file was opened for one; locked."""
@@ -297,7 +311,7 @@ class Player:
             idle = self._source is None or not self._state.playing
             if self._has_request() or (seconds is None and not idle):
                 return
-            if seconds is None and self._source is not None and not self._source.is_whole:
+            if seconds is None and self._source is not None and self._source.grows:
                 seconds = GROWTH_S
             self._clock.wait(self._changed, seconds)
 
@@ -356,6 +370,7 @@ class Player:
                 self._state,
                 info=self._source.info,
                 is_whole=self._source.is_whole,
+                grows=self._source.grows,
                 estimated_ms=self._source.estimated_ms,
                 awaits=self._beyond is not None,
             )

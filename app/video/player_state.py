@@ -43,6 +43,7 @@ class PlayerState:
         lost: indices of the frames that were met and did not decode.
         at_end: playing forwards reached the last frame.
         is_whole: all frames of the recording are known; else ``info`` tells of the known ones.
+        grows: more of them may become known; not where the file could not be read on.
         estimated_ms: how long it is, as far as can be told while it is not whole.
         awaits: a frame beyond the known ones was asked for; it is shown once it is known.
         loop: first and last frame of what is played over and over, None without a loop.
@@ -59,6 +60,7 @@ class PlayerState:
     lost: frozenset[int] = frozenset()
     at_end: bool = False
     is_whole: bool = True
+    grows: bool = False
     estimated_ms: float = 0.0
     awaits: bool = False
     loop: tuple[int, int] | None = None

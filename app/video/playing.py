@@ -77,7 +77,7 @@ class Playing:
                 self._prepare(source, state.index + direction)
             elif state.loop is not None and _edge(state.loop, direction) == state.index:
                 self._wait(self._clock.seconds_until(self._edge_ms(source, state, direction)))
-            elif direction > 0 and not source.is_whole:
+            elif direction > 0 and source.grows:
                 self._clock.stop()
                 self._wait(GROWTH_S)
             else:

@@ -73,6 +73,11 @@ class VideoSource(ABC):
         return True
 
     @property
+    def grows(self) -> bool:
+        """Whether more frames may become known; not of a file that could not be read on."""
+        return False
+
+    @property
     def estimated_ms(self) -> float:
         """How long it is, as far as can be told while not all frames are known."""
         return self.info.duration_ms
@@ -82,6 +87,9 @@ class VideoSource(ABC):
 
         Frames keep their indices, but where the file's times are out of order: then the same
         frame is known by its pts.
+
+        Raises:
+            TrocarError: once, where the file could not be read to its end; what is known stays.
         """
         return False
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,14 +16,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.core.errors import BadInput
-from app.video import PacketIndex, Player, PlayerState, ShownFrame, open_video, opening
+from app.core.errors import BadInput, TrocarError
+from app.video import (
+    PacketIndex,
+    Player,
+    PlayerState,
+    ShownFrame,
+    keep_indices_in,
+    open_video,
+    opening,
+)
 from app.video import index as indexing_of
 from app.video.container import open_container, video_stream
 from app.video.file_source import FileSource
 from app.video.first_look import SPARE, first_look
 from app.video.index import OpenCancelled, build_index
-from app.video.indexing import Indexing, Indexings
+from app.video.indexing import INDEXINGS, Indexing, Indexings
+from app.video.kept import KEPT
 from tests.helpers.clips import RECIPES, make_clip, number_of
 
 PATIENCE_S = 30.0
@@ -248,6 +261,124 @@ def test_play_waits_at_the_end_of_what_is_known(clip: Clip, gate: Gate) -> None:
     finally:
         gate.opened.set()
         player.close()
+
+
+def shorten(path: Path) -> None:
+    os.truncate(path, path.stat().st_size * 2 // 3)
+
+
+@pytest.mark.parametrize("spoil", [shorten, Path.unlink])
+@pytest.mark.parametrize("name", ["h264-ts", "vfr-mkv"])
+def test_a_file_that_breaks_off_is_not_whole(
+    name: str,
+    spoil: Callable[[Path], None],
+    gate: Gate,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The player says so and goes on with what is known; nobody takes it for the recording."""
+    monkeypatch.setattr(opening, "WORTH_KEEPING_S", 0)
+    keep_indices_in(tmp_path / "cache", writable=True)
+    path = make_clip(tmp_path / f"clip{RECIPES[name].suffix}", RECIPES[name])
+    key = opening.check_file(path)
+    shown: list[ShownFrame] = []
+    said: list[TrocarError] = []
+    player = Player(on_frame=shown.append, on_error=said.append)
+    try:
+        player.open(path)
+        wait_for(lambda: shown)
+        share = INDEXINGS.join(key, path, None, lambda *_: None)
+        known = player.state.info.frames if player.state.info else 0
+        player.seek_index(59)
+        wait_for(lambda: player.state.awaits)
+        spoil(path)
+        gate.opened.set()
+        wait_for(lambda: said)
+        with pytest.raises(TrocarError, match=path.name):
+            share.of.whole(lambda: False)
+        share.leave()
+        assert path.name in said[0].user_message
+        state = player.state
+        assert (state.is_whole, state.grows, state.awaits) == (False, False, False)
+        assert state.info is not None
+        assert state.info.frames == known < 60
+        assert state.estimated_ms == state.info.duration_ms
+        player.seek_index(known - 3)
+        player.play()
+        wait_for(lambda: player.state.at_end)
+        assert number_of(shown[-1].frame.rgb) == known - 1
+        assert len(said) == 1
+        assert opening._known.index(key) is None
+        assert not (tmp_path / "cache").exists()
+    finally:
+        gate.opened.set()
+        player.close()
+        KEPT.lie_in(None, writable=False)
+
+
+def test_a_file_that_is_still_being_written_is_shown_but_not_kept(
+    gate: Gate, tmp_path: Path
+) -> None:
+    path = make_clip(tmp_path / "clip.ts", RECIPES["h264-ts"])
+    key = opening.check_file(path)
+    with open_video(path, whole=False) as source:
+        with path.open("ab") as file:
+            file.write(bytes(188))
+        gate.opened.set()
+        wait_for(lambda: source.is_whole or source.grow())
+        assert len(source) == 60
+    assert opening._known.index(key) is None
+
+
+def test_one_that_failed_is_begun_anew(tmp_path: Path, clip: Clip) -> None:
+    path, shares = tmp_path / "clip.ts", Indexings()
+    path.write_bytes(b"\x47" + bytes(4000))
+    failed = shares.join(("", 0), path, None, lambda *_: None)
+    with pytest.raises(BadInput):
+        failed.of.whole(lambda: False)
+    with pytest.raises(BadInput):
+        failed.now()
+    shutil.copyfile(clip("h264-ts"), path)
+    again = shares.join(("", 0), path, None, lambda *_: None)
+    assert len(again.of.whole(lambda: False)) == 60
+    failed.leave()
+    third = shares.join(("", 0), path, None, lambda *_: None)
+    assert third.of is again.of
+    again.leave()
+    third.leave()
+
+
+_INDEX = """
+import sys
+from pathlib import Path
+from app.core.errors import EnvironmentProblem
+from app.video.file_source import FileSource
+try:
+    with FileSource(Path(sys.argv[1])) as source:
+        print(len(source), "frames")
+except EnvironmentProblem as error:
+    print(error.user_message)
+"""
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or shutil.which("cc") is None, reason="needs a C compiler on Linux"
+)
+@pytest.mark.parametrize(("fails_at", "says"), [(10**9, "60 frames"), (60000, "check its drive")])
+def test_a_drive_that_fails_is_not_the_end_of_the_file(
+    tmp_path: Path, fails_at: int, says: str
+) -> None:
+    path = make_clip(tmp_path / "failing.ts", RECIPES["h264-ts"])
+    assert path.stat().st_size > 80000
+    library = tmp_path / "drive.so"
+    source = Path(__file__).parents[1] / "helpers" / "failing_drive.c"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", _INDEX, path],
+        env={**os.environ, "LD_PRELOAD": str(library), "FAILS_AT": str(fails_at)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert says in run.stdout
 
 
 def test_a_child_waits_for_the_next_file(tmp_path: Path) -> None:
