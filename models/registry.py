@@ -23,6 +23,7 @@ SYSTEMS = {
     "lmsf_a": "models.lmsf_a",
     "endomamba": "models.endomamba",
     "dinov2": "models.dinov2",
+    "pranet": "models.pranet",
 }
 """System name -> module with `build(**options) -> nn.Module`."""
 

@@ -81,6 +81,47 @@ class InstanceTargets:
         )
 
 
+class MapOutput(NamedTuple):
+    """Raw output of a network that answers with one map in place of instances.
+
+    Attributes:
+        logits: float (B, 1, H, W) at the input's size; sigmoid gives the probability.
+        logits_3, logits_4, logits_5: the coarser maps on the way there, of the same shape, which
+            training looks at too.
+    """
+
+    logits: Tensor
+    logits_3: Tensor
+    logits_4: Tensor
+    logits_5: Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapTargets:
+    """Ground truth of one batch for a network that answers with one map.
+
+    Attributes:
+        masks: float32 (B, 1, H, W) in [0, 1].
+        ignore: None, or bool (B, 1, H, W), true where nothing is known.
+    """
+
+    masks: Tensor
+    ignore: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.masks.ndim != 4 or self.masks.shape[1] != 1:
+            raise ValueError("masks must be (B, 1, H, W)")
+        if self.ignore is not None and self.ignore.shape != self.masks.shape:
+            raise ValueError("ignore must be of the masks' shape")
+
+    def to(self, device: torch.device | str) -> MapTargets:
+        """Returns the same targets on another device."""
+        return MapTargets(
+            masks=self.masks.to(device),
+            ignore=None if self.ignore is None else self.ignore.to(device),
+        )
+
+
 def anchor_grid(
     height_px: int, width_px: int, strides_px: tuple[int, ...], device: torch.device | None = None
 ) -> tuple[Tensor, Tensor]:

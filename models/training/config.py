@@ -32,6 +32,8 @@ class TrainConfig:
         weight_decay: on weights of two or more dimensions alone.
         accumulate: batches whose gradients add up to one update.
         clip_norm: largest norm of the gradient; 0 for no limit.
+        clip_value: largest value of any part of the gradient, limited before its norm is; 0 for
+            no limit.
         average_decay: decay of the averaged weights; 0 keeps no average.
         average_tau: updates over which the decay ramps up.
         precision: "fp32", "bf16", or "auto": bf16 where the machine computes it natively.
@@ -55,6 +57,7 @@ class TrainConfig:
     weight_decay: float = 5e-4
     accumulate: int = 1
     clip_norm: float = 10.0
+    clip_value: float = 0.0
     average_decay: float = 0.9999
     average_tau: float = 2000.0
     precision: str = "auto"

@@ -200,6 +200,8 @@ class Trainer:
         loss.backward()
         self.step += 1
         if self.step % self.config.accumulate == 0 or self.step == self.config.steps:
+            if self.config.clip_value:
+                nn.utils.clip_grad_value_(self.network.parameters(), self.config.clip_value)
             limit = self.config.clip_norm or float("inf")
             norm = nn.utils.clip_grad_norm_(self.network.parameters(), limit)
             if not torch.isfinite(norm):
