@@ -34,7 +34,6 @@ class LiveRecording:
         library: open for writing.
         folder: where the file is made.
         source: name of the source, without secrets.
-        case_id: the case that it joins, "" for a new one.
         on_state, on_fragment: of the recorder.
 
     Attributes:
@@ -50,7 +49,6 @@ class LiveRecording:
         library: Library,
         folder: Path,
         source: str,
-        case_id: str,
         on_state: Callable[[RecordingState], None],
         on_fragment: Callable[[str, Fragment], None],
     ) -> None:
@@ -64,11 +62,16 @@ class LiveRecording:
         )
         self._stored = Recording(
             asset_id=asset_id,
-            case_id=case_id,
+            case_id="",
             path=str(self.recorder.path.absolute()),
             source=source,
             started_utc_ms=0,
         )
+
+    @property
+    def case_id(self) -> str:
+        """Its case, "" before the first picture."""
+        return self._stored.case_id
 
     def make_case(
         self, first: LivePacket, raster: Raster | None, title: str, procedure: str

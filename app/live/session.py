@@ -51,10 +51,8 @@ class LiveSession:
         library: open for writing.
         spec: the source, see ``app.video.live.spec.parse_spec``.
         folder: where recordings are written.
-        procedure: of the case that a recording becomes.
+        procedure: of the case that each recording becomes.
         title: of that case; never a patient's name.
-        case_id: the case that gets the recordings, "" for a new one.
-        joins: recordings after the first one join its case; else each makes a new one.
         pre_roll_s: how much of what came before ``record`` is recorded too.
         on_frame: the newest picture, to be shown and analysed.
         on_state: of the capture.
@@ -76,8 +74,6 @@ class LiveSession:
         folder: Path,
         procedure: str = UNKNOWN_PROCEDURE,
         title: str = "Live recording",
-        case_id: str = "",
-        joins: bool = True,
         pre_roll_s: float = PRE_ROLL_S,
         on_frame: Callable[[LiveFrame], None] = lambda _frame: None,
         on_state: Callable[[LiveState], None] = lambda _state: None,
@@ -86,10 +82,8 @@ class LiveSession:
         on_problem: Callable[[TrocarError], None] = lambda _problem: None,
         speed: float = 1.0,
     ) -> None:
-        library.writer  # noqa: B018 - refuses a library that is open for reading
-        self._library, self._folder = library, folder
-        self._procedure, self._title, self._case_id = procedure, title, case_id
-        self._joins = joins
+        self._library, self._writer, self._folder = library, library.writer, folder
+        self._procedure, self._title = procedure, title
         self._on_frame, self._on_state, self._on_recording = on_frame, on_state, on_recording
         self._on_case, self._on_problem = on_case, on_problem
         self._guard = threading.Lock()
@@ -139,8 +133,9 @@ class LiveSession:
 
     @property
     def case_id(self) -> str:
-        """The case of the recordings, "" before the first picture of the first one."""
-        return self._case_id
+        """The case of the recording that runs or was the last one, "" before its first picture."""
+        last = self._last
+        return "" if last is None else last.case_id
 
     def record(self) -> Future[None]:
         """Begin a recording, with what came in the seconds before; nothing where one runs.
@@ -237,7 +232,7 @@ class LiveSession:
 
     def _on_the_disk(self, asset_id: str, fragment: Fragment) -> None:
         # Behind the case in the queue; the store's own thread reports what fails.
-        self._later(lambda: self._library.writer.put_fragment(asset_id, fragment))
+        self._later(lambda: self._writer.put_fragment(asset_id, fragment))
 
     # On the session's thread.
 
@@ -263,13 +258,10 @@ class LiveSession:
             if self._running.recorder.state.is_running:
                 return
             self._end()
-        if not self._joins:
-            self._case_id = ""
         running = LiveRecording(
             self._library,
             self._folder,
             self.capture.spec.name,
-            self._case_id,
             self._recorded,
             self._on_the_disk,
         )
@@ -290,7 +282,6 @@ class LiveSession:
     def _make_case(self, first: LivePacket) -> None:
         if self._running is not None:
             case = self._running.make_case(first, self._raster, self._title, self._procedure)
-            self._case_id = case.case_id
             self._on_case(case)
 
     def _note_raster(self, raster: Raster) -> None:

@@ -14,7 +14,7 @@ from app.core.errors import Refused
 from app.core.recording import RecordingStage
 from app.live import LiveSession, recover
 from app.store import Library
-from app.video import open_recording, open_video
+from app.video import open_recording
 from app.video.live.state import LiveStatus
 from app.video.opening import open_source
 from tests.helpers.clips import number_of
@@ -137,30 +137,10 @@ def test_nothing_is_recorded_without_being_asked(
     assert [type(p) for p in seen.problems] == [Refused]
 
 
-def test_a_second_recording_joins_the_same_case(
+def test_a_second_recording_makes_a_case_of_its_own(
     session_of: Begin, library: Library, long_clip: Path
 ) -> None:
     session, _ = session_of(long_clip, speed=8, pre_roll_s=0.0)
-    session.record().result()
-    wait_for(lambda: came(session) > 60)
-    session.stop_recording().result()
-    session.record().result()
-    wait_for(lambda: is_over(session))
-    session.stop_recording().result()
-    session.close()
-    (case,) = library.cases()
-    assert len(case.assets) == 2
-    with open_video(case.assets[0].path) as a, open_video(case.assets[1].path) as b:
-        last = number_of(a.frame(len(a) - 1).rgb)
-        first = number_of(b.frame(0).rgb)
-    assert first > last - 50
-    assert first % 25 == 0
-
-
-def test_a_second_recording_makes_a_case_of_its_own_where_asked(
-    session_of: Begin, library: Library, long_clip: Path
-) -> None:
-    session, _ = session_of(long_clip, speed=8, pre_roll_s=0.0, joins=False)
     session.record().result()
     wait_for(lambda: came(session) > 60)
     first = session.stop_recording().result()

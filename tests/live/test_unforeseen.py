@@ -28,7 +28,7 @@ def test_it_says_so_keeps_what_came_and_another_recording_begins(
             raise RuntimeError("unforeseen")
 
     monkeypatch.setattr(Recorder, "_look_after", broken)
-    session, seen = session_of(long_clip, speed=3, joins=False)
+    session, seen = session_of(long_clip, speed=3)
     session.record().result()
     wait_for(lambda: session.recording and session.recording.frames > 20)
     assert session.recording is not None
@@ -50,7 +50,7 @@ def test_it_says_so_keeps_what_came_and_another_recording_begins(
 def test_a_recorder_that_is_over_is_replaced(
     session_of: Callable[..., tuple[LiveSession, Seen]], library: Library, long_clip: Path
 ) -> None:
-    session, _ = session_of(long_clip, speed=3, joins=False)
+    session, _ = session_of(long_clip, speed=3)
     session.record().result()
     wait_for(lambda: session.recording and session.recording.frames > 20)
     assert session._running is not None

@@ -247,7 +247,6 @@ class LiveControl(QObject):
                 source,
                 folder=folder,
                 procedure=procedure,
-                joins=False,
                 on_frame=on_frame,
                 on_state=on_state,
                 on_recording=lambda state: self._recorded.emit(session, state),
