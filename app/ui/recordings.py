@@ -98,7 +98,9 @@ class Recordings(QObject):
 
     def _found(self, found: Found) -> None:
         self.looked.emit("looking")
-        if len(found.recordings) == 1 and len(found.recordings[0].files) == 1:
+        # What was left out is named in the sheet.
+        lone = len(found.recordings) == 1 and len(found.recordings[0].files) == 1
+        if lone and not found.left_out:
             self._cases.open_files([found.recordings[0].files[0].path])
             return
         self.join.offer(found)

@@ -39,31 +39,49 @@ def first_look(
         OpenCancelled: ``cancelled()`` answered true.
     """
     check_readable(path)
-    child = SPARE.take()
-    with child:
+    code, stdout, stderr = ask_child(os.fsencode(path.absolute()), cancelled, time_limit_s)
+    if code is None:
+        raise BadInput(
+            f"{path.name} took longer than {time_limit_s:.0f} seconds to open; it is damaged, or "
+            "its drive is too slow: copy it to this machine."
+        )
+    _raise_finding(path, code, stdout, stderr)
+
+
+def ask_child(
+    request: bytes, cancelled: Callable[[], bool], time_limit_s: float
+) -> tuple[int | None, bytes, bytes]:
+    """Let a child process answer a request.
+
+    Args:
+        request: a file's name, or what ``app.video.dicom.survey`` asks.
+        cancelled: asked all the time.
+        time_limit_s: the child is ended then.
+
+    Returns:
+        The exit code, None where time was up; and what the child wrote until then.
+
+    Raises:
+        EnvironmentProblem: no child can be started.
+        OpenCancelled: ``cancelled()`` answered true.
+    """
+    until_s = time.monotonic() + time_limit_s
+    given: bytes | None = request
+    with SPARE.take() as child:
         try:
-            output = _output(child, path, cancelled, time_limit_s)
+            while time.monotonic() < until_s:
+                try:
+                    written = child.communicate(given, timeout=_POLL_S)
+                except subprocess.TimeoutExpired:
+                    given = None
+                    if cancelled():
+                        raise OpenCancelled from None
+                else:
+                    return child.returncode, *written
+            child.kill()
+            return None, *child.communicate()
         finally:
             child.kill()
-    _raise_finding(path, child.returncode, *output)
-
-
-def _output(
-    child: subprocess.Popen[bytes], path: Path, cancelled: Callable[[], bool], limit_s: float
-) -> tuple[bytes, bytes]:
-    until_s = time.monotonic() + limit_s
-    named: bytes | None = os.fsencode(path.absolute())
-    while time.monotonic() < until_s:
-        try:
-            return child.communicate(named, timeout=_POLL_S)
-        except subprocess.TimeoutExpired:
-            named = None
-            if cancelled():
-                raise OpenCancelled from None
-    raise BadInput(
-        f"{path.name} took longer than {limit_s:.0f} seconds to open; it is damaged, or its "
-        "drive is too slow: copy it to this machine."
-    )
 
 
 def _raise_finding(path: Path, code: int, stdout: bytes, stderr: bytes) -> None:

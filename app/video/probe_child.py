@@ -1,6 +1,7 @@
 """The child process of the first look: opens an untrusted file under limits. Writes nothing.
 
-Prints one JSON object: ``{"problem": sentence or null, "kind", "detail"}``.
+Prints one JSON object: ``{"problem": sentence or null, "kind", "detail"}``; of a survey, a line for
+each file.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import av
 from app.core.errors import BadInput, TrocarError
 from app.video import container as media
 from app.video.dicom.recording import is_dicom, open_for_first_look
+from app.video.dicom.survey import survey
 from app.video.encryption import check_not_encrypted
 from app.video.first_look import TIME_LIMIT_S
 from app.video.mp4_boxes import is_reference, video_track_boxes
@@ -29,11 +31,17 @@ def main(argument: str) -> int:
     """Limit this process, look at the file, print what was found.
 
     Args:
-        argument: the file; "-" to be told its name on standard input.
+        argument: the file; "-" to be told its name, or what to survey, on standard input.
     """
     limit_this_process()
     if argument == "-":
-        argument = os.fsdecode(sys.stdin.buffer.read())
+        request = sys.stdin.buffer.read()
+        if request.startswith(b"\0"):
+            for answer in survey(request):
+                sys.stdout.write(json.dumps(answer) + "\n")
+                sys.stdout.flush()
+            return 0
+        argument = os.fsdecode(request)
         if not argument:
             return 0
     answer: dict[str, str | None] = {"problem": None, "kind": None}

@@ -227,6 +227,17 @@ def test_a_folder_without_video_is_said(window: MainWindow, qtbot: QtBot, tmp_pa
     assert window.workspace == "library"
 
 
+def test_a_damaged_file_beside_the_only_good_one_is_named(
+    window: MainWindow, qtbot: QtBot, stick: Path, tmp_path: Path
+) -> None:
+    damaged = tmp_path / "damaged.ts"
+    damaged.write_bytes(b"nothing")
+    sheet = offered(window, qtbot, stick / "REC_0007_1.ts", damaged)
+    assert names(sheet) == [["REC_0007_1.ts"]]
+    assert sheet.left_out.isVisible()
+    assert sheet.left_out.text().startswith("Left out: damaged.ts ")
+
+
 def test_many_files_are_counted_and_can_be_stopped(
     window: MainWindow, qtbot: QtBot, tmp_path: Path
 ) -> None:

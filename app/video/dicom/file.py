@@ -42,6 +42,10 @@ _MOST_READS = 500_000
 _MOST_VALUE_BYTES, _MOST_HEADER_BYTES = 16 << 20, 64 << 20
 
 
+class NoPictures(BadInput):
+    """A DICOM file of another kind: a report, a measurement, a plan."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DicomFile:
     """A DICOM file with pictures in it.
@@ -177,9 +181,11 @@ def quiet() -> Iterator[None]:
 
 def _leave_out_unreadable(dataset: Dataset) -> None:
     """Values are converted when first asked for; those that cannot be are as good as absent."""
+    from pydicom.dataelem import RawDataElement
+
     for tag in list(dataset.keys()):
         raw = dataset.get_item(tag, keep_deferred=True)
-        if raw.value is None and getattr(raw, "length", 0):
+        if isinstance(raw, RawDataElement) and raw.value is None and raw.length:
             # Too long to be of use; asking for it would read it whole.
             del dataset[tag]
             continue
@@ -199,11 +205,11 @@ def _places(file: BinaryIO, path: Path, dataset: Dataset, syntax: str) -> dict[s
         head += file.read(4)
     if len(head) < 8 or _tag(head, order) != _PIXEL_DATA:
         kind = _kind(dataset)
-        raise BadInput(
-            f"{path.name} holds no pictures ({kind}); open the recording it belongs to."
-            if kind
-            else f"{path.name} holds no pictures, or is cut off before them."
-        )
+        if kind:
+            raise NoPictures(
+                f"{path.name} holds no pictures ({kind}); open the recording it belongs to."
+            )
+        raise BadInput(f"{path.name} holds no pictures, or is cut off before them.")
     length = struct.unpack(order + "I", head[-4:])[0]
     start = file.tell()
     is_items = length == _UNDEFINED

@@ -1,21 +1,21 @@
 """Which DICOM files of a folder, or of a DICOMDIR, are recordings. Any thread but the GUI's.
 
-Headers alone are read. A DICOMDIR names files of its own folder; what lies elsewhere is not
-followed (PS3.10 §8, PS3.3 §F).
+Headers alone are read: in the child that ``survey`` asks, or after a file's first look. A DICOMDIR
+names files of its own folder; what lies elsewhere is not followed (PS3.10 §8, PS3.3 §F).
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from app.core.errors import BadInput, TrocarError
+from app.core.errors import BadInput
 from app.video.dicom.file import (
     DicomFile,
+    NoPictures,
     bounded,
     is_dicom,
     pydicom_reader,
@@ -55,38 +55,23 @@ def is_dicomdir(path: Path) -> bool:
     return path.name.upper() == DICOMDIR and is_dicom(path)
 
 
+def may_be_recording(path: Path) -> bool:
+    """Whether a file is DICOM, by its name and its mark alone."""
+    named = path.suffix.lower() in _SUFFIXES and path.name.upper() != DICOMDIR
+    return named and is_dicom(path)
+
+
 def is_recording(path: Path) -> bool:
-    """Whether a file is DICOM with more than one picture in it."""
-    if path.suffix.lower() not in _SUFFIXES or path.name.upper() == DICOMDIR or not is_dicom(path):
-        return False
-    try:
-        file = read_dicom(path)
-    except TrocarError:
-        return False
-    return bool(file.elementary) or file.declared_frames > 1
-
-
-def recordings_of(dicomdir: Path) -> tuple[Path, ...]:
-    """The recordings that a DICOMDIR names, in its order.
+    """Whether a DICOM file has more than one picture in it.
 
     Raises:
-        BadInput: it cannot be read, or names no recording that is there.
+        BadInput: as ``read_dicom``.
     """
-    found = dict.fromkeys(p for p in _named(dicomdir) if is_recording(p))
-    if not found:
-        raise BadInput(
-            f"The {dicomdir.name} names no recording that is there; copy the whole disc or folder."
-        )
-    return tuple(found)
-
-
-def by_series(paths: Iterable[Path]) -> list[tuple[Path, ...]]:
-    """Recordings of one series together, in the order of their instance numbers."""
-    series: dict[str, list[tuple[int, Path]]] = defaultdict(list)
-    for path in paths:
-        look = glance_at(path)
-        series[look.series].append((look.number, path))
-    return [tuple(path for _, path in sorted(members)) for members in series.values()]
+    try:
+        file = read_dicom(path)
+    except NoPictures:
+        return False
+    return bool(file.elementary) or file.declared_frames > 1
 
 
 def glance_at(path: Path) -> DicomGlance:
@@ -122,7 +107,12 @@ def _recorded(file: DicomFile) -> int | None:
     return None
 
 
-def _named(dicomdir: Path) -> Iterator[Path]:
+def named_in(dicomdir: Path) -> Iterator[Path]:
+    """The files that a DICOMDIR names and that are there, in its order.
+
+    Raises:
+        BadInput: it cannot be read.
+    """
     folder = dicomdir.parent.resolve()
     if dicomdir.stat().st_size > _MOST_BYTES:
         raise BadInput(f"The {dicomdir.name} is too large to be an index; it is damaged.")

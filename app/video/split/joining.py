@@ -6,6 +6,7 @@ speak (``part_times``).
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -16,7 +17,8 @@ from pathlib import Path
 from app.core.case import Asset, Part
 from app.core.errors import BadInput, Refused, TrocarError
 from app.video.dicom.file import is_dicom
-from app.video.dicom.folder import by_series, is_dicomdir, recordings_of
+from app.video.dicom.folder import is_dicomdir
+from app.video.dicom.survey import recordings_of
 from app.video.fingerprint import describe_asset, joined_hash
 from app.video.opening import open_video
 from app.video.split.part_times import MOST_GAP_S, Glance, by_time, gap_s, gaps_ms, glance
@@ -77,38 +79,54 @@ def find_recordings(
         EnvironmentProblem: a folder cannot be read.
         OpenCancelled: ``cancelled()`` answered true.
     """
-    files = list(dict.fromkeys(f for p in paths for f in _files_of(p)))
+    files = list(dict.fromkeys(f for p in paths for f in _files_of(p, cancelled)))
     dicom = [f for f in files if is_dicom(f)]
+    looks, left_out = _looks(files, progress, cancelled)
     groups = group_by_name(f for f in files if f not in dicom)
-    # Files of a series may be one recording or several: their own times say so, not their names.
-    groups += tuple(Group(files=series, certain=False) for series in by_series(dicom))
+    groups += _by_series([looks[f] for f in dicom if f in looks])
     found: list[FoundRecording] = []
-    left_out: list[tuple[str, str]] = []
-    pool = ThreadPoolExecutor(_LOOKS_AT_ONCE, thread_name_prefix="trocar-look")
-    try:
-        coming = {p: pool.submit(glance, p, cancelled) for g in groups for p in g.files}
-        for group in groups:
-            looks = []
-            for path in group.files:
-                try:
-                    looks.append(coming[path].result())
-                except TrocarError as error:
-                    if len(files) == 1:
-                        raise
-                    left_out.append((path.name, error.user_message))
-                progress(sum(c.done() for c in coming.values()), len(files))
-            found += _recordings(looks, certain=group.certain)
-    finally:
-        pool.shutdown(cancel_futures=True)
+    for group in groups:
+        there = [looks[f] for f in group.files if f in looks]
+        found += _recordings(there, certain=group.certain)
     if not found:
         raise BadInput(f"None of these {len(files)} files can be opened: {left_out[0][1]}")
     return Found(recordings=tuple(found), left_out=tuple(left_out))
 
 
-def _files_of(path: Path) -> Sequence[Path]:
+def _looks(
+    files: Sequence[Path], progress: Callable[[int, int], None], cancelled: Callable[[], bool]
+) -> tuple[dict[Path, Glance], list[tuple[str, str]]]:
+    """A look at each file, and (name, why) of those that cannot be opened."""
+    looks: dict[Path, Glance] = {}
+    left_out: list[tuple[str, str]] = []
+    pool = ThreadPoolExecutor(_LOOKS_AT_ONCE, thread_name_prefix="trocar-look")
+    try:
+        coming = {p: pool.submit(glance, p, cancelled) for p in files}
+        for path, look in coming.items():
+            try:
+                looks[path] = look.result()
+            except TrocarError as error:
+                if len(files) == 1:
+                    raise
+                left_out.append((path.name, error.user_message))
+            progress(sum(c.done() for c in coming.values()), len(files))
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return looks, left_out
+
+
+def _by_series(looks: Sequence[Glance]) -> tuple[Group, ...]:
+    """DICOM recordings of one series together, by instance number; their times say the rest."""
+    series: dict[str, list[Glance]] = defaultdict(list)
+    for look in sorted(looks, key=lambda look: look.number):
+        series[look.series].append(look)
+    return tuple(Group(files=tuple(m.path for m in s), certain=False) for s in series.values())
+
+
+def _files_of(path: Path, cancelled: Callable[[], bool]) -> Sequence[Path]:
     if path.is_dir():
-        return video_files(path)
-    return recordings_of(path) if is_dicomdir(path) else (path,)
+        return video_files(path, cancelled)
+    return recordings_of(path, cancelled) if is_dicomdir(path) else (path,)
 
 
 def one_recording(
@@ -127,12 +145,20 @@ def one_recording(
         cancelled: asked between files.
 
     Raises:
-        Refused: they hold several recordings, or names and times disagree about the order.
+        Refused: they hold several recordings, a file that cannot be opened, or names and times
+            disagree about the order.
         BadInput, EnvironmentProblem, OpenCancelled: as ``find_recordings``.
     """
     if join and order is None and not any(p.is_dir() for p in named):
         return tuple(named)
-    found = find_recordings(named, cancelled=cancelled).recordings
+    looked = find_recordings(named, cancelled=cancelled)
+    if looked.left_out:
+        # A part that is lost changes every time after it: a person says whether to go on.
+        raise Refused(
+            f"{looked.left_out[0][1]} Take it away, or name the files of the recording one by one "
+            "with --join."
+        )
+    found = looked.recordings
     if len(found) > 1 and not join:
         several = "; ".join(_list([f.path for f in r.files]) for r in found[:4])
         more = f"; and {len(found) - 4} more" if len(found) > 4 else ""

@@ -43,6 +43,8 @@ class Glance:
         named_utc_ms: when it was recorded, by its name.
         changed_utc_ms: when the file was last written to.
         wraps: its timestamps start again after 26.5 hours (MPEG).
+        series: UID of a DICOM recording's series.
+        number: of the recording in it.
     """
 
     path: Path
@@ -55,6 +57,8 @@ class Glance:
     named_utc_ms: int | None
     changed_utc_ms: int
     wraps: bool
+    series: str = ""
+    number: int = 0
 
 
 def glance(path: Path, cancelled: Callable[[], bool] = lambda: False) -> Glance:
@@ -169,6 +173,8 @@ def _glance_at_dicom(path: Path, size: int) -> Glance:
         # An archive writes its files whenever they are fetched.
         changed_utc_ms=0,
         wraps=False,
+        series=look.series,
+        number=look.number,
     )
 
 

@@ -10,13 +10,15 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from app.core.errors import BadInput, EnvironmentProblem
-from app.video.dicom.folder import is_recording
+from app.video.dicom.folder import may_be_recording
+from app.video.dicom.survey import recordings_among
+from app.video.index import OpenCancelled
 
 SUFFIXES = frozenset(
     {
@@ -61,14 +63,16 @@ class _Name:
     certain: bool
 
 
-def video_files(folder: Path) -> tuple[Path, ...]:
+def video_files(folder: Path, cancelled: Callable[[], bool] = lambda: False) -> tuple[Path, ...]:
     """The video files of a folder and of those in it, in natural order; sidecars are left out.
 
     Raises:
         EnvironmentProblem: the folder cannot be read.
         BadInput: it holds no video, or too many files to be a recorder's.
+        OpenCancelled: ``cancelled()`` answered true.
     """
     found: list[Path] = []
+    dicom: list[Path] = []
 
     def fail(error: OSError) -> None:
         raise EnvironmentProblem(
@@ -76,17 +80,26 @@ def video_files(folder: Path) -> tuple[Path, ...]:
         ) from error
 
     for place, folders, names in os.walk(folder, onerror=fail):
+        if cancelled():
+            raise OpenCancelled
         depth = len(Path(place).relative_to(folder).parts)
         folders[:] = sorted(f for f in folders if not f.startswith(".")) * (depth < MOST_DEPTH)
-        found += [Path(place, n) for n in names if _is_video(n) or is_recording(Path(place, n))]
-        if len(found) > MOST_FILES:
-            raise BadInput(
-                f"The folder {folder.name} holds more than {MOST_FILES} videos; choose the folder "
-                "of one recording."
-            )
+        found += [Path(place, n) for n in names if _is_video(n)]
+        dicom += [path for n in names if may_be_recording(path := Path(place, n))]
+        _check_count(folder, len(found))
+    found += recordings_among(dicom, cancelled)
+    _check_count(folder, len(found))
     if not found:
         raise BadInput(f"The folder {folder.name} holds no video that Trocar knows.")
     return tuple(sorted(found, key=lambda p: natural(str(p.relative_to(folder)))))
+
+
+def _check_count(folder: Path, files: int) -> None:
+    if files > MOST_FILES:
+        raise BadInput(
+            f"The folder {folder.name} holds more than {MOST_FILES} videos; choose the folder of "
+            "one recording."
+        )
 
 
 def natural(name: str) -> tuple[tuple[int, int, str], ...]:

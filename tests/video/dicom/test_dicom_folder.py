@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import shutil
+import sys
 import warnings
 from collections.abc import Callable
 from datetime import date
@@ -14,13 +15,16 @@ import pytest
 from pydicom.fileset import FileSet
 from pydicom.uid import generate_uid
 
-from app.core.errors import BadInput
+from app.core.errors import BadInput, Refused
 from app.inference.new_case import case_of
 from app.store import Library
-from app.video import find_recordings, open_recording, probe
+from app.video import find_recordings, first_look, open_recording, probe
+from app.video.dicom import folder
 from app.video.dicom.facts import facts_of
-from app.video.dicom.folder import is_dicomdir, recordings_of
-from app.video.split.joining import describe_joined
+from app.video.dicom.folder import is_dicomdir
+from app.video.dicom.survey import recordings_among, recordings_of
+from app.video.split.joining import describe_joined, one_recording
+from app.video.split.recorders import video_files
 from tests.helpers import dicoms
 from tests.helpers.clips import number_of
 
@@ -88,6 +92,52 @@ def test_a_dicomdir_leads_nowhere_else(disc: Path, tmp_path: Path) -> None:
     ds.save_as(disc / "DICOMDIR")
     with pytest.raises(BadInput, match="names no recording that is there"):
         recordings_of(disc / "DICOMDIR")
+
+
+def test_no_header_is_read_here_before_a_child_has_seen_it(
+    disc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here: list[Path] = []
+
+    def read(path: Path) -> None:
+        here.append(path)
+        raise BadInput(f"{path.name} was read in this process.")
+
+    monkeypatch.setattr(folder, "read_dicom", read)
+    monkeypatch.setattr(folder, "pydicom_reader", lambda: pytest.fail("a DICOMDIR was read here"))
+    videos = video_files(disc)
+    assert len(videos) == 3
+    assert set(recordings_of(disc / "DICOMDIR")) == set(videos)
+    assert not here
+
+
+def test_what_ends_the_child_is_left_to_its_own_first_look(
+    disc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [p for p in sorted(disc.rglob("*")) if p.is_file() and p.name != "DICOMDIR"]
+    known = recordings_among(paths)
+    assert len(paths) == 4
+    (still,) = set(paths) - known
+    still.write_bytes(still.read_bytes()[:400])
+    assert recordings_among(paths) == set(paths)
+    monkeypatch.setattr(
+        first_look, "_child_command", lambda: [sys.executable, "-c", "import os; os.abort()"]
+    )
+    assert recordings_among(paths[:2]) == set(paths[:2])
+
+
+def test_one_damaged_file_is_left_out_and_named(disc: Path) -> None:
+    good = video_files(disc)[0]
+    damaged = disc / "damaged.dcm"
+    damaged.write_bytes(good.read_bytes()[:400])
+    # In a folder it is not passed over.
+    assert damaged in video_files(disc)
+    found = find_recordings([damaged, good])
+    assert [[f.path for f in r.files] for r in found.recordings] == [[good]]
+    assert [name for name, _ in found.left_out] == ["damaged.dcm"]
+    assert "damaged.dcm" in found.left_out[0][1]
+    with pytest.raises(Refused, match=r"damaged\.dcm"):
+        one_recording([disc], join=True)
 
 
 def test_a_dicomdir_is_not_a_recording(disc: Path) -> None:
