@@ -507,8 +507,12 @@ class MainWindow(QMainWindow):
     # Playing
 
     def _player_changed(self, state: PlayerState) -> None:
-        if self._play_when_open and state.info is not None:
+        asset = self.services.session.asset
+        is_here = asset is not None and state.info is not None and state.path == Path(asset.path)
+        if self._play_when_open and is_here:  # else of the recording that played before
             self._play_when_open = False
+            if state.speed < 0:  # there is nothing before its first frame
+                self.services.player.player.set_speed(1.0)
             if self._resumed is None:
                 self.services.player.player.play()
             else:

@@ -59,6 +59,26 @@ def test_an_opened_recording_plays_at_once(window: MainWindow, qtbot: QtBot, cli
     assert window.review.transport.play.accessibleName() == "Pause"
 
 
+def test_the_next_recording_plays_at_once_though_the_first_was_looped_backwards(
+    opened: MainWindow, qtbot: QtBot, clip: Path, tmp_path: Path
+) -> None:
+    player, loop = opened.services.player, opened.services.loop
+    loop.mark_first()
+    player.player.seek_index(9)
+    qtbot.waitUntil(lambda: on_screen(opened) == 9, timeout=PATIENCE_MS)
+    loop.mark_last()
+    loop.toggle()
+    qtbot.waitUntil(lambda: player.state.loop == (0, 9), timeout=PATIENCE_MS)
+    player.pause()
+    player.player.set_speed(-2.0)
+    qtbot.waitUntil(lambda: not player.state.playing, timeout=PATIENCE_MS)
+    other = make_clip(tmp_path / "other.mkv", RECIPES["h264-mkv"])
+    opened.open_files([other])
+    qtbot.waitUntil(lambda: player.state.path == other, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: player.state.playing, timeout=PATIENCE_MS)
+    assert player.state.speed == 1.0
+
+
 def test_steps_show_the_exact_frames(opened: MainWindow, qtbot: QtBot) -> None:
     stage = opened.current_stage()
     for key, wanted in (
