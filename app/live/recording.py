@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from app.store import Library
 
 _UNITS = int(1 / LIVE_TIME_BASE)
+_NO_PICTURE = "No picture is recorded yet; wait for the signal."
 
 
 class LiveRecording:
@@ -34,11 +35,12 @@ class LiveRecording:
         library: open for writing.
         folder: where the file is made.
         source: name of the source, without secrets.
-        on_state, on_fragment: of the recorder.
+        on_state: of the recorder.
+        on_fragment: the same, with this recording.
 
     Attributes:
         recorder: writes the file.
-        asset: as a recording of its case, None before the first picture.
+        asset: as a recording of its case, None before the library has taken it.
 
     Raises:
         EnvironmentProblem: the file cannot be made.
@@ -50,18 +52,19 @@ class LiveRecording:
         folder: Path,
         source: str,
         on_state: Callable[[RecordingState], None],
-        on_fragment: Callable[[str, Fragment], None],
+        on_fragment: Callable[[LiveRecording, Fragment], None],
     ) -> None:
         self._library = library
-        asset_id = uuid.uuid4().hex
         self.asset: Asset | None = None
+        self._first: LivePacket | None = None
+        self._unstored: list[Fragment] = []
         self.recorder = Recorder(
             _free_path(folder),
             on_state=on_state,
-            on_fragment=lambda fragment: on_fragment(asset_id, fragment),
+            on_fragment=lambda fragment: on_fragment(self, fragment),
         )
         self._stored = Recording(
-            asset_id=asset_id,
+            asset_id=uuid.uuid4().hex,
             case_id="",
             path=str(self.recorder.path.absolute()),
             source=source,
@@ -73,54 +76,81 @@ class LiveRecording:
         """Its case, "" before the first picture."""
         return self._stored.case_id
 
-    def make_case(
-        self, first: LivePacket, raster: Raster | None, title: str, procedure: str
-    ) -> Case:
-        """The first picture is on its way to the file: from here on there is a case."""
+    @property
+    def lacks_case(self) -> bool:
+        """Whether a picture has come, and the library has not taken the recording yet."""
+        return self._first is not None and self.asset is None
+
+    def begins_with(self, first: LivePacket, raster: Raster | None) -> None:
+        """The first picture is on its way to the file: from here on there may be a case."""
         raster = raster or Raster(
             first_pts=first.pts,
             width_px=first.coding.width_px or 16,
             height_px=first.coding.height_px or 16,
         )
+        self._first = first
+        self._stored = replace(
+            self._stored,
+            started_utc_ms=self._library.writer.clock(),
+            rasters=(replace(raster, first_pts=first.pts),),
+        )
+
+    def make_case(self, title: str, procedure: str) -> Case:
+        """The case of a recording that has begun.
+
+        Raises:
+            Refused: no picture has come yet.
+            TrocarError: the library cannot take it now; it may be tried again.
+        """
+        if self._first is None:
+            raise Refused(_NO_PICTURE)
         asset = Asset(
             asset_id=self._stored.asset_id,
             path=self._stored.path,
             quick_hash="",
             stream=0,
             time_base=LIVE_TIME_BASE,
-            start_pts=first.pts,
-            end_pts=first.pts + 1,
+            start_pts=self._first.pts,
+            end_pts=self._first.pts + 1,
             frames=1,
-            width_px=raster.width_px,
-            height_px=raster.height_px,
-            codec=first.coding.codec,
-        )
-        self._stored = replace(
-            self._stored,
-            started_utc_ms=self._library.writer.clock(),
-            rasters=(replace(raster, first_pts=first.pts),),
+            width_px=self._stored.rasters[0].width_px,
+            height_px=self._stored.rasters[0].height_px,
+            codec=self._first.coding.codec,
         )
         case = self._library.writer.begin_recording(self._stored, asset, title, procedure).result()
         self._stored = replace(self._stored, case_id=case.case_id)
         self.asset = asset
+        for fragment in self._unstored:
+            self.keep(fragment)
+        self._unstored.clear()
         return case
+
+    def keep(self, fragment: Fragment) -> None:
+        """A stretch is safely on the disk; the store's own thread reports what fails."""
+        if self.asset is None:
+            self._unstored.append(fragment)
+        else:
+            self._library.writer.put_fragment(self.asset.asset_id, fragment)
 
     def note_raster(self, raster: Raster) -> None:
         """From a picture on they have another size."""
-        if not self._stored.rasters:
+        if self._first is None:
             return
         last = self._stored.rasters[-1]
         if (last.width_px, last.height_px) != (raster.width_px, raster.height_px):
-            self._stored = replace(self._stored, rasters=(*self._stored.rasters, raster))
-            self._library.writer.put_recording(self._stored).result()
+            self._note(replace(self._stored, rasters=(*self._stored.rasters, raster)))
 
     def note_gap(self, gap: Gap) -> None:
         """For a while nothing came."""
-        if self.asset is None or gap.start_pts < self.asset.start_pts:
+        if self._first is None or gap.start_pts < self._first.pts:
             return
         if not self._stored.gaps or self._stored.gaps[-1] != gap:
-            self._stored = replace(self._stored, gaps=(*self._stored.gaps, gap))
-            self._library.writer.put_recording(self._stored).result()
+            self._note(replace(self._stored, gaps=(*self._stored.gaps, gap)))
+
+    def _note(self, stored: Recording) -> None:
+        self._stored = stored
+        if self.asset is not None:
+            self._library.writer.put_recording(stored).result()
 
     def mark(self, now_pts: int, last_s: float, note: str) -> Bookmark:
         """A bookmark where the last seconds before ``now_pts`` begin.
@@ -181,7 +211,7 @@ class LiveRecording:
 
     def _begun(self) -> Asset:
         if self.asset is None:
-            raise Refused("No picture is recorded yet; wait for the signal.")
+            raise Refused(_NO_PICTURE)
         return self.asset
 
 

@@ -34,6 +34,10 @@ PRE_ROLL_S = 10.0
 MARK_S = 30.0
 REACTION_MS = 400.0
 """From seeing to pressing a key, where the answer is a choice."""
+NOT_NOTED = (
+    "Not noted: the library cannot take the recording yet. The recording goes on, and Trocar tries "
+    "again; press once more in a moment."
+)
 _UNITS = int(1 / LIVE_TIME_BASE)
 LATEST_START_PTS = 12 * 3600 * _UNITS
 """Of a recording: a source's clock that has gone on for longer begins again, since that of MPEG-TS
@@ -82,7 +86,12 @@ class LiveSession:
         on_problem: Callable[[TrocarError], None] = lambda _problem: None,
         speed: float = 1.0,
     ) -> None:
-        self._library, self._writer, self._folder = library, library.writer, folder
+        if not library.is_writable:
+            raise Refused(
+                "This library is open for reading only, so nothing can be recorded into it; close "
+                "the other window or command that writes it."
+            )
+        self._library, self._folder = library, folder
         self._procedure, self._title = procedure, title
         self._on_frame, self._on_state, self._on_recording = on_frame, on_state, on_recording
         self._on_case, self._on_problem = on_case, on_problem
@@ -154,10 +163,11 @@ class LiveSession:
     def mark(self, last_s: float = MARK_S, note: str = "") -> Future[Bookmark]:
         """Mark what was seen in the last seconds: a bookmark where they begin.
 
-        The future fails with ``Refused`` where nothing is being recorded.
+        The future fails with ``Refused`` where nothing is being recorded, or the library has not
+        taken the recording yet.
         """
         now_pts = self._shown_pts
-        return self._later(lambda: self._now_running().mark(now_pts, last_s, note))
+        return self._later(lambda: self._noting().mark(now_pts, last_s, note))
 
     def key_phase(
         self,
@@ -166,7 +176,7 @@ class LiveSession:
         reaction_ms: float = REACTION_MS,
         seen_pts: int | None = None,
     ) -> Future[Timeline]:
-        """The phase that is seen began a reaction time ago; None: no phase.
+        """The phase that is seen began a reaction time ago; None: no phase. Fails as ``mark``.
 
         Args:
             phase: key of the procedure's taxonomy.
@@ -175,7 +185,7 @@ class LiveSession:
         """
         seen = self._shown_pts if seen_pts is None else seen_pts
         began = seen - round(reaction_ms * _UNITS / 1000)
-        return self._later(lambda: self._now_running().key_phase(phase, began, seen))
+        return self._later(lambda: self._noting().key_phase(phase, began, seen))
 
     def close(self, *, finish: bool = False) -> None:
         """End everything: capture, recorder, case. Waits for them.
@@ -230,9 +240,8 @@ class LiveSession:
         if state.stopped_early and not state.is_running:
             self._later(lambda: self._end_early(state.path))
 
-    def _on_the_disk(self, asset_id: str, fragment: Fragment) -> None:
-        # Behind the case in the queue; the store's own thread reports what fails.
-        self._later(lambda: self._writer.put_fragment(asset_id, fragment))
+    def _on_the_disk(self, recording: LiveRecording, fragment: Fragment) -> None:
+        self._later(lambda: self._keep(recording, fragment))
 
     # On the session's thread.
 
@@ -277,12 +286,29 @@ class LiveSession:
             self._is_begun = bool(before)
             self._running = running
         if before:
-            self._make_case(before[0])
+            # By itself: the recording runs, whether the library takes it at once or later.
+            self._later(lambda: self._make_case(before[0]))
 
     def _make_case(self, first: LivePacket) -> None:
         if self._running is not None:
-            case = self._running.make_case(first, self._raster, self._title, self._procedure)
-            self._on_case(case)
+            self._running.begins_with(first, self._raster)
+            self._see_to_case(self._running)
+
+    def _see_to_case(self, recording: LiveRecording) -> None:
+        """The case of a recording that has a picture and no case yet."""
+        if recording.lacks_case:
+            self._on_case(recording.make_case(self._title, self._procedure))
+
+    def _keep(self, recording: LiveRecording, fragment: Fragment) -> None:
+        recording.keep(fragment)
+        # Every two seconds: what the library could not take at first, it may take now.
+        self._try_again(recording)
+
+    def _try_again(self, recording: LiveRecording) -> None:
+        try:
+            self._see_to_case(recording)
+        except TrocarError as error:
+            log.info("a recording has no case yet: %s", error.detail)
 
     def _note_raster(self, raster: Raster) -> None:
         if self._running is not None:
@@ -292,14 +318,20 @@ class LiveSession:
         if self._running is not None:
             self._running.note_gap(gap)
 
-    def _now_running(self) -> LiveRecording:
+    def _noting(self) -> LiveRecording:
         if self._running is None:
             raise Refused("Nothing is being recorded; start a recording first.")
+        try:
+            self._see_to_case(self._running)
+        except TrocarError as error:
+            raise Refused(NOT_NOTED, error.user_message) from error
         return self._running
 
     def _end(self) -> Case | None:
         with self._guard:
             running, self._running = self._running, None
+        if running is not None:
+            self._try_again(running)
         written = None if running is None else running.end()
         if running is None or written is None:
             return None

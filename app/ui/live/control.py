@@ -427,7 +427,11 @@ class LiveControl(QObject):
     def _can_note(self) -> bool:
         if self.notes is not None and self.is_recording:
             return True
-        self._showing.toast("Nothing is being recorded", "press Record first", "circle-alert")
+        if self.is_recording:
+            words = "Not noted: no case yet", "it is tried again; press once more in a moment"
+        else:
+            words = "Nothing is being recorded", "press Record first"
+        self._showing.toast(*words, "circle-alert")
         return False
 
     def _thumbnail(self) -> QImage:
@@ -572,6 +576,7 @@ class LiveControl(QObject):
         self.case = case
         asset = session.asset
         if self.notes is None and asset is not None and self.is_recording:
+            self.unsaid.emit("live")  # why there was no case, if there was none at first
             self.notes = LiveNotes(asset.start_pts)
             self.models.keep(case.case_id, asset)
         self._showing.refresh()
