@@ -47,7 +47,7 @@ def case_of(
     """The case of these recordings: the one named, the one that has them already, or a new one.
 
     A new case is named after its procedure, never after a file, whose name may be a patient's; one
-    of a DICOM file after the operation, day and device in its header.
+    of a DICOM file also after the device in its header.
     A case that is there already keeps its procedure and title.
 
     Args:
@@ -125,11 +125,11 @@ def _new_case(
     facts = facts_of(files[0])
     procedure = procedure or UNKNOWN_PROCEDURE
     if facts is not None and procedure == UNKNOWN_PROCEDURE:
-        procedure = _procedure_in(facts.operation)
+        procedure = _procedure_in(facts.descriptions)
     if title is None:
         known = procedure != UNKNOWN_PROCEDURE
         title = find_taxonomy(procedure).name if known else "Recording"
-        title = (facts and facts.title) or title
+        title += f", {facts.device}" if facts is not None and facts.device else ""
     case = library.writer.create_case(title, procedure, assets).result()
     save_thumbnail(library, case.case_id, assets[0])
     return case

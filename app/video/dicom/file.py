@@ -301,12 +301,20 @@ def unreadable() -> tuple[type[Exception], ...]:
     )  # fmt: skip
 
 
+PERSONAL = (
+    "PatientName", "PatientID", "OtherPatientIDs", "OtherPatientNames", "PatientBirthDate",
+    "PatientAddress", "PatientComments", "AccessionNumber", "ReferringPhysicianName",
+    "PerformingPhysicianName", "OperatorsName", "InstitutionName", "StationName",
+)  # fmt: skip
+"""Elements of people and places, read so that their words are kept out of titles."""
+
 _TAGS = [
+    *PERSONAL,
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "InstanceNumber",
-    "SpecificCharacterSet", "Modality", "StudyDate", "AcquisitionDate", "ContentDate",
+    "SpecificCharacterSet", "Modality", "AcquisitionDate", "ContentDate",
     "AcquisitionTime", "ContentTime", "AcquisitionDateTime",
     "StudyDescription", "SeriesDescription", "PerformedProcedureStepDescription", "Manufacturer",
-    "ManufacturerModelName", "PatientName", "PatientID", "NumberOfFrames", "Rows", "Columns",
+    "ManufacturerModelName", "NumberOfFrames", "Rows", "Columns",
     "FrameTime", "FrameTimeVector", "FrameIncrementPointer", "CineRate",
     "RecommendedDisplayFrameRate", "SamplesPerPixel", "PhotometricInterpretation",
     "PlanarConfiguration", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",

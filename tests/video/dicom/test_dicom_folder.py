@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import gc
+import re
 import shutil
 import sys
 import warnings
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 
 import pydicom
@@ -145,28 +145,77 @@ def test_a_dicomdir_is_not_a_recording(disc: Path) -> None:
         probe(disc / "DICOMDIR")
 
 
-def test_a_case_is_called_by_what_the_header_tells_never_by_the_patient(
+PERSONAL = {
+    "PatientName": "MUSTERFRAU^ERIKA", "PatientID": "PID4711815", "PatientBirthDate": "19500517",
+    "PatientAddress": "Heidestrasse 17 Koeln", "AccessionNumber": "ACC99887766",
+    "ReferringPhysicianName": "Hausarzt^Heinz", "InstitutionName": "Klinikum Nordhausen",
+    "OtherPatientIDs": "KVNR123456789", "PatientComments": "allergisch gegen Penicillin",
+    "StudyID": "STU555666", "StudyDate": "20240517", "AcquisitionDate": "20240517",
+    "StudyDescription": "Cholecystectomy of Erika Musterfrau, born 17.05.1950",
+    "SeriesDescription": "Fallnummer 77001122",
+    "PerformedProcedureStepDescription": "Oberarzt Grabowski operiert",
+    "ImageComments": "Befund siehe Brief an Heinz Hausarzt", "OperatorsName": "Grabowski^Greta",
+}  # fmt: skip
+
+
+def test_a_case_is_called_by_procedure_and_device_alone(tmp_path: Path, own_library: Path) -> None:
+    path = tmp_path / "loop.dcm"
+    dicoms.stills(path, "rle")
+    with Library.open(own_library, ballast_bytes=0) as library:
+        case = case_of(library, [path])
+        assert case.title == "Laparoscopic cholecystectomy, Maker Tower 4"
+        assert case.procedure == "cholecystectomy"
+        assert case_of(library, [path], title="Other").title == case.title
+    assert facts_of(Path(__file__)) is None
+
+
+@pytest.mark.parametrize(
+    ("model", "shown"),
+    [
+        ("Tower 4", "Maker Tower 4"),
+        ("Erika's tower", "Maker"),
+        ("Tower 19500517", "Maker"),
+        ("Tower 17.5.1950", "Maker"),
+        ("Turm Nordhausen", "Maker"),
+        ("Tower; seen by whom?", "Maker"),
+    ],
+)
+def test_a_device_that_looks_like_anything_else_is_not_named(
+    tmp_path: Path, model: str, shown: str
+) -> None:
+    path = tmp_path / "loop.dcm"
+    dicoms.stills(path, "rle", frames=2)
+    ds = pydicom.dcmread(path)
+    for keyword, value in PERSONAL.items():
+        setattr(ds, keyword, value)
+    ds.ManufacturerModelName = model
+    ds.save_as(path)
+    facts = facts_of(path)
+    assert facts is not None
+    assert facts.device == shown
+
+
+def test_nothing_of_a_person_in_a_header_gets_into_the_library(
     tmp_path: Path, own_library: Path
 ) -> None:
     path = tmp_path / "loop.dcm"
     dicoms.stills(path, "rle")
-    facts = facts_of(path)
-    assert facts is not None
-    assert (facts.operation, facts.day, facts.device) == (
-        "Laparoscopic cholecystectomy",
-        date(2024, 5, 17),
-        "Maker Tower 4",
-    )
+    ds = pydicom.dcmread(path)
+    for keyword, value in PERSONAL.items():
+        setattr(ds, keyword, value)
+    ds.save_as(path)
     with Library.open(own_library, ballast_bytes=0) as library:
         case = case_of(library, [path])
-        assert case.title == "Laparoscopic cholecystectomy, 17 May 2024, Maker Tower 4"
-        assert case.procedure == "cholecystectomy"
-        assert case_of(library, [path], title="Other").title == case.title
-    ds = pydicom.dcmread(path)
-    ds.StudyDescription = "Cholecystectomy of Erika Muster"
-    ds.SeriesDescription = "Series 4711"
-    ds.save_as(path)
-    again = facts_of(path)
-    assert again is not None
-    assert again.title == "Recording, 17 May 2024, Maker Tower 4"
-    assert facts_of(Path(__file__)) is None
+        assert (case.title, case.procedure) == (
+            "Laparoscopic cholecystectomy, Maker Tower 4",
+            "cholecystectomy",
+        )
+        library.back_up()
+    stored = b"".join(p.read_bytes() for p in own_library.rglob("*") if p.is_file()).lower()
+    assert b"tower 4" in stored
+    kept = [*_WORDS.findall(" ".join(PERSONAL.values())), "17.05.1950", "1950-05-17", "2024-05-17"]
+    found = [w for w in kept if w.lower().encode() in stored and w != "Cholecystectomy"]
+    assert found == []
+
+
+_WORDS = re.compile(r"[A-Za-z0-9]{5,}")
