@@ -35,7 +35,7 @@ _CHECK_EVERY = 512
 _FIRST_TOLD = 256
 # Codecs show a picture at most 16 later than its place in the file; twice that for fields.
 _HELD_BACK = 32
-_FORMAT = 4
+_FORMAT = 5
 _OFTEN_IN_DECODE_ORDER = ("avi", "asf", "mxf")
 # A programme stream may hold several H.264 pictures behind one time.
 _OFTEN_TIMELESS = ("mpeg",)
@@ -186,6 +186,11 @@ def build_index(
         table = _by_demuxing(
             packets, stream, sizes, cancelled, lambda rows: _tell(known, rows, stream)
         )
+    elif samples is not None:
+        _tell(told, table, stream)
+        sizes.note_in_file(path, samples.keyframes(table), cancelled)
+        if cancelled():
+            raise OpenCancelled
     timed = table[table[:, 0] != _NO_TIME]
     if len(timed) < len(table) and not by_decode_time and _is_often_timeless(container, stream):
         with open_container(path) as again:

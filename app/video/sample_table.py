@@ -41,8 +41,14 @@ class SampleTable(NamedTuple):
     cts: Numbers
     duration: Numbers
     position: Numbers
+    size: Numbers
     key: NDArray[np.bool_]
     shown: NDArray[np.bool_]
+
+    def keyframes(self, rows: Numbers) -> Numbers:
+        """Pts, first byte and bytes of the keyframes among ``agreed_rows``: int64 (K, 3)."""
+        places = np.stack([self.position, self.size], axis=1)[self.shown & self.key]
+        return np.concatenate([rows[rows[:, 2] != 0, :1], places], axis=1)
 
 
 def read_table(path: Path) -> SampleTable | None:
@@ -112,7 +118,7 @@ def _samples(table: dict[bytes, list[bytes]], file_size: int) -> SampleTable:
     if not count or not key.any() or (position + sizes).max() > file_size or (sizes == 0).any():
         raise ValueError("no pictures, or outside the file")
     shown = np.ones(count, bool)
-    return SampleTable(dts, dts + shift, steps, position, key, shown)
+    return SampleTable(dts, dts + shift, steps, position, sizes, key, shown)
 
 
 def _sizes(stsz: bytes, file_size: int) -> Numbers:
