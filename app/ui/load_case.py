@@ -68,6 +68,9 @@ def _missing(asset: Asset) -> tuple[str, frozenset[int]]:
     gone = frozenset(i for i, problem in enumerate(problems) if problem)
     if len(gone) < len(problems):
         return "", gone
+    if not asset.quick_hash:
+        # A live recording: no file elsewhere can be known as it.
+        return problems[0], frozenset()
     if any(Path(file.path).is_file() for file in asset.files):
         return "Another file lies where the recording was. Show Trocar the recording.", frozenset()
     return "The recording is not where it was. Show Trocar the file.", frozenset()

@@ -259,12 +259,15 @@ def open_source(
 def not_there(file: Part) -> str:
     """Why a file of a recording is not where it was, in a sentence; "" where it is."""
     path = Path(file.path)
+    is_growing = GROWING.is_growing(path)
+    if not file.quick_hash and not is_growing:
+        return _not_whole(path)
     if not path.is_file():
         return (
             f"The recording {path.name} is not where it was; put it back, or find it with "
             "“trocar relink” or in the window."
         )
-    if GROWING.is_growing(path):
+    if is_growing:
         return ""
     try:
         same = quick_hash(path) == file.quick_hash
@@ -275,6 +278,19 @@ def not_there(file: Part) -> str:
     return (
         f"{path.name} is not the recording that this case was made from: another file has taken "
         "its place; put the original back."
+    )
+
+
+def _not_whole(path: Path) -> str:
+    """Of a live recording that another process writes, or that a crash interrupted."""
+    if path.is_file():
+        return (
+            f"The live recording {path.name} is not whole yet: it is still being recorded, or was "
+            "interrupted; then Trocar completes it at its next start, or “trocar record --recover”."
+        )
+    return (
+        f"The live recording {path.name} was interrupted, and its file is not where it was; put it "
+        "back, then “trocar record --recover” completes it."
     )
 
 
