@@ -49,7 +49,7 @@ def need(kind: str) -> None:
 
 
 class Sender:
-    """A sender that runs; a context manager.
+    """A sender that runs; a context manager. One that calls Trocar calls again where it is refused.
 
     Args:
         kind: of ``KINDS`` or ``OTHER_WAYS``.
@@ -72,16 +72,20 @@ class Sender:
     ) -> None:
         self.sent_s: dict[int, float] = {}
         self._first, self._size_px = first, size_px
+        self._calls = kind in COMING
+        self._command = command(kind, port, gop, size_px)
         self._over = threading.Event()
-        self.process = subprocess.Popen(
-            command(kind, port, gop, size_px), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+        self.process = self._begin()
         if kind.startswith("rtsp"):
             assert self.process.stdout is not None
             assert self.process.stdout.readline() == b"ready\n"
         self._thread = threading.Thread(target=self._send, name="test-sender")
         self._thread.start()
+
+    def _begin(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
 
     def __enter__(self) -> Sender:
         return self
@@ -94,6 +98,10 @@ class Sender:
         self._over.set()
         self.process.kill()
         self._thread.join()
+        self._end()
+
+    def _end(self) -> None:
+        self.process.kill()
         for pipe in (self.process.stdin, self.process.stdout):
             with contextlib.suppress(OSError):
                 pipe.close()
@@ -111,7 +119,11 @@ class Sender:
                 self.process.stdin.write(data)
                 self.process.stdin.flush()
             except OSError:
-                return
+                if self._over.is_set() or not self._calls:
+                    return
+                self._end()
+                self._over.wait(0.2)
+                self.process = self._begin()
             number += 1
 
 

@@ -142,7 +142,7 @@ class Capture:
     def _connect_again_and_again(self) -> None:
         retry_s = self._first_retry_s
         while not self._closing.is_set():
-            attempts = self._state.attempts + 1
+            attempts, began_s = self._state.attempts + 1, time.monotonic()
             self._change(attempts=attempts)
             try:
                 with LiveConnection(self.spec, *self._timeouts_s) as connection:
@@ -168,7 +168,10 @@ class Capture:
                     raise
                 reason = error.user_message.rstrip(".")
                 self._say_trying(reason)
-            self._closing.wait(_LISTEN_AGAIN_S if self.spec.listens else retry_s)
+            # A sender that comes while nobody listens is refused, and some do not come again.
+            failed_at_once = time.monotonic() - began_s < _LISTEN_AGAIN_S
+            listen_s = _LISTEN_AGAIN_S if failed_at_once else 0.0
+            self._closing.wait(listen_s if self.spec.listens else retry_s)
             if self._state.status is LiveStatus.LOST:
                 self._say_trying(reason)
             else:
