@@ -85,7 +85,7 @@ class Analysis(QObject):
         self.worker.progressed.connect(self._progressed)
         self.worker.completed.connect(self._completed)
         self.worker.device_known.connect(self._device_known)
-        cases.opened.connect(lambda loaded: self._opened(missing=bool(loaded.missing)))
+        cases.opened.connect(lambda loaded: self._opened(whole=not (loaded.missing or loaded.gone)))
         session.case_opened.connect(self._case_changed)
         session.model_changed.connect(playback.refresh_view)
         playback.unknown.connect(self._look_at)
@@ -248,10 +248,8 @@ class Analysis(QObject):
             return "Not analysed yet"
         return f"Not analysed yet, about {length(p.eta_s)} to go"
 
-    def _opened(self, *, missing: bool) -> None:
-        if missing:
-            return
-        by_itself = self._by_itself and self._library.is_writable
+    def _opened(self, *, whole: bool) -> None:
+        by_itself = self._by_itself and self._library.is_writable and whole
         if self._settings.values.analyse_at_once and by_itself:
             self.start()
         else:

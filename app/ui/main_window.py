@@ -427,7 +427,8 @@ class MainWindow(QMainWindow):
             self.services.analysis.stop(delete_now)
 
     def _case_opened(self, loaded: Loaded) -> None:
-        self.slot.clear("missing")
+        for key in ("missing", "analysis"):
+            self.slot.clear(key)
         self._drop_chooser()
         if loaded.case.procedure == UNKNOWN_PROCEDURE and self.services.library.is_writable:
             self._ask_procedure(self.services.settings.values.procedure)

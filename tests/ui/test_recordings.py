@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import shutil
+import threading
+import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QMimeData, QModelIndex, QPointF, Qt, QUrl
-from PySide6.QtGui import QDropEvent
+from PySide6.QtGui import QDropEvent, QImage, QPainter
 from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
 from app.ui import theme
 from app.ui.join_sheet import FACTS, NAME, NOTE, JoinSheet
-from app.ui.joins import gap_words
+from app.ui.joins import gap_words, joins_of
 from app.ui.main_window import MainWindow
 from app.ui.message_slot import MessageLine
-from app.ui.messages import Message
+from app.ui.messages import Message, Tone
+from app.ui.timeline.join_marks import draw_joins
+from app.video.index import OpenCancelled, PacketIndex
+from app.video.indexing import Indexing
 from tests.helpers.clips import number_of
 from tests.helpers.parts import four_parts, write_part
 from tests.ui.conftest import on_screen
@@ -122,6 +127,13 @@ def check_hatch(window: MainWindow) -> None:
     first, last = asset.time_ms(part.first_pts), asset.time_ms(part.end_pts)
     assert warn in column(window, (first + last) / 2)
     assert warn not in column(window, last + 60)
+    image = QImage(40, 20, QImage.Format.Format_RGB32)
+    image.fill(Qt.GlobalColor.white)
+    painter = QPainter(image)
+    draw_joins(painter, joins_of(asset, frozenset({2})), lambda _pts: 0.0, 0.0, 20.0)
+    painter.end()
+    seen = {image.pixelColor(1, y).value() for y in range(20)}
+    assert min(seen) > 100, "a block under the hatch is not seen"
     join = ribbon.join_at(ribbon._x((first + last) / 2))
     assert join is not None
     assert join.words == "Part 3, REC_0007_3.ts: is missing"
@@ -256,6 +268,50 @@ def test_many_files_are_counted_and_can_be_stopped(
     assert not window.sheets.recordings.join.isVisible()
 
 
+@pytest.fixture
+def endless(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set once a file is being read through, which goes on until nobody wants it."""
+    begun = threading.Event()
+
+    def read(_self: Indexing, cancelled: Callable[[], bool]) -> PacketIndex:
+        begun.set()
+        while not cancelled():
+            time.sleep(0.005)
+        raise OpenCancelled
+
+    monkeypatch.setattr(Indexing, "whole", read)
+    return begun
+
+
+def test_a_join_can_be_stopped_while_its_parts_are_read(
+    window: MainWindow, qtbot: QtBot, stick: Path, endless: threading.Event
+) -> None:
+    sheet = offered(window, qtbot, stick)
+    sheet.join.click()
+    qtbot.waitUntil(endless.is_set, timeout=PATIENCE_MS)
+    (said,) = messages(window, "reading")
+    assert said.button == "Stop"
+    assert said.action is not None
+    with qtbot.waitSignal(window.services.cases.not_opened, timeout=PATIENCE_MS):
+        said.action()
+    assert not messages(window, "reading")
+    assert not messages(window, "open")
+    assert window.workspace == "library"
+    assert window.services.library.cases() == ()
+    assert window.services.player.previewed is None
+
+
+@pytest.mark.timeout(60)
+def test_closing_does_not_wait_for_a_join(
+    window: MainWindow, qtbot: QtBot, stick: Path, endless: threading.Event
+) -> None:
+    sheet = offered(window, qtbot, stick)
+    sheet.join.click()
+    qtbot.waitUntil(endless.is_set, timeout=PATIENCE_MS)
+    window.services.cases.close()
+    assert window.services.library.cases() == ()
+
+
 def test_a_missing_part_is_said_marked_and_found(
     window: MainWindow, qtbot: QtBot, stick: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -266,10 +322,18 @@ def test_a_missing_part_is_said_marked_and_found(
     away = tmp_path / "away"
     away.mkdir()
     (stick / "REC_0007_3.ts").rename(away / "renamed.ts")
+    analysis, settings = window.services.analysis, window.services.settings
+    analysis.cards = ()
+    settings.set(analyse_at_once=True)
     with qtbot.waitSignal(window.services.cases.opened, timeout=PATIENCE_MS):
         window.services.cases.open_case(case.case_id)
     qtbot.waitUntil(lambda: bool(messages(window, "missing")), timeout=PATIENCE_MS)
     (said,) = messages(window, "missing")
+    qtbot.waitUntil(lambda: bool(analysis.cards), timeout=PATIENCE_MS)
+    assert not analysis.running, "it would end in a second message about the same file"
+    assert not messages(window, "analysis")
+    settings.set(analyse_at_once=False)
+    analysis.said.emit(Message(text="old", tone=Tone.ERROR, key="analysis"))
     assert "REC_0007_3.ts is not where it was" in said.text
     assert window.services.session.gone == {2}
     check_hatch(window)
@@ -291,6 +355,7 @@ def test_a_missing_part_is_said_marked_and_found(
     assert window.services.session.gone == frozenset()
     qtbot.waitUntil(shows(window, qtbot, 25), timeout=PATIENCE_MS)
     assert not messages(window, "missing")
+    assert not messages(window, "analysis")
 
 
 def test_a_file_that_only_looks_like_the_recording_is_said(

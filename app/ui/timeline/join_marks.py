@@ -31,7 +31,10 @@ def draw_joins(
         x = round(place(join.pts))
         if join.is_gone:
             span = QRectF(x, top, max(2.0, place(join.end_pts) - x), bottom - top)
-            painter.fillRect(span, theme.color("window"))
+            # What was decided there is still there, and is seen through the hatch.
+            veil = theme.color("window")
+            veil.setAlphaF(0.5)
+            painter.fillRect(span, veil)
             painter.fillRect(span, QBrush(theme.color("warn"), Qt.BrushStyle.BDiagPattern))
         tone = "warn" if join.gap_ms or join.is_gone else "text_3"
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, on=False)
