@@ -14,12 +14,14 @@ class RecordingStage(StrEnum):
     """How far a recording has come.
 
     ``RUNNING``: being written, or the program ended meanwhile. ``WRITTEN``: whole, as MPEG-TS.
-    ``FINAL``: a plain MP4 has taken its place; the MPEG-TS may still have to go.
+    ``FINAL``: a plain MP4 has taken its place; the MPEG-TS may still have to go. ``KEPT``: the
+    MPEG-TS stays the recording, since an MP4 cannot stand for it.
     """
 
     RUNNING = "running"
     WRITTEN = "written"
     FINAL = "final"
+    KEPT = "kept"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

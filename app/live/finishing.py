@@ -29,7 +29,7 @@ from app.video import (
 )
 from app.video.file_source import FileSource
 from app.video.index import PacketIndex
-from app.video.record.finalise import finalise
+from app.video.record.finalise import StaysMpegTs, finalise
 from app.video.record.growing import GROWING
 
 if TYPE_CHECKING:
@@ -123,12 +123,18 @@ def finish_recording(
     Labels stay as they are: every picture keeps its pts.
 
     Raises:
+        StaysMpegTs: as ``finalise``; the library knows it, and it is not tried again.
         BadInput, EnvironmentProblem: as ``finalise``; the MPEG-TS is kept.
         OpenCancelled: ``cancelled()`` answered true; it is done again at the next start.
     """
     path = Path(recording.path)
     target = _free(path.with_suffix(".mp4"))
-    made = finalise(path, target, cancelled)
+    try:
+        made = finalise(path, target, cancelled)
+    except StaysMpegTs:
+        kept = replace(recording, stage=RecordingStage.KEPT)
+        library.writer.put_recording(kept).result()
+        raise
     asset = _asset_of(library, recording)
     with open_video(target, trusted=True) as source:
         fresh = describe_asset(target, asset.asset_id, source)
@@ -182,6 +188,8 @@ def _recover(
     told: Callable[[Recovered], None],
 ) -> Recovered | None:
     asset = _asset_of(library, recording)
+    if recording.stage is RecordingStage.KEPT:
+        return None
     if recording.stage is RecordingStage.FINAL:
         if _is_left_over(recording, asset, cancelled):
             _remove(Path(recording.path))
@@ -201,8 +209,11 @@ def _recover(
         was_interrupted=was_interrupted,
         sentence=sentence,
     )
-    told(one)
+    if was_interrupted:
+        told(one)
     finish_recording(library, recording, cancelled)
+    if not was_interrupted:
+        told(one)
     return one
 
 

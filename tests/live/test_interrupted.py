@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import av
 import pytest
 
 from app.core.case import Asset
 from app.core.errors import BadInput
-from app.core.recording import Recording
+from app.core.recording import Recording, RecordingStage
 from app.live import recover
 from app.store import Library
 from app.ui.load_case import load_case
 from app.video import open_recording
 from app.video.record.recorder import Recorder
+from tests.helpers.clips import RECIPES, make_clip, number_of
 from tests.helpers.human_work import asset
 from tests.live.conftest import wait_for
 from tests.video.record.test_record import packets_of
@@ -60,3 +62,28 @@ def test_while_this_process_records_it_opens(
     with open_recording(begun) as source:
         assert len(source) > 10
     recorder.stop()
+
+
+def test_a_recording_that_stays_mpeg_ts_is_told_once_and_plays(
+    library: Library, tmp_path: Path
+) -> None:
+    whole = make_clip(tmp_path / "whole.ts", RECIPES["h264-open-gop-ts"])
+    with av.open(str(whole)) as container:
+        keys = [p.pos for p in container.demux(video=0) if p.is_keyframe]
+    data, path = whole.read_bytes(), tmp_path / "live.ts"
+    # From a keyframe on that earlier pictures follow: an MP4 would hide those.
+    path.write_bytes(data[: keys[0]] + data[keys[1] :])
+    interrupted(library, path)
+    told: list[str] = []
+    recover(library, told=lambda one: told.append(one.sentence))
+    assert [t for t in told if "stays the recording" in t] == told[1:]
+    assert [r.stage for r in library.recordings()] == [RecordingStage.KEPT]
+    assert recover(library, told=lambda one: told.append(one.sentence)) == ()
+    assert len(told) == 2
+    assert load_case(library, "0001", {}).missing == ""
+    (kept,) = library.case("0001").assets
+    with open_recording(kept) as source:
+        numbers = [number_of(f.rgb) for f in source.frames()]
+    assert numbers[-5:] == [55, 56, 57, 58, 59]
+    assert [p.name for p in tmp_path.glob("live*")] == ["live.ts"]
+    assert library.verify().ok

@@ -25,6 +25,10 @@ from app.video.live.state import LIVE_TIME_BASE
 _CHECK_EVERY = 256
 
 
+class StaysMpegTs(EnvironmentProblem):
+    """No MP4 can stand for a recording, now or later: it stays as it was recorded."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finalised:
     """What was made of a recording.
@@ -54,8 +58,8 @@ def finalise(
 
     Raises:
         BadInput: the recording holds no picture.
-        EnvironmentProblem: the MP4 cannot be written, is not equal to the recording, or would
-            not show all of its pictures.
+        StaysMpegTs: the MP4 is not equal to the recording, or would not show all of its pictures.
+        EnvironmentProblem: the MP4 cannot be written now.
         OpenCancelled: ``cancelled()`` answered true; nothing is left behind.
     """
     part = target.with_name(f".{target.stem}.part.mp4")
@@ -75,7 +79,7 @@ def finalise(
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise EnvironmentProblem(
             f"{recording.name} was not made an MP4 ({reason}); it is kept as it is and "
-            "plays. Free some space; it is tried again at the next start.",
+            "plays. Free some space, then it can be tried again.",
             type(error).__name__,
         ) from error
     finally:
@@ -168,7 +172,7 @@ def _check_shown(recording: Path, part: Path, cancelled: Callable[[], bool]) -> 
     """The edit list of an MP4 hides pictures that come before its first keyframe."""
     first, copy = _shown_pts(recording, cancelled), _shown_pts(part, cancelled)
     if not np.array_equal(first, copy):
-        raise EnvironmentProblem(
+        raise StaysMpegTs(
             f"{recording.name} stays the recording, as it is, and plays: an MP4 of it would not "
             "show all of its pictures.",
             f"{len(first)} pictures, {len(copy)} in the MP4",
@@ -180,8 +184,8 @@ def _shown_pts(path: Path, cancelled: Callable[[], bool]) -> NDArray[np.int64]:
         return build_index(container, video_stream(container, path), path, cancelled).pts
 
 
-def _unequal(recording: Path, detail: str) -> EnvironmentProblem:
-    return EnvironmentProblem(
+def _unequal(recording: Path, detail: str) -> StaysMpegTs:
+    return StaysMpegTs(
         f"The MP4 of {recording.name} is not equal to what was recorded, so it was not kept; the "
         "recording itself is kept and plays.",
         detail,
