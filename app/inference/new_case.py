@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -43,6 +43,7 @@ def case_of(
     procedure: str | None = None,
     title: str | None = None,
     stream: int | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
 ) -> Case:
     """The case of these recordings: the one named, the one that has them already, or a new one.
 
@@ -57,10 +58,12 @@ def case_of(
         case_id: the case they must belong to.
         procedure, title: of a new case.
         stream: which video of files that hold several; None for the best one.
+        cancelled: asked while new recordings are read; then there is no case of them.
 
     Raises:
         BadInput: a file is no video, there is no such case, or no such procedure.
         Refused: the named case has other recordings.
+        OpenCancelled: ``cancelled()`` answered true.
     """
     if procedure is not None:
         check_procedure(procedure)
@@ -78,7 +81,7 @@ def case_of(
             raise BadInput("Name the video files to analyse, or a case with --case.")
         found = next((c for c in library.cases() if _is_made_of(c, hashes, stream)), None)
         if found is None:
-            return _new_case(library, recordings, procedure, title, stream)
+            return _new_case(library, recordings, procedure, title, stream, cancelled)
         case = found
     return _at_these_paths(library, case, recordings, hashes)
 
@@ -117,11 +120,12 @@ def _new_case(
     procedure: str | None,
     title: str | None,
     stream: int | None,
+    cancelled: Callable[[], bool],
 ) -> Case:
     files = [path.resolve() for recording in recordings for path in recording]
     if len(set(files)) != len(files):
         raise BadInput("The same recording was named twice.")
-    assets = tuple(_described(recording, stream) for recording in recordings)
+    assets = tuple(_described(recording, stream, cancelled) for recording in recordings)
     facts = facts_of(files[0])
     procedure = procedure or UNKNOWN_PROCEDURE
     if facts is not None and procedure == UNKNOWN_PROCEDURE:
@@ -141,10 +145,12 @@ def _procedure_in(words: str) -> str:
     return next((p for p in known if p in words.casefold()), UNKNOWN_PROCEDURE)
 
 
-def _described(recording: Sequence[Path], stream: int | None) -> Asset:
+def _described(
+    recording: Sequence[Path], stream: int | None, cancelled: Callable[[], bool]
+) -> Asset:
     if len(recording) == 1:
-        return describe_asset(recording[0], uuid.uuid4().hex, stream=stream)
-    return describe_joined(recording, uuid.uuid4().hex)
+        return describe_asset(recording[0], uuid.uuid4().hex, stream=stream, cancelled=cancelled)
+    return describe_joined(recording, uuid.uuid4().hex, cancelled)
 
 
 def save_thumbnail(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -90,6 +91,7 @@ class Cases(QObject):
         self._io = Background("trocar-io")
         self._slow = Background("trocar-slow")
         self._closing = self._stop_looking = False
+        self._stop_reading = threading.Event()
         player.changed.connect(self._tell_growth)
         session.fields_changed.connect(self.reread_case)
         session.reread_asked.connect(self.reread_work)
@@ -118,33 +120,73 @@ class Cases(QObject):
             return
         self.opening.emit()
         models = self._settings.values.models
+        stop = self._stop_reading = threading.Event()
         first, *others = recordings
         if self._session.case is None:
             # Its picture does not wait for the case, which needs the whole of a long recording.
             self._player.preview(first[0])
 
-        def work() -> Loaded:
-            case = _case_of(self._library, first, procedure, title)
-            return load_case(self._library, case.case_id, models)
+        def work() -> Loaded | None:
+            case = self._case_of(first, procedure, title, stop=stop)
+            return load_case(self._library, case.case_id, models) if case else None
 
-        self._io.run(work, self._show, self._not_opened)
+        self._io.run(work, self._show_made, self._not_opened)
         for parts in others:
             self._io.run(
-                lambda p=parts: _case_of(self._library, p, procedure, title),
+                lambda p=parts: self._case_of(p, procedure, title, stop=stop),
                 lambda _case: self.refresh(),
                 self._failed,
             )
+
+    def stop_reading(self) -> None:
+        """The user does not want the cases that are being made; those that are made stay."""
+        self._stop_reading.set()
 
     def open_stream(self, path: Path, stream: int) -> None:
         """Open one video of a file that holds several; it is a case of its own."""
         self.opening.emit()
         models, procedure = self._settings.values.models, UNKNOWN_PROCEDURE
+        stop = self._stop_reading = threading.Event()
 
-        def work() -> Loaded:
-            case = _case_of(self._library, (path,), procedure, None, stream)
-            return load_case(self._library, case.case_id, models)
+        def work() -> Loaded | None:
+            case = self._case_of((path,), procedure, None, stream, stop=stop)
+            return load_case(self._library, case.case_id, models) if case else None
 
-        self._io.run(work, self._show, self._not_opened)
+        self._io.run(work, self._show_made, self._not_opened)
+
+    def _case_of(
+        self,
+        parts: Sequence[Path],
+        procedure: str,
+        title: str | None,
+        stream: int | None = None,
+        *,
+        stop: threading.Event,
+    ) -> Case | None:
+        """On the thread: the case of a recording, None where nobody waits for it any more."""
+        from app.inference.new_case import case_of
+        from app.video import OpenCancelled
+
+        try:
+            return case_of(
+                self._library,
+                parts,
+                joined=len(parts) > 1,
+                procedure=procedure,
+                title=title,
+                stream=stream,
+                cancelled=lambda: self._closing or stop.is_set(),
+            )
+        except OpenCancelled:
+            return None
+
+    def _show_made(self, loaded: Loaded | None) -> None:
+        if loaded is not None:
+            self._show(loaded)
+            return
+        self._player.previewed = None
+        self._player.pause()
+        self.not_opened.emit()
 
     def look_through(self, paths: Sequence[Path]) -> None:
         """Find out which recordings folders and files hold; ``found`` tells."""
@@ -494,16 +536,3 @@ def _same_in_full(found: FoundFile, cancelled: Callable[[], bool]) -> bool:
 
     known = "" if found.is_remuxed else found.missing.file.sha256
     return not known or full_hash(found.now.path, cancelled=cancelled) in (known, "")
-
-
-def _case_of(
-    library: Library,
-    parts: Sequence[Path],
-    procedure: str,
-    title: str | None,
-    stream: int | None = None,
-) -> Case:
-    from app.inference.new_case import case_of
-
-    joined = len(parts) > 1
-    return case_of(library, parts, joined=joined, procedure=procedure, title=title, stream=stream)

@@ -93,7 +93,9 @@ class Recordings(QObject):
     def _open(self, recordings: list[list[Path]]) -> None:
         """Make the cases; long files are read through once."""
         if any(len(parts) > 1 for parts in recordings):
-            self.looking.emit(Message(text="Reading the parts…", key="reading"))
+            stop = self._cases.stop_reading
+            words = "Reading the parts…"
+            self.looking.emit(Message(text=words, button="Stop", action=stop, key="reading"))
         self._cases.open_recordings(recordings)
 
     def _found(self, found: Found) -> None:

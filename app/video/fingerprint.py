@@ -133,6 +133,7 @@ def describe_asset(
     asset_id: str,
     source: VideoSource | None = None,
     stream: int | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
 ) -> Asset:
     """The recording at ``path`` as an asset, without its full hash.
 
@@ -141,15 +142,16 @@ def describe_asset(
         asset_id: its id for life.
         source: the file where it is open already.
         stream: which of several video streams, None for the best one.
+        cancelled: asked while the file is looked at and indexed.
 
     Raises:
-        BadInput, EnvironmentProblem: as ``open_video``.
+        BadInput, EnvironmentProblem, OpenCancelled: as ``open_video``.
     """
     from app.video.opening import open_video
 
     path = Path(path)
     if source is None:
-        with open_video(path, stream=stream) as opened:
+        with open_video(path, stream=stream, cancelled=cancelled) as opened:
             return describe_asset(path, asset_id, opened)
     info = source.info
     return Asset(

@@ -22,6 +22,7 @@ from app.ui.main_window import MainWindow
 from app.ui.message_slot import MessageLine
 from app.ui.messages import Message, Tone
 from app.ui.timeline.join_marks import draw_joins
+from app.video import opening
 from app.video.index import OpenCancelled, PacketIndex
 from app.video.indexing import Indexing
 from tests.helpers.clips import number_of
@@ -280,6 +281,7 @@ def endless(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
         raise OpenCancelled
 
     monkeypatch.setattr(Indexing, "whole", read)
+    monkeypatch.setattr(opening, "_known", opening._KnownFiles())
     return begun
 
 
