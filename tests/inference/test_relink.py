@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -222,6 +222,36 @@ def test_the_second_camera_of_a_file_is_found_wherever_a_remux_put_it(
     assert (asset.path, asset.files[0].stream) == (str(tmp_path / "b.mkv"), taken)
     with open_recording(asset) as found:
         assert [number_of(f.rgb) for f in found.frames()] == list(range(1000, 1032))
+
+
+def test_a_camera_that_ran_for_less_time_than_the_first_one_is_found(
+    library: Library, tmp_path: Path
+) -> None:
+    parts = [write_part(tmp_path / "x.mp4", range(100)), write_part(tmp_path / "y.mp4", range(30))]
+    recording, moved = tmp_path / "a.mp4", tmp_path / "b.mov"
+    _beside_one_another(parts, recording)
+    case = case_of(library, [recording], stream=1)
+    assert case.assets[0].frames == 30
+    complete_fingerprints(library, case)
+    _beside_one_another(parts, moved)
+    for path in (recording, *parts):
+        path.unlink()
+    relink(library, [tmp_path])
+    (asset,) = library.case(case.case_id).assets
+    assert (asset.path, asset.files[0].stream) == (str(moved), 1)
+
+
+def _beside_one_another(files: Sequence[Path], path: Path) -> None:
+    """One file with the pictures of several, each as a stream."""
+    with av.open(str(path), "w") as out:
+        sources = [av.open(str(file)) for file in files]
+        copies = [out.add_stream_from_template(s.streams.video[0]) for s in sources]
+        for source, copied in zip(sources, copies, strict=True):
+            for packet in source.demux(video=0):
+                if packet.dts is not None:
+                    packet.stream = copied
+                    out.mux(packet)
+            source.close()
 
 
 def test_what_is_another_recording_is_never_taken(library: Library, tmp_path: Path) -> None:

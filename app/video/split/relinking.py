@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from app.core.case import Part
 from app.core.errors import BadInput
+from app.video.container import open_container, video_streams
 from app.video.fingerprint import STILL, full_hash, picture_hash, quick_hash, unpack_steps
 from app.video.opening import open_video
 from app.video.source import VideoSource
@@ -80,8 +81,7 @@ def remuxed_file(
     if file.pictures in ("", STILL) or not file.steps:
         return None
     length_s = float((file.end_pts - file.first_pts) * time_base)
-    look = glance(path, cancelled)
-    if look.duration_s and abs(look.duration_s - length_s) > _LENGTH_S + _LENGTH_SHARE * length_s:
+    if not _may_be_as_long(path, length_s, cancelled):
         return None
     with open_video(path, cancelled=cancelled) as source:
         shown = [s.index for s in source.info.streams if s.may_be_shown]
@@ -98,6 +98,22 @@ def remuxed_file(
         return None
     with open_video(path, stream=same[0], cancelled=cancelled) as source:
         return _placed(file, time_base, path, source)
+
+
+def _may_be_as_long(path: Path, length_s: float, cancelled: Callable[[], bool]) -> bool:
+    """Whether a stream of a file has about a length, by what its header says; nothing is indexed."""
+
+    def differs(other_s: float) -> bool:
+        return abs(other_s - length_s) > _LENGTH_S + _LENGTH_SHARE * length_s
+
+    look = glance(path, cancelled)
+    if not look.duration_s or not differs(look.duration_s):
+        return True
+    with open_container(path) as container:
+        streams = video_streams(container)
+        lengths_s = [s.duration and float(s.duration * (s.time_base or 0)) for s in streams]
+    # The stream that is shown first need not be the one that the case is of.
+    return len(streams) > 1 and any(not found_s or not differs(found_s) for found_s in lengths_s)
 
 
 def _shows_the_same(file: Part, source: VideoSource, cancelled: Callable[[], bool]) -> bool:
