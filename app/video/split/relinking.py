@@ -101,7 +101,7 @@ def remuxed_file(
 
 
 def _may_be_as_long(path: Path, length_s: float, cancelled: Callable[[], bool]) -> bool:
-    """Whether a stream of a file has about a length, by what its header says; nothing is indexed."""
+    """Whether a stream of a file has about a length, as its header says; nothing is indexed."""
 
     def differs(other_s: float) -> bool:
         return abs(other_s - length_s) > _LENGTH_S + _LENGTH_SHARE * length_s
