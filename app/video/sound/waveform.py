@@ -58,11 +58,6 @@ class Waveform:
         # Here, so that whoever draws it never waits for it.
         object.__setattr__(self, "_levels", _pyramid(self.pairs))
 
-    @property
-    def is_silent(self) -> bool:
-        """Whether nothing can be heard anywhere."""
-        return not self.pairs.any()
-
     @classmethod
     def nothing(cls) -> Waveform:
         """Of which nothing is known yet."""

@@ -67,7 +67,7 @@ def test_it_is_loud_where_it_beeps_and_nowhere_else(clip: Asset, elsewhere) -> N
 
 def test_a_recording_without_sound_is_silent(tmp_path: Path, elsewhere) -> None:
     clip = make_clip(tmp_path / "mute.mp4", RECIPES["h264-mp4"])
-    assert elsewhere(read_waveform, asset_at(clip)).is_silent
+    assert not elsewhere(read_waveform, asset_at(clip)).pairs.any()
 
 
 def test_it_is_given_up_when_nobody_wants_it(clip: Asset, elsewhere) -> None:
