@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 SYSTEMS = {
     "lmsf_a": "models.lmsf_a",
     "endomamba": "models.endomamba",
+    "rga_net": "models.rga_net",
     "dinov2": "models.dinov2",
+    "endoarss": "models.endoarss",
     "pranet": "models.pranet",
 }
 """System name -> module with `build(**options) -> nn.Module`."""

@@ -21,6 +21,9 @@ SEGMENTATION = "instance-segmentation"
 PHASES = "phase-recognition"
 """The task of models that name the phase of every second."""
 
+ENHANCEMENT = "enhancement"
+"""The task of models that change how the picture is seen, never what is stored."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:

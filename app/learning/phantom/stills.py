@@ -81,6 +81,7 @@ class PhantomStills:
         size_px: width and height of the pictures, in pixels.
         real_share: share of real labelled frames, turned and scaled, among the pictures.
         cutout_share: share of real cut-outs among the pasted instruments.
+        smoke_share: share of pictures with smoke.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class PhantomStills:
         *,
         real_share: float = 0.27,
         cutout_share: float = 0.6,
+        smoke_share: float = 0.12,
     ) -> None:
         self._seed = seed
         self._size = (size_px[1], size_px[0])
@@ -97,6 +99,7 @@ class PhantomStills:
         self._grain = next((g for g in (0.25, 0.5) if 960 * g >= 1.4 * size_px[0]), 1.0)
         self._real_share = real_share
         self._cutout_share = cutout_share
+        self._smoke_share = smoke_share
 
     def sample(self, index: int) -> PhantomSample:
         """The picture of this index; the same bytes for the same seed and index."""
@@ -237,7 +240,7 @@ class PhantomStills:
 
     def _finish(self, rng, frame, instances, ignore, view) -> PhantomSample:
         _height, width = self._size
-        if rng.random() < 0.12:
+        if rng.random() < self._smoke_share:
             effects.smoke_on(frame, effects.smoke_density(rng, self._size, rng.uniform(0.1, 0.6)))
         if rng.random() < 0.06:
             effects.dirt_on(frame, effects.dirt(rng, self._size))

@@ -1,0 +1,187 @@
+"""Training a desmoking network on clear phantom pictures and the smoke drawn over them.
+
+Runs in a training process. Batches are made in a loader process beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, IterableDataset
+
+from app.learning.phantom import PhantomStills, effects
+from app.learning.recipes import Recipe
+from models import create_model
+from models.metrics.pictures import psnr, ssim
+from models.rga_net.training import DesmokeLoss
+from models.training import Progress, TrainConfig, Trainer, TrainResult
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+CLEAR_SHARE = 0.12
+# Held-out pictures come from numbers that no training run of any length reaches.
+HELD_OUT_FROM = 900_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SmokePair:
+    """One picture with and without smoke, uint8 (H, W, 3) each."""
+
+    smoky: NDArray[np.uint8]
+    clear: NDArray[np.uint8]
+
+
+class SmokePairs:
+    """An endless, seeded set of pairs.
+
+    Smoke scatters the light of the scope back, x (1 - t) + t a, with t of low frequency: thin
+    over all of the view and dense where it rises (specification, section 4).
+
+    Args:
+        seed: chooses the set.
+        size_px: (width, height).
+    """
+
+    def __init__(self, seed: int, size_px: tuple[int, int]) -> None:
+        self.seed, self.size = seed, (size_px[1], size_px[0])
+        self.stills = PhantomStills(seed=seed, size_px=size_px, smoke_share=0.0)
+
+    def pair(self, number: int, *, amount: float | None = None) -> SmokePair:
+        """The pair of this number; about one in eight has no smoke unless ``amount`` says so.
+
+        Args:
+            number: decides picture and smoke.
+            amount: of smoke, 0 to 1; None draws it.
+        """
+        rng = np.random.default_rng((self.seed, number, 1))
+        clear = self.stills.sample(number).rgb
+        if amount is None:
+            amount = 0.0 if rng.random() < CLEAR_SHARE else float(rng.uniform(0.05, 0.65))
+        if amount == 0:
+            return SmokePair(smoky=clear, clear=clear)
+        density = effects.smoke_density(rng, self.size, amount)
+        veil = float(rng.uniform(0, 0.5)) * amount
+        density = np.clip(density + veil * (1 - density), 0, 0.92)
+        density = density * _near_light(clear)
+        frame = clear.astype(np.float32) / 255
+        grey = float(rng.uniform(0.55, 0.9))
+        tone = grey * rng.uniform(0.93, 1.07, 3)
+        effects.smoke_on(frame, density.astype(np.float32), tuple(tone))
+        return SmokePair(smoky=effects.to_bytes(frame), clear=clear)
+
+
+def _near_light(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Smoke shows where the scope lights it: the dark corners of the view stay dark."""
+    light = cv2.GaussianBlur(rgb.max(axis=2).astype(np.float32), (0, 0), rgb.shape[1] / 40)
+    return np.clip(light / 60, 0, 1)
+
+
+class _Batches(IterableDataset):  # type: ignore[misc]
+    def __init__(self, pairs: SmokePairs, batch: int, first: int) -> None:
+        self.pairs, self.batch, self.first = pairs, batch, first
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        step = self.first
+        while True:
+            numbers = range(step * self.batch, (step + 1) * self.batch)
+            pairs = [_turned(self.pairs.pair(n), n) for n in numbers]
+            yield _tensor([p.smoky for p in pairs]), _tensor([p.clear for p in pairs])
+            step += 1
+
+
+def _turned(pair: SmokePair, number: int) -> SmokePair:
+    """Mirrored and upside down by turns; smoke has no up on a scope that is turned."""
+    across, down = (-1 if number & 1 else 1), (-1 if number & 2 else 1)
+    return SmokePair(smoky=pair.smoky[::down, ::across], clear=pair.clear[::down, ::across])
+
+
+def _tensor(pictures: list[NDArray[np.uint8]]) -> Tensor:
+    stacked = np.stack(pictures).transpose(0, 3, 1, 2)
+    return torch.from_numpy(np.ascontiguousarray(stacked)).float().div_(255)
+
+
+def _single_thread(_worker: int) -> None:
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+
+
+@torch.no_grad()
+def held_out(
+    network: nn.Module, seed: int, size_px: tuple[int, int], count: int = 24
+) -> dict[str, float]:
+    """What the network is worth on phantom pairs of another seed.
+
+    Returns:
+        ``psnr`` and ``ssim`` of its answers, ``psnr_smoky`` and ``ssim_smoky`` of doing nothing,
+        ``psnr_clear`` of what it makes of pictures without smoke; means over ``count`` pictures.
+    """
+    pairs = SmokePairs(seed + 1, size_px)
+    figures: dict[str, list[float]] = {}
+    for number in range(HELD_OUT_FROM, HELD_OUT_FROM + count):
+        pair = pairs.pair(number, amount=0.15 + 0.5 * (number % 6) / 5)
+        answers = network(_tensor([pair.smoky, pair.clear])).clamp(0, 1)
+        cleaned, untouched = (
+            np.ascontiguousarray((a * 255).round().byte().permute(1, 2, 0).numpy()) for a in answers
+        )
+        for name, value in (
+            ("psnr", psnr(cleaned, pair.clear)),
+            ("ssim", ssim(cleaned, pair.clear)),
+            ("psnr_smoky", psnr(pair.smoky, pair.clear)),
+            ("ssim_smoky", ssim(pair.smoky, pair.clear)),
+            ("psnr_clear", min(psnr(untouched, pair.clear), 99.0)),
+        ):
+            figures.setdefault(name, []).append(value)
+    return {name: float(np.mean(values)) for name, values in figures.items()}
+
+
+def train_desmoking(
+    recipe: Recipe,
+    run_folder: Path,
+    *,
+    network: nn.Module | None = None,
+    device: str = "cpu",
+    on_progress: Callable[[Progress], None],
+    should_stop: Callable[[], bool],
+) -> TrainResult:
+    """Train a recipe's network to take smoke away; the best by held-out PSNR is kept.
+
+    Args:
+        recipe: its ``data.seed`` chooses the pictures.
+        run_folder, network, device: see ``app.learning.instruments.train_instruments``.
+        on_progress, should_stop: see ``models.training.Trainer.run``.
+    """
+    config = TrainConfig(**recipe.train)
+    torch.manual_seed(config.seed)
+    network = network or create_model(recipe.system, **recipe.options)
+    seed = int(recipe.data.get("seed", config.seed))
+    trainer = Trainer(network.to(device), config, run_folder)
+    trainer.resume()
+
+    def batches(first: int) -> Iterator[tuple[Tensor, Tensor]]:
+        loader = DataLoader(
+            _Batches(SmokePairs(seed, recipe.input_size_px), recipe.batch, first),
+            batch_size=None,
+            num_workers=1,
+            prefetch_factor=4,
+            worker_init_fn=_single_thread,
+            # A fork would copy torch's and OpenCV's locks as they happen to stand.
+            multiprocessing_context="spawn",
+        )
+        return iter(loader)
+
+    return trainer.run(
+        batches,
+        DesmokeLoss(),
+        evaluate=lambda n: held_out(n, seed, recipe.input_size_px),
+        score="psnr",
+        on_progress=on_progress,
+        should_stop=should_stop,
+    )
