@@ -105,7 +105,7 @@ def register(app: typer.Typer) -> None:
             Path,
             typer.Argument(
                 help="Folder with card.toml and weights, or a .pth or .safetensors file of "
-                "EndoMamba or DINOv2.",
+                "EndoMamba, DINOv2, PraNet or its Res2Net.",
                 show_default=False,
             ),
         ],
@@ -187,11 +187,11 @@ def conversion_words(card: ModelCard, report: Mapping[str, Any]) -> str:
     taken, left = len(report["loaded"]), len(report["unexpected"])
     lines.append(f"Of a {report['layout']} file, {taken} tensors were taken and {left} left out.")
     if card.classes:
-        phases = ", ".join(c.name for c in card.classes)
-        lines.append(f"It can be chosen; its outputs are taken for these phases: {phases}.")
+        names = ", ".join(c.name for c in card.classes)
+        lines.append(f"It can be chosen; its outputs are taken for these classes: {names}.")
     else:
         lines.append(f"It cannot be chosen. {card.limits}")
-        recipe = {"dinov2": "endoarss"}.get(card.system, "endomamba-demo")
+        recipe = {"dinov2": "endoarss", "pranet": "pranet"}.get(card.system, "endomamba-demo")
         lines.append(f"“trocar train {recipe} --base {card.name} --out DIR” trains it.")
     return "\n".join(lines)
 

@@ -19,7 +19,7 @@ from typing import Any
 import models
 from app.core.errors import BadInput, EnvironmentProblem
 from app.inference.cards import model_errors
-from app.inference.foreign_cards import dinov2_card, endomamba_card
+from app.inference.foreign_cards import dinov2_card, endomamba_card, pranet_card
 from models import ModelCard
 
 PICKLED = (".pth", ".pt")
@@ -32,7 +32,7 @@ _MEMORY_LIMIT_BYTES = 48 << 30
 def import_released(
     file: Path, root: Path, *, procedure: str, keep_positions: bool = False
 ) -> tuple[ModelCard, dict[str, Any]]:
-    """Install a checkpoint that the authors of EndoMamba or DINOv2 released, or one of its layout.
+    """Install a checkpoint as the authors of EndoMamba, DINOv2 or PraNet released it.
 
     Args:
         file: the checkpoint; its name becomes the model's.
@@ -65,6 +65,7 @@ def convert(file: Path, root: Path, *, procedure: str, keep_positions: bool) -> 
     """
     from models.dinov2 import convert as dinov2
     from models.endomamba import convert as endomamba
+    from models.pranet import convert as pranet
 
     _limit_this_process()
     name = _name_of(file)
@@ -74,6 +75,10 @@ def convert(file: Path, root: Path, *, procedure: str, keep_positions: bool) -> 
             options, encoder, account = dinov2.convert(checkpoint)
             models.save_model(encoder, dinov2_card(name, options, account), root)
             return asdict(account)
+        if pranet.is_pranet(checkpoint):
+            polyps, names = pranet.convert(checkpoint)
+            models.save_model(polyps, pranet_card(name, names), root)
+            return asdict(names)
         options, network, report = endomamba.convert(checkpoint, keep_positions=keep_positions)
         models.save_model(network, endomamba_card(name, options, report, procedure), root)
     return asdict(report)

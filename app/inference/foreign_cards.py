@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from app.core.errors import BadInput
-from app.core.prediction import PHASES
+from app.core.prediction import PHASES, SEGMENTATION
 from app.core.taxonomy import find_taxonomy
 from models.card import BACKBONE, ModelCard, ModelClass, Training
 
 if TYPE_CHECKING:
     from models.dinov2.convert import ConversionReport as EncoderReport
     from models.endomamba.convert import ConversionReport as PhaseReport
+    from models.pranet.convert import ConversionReport as MapReport
 
 
 def endomamba_card(
@@ -81,5 +82,34 @@ def dinov2_card(name: str, options: dict[str, Any], report: EncoderReport) -> Mo
         std_rgb=IMAGE_STD_RGB,
         trained=Training(data=f"not by Trocar; imported from a file of the {report.layout} layout"),
         limits="A backbone: it names and outlines nothing until EndoARSS is trained on it.",
+        created=datetime.now(UTC).date().isoformat(),
+    )
+
+
+def pranet_card(name: str, report: MapReport) -> ModelCard:
+    """The card of a PraNet: a polyp model, or a backbone where the file is its encoder alone."""
+    from models.pranet import IMAGE_MEAN_RGB, IMAGE_STD_RGB, SIDE_PX
+
+    whole = report.layout == "pranet"
+    made_for = "Imported; nothing was measured here. It marks polyps, each connected part as one."
+    return ModelCard(
+        name=name,
+        title="PraNet, polyps" if whole else "Res2Net-50, backbone of PraNet",
+        system="pranet",
+        task=SEGMENTATION if whole else BACKBONE,
+        classes=(ModelClass(key="polyp", name="Polyp"),) if whole else (),
+        procedures=("colonoscopy",) if whole else (),
+        picture="colour video of colonoscopy" if whole else "",
+        licence="not stated in the file; PraNet's authors allow research and education alone"
+        if whole
+        else "not stated in the file",
+        input_size_px=(SIDE_PX, SIDE_PX),
+        mean_rgb=IMAGE_MEAN_RGB,
+        std_rgb=IMAGE_STD_RGB,
+        thresholds={"score": 0.5} if whole else {},
+        trained=Training(data=f"not by Trocar; imported from a {report.layout} file"),
+        limits=made_for
+        if whole
+        else "A backbone whose decoder is untrained: it marks nothing until PraNet is trained.",
         created=datetime.now(UTC).date().isoformat(),
     )

@@ -1,4 +1,4 @@
-"""Instance segmentation of single frames: a card's network from a frame to masks in its raster.
+"""Segmentation of single frames: a card's network from a frame to masks in its raster.
 
 One object belongs to the thread that owns the device.
 """
@@ -20,6 +20,7 @@ from app.inference.cards import load_network
 from app.inference.cores import cores
 from app.inference.device import DeviceChoice
 from app.inference.masks import PROTOTYPE_STRIDE_PX, masks_of
+from app.inference.parts import parts_of
 from app.inference.postprocess import (
     decode_boxes,
     find_candidates,
@@ -30,7 +31,9 @@ from app.inference.postprocess import (
 from app.inference.precision import agrees, faster, half_type, is_telling
 from app.inference.preprocess import Fit, fit_frame, letterbox
 from models import ModelCard
-from models.types import InstanceOutput
+from models.types import InstanceOutput, MapOutput
+
+Output = InstanceOutput | MapOutput
 
 _FRAMES_BETWEEN_TRIALS = 25
 _SLOW_TRIALS = 3
@@ -123,17 +126,17 @@ class Segmenter:
             self._try_half_precision(instances, fit)
         return instances
 
-    def raw(self, rgb: NDArray[np.uint8]) -> InstanceOutput:
+    def raw(self, rgb: NDArray[np.uint8]) -> Output:
         """The network's raw output for one frame, synchronised with the device."""
         self._fitted(rgb)
         return self.forward()
 
-    def forward(self) -> InstanceOutput:
+    def forward(self) -> Output:
         """The network alone, on the frame that was prepared last."""
         with devices.threads(self._threads):
             return self._forward(self.device)
 
-    def instances_from(self, output: InstanceOutput) -> tuple[Instance, ...]:
+    def instances_from(self, output: Output) -> tuple[Instance, ...]:
         """Instances of the frame that ``raw`` was called with last."""
         assert self._fit is not None  # noqa: S101 - raw comes first
         with devices.threads(self._threads):
@@ -169,7 +172,7 @@ class Segmenter:
         self._picture = fit_frame(rgb, fit, self._picture)
         return fit
 
-    def _forward(self, choice: DeviceChoice, *, half: bool = True) -> InstanceOutput:
+    def _forward(self, choice: DeviceChoice, *, half: bool = True) -> Output:
         if self._placed != choice.device:
             if choice.is_cpu:  # what a failed card holds cannot be trusted
                 self._network = _prepared(load_network(self.card))
@@ -182,7 +185,7 @@ class Segmenter:
             images = torch.from_numpy(self._picture).to(device).unsqueeze(0).permute(0, 3, 1, 2)
             images = normalised(images.float(), self.card)
             with self._autocast(device) if half and self._half else nullcontext():
-                output: InstanceOutput = self._network(images)
+                output: Output = self._network(images)
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
             return output
@@ -190,7 +193,10 @@ class Segmenter:
     def _autocast(self, device: torch.device) -> AbstractContextManager[None]:
         return torch.autocast(device.type, self._half)
 
-    def _instances(self, output: InstanceOutput, fit: Fit) -> tuple[Instance, ...]:
+    def _instances(self, output: Output, fit: Fit) -> tuple[Instance, ...]:
+        if isinstance(output, MapOutput):
+            logits = output.logits[0, 0].float().cpu().numpy()
+            return parts_of(logits, fit, self.rules, self.card.class_keys[0])
         logits = output.class_logits[0].T.float().cpu().numpy()
         found = find_candidates(logits, self.rules)
         if not found.anchors.size:
