@@ -27,6 +27,7 @@ from app.store import Library
 from app.video import VideoSource, open_recording
 from app.video.dicom.stream import Coding
 from app.video.dicom.write import METHODS, VIDEO_ENDOSCOPIC, uid_of, video_dataset
+from app.video.written_whole import written_whole
 
 if TYPE_CHECKING:
     from highdicom.seg import SegmentDescription
@@ -157,12 +158,8 @@ def _write(
     _put_frames(written, frames, segments)
     for item in _references(written):
         item.ReferencedSOPClassUID = VIDEO_ENDOSCOPIC
-    part = path.with_name(path.name + ".part")
-    try:
+    with written_whole(path) as part:
         written.save_as(part, enforce_file_format=True)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _digest(frames: Sequence[AnnotatedFrame]) -> str:

@@ -11,7 +11,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.errors import BadInput, EnvironmentProblem
+from app.core.errors import BadInput
+from app.video.written_whole import written_whole
 
 CONTAINERS = (".mp4", ".mov", ".mkv", ".avi", ".ts")
 ENCODERS = {"h264": "libx264", "hevc": "libx265", "mpeg4": "mpeg4"}
@@ -53,19 +54,9 @@ def write_video(
         raise BadInput(f"{path.name} was not written: there are no frames.")
     if first.shape[0] % 2 or first.shape[1] % 2:
         raise BadInput(f"{path.name} was not written: width and height must be even.")
-    part = path.with_name(f".{path.stem}.part{path.suffix}")
-    try:
-        count = _encode(
-            part, chain([first], given), Fraction(fps).limit_denominator(1001), codec, crf, gop
-        )
-        part.replace(path)
-    except OSError as error:  # FFmpeg's own errors are OSErrors too
-        raise EnvironmentProblem(
-            f"{path.name} cannot be written; check the folder and the free space.", str(error)
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)
-    return count
+    rate = Fraction(fps).limit_denominator(1001)
+    with written_whole(path) as part:
+        return _encode(part, chain([first], given), rate, codec, crf, gop)
 
 
 def _encode(path, frames, rate, codec, crf, gop) -> int:

@@ -325,7 +325,7 @@ def test_corrected_masks_are_another_instance_and_a_failed_write_keeps_the_file(
     draw_all(library, case_id, {(key[0], "hook", 2): plane})
     with monkeypatch.context() as patched:
         patched.setattr(pydicom.Dataset, "save_as", fail)
-        with pytest.raises(EnvironmentProblem, match="could not be written"):
+        with pytest.raises(EnvironmentProblem, match="cannot be written"):
             export_dicom_seg(library, case_id, out)
     assert pydicom.dcmread(path).SOPInstanceUID == first
     assert [p.name for p in out.glob("*seg*")] == [path.name]

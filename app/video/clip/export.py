@@ -22,6 +22,7 @@ from app.video.clip.copy import NotCopied, copy_packets, copyable_stretch
 from app.video.clip.encode import ClipCancelled, encode_frames
 from app.video.file_source import FileSource
 from app.video.source import VideoSource
+from app.video.written_whole import written_whole
 
 CLIP_CONTAINERS = (".mp4", ".mov", ".mkv")
 
@@ -119,8 +120,7 @@ def write_clip(
         raise Refused("A clip with its overlay is encoded anew; leave one of the two out.")
     if sound and not isinstance(source, FileSource):
         raise Refused(f"The sound of {source.path.name} cannot go along; save the clip without it.")
-    part = path.with_name(f".{path.stem}.part{path.suffix}")
-    try:
+    with written_whole(path) as part:
         clip = None
         if draw is None:
             clip = _copied(source, first, last, part, path, exact, sound, progress, cancelled)
@@ -131,13 +131,6 @@ def write_clip(
             )
         if clip is None:
             clip = _encoded(source, first, last, part, path, draw, sound, progress, cancelled)
-        part.replace(path)
-    except OSError as error:  # FFmpeg's own errors are OSErrors too
-        raise EnvironmentProblem(
-            f"{path.name} cannot be written; check the folder and the free space.", str(error)
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)
     return clip
 
 

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from app import __version__
-from app.core.errors import BadInput, EnvironmentProblem
+from app.core.errors import BadInput
 from app.core.resources import RESEARCH_USE
 from app.video.dicom.stream import Coding
+from app.video.written_whole import written_whole
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -159,8 +160,7 @@ def write_dicom_video(
     ds.file_meta.TransferSyntaxUID = coding.syntax + (_FRAGMENTABLE if pieces > 1 else "")
     ds.file_meta.MediaStorageSOPClassUID = VIDEO_ENDOSCOPIC
     ds.file_meta.MediaStorageSOPInstanceUID = header.instance_uid
-    part = out.with_name(f".{out.name}.part")
-    try:
+    with written_whole(out) as part:
         ds.save_as(part, enforce_file_format=True)
         with part.open("ab") as file, stream.open("rb") as given:
             file.write(struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OB", 0, 0xFFFFFFFF))
@@ -171,13 +171,6 @@ def write_dicom_video(
                 _copy(given, file, length)
                 file.write(bytes(length % 2))
             file.write(struct.pack("<HHI", 0xFFFE, 0xE0DD, 0))
-        part.replace(out)
-    except OSError as error:
-        raise EnvironmentProblem(
-            f"{out.name} cannot be written ({error.strerror}); check the folder and the free space."
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _item(length: int) -> bytes:
