@@ -39,9 +39,9 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """What a file holds: streams, codec, frames, duration, problems."""
         if child:
-            from app.video.probe_child import main
+            from app.video.probe_child import answer_and_end
 
-            raise typer.Exit(main(str(file)))
+            answer_and_end(str(file))
         from app.video import open_video
 
         with _joined(file) if file.is_dir() else open_video(file, stream=stream) as source:
