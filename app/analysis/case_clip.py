@@ -41,21 +41,24 @@ def case_of_file(library: Library, path: Path) -> tuple[Case, Asset]:
 
 
 def refuse_recordings(library: Library, path: Path) -> None:
-    """Make sure that a clip takes no recording's place.
+    """Make sure that a clip takes no recording's place, wherever the recording lies by now.
 
     Raises:
-        Refused: a recording of the library lies at ``path``.
+        Refused: a recording of the library, or a part of one, lies at ``path``.
+        EnvironmentProblem: what lies there cannot be read.
     """
-    if not path.exists():
+    if not path.is_file() or not path.stat().st_size:
         return
-    for case in library.cases():
-        for file in (f for asset in case.assets for f in asset.files):
-            lies = Path(file.path)
-            if lies.exists() and path.samefile(lies):
-                raise Refused(
-                    f"{path.name} is a recording of case {case.case_id}; give the clip another "
-                    "name."
-                )
+    cases = library.cases()
+    files = [(c, f.path, f.quick_hash) for c in cases for a in c.assets for f in a.files]
+    made_of = [(c, "", a.quick_hash) for c in cases for a in c.assets]
+    known = quick_hash(path)
+    there = [c for c, lies, _ in files if Path(lies).exists() and path.samefile(lies)]
+    alike = [c for c, _, quick in (*files, *made_of) if quick == known]
+    if found := there or alike:
+        raise Refused(
+            f"{path.name} is a recording of case {found[0].case_id}; give the clip another name."
+        )
 
 
 def overlay_drawer(

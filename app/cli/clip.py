@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.common import JsonOption, LibraryOption, emit, open_library, progress
-from app.core.errors import BadInput
+from app.cli.common import (
+    JsonOption,
+    LibraryOption,
+    emit,
+    library_folder,
+    open_library,
+    progress,
+)
+from app.core.errors import BadInput, Refused
 
 if TYPE_CHECKING:
     from app.video import VideoSource
@@ -71,8 +78,9 @@ def clip(
         raise typer.BadParameter("give either a file or --case")
     if out.exists() and not overwrite:
         raise BadInput(f"{out.name} is there already; name another file, or give --overwrite.")
+    _refuse_originals(file, library, out)
     with ExitStack() as stack:
-        opened = _open(stack, file, (case, recording), library, out, overlay=overlay)
+        opened = _open(stack, file, (case, recording), library, overlay=overlay)
         source = opened.source
         first, last = frames_between(source, start, end)
         with progress("Clip", quiet=as_json) as bar:
@@ -104,12 +112,32 @@ def clip(
     emit(found, as_json=as_json, text=text)
 
 
+def _refuse_originals(file: Path | None, library: Path | None, out: Path) -> None:
+    """Make sure that nothing is replaced that was recorded: by the library, and by its name."""
+    from app.analysis.case_clip import refuse_recordings
+    from app.store.opening import DATABASE
+    from app.video.split.recorders import group_by_name
+
+    if not out.exists():
+        return
+    folder = library_folder(library)
+    if (folder / DATABASE).is_file():
+        with open_library(folder, "read") as lib:
+            refuse_recordings(lib, out)
+    if file is None or not file.exists() or out.samefile(file):
+        return  # the source's own files are refused where they are known
+    if len(group_by_name((file.resolve(), out.resolve()))) == 1:
+        raise Refused(
+            f"{out.name} may be a part of the same recording as {file.name}; give the clip another "
+            "name."
+        )
+
+
 def _open(
     stack: ExitStack,
     file: Path | None,
     named: tuple[str | None, int],
     library: Path | None,
-    out: Path,
     *,
     overlay: bool,
 ) -> _Opened:
@@ -117,10 +145,9 @@ def _open(
 
     if file is not None and not overlay:
         return _Opened(source=stack.enter_context(open_video(file)), draw=None)
-    from app.analysis.case_clip import case_of_file, overlay_drawer, refuse_recordings
+    from app.analysis.case_clip import case_of_file, overlay_drawer
 
     lib = stack.enter_context(open_library(library, "read", recordings=True))
-    refuse_recordings(lib, out)
     if file is not None:
         case, asset = case_of_file(lib, file)
         source = stack.enter_context(open_video(file, stream=asset.stream))

@@ -134,6 +134,38 @@ def test_what_is_there_is_replaced_only_where_that_is_asked_for(
     assert own.read_bytes() == phantom.read_bytes()
 
 
+def test_a_clip_of_a_file_replaces_nothing_that_was_recorded(
+    own_library: Path, film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The library's recordings, also where they were moved to, and the parts beside the file."""
+    folder = tmp_path / "stick"
+    folder.mkdir()
+    first, second, other, moved = (
+        folder / f"{n}.mp4" for n in ("REC_1_1", "REC_1_2", "other", "moved")
+    )
+    for path in (first, second):
+        shutil.copy(film, path)
+    make_clip(other, RECIPES["h264-mp4"])
+    with Library.open(own_library, ballast_bytes=4096) as library:
+        assets = (describe_asset(other, "rec-1"),)
+        case = library.writer.create_case("Other", "unknown", assets).result()
+    known = other.read_bytes()
+    times = ["--from", "0.2", "--to", "0.4", "--overwrite"]
+    for out, words in (
+        (other, f"other.mp4 is a recording of case {case.case_id}"),
+        (moved, f"moved.mp4 is a recording of case {case.case_id}"),
+        (second, "REC_1_2.mp4 may be a part of the same recording as REC_1_1.mp4"),
+        (first, "REC_1_1.mp4 is the recording itself"),
+    ):
+        if out == moved:
+            other.rename(moved)
+        before = out.read_bytes()
+        assert run(["clip", str(first), *times, "--out", str(out)]) == 1
+        assert words in capsys.readouterr().err
+        assert out.read_bytes() == before
+    assert moved.read_bytes() == known
+
+
 def test_the_overlay_of_a_file_is_drawn_on_the_stream_of_its_case(
     own_library: Path, tmp_path: Path
 ) -> None:
