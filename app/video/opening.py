@@ -29,8 +29,10 @@ from app.video.split.joined import JoinedSource, Opener
 
 # As many as the parts of a long operation that was split every few minutes.
 _KEPT_INDICES = 48
-# So long is a file looked at before it is shown without its whole index.
+# So long is a file looked at before it is shown without its whole index; one so large, no longer
+# than until its first frames are known, since it takes longer to read through anyway.
 _PATIENCE_S = 0.05
+_LARGE_BYTES = 32 << 20
 _POLL_S = 0.05
 WORTH_KEEPING_S = 0.25
 """What opening must take for its index to be kept in a file."""
@@ -120,7 +122,7 @@ def open_video(
         _key_of_stream(key, stream), path, stream, partial(_keep_index, key, stream)
     )
     try:
-        known = share.of.whole(cancelled) if whole else share.of.first(cancelled, _PATIENCE_S)
+        known = share.of.whole(cancelled) if whole else share.of.first(cancelled, _patience_s(path))
         is_whole = share.of.is_whole
         source = opened(
             index=share.of.newest if is_whole else known, growth=None if is_whole else share
@@ -131,6 +133,10 @@ def open_video(
     if is_whole:
         share.leave()
     return source
+
+
+def _patience_s(path: Path) -> float:
+    return 0.0 if path.stat().st_size > _LARGE_BYTES else _PATIENCE_S
 
 
 def _read_by(kind: Callable[..., VideoSource], path: Path, **options: Any) -> VideoSource:
