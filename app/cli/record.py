@@ -1,4 +1,4 @@
-"""``trocar record``: a live source to a file."""
+"""``trocar record``: a live source to a file, and what a crash left of one."""
 
 from __future__ import annotations
 
@@ -8,8 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.cli.common import JsonOption, LibraryOption, emit, open_library, progress
-from app.core.errors import BadInput, EnvironmentProblem
+from app.cli.common import (
+    JsonOption,
+    LibraryOption,
+    emit,
+    library_folder,
+    open_library,
+    progress,
+)
+from app.core.errors import BadInput, EnvironmentProblem, Refused
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -19,6 +26,8 @@ if TYPE_CHECKING:
     from app.video.record.state import RecordingState
 
 _TICK_S = 0.1
+_STILL_S = 10.0
+"""A recording that is being written was written to less long ago, where its signal is there."""
 
 
 def register(app: typer.Typer) -> None:
@@ -30,7 +39,7 @@ def register(app: typer.Typer) -> None:
             str | None,
             typer.Argument(
                 help="rtsp://, rtmp://, srt://, udp://, tcp://, http(s)://, device:NAME, "
-                "screen:X,Y,WxH or file:PATH.",
+                "screen:X,Y,WxH or file:PATH. With --recover: a .ts file.",
                 show_default=False,
             ),
         ] = None,
@@ -55,15 +64,22 @@ def register(app: typer.Typer) -> None:
         recover: Annotated[
             bool,
             typer.Option(
-                "--recover", help="Finish recordings of the library that a crash interrupted."
+                "--recover",
+                help="Finish what a crash interrupted: recordings of the library, or one .ts file.",
             ),
         ] = False,
         library: LibraryOption = None,
         json: JsonOption = False,
     ) -> None:
-        """Record a live source; what a crash leaves behind plays, and is finished later."""
+        """Record a live source to an MP4 file.
+
+        While it runs, an MPEG-TS is written beside it (.ts). What a crash leaves of that plays,
+        and "trocar record --recover FILE.ts" makes the MP4 of it.
+        """
         if list_:
             _list(as_json=json)
+        elif recover and source is not None:
+            _recover_file(Path(source), out, library, as_json=json)
         elif recover:
             _recover(library, as_json=json)
         elif source is None or out is None:
@@ -102,22 +118,76 @@ def _recover(library: Path | None, *, as_json: bool) -> None:
     emit(data, as_json=as_json, text=text)
 
 
-def _record(source: str, out: Path, seconds: float | None, wait_s: float, *, as_json: bool) -> None:
-    from app.video.live.capture import Capture
-    from app.video.live.spec import parse_spec
-    from app.video.record.finalise import finalise
-    from app.video.record.recorder import Recorder
+def _recover_file(stream: Path, out: Path | None, library: Path | None, *, as_json: bool) -> None:
+    """The MP4 of a recording that stands in no library."""
+    from app.video import open_video
 
+    out = out or stream.with_suffix(".mp4")
+    _check_target(out)
+    if stream.suffix.lower() != ".ts" or not stream.is_file():
+        raise BadInput(f"{stream.name} is no recording to finish; name the .ts file that is there.")
+    if time.time() - stream.stat().st_mtime < _STILL_S:
+        raise Refused(
+            f"{stream.name} was written to just now; end that recording, or wait ten seconds."
+        )
+    _refuse_if_known(stream, library)
+    with open_video(stream) as source:
+        seconds = source.info.duration_ms / 1000
+    frames = _finish(stream, out)
+    data = {"file": str(out), "frames": frames, "duration_s": seconds}
+    # It may as well be somebody's original, with sound.
+    text = f"{out}: {frames} frames, {seconds:.1f} s\n{stream.name} stays; delete it when you like."
+    emit(data, as_json=as_json, text=text)
+
+
+def _refuse_if_known(stream: Path, library: Path | None) -> None:
+    """A recording of the library is finished there, so that its case goes on knowing it."""
+    from app.store.opening import DATABASE
+
+    if not (library_folder(library) / DATABASE).is_file():
+        return
+    with open_library(library, "read") as opened:
+        for recording in opened.recordings():
+            if Path(recording.path).resolve() == stream.resolve():
+                raise Refused(
+                    f"{stream.name} is the recording of case {recording.case_id}; “trocar record "
+                    "--recover” without a file finishes it."
+                )
+
+
+def _check_target(out: Path) -> None:
     if out.suffix.lower() != ".mp4":
         raise BadInput(f"{out.name} cannot be recorded; name a file that ends in .mp4.")
     if out.exists():
         raise BadInput(f"{out.name} is there already; name another file.")
+
+
+def _finish(stream: Path, out: Path) -> int:
+    """Number of frames in the MP4 of ``stream``."""
+    from app.video.record.finalise import StaysMpegTs, finalise
+
+    try:
+        made = finalise(stream, out)
+    except StaysMpegTs:
+        raise
+    except EnvironmentProblem as error:
+        again = f"“trocar record --recover {stream.name}” tries it again."
+        raise EnvironmentProblem(f"{error.user_message} {again}", error.detail) from error
+    return made.frames
+
+
+def _record(source: str, out: Path, seconds: float | None, wait_s: float, *, as_json: bool) -> None:
+    from app.video.live.capture import Capture
+    from app.video.live.spec import parse_spec
+    from app.video.record.recorder import Recorder
+
+    _check_target(out)
     spec = parse_spec(source)
     stream = out.with_suffix(".ts")
     if stream.exists():
         raise BadInput(
-            f"{stream.name} is there already, perhaps of a recording that was interrupted: it "
-            "plays; move it away or name another file."
+            f"{stream.name} is there already, perhaps of a recording that was interrupted; then "
+            f"“trocar record --recover {stream.name}” finishes it. Or name another file."
         )
     recorder = Recorder(stream)
     capture = Capture(spec, on_packet=recorder.put)
@@ -134,9 +204,9 @@ def _record(source: str, out: Path, seconds: float | None, wait_s: float, *, as_
     live = capture.state
     if not state.frames:
         raise EnvironmentProblem(live.sentence or "Nothing came; nothing was recorded.")
-    made = finalise(recorder.path, out)
+    frames = _finish(recorder.path, out)
     recorder.path.unlink(missing_ok=True)
-    data = _report(out, made.frames, state, live, began_utc)
+    data = _report(out, frames, state, live, began_utc)
     emit(data, as_json=as_json, text=_text(out, data))
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from app.cli.main import run
+from app.store import Library
 from app.video import open_video
 from tests.helpers.clips import RECIPES, make_clip, number_of
+from tests.live.test_interrupted import interrupted
 
 
 @pytest.fixture(scope="module")
@@ -64,3 +67,43 @@ def test_devices_and_what_is_left_over(capsys: pytest.CaptureFixture[str]) -> No
     assert run(["record", "--recover", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == []
     assert run(["record"]) == 2
+
+
+def test_a_lone_recording_that_was_interrupted_is_finished(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stream = tmp_path / "case.ts"
+    # Cut off in the middle of a packet, as a crash does.
+    stream.write_bytes(source.read_bytes()[:-1000])
+    assert run(["record", "--recover", str(stream)]) == 1
+    assert "written to just now" in capsys.readouterr().err
+    os.utime(stream, (1, 1))
+    assert run(["record", f"file:{source}", "--out", str(tmp_path / "case.mp4")]) == 1
+    assert "record --recover case.ts" in capsys.readouterr().err
+    assert run(["record", "--recover", str(stream), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    with open_video(tmp_path / "case.mp4") as video:
+        assert len(video) == found["frames"] > 50
+        assert [number_of(f.rgb) for f in video.frames()][:50] == list(range(50))
+    assert sorted(p.name for p in tmp_path.iterdir() if p.is_file()) == ["case.mp4", "case.ts"]
+    assert run(["record", "--recover", str(tmp_path / "case.mp4"), "--out", "b.mp4"]) == 1
+    assert "no recording to finish" in capsys.readouterr().err
+    assert run(["record", "--recover", str(source), "--out", str(tmp_path / "case.mp4")]) == 1
+    assert "there already" in capsys.readouterr().err
+
+
+def test_a_recording_of_the_library_is_finished_there(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, stream = tmp_path / "library", tmp_path / "live.ts"
+    stream.write_bytes(source.read_bytes())
+    os.utime(stream, (1, 1))
+    with Library.open(folder, ballast_bytes=0) as library:
+        interrupted(library, stream)
+    assert run(["record", "--recover", str(stream), "--library", str(folder)]) == 1
+    assert "is the recording of case 0001" in capsys.readouterr().err
+    assert run(["record", "--recover", "--library", str(folder)]) == 0
+    assert "Recovered 0:00:02" in capsys.readouterr().out
+    assert not stream.exists()
+    with Library.open(folder, "read") as library:
+        assert library.case("0001").assets[0].path == str(tmp_path / "live.mp4")
