@@ -81,6 +81,45 @@ class InstanceTargets:
         )
 
 
+class ActivityOutput(NamedTuple):
+    """Raw output of a network that names the activity in a picture and its semantic areas.
+
+    Attributes:
+        activities: float (B, K) logits; softmax gives the probabilities.
+        areas: float (B, S, h, w) logits on the encoder's grid of patches; class 0 is background.
+    """
+
+    activities: Tensor
+    areas: Tensor
+
+
+UNKNOWN = -1
+"""The label of what is not known and takes no part in a loss or a metric."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActivityTargets:
+    """Ground truth of one batch for a network that names activity and areas.
+
+    Attributes:
+        activities: int64 (B,), in [0, K) or `UNKNOWN`.
+        areas: int64 (B, H, W), in [0, S) or `UNKNOWN`.
+    """
+
+    activities: Tensor
+    areas: Tensor
+
+    def __post_init__(self) -> None:
+        if self.activities.ndim != 1 or self.areas.ndim != 3:
+            raise ValueError("activities must be (B,) and areas (B, H, W)")
+        if len(self.activities) != len(self.areas):
+            raise ValueError("activities and areas must agree on B")
+
+    def to(self, device: torch.device | str) -> ActivityTargets:
+        """Returns the same targets on another device."""
+        return ActivityTargets(activities=self.activities.to(device), areas=self.areas.to(device))
+
+
 class MapOutput(NamedTuple):
     """Raw output of a network that answers with one map in place of instances.
 

@@ -21,8 +21,17 @@ IMAGE_STD_RGB = (0.229, 0.224, 0.225)
 SIZES = {"s": (384, 12, 6), "b": (768, 12, 12), "l": (1024, 24, 16)}
 """Width, depth and heads of the official models."""
 
-REGISTERS = 4
-"""Register tokens of the official `_reg4` models."""
+VARIANTS = {
+    f"vit{size}14{'_reg4' if registers else ''}": {
+        "width": width,
+        "depth": depth,
+        "heads": heads,
+        "registers": registers,
+    }
+    for registers in (0, 4)
+    for size, (width, depth, heads) in SIZES.items()
+}
+"""The options of the official models, by their names."""
 
 _OLD_OFFSET = 0.1
 
@@ -108,6 +117,11 @@ class DinoV2(nn.Module):
         for block in self.blocks:
             tokens = block(tokens)
         return self.tokens(self.norm(tokens), rows, columns)
+
+    def features(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The class token (B, D) and the patches in row order (B, N, D) of pictures."""
+        tokens = self(x)
+        return tokens.whole, tokens.patches.flatten(2).transpose(1, 2)
 
     def embed(self, x: Tensor) -> Tensor:
         """The tokens that enter the first block, (B, 1 + R + patches, D)."""

@@ -80,14 +80,20 @@ class Trainer:
         network: trained in place, on the device its weights are on.
         config: how.
         run_folder: where `last.safetensors` is kept; None keeps nothing.
+        weighting: for networks with several tasks, sets the gradients from the loss's parts by
+            its `backward(parts)`; None for the loss's own. What it remembers is kept with the run.
     """
 
     def __init__(
-        self, network: nn.Module, config: TrainConfig, run_folder: Path | None = None
+        self,
+        network: nn.Module,
+        config: TrainConfig,
+        run_folder: Path | None = None,
+        weighting: nn.Module | None = None,
     ) -> None:
         torch.manual_seed(config.seed)
         self.config, self.run_folder = config, run_folder
-        self.network = network
+        self.network, self.weighting = network, weighting
         if all(parameter.ndim != 5 for parameter in network.parameters()):
             network.to(memory_format=torch.channels_last)
         self.average = deepcopy(network).eval() if config.average_decay else None
@@ -197,7 +203,10 @@ class Trainer:
             for buffer, before in zip(self.network.buffers(), kept, strict=False):
                 buffer.copy_(before)
             return None
-        loss.backward()
+        if self.weighting is None:
+            loss.backward()
+        else:
+            self.weighting.backward(parts)
         self.step += 1
         if self.step % self.config.accumulate == 0 or self.step == self.config.steps:
             if self.config.clip_value:
@@ -264,7 +273,12 @@ class Trainer:
         if self.run_folder is None:
             return
         tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
-        for prefix, network in (("average", self.average), ("best", self.best_network)):
+        beside = {
+            "average": self.average,
+            "best": self.best_network,
+            "weighting": self.weighting,
+        }
+        for prefix, network in beside.items():
             if network is not None:
                 tensors |= {f"{prefix}.{k}": v for k, v in network.state_dict().items()}
         for index, state in self.optimiser.state_dict()["state"].items():
@@ -299,6 +313,8 @@ class Trainer:
             self.network.load_state_dict(_under(tensors, "network"))
             if self.average is not None:
                 self.average.load_state_dict(_under(tensors, "average"))
+            if self.weighting is not None:
+                self.weighting.load_state_dict(_under(tensors, "weighting"))
             if best := _under(tensors, "best"):
                 self.best_network = deepcopy(self.result_network)
                 self.best_network.load_state_dict(best)

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.dinov2 import SIZES, DinoV2
+from models import create_model
+from models.dinov2 import DinoV2
 from models.dinov2.convert import convert, is_dinov2
 from models.errors import CheckpointError, OptionError
 from models.foreign import read_pickled
@@ -54,9 +55,8 @@ def filled(**options: int) -> dict[str, Tensor]:
 def test_the_state_dict_is_the_official_one(
     size: str, registers: int, keys: int, elements: int, sha256: str
 ) -> None:
-    width, depth, heads = SIZES[size]
     with torch.device("meta"):
-        network = DinoV2(width=width, depth=depth, heads=heads, registers=registers)
+        network = create_model("dinov2", variant=f"vit{size}14{'_reg4' if registers else ''}")
     state = network.state_dict()
     lines = sorted(f"{name}:{tuple(value.shape)}" for name, value in state.items())
     assert len(state) == keys
@@ -88,17 +88,18 @@ def test_the_rule_of_the_golden_values() -> None:
 def test_the_outputs_are_those_of_the_official_code(
     size: str, registers: int, height_px: int, width_px: int, shared_data: Path
 ) -> None:
-    name = f"dinov2_vit{size}14{'_reg4' if registers else ''}_{height_px}x{width_px}"
+    variant = f"vit{size}14{'_reg4' if registers else ''}"
+    name = f"dinov2_{variant}_{height_px}x{width_px}"
     values = shared_data.parent / "specs" / "golden-values.json"
     if not values.is_file():
         pytest.skip("the golden values are not here")
     known = json.loads(values.read_text())["models"][name]["outputs"]
-    width, depth, heads = SIZES[size]
-    network = fill(DinoV2(width=width, depth=depth, heads=heads, registers=registers))
-    tokens = network(picture(height_px, width_px))
-    assert_golden(tokens.whole, known["x_norm_clstoken"])
+    network = fill(create_model("dinov2", variant=variant))
+    x = picture(height_px, width_px)
+    tokens, (whole, patches) = network(x), network.features(x)
+    assert_golden(whole, known["x_norm_clstoken"])
     assert tokens.patches.shape[2:] == (height_px // 14, width_px // 14)
-    assert_golden(tokens.patches.flatten(2).transpose(1, 2), known["x_norm_patchtokens"])
+    assert_golden(patches, known["x_norm_patchtokens"])
     if registers:
         assert_golden(tokens.registers, known["x_norm_regtokens"])
 
@@ -280,6 +281,8 @@ def test_weights_that_do_not_fit_are_refused_by_name(change: str, says: str) -> 
 def test_options_out_of_range_and_odd_pictures_are_refused() -> None:
     with pytest.raises(OptionError, match="multiple of heads"):
         DinoV2(width=100, heads=3)
+    with pytest.raises(OptionError, match='no "vitx14"; there are vits14'):
+        create_model("dinov2", variant="vitx14")
     with pytest.raises(OptionError, match="image_size is 520"):
         DinoV2(image_size=520)
     with pytest.raises(ValueError, match="no multiple of 14"):
