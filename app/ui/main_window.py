@@ -612,15 +612,16 @@ class MainWindow(QMainWindow):
             event.ignore()
             return
         answer = ask_to_close(self, self.services)
-        self._asking_to_close = False
         if answer is Closing.STAY:
+            self._asking_to_close = False
             self.resume = None
             event.ignore()
             return
-        self.stop()
         self.services.give_up(lose=answer is Closing.LOSE)
         if self.live_control is not None:
             self.live_control.close()
+        self._asking_to_close = False
+        self.stop()
         geometry = self.saveGeometry().toBase64().data().decode()
         self.services.settings.set(geometry=geometry)
         self.services.close(lose=answer is Closing.LOSE)

@@ -20,6 +20,7 @@ from app.ui.background import Background
 from app.ui.keys import KeyMap
 from app.ui.live.bridge import LiveBridge
 from app.ui.live.chooser import recordings_folder
+from app.ui.live.closing import end_in_order
 from app.ui.live.models import LiveModels
 from app.ui.live.notes import LiveNotes
 from app.ui.live.screen import LiveScreen
@@ -84,7 +85,8 @@ class LiveControl(QObject):
         self.screen = LiveScreen(workspace.stage)
         self.taxonomy: Taxonomy = find_taxonomy(services.settings.values.procedure)
         self.session: LiveSession | None = None
-        self._ended: list[LiveSession] = []
+        self._sessions: list[LiveSession] = []
+        self._closing = False
         self.state: LiveState | None = None
         self.recording: RecordingState | None = None
         self.case: Case | None = None
@@ -198,18 +200,25 @@ class LiveControl(QObject):
 
     def close(self) -> None:
         """The window closes: end every thread; what was recorded is finished at the next start."""
+        self._closing = True
         self._tick.stop()
+        self.blockSignals(True)  # noqa: FBT003 - Qt's own; nobody reads what comes now
         self._bridge.renew()
         self._bridge.tap = None
         self.screen.close()
-        self.models.close()
-        if self.session is not None:
-            self._ended.append(self.session)
-            self.session = None
-        for session in self._ended:
+        self.session = None
+        # A session that is just being opened is there once its thread has ended.
+        end_in_order(
+            self._close_sessions,
+            self._io.close,
+            self._close_sessions,
+            self._ending.close,
+            self.models.close(),
+        )
+
+    def _close_sessions(self) -> None:
+        for session in tuple(self._sessions):
             session.close()
-        self._io.close()
-        self._ending.close()
 
     def list_devices(self) -> None:
         """Cameras and capture cards, on a thread of its own: drivers may take a while."""
@@ -254,6 +263,7 @@ class LiveControl(QObject):
                 on_problem=lambda problem: self._troubled.emit(session, problem),
             )
             session.start()
+            self._sessions.append(session)
             return session
 
         def opened(session: LiveSession) -> None:
@@ -263,6 +273,8 @@ class LiveControl(QObject):
         self._io.run(open_session, opened, self._failed)
 
     def _begin(self, session: LiveSession, procedure: str) -> None:
+        if self._closing:
+            return
         if self.session is not None:  # another one was chosen meanwhile
             self._end(self.session)
         self.unsaid.emit("live")
@@ -297,10 +309,9 @@ class LiveControl(QObject):
 
     def _end(self, session: LiveSession) -> None:
         """Close a session and finish its file, however long that takes."""
-        self._ended.append(session)
 
         def done(_: object) -> None:
-            self._ended.remove(session)
+            self._sessions.remove(session)
             self._services.cases.refresh()
 
         self._ending.run(lambda: session.close(finish=True), done, self._failed)

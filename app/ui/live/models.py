@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
@@ -52,6 +53,8 @@ class LiveModels(QObject):
         services.analysis.worker.watched.connect(self._watched)
         self.analysis: LiveAnalysis | None = None
         self._runs: LiveRuns | None = None
+        self._storing: Future[None] = Future()
+        self._storing.set_result(None)
         self._wanted = False
         self._taxonomy = find_taxonomy(UNKNOWN_PROCEDURE)
         self.phase: str | None = None
@@ -111,7 +114,8 @@ class LiveModels(QObject):
         self.drawer.keep_in(None)
         runs, self._runs = self._runs, None
         if runs is not None:
-            self._io.follow(runs.finish(), lambda _: self._say_problem(runs))
+            self._storing = runs.finish()
+            self._io.follow(self._storing, lambda _: self._say_problem(runs))
 
     def stop(self) -> None:
         """Nothing is looked at any more; a recorded analysis may go on."""
@@ -122,16 +126,20 @@ class LiveModels(QObject):
             live.stop()
         self._services.analysis.take_back()
 
-    def close(self) -> None:
-        """As ``stop``, and wait until what was said is stored."""
+    def close(self) -> Callable[[], object]:
+        """As ``stop``; what it returns waits, on another thread, until what was said is stored."""
         self._wanted = False
         self.drawer.keep_in(None)
         runs, self._runs = self._runs, None
         live, self.analysis = self.analysis, None
-        if live is not None:
-            live.stop()
-        if runs is not None:
-            runs.finish().result()
+        storing = self._storing
+
+        def end() -> None:
+            if live is not None:
+                live.stop()
+            wait([storing, *([] if runs is None else [runs.finish()])])
+
+        return end
 
     def _begin(self, procedure: str, ready: Callable[[], object]) -> None:
         if not self._wanted or self.analysis is not None:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
+from PySide6.QtCore import QTimer
 from pytestqt.qtbot import QtBot
 
 from app.core.errors import EnvironmentProblem
+from app.inference import LiveAnalysis, LiveRuns
+from app.live import LiveSession
 from app.live.recording import LiveRecording
 from app.ui.main_window import MainWindow
-from tests.ui.live.conftest import WAIT_MS, control_of, record, watch
+from tests.ui.live.conftest import WAIT_MS, answer, control_of, record, watch
 
 
 def test_closing_gives_the_library_a_limit_before_it_waits_for_the_session(
@@ -44,3 +50,51 @@ def test_a_file_that_the_library_could_not_take_is_not_called_nothing(
     qtbot.waitUntil(lambda: not control.stopping, timeout=WAIT_MS)
     assert "It was recorded, but the library could not take it." in said
     assert "Nothing was recorded" not in toasts
+
+
+def test_capture_and_recorder_end_before_what_looks_and_the_window_goes_on_meanwhile(
+    live: MainWindow, qtbot: QtBot, live_clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    control = watch(live, qtbot, f"file:{live_clip}")
+    record(live, qtbot)
+    qtbot.waitUntil(lambda: control.models._runs is not None, timeout=WAIT_MS)
+    steps: list[str] = []
+    threads: set[str] = set()
+    ticks: list[float] = []
+
+    def close(session: LiveSession, **options: bool) -> None:
+        threads.add(threading.current_thread().name)
+        time.sleep(0.3)
+        end_session(session, **options)
+        steps.append("session")
+
+    def finish(runs: LiveRuns) -> Future[None]:
+        end_runs(runs).result()
+        steps.append("runs")
+        failed: Future[None] = Future()
+        failed.set_exception(EnvironmentProblem("The library cannot be written."))
+        return failed
+
+    def stop(analysis: LiveAnalysis) -> None:
+        steps.append("inference")
+        end_analysis(analysis)
+
+    end_session, end_runs, end_analysis = LiveSession.close, LiveRuns.finish, LiveAnalysis.stop
+    end_overlay = live.services.overlay.close
+    monkeypatch.setattr(LiveSession, "close", close)
+    monkeypatch.setattr(LiveRuns, "finish", finish)
+    monkeypatch.setattr(LiveAnalysis, "stop", stop)
+    monkeypatch.setattr(
+        live.services.overlay, "close", lambda: (steps.append("overlay"), end_overlay())
+    )
+    tick = QTimer()
+    tick.timeout.connect(lambda: ticks.append(time.monotonic()))
+    tick.start(20)
+    answer("End it and close")
+    assert live.close()
+    tick.stop()
+    first_seen = list(dict.fromkeys(steps))
+    assert first_seen == ["session", "inference", "runs", "overlay"]
+    assert threads == {"trocar-live-closing_0"}
+    assert len(ticks) > 3
+    assert not control.session
