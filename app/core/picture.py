@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,3 +43,42 @@ class LabelledPicture:
                     f"LabelledPicture {self.name}: expected masks of {width} x {height}, got "
                     f"{instance.mask.width_px} x {instance.mask.height_px}"
                 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureEntry:
+    """One picture of a dataset that has not been read yet.
+
+    Attributes:
+        name, group: as of its ``LabelledPicture``.
+        split: "train", "validation" or "test" where the dataset says so, else empty.
+        load: reads it; can be sent to another process.
+    """
+
+    name: str
+    group: str
+    split: str = ""
+    load: Callable[[], LabelledPicture]
+
+
+class Pictures(Sequence[LabelledPicture]):
+    """Pictures of a dataset, each read when it is asked for: a dataset may not fit in memory.
+
+    Attributes:
+        entries: what there is.
+    """
+
+    def __init__(self, entries: Sequence[PictureEntry]) -> None:
+        self.entries = tuple(entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    @overload
+    def __getitem__(self, index: int) -> LabelledPicture: ...
+    @overload
+    def __getitem__(self, index: slice) -> Pictures: ...
+    def __getitem__(self, index: int | slice) -> LabelledPicture | Pictures:
+        if isinstance(index, slice):
+            return Pictures(self.entries[index])
+        return self.entries[index].load()
