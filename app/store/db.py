@@ -176,12 +176,15 @@ def _connect_reader(path: Path, options: str) -> sqlite3.Connection:
 
 
 class Readers:
-    """One read-only connection per thread, all closed together."""
+    """One read-only connection per thread, all closed together.
+
+    Threads are told apart by their number: what ``threading.local`` holds is gone after each call
+    into Python on a thread that Qt made.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._local = threading.local()
-        self._all: list[sqlite3.Connection] = []
+        self._of_thread: dict[int, sqlite3.Connection] = {}
         self._lock = threading.Lock()
 
     def get(self) -> sqlite3.Connection:
@@ -190,21 +193,22 @@ class Readers:
         Raises:
             TrocarError: the file cannot be read.
         """
-        conn: sqlite3.Connection | None = getattr(self._local, "conn", None)
+        # A thread that has ended leaves its connection to the next one of its number.
+        thread = threading.get_ident()
+        with self._lock:
+            conn = self._of_thread.get(thread)
         if conn is None:
             try:
                 conn = connect_reader(self._path)
             except sqlite3.Error as error:
                 raise as_trocar_error(error) from error
-            self._local.conn = conn
             with self._lock:
-                self._all.append(conn)
+                self._of_thread[thread] = conn
         return conn
 
     def close(self) -> None:
         """Close every thread's connection; ``get`` opens new ones."""
         with self._lock:
-            for conn in self._all:
+            for conn in self._of_thread.values():
                 conn.close()
-            self._all.clear()
-            self._local = threading.local()
+            self._of_thread.clear()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PySide6.QtCore import QMetaObject, QObject, Qt, QThread, Signal, Slot
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
@@ -14,7 +16,7 @@ from app.core.case import Asset, Case
 from app.core.mask import Mask
 from app.core.prediction import FramePrediction, Instance, Run
 from app.overlay import Dial
-from app.store import Library
+from app.store import Library, db
 from app.ui.human_work import HumanWork
 from app.ui.overlay_worker import Composed, OverlayWorker, View
 from app.ui.playback import overlay_style
@@ -133,3 +135,44 @@ def test_touched_frames_are_composed_again(bench: Bench, qtbot: QtBot) -> None:
     qtbot.waitUntil(lambda: bench.worker.at_hand(bench.pts(3)) is not None, timeout=PATIENCE_MS)
     bench.worker.forget(frozenset({bench.pts(3)}))
     assert bench.worker.at_hand(bench.pts(3)) is None
+
+
+class _Asker(QObject):
+    """Reads the library on whatever thread it lives on."""
+
+    asked = Signal()
+
+    def __init__(self, library: Library) -> None:
+        super().__init__()
+        self.library = library
+        self.answers = 0
+
+    @Slot()
+    def ask(self) -> None:
+        self.library.cases()
+        self.answers += 1
+        self.asked.emit()
+
+
+def test_a_thread_of_qt_keeps_its_connection_from_call_to_call(
+    bench: Bench, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Path] = []
+    real = db.connect_reader
+
+    def counted(path: Path) -> sqlite3.Connection:
+        opened.append(path)
+        return real(path)
+
+    monkeypatch.setattr(db, "connect_reader", counted)
+    asker, thread = _Asker(bench.library), QThread()
+    asker.moveToThread(thread)
+    thread.start()
+    try:
+        for count in range(1, 21):
+            QMetaObject.invokeMethod(asker, "ask", Qt.ConnectionType.QueuedConnection)
+            qtbot.waitUntil(lambda wanted=count: asker.answers == wanted, timeout=PATIENCE_MS)
+    finally:
+        thread.quit()
+        thread.wait()
+    assert len(opened) == 1
