@@ -11,6 +11,7 @@ from PySide6.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QLabel,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -37,6 +38,10 @@ PROMISES = (
         "Not a medical device. Do not use it to decide about a patient.",
     ),
 )
+MORE_WAYS = (
+    ("folder-open", "Open a folder or USB stick", "Split files become one", "open_folder"),
+    ("video", "Watch a live picture", "Camera, capture card, network", "workspace_live"),
+)
 
 
 class WayIn(QAbstractButton):
@@ -49,11 +54,16 @@ class WayIn(QAbstractButton):
         self.setText(title)
         self.setAccessibleName(f"{title}, {second}")
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setMinimumWidth(theme.px(320))
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
+        self.setMaximumHeight(theme.px(68))
 
     def sizeHint(self) -> QSize:
         """A row of 68 pixels."""
         return QSize(theme.px(560), theme.px(68))
+
+    def minimumSizeHint(self) -> QSize:
+        """Room for both lines, in a low window."""
+        return QSize(theme.px(320), theme.px(44))
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """The button."""
@@ -104,9 +114,7 @@ class FirstRun(QWidget):
         self.picture: DemoView | None = None
         ways: list[QWidget | int] = [
             Label("Open your first case", "hero"),
-            Label(
-                "Drop a recording, or a recorder's folder, anywhere in this window.", "lead", "2"
-            ),
+            Label("Drop a recording, or a whole USB stick, anywhere in this window.", "lead", "2"),
             8,
         ]
         if demo is not None:
@@ -122,6 +130,10 @@ class FirstRun(QWidget):
         )  # fmt: skip
         open_.clicked.connect(self.open_asked)
         ways.append(open_)
+        for icon, title, second, action in MORE_WAYS:
+            way = WayIn(icon, title, second, keys.hint(action), main=False)
+            way.clicked.connect(lambda _=False, asked=action: keys.trigger(asked))
+            ways.append(way)
         left = column(*ways, spacing=8)
         left.setMaximumWidth(theme.px(760))
         promises = QWidget()
@@ -143,7 +155,7 @@ class FirstRun(QWidget):
         head = QWidget()
         head.setLayout(top)
         top.setContentsMargins(0, 0, 0, 0)
-        body = column(head, 40, line(), promises, 24, foot, spacing=0)
+        body = column(head, 32, line(), promises, 16, foot, spacing=0)
         body.setMaximumWidth(theme.px(1320))
         layout = QVBoxLayout(self)
         layout.addStretch(2)

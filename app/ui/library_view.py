@@ -74,7 +74,7 @@ class LibraryWorkspace(QWidget):
         self.view = self._make_view()
         self._nothing = Label("No case matches.", tone="3")
         self._stack = QStackedLayout(self)
-        self._stack.addWidget(self._make_page(demo=demo is not None))
+        self._stack.addWidget(self._make_page(keys, demo=demo is not None))
         self._stack.addWidget(self.first_run)
         self.filter.layoutChanged.connect(self._counted)
 
@@ -140,17 +140,21 @@ class LibraryWorkspace(QWidget):
         self.search.setFocus(Qt.FocusReason.ShortcutFocusReason)
         self.search.selectAll()
 
-    def _make_page(self, *, demo: bool) -> QWidget:
+    def _make_page(self, keys: KeyMap, *, demo: bool) -> QWidget:
         add = Button("Add a case", "main", "plus")
         add.clicked.connect(self.add_asked)
-        show_demo = Button("Demo case", "", "play")
+        words = f"Open a recorder's folder or a USB stick  ({keys.hint('open_folder')})"
+        folder = Button("Add a folder", "", "folder-open", words)
+        folder.clicked.connect(lambda: keys.trigger("open_folder"))
+        show_demo = Button("Demo", "", "play", "Look at the demo case")
         show_demo.clicked.connect(self.demo_asked)
         show_demo.setVisible(demo)
         delete = Button("Delete", "plain", "trash-2", "Delete the selected case  (Del)")
         delete.clicked.connect(self.delete_chosen)
         rename = Button("Rename", "plain", "", "Give the selected case another name  (F2)")
         rename.clicked.connect(self.rename_chosen)
-        heading = row(Label("Cases", "heading"), self.count, 0, rename, delete, show_demo, add)
+        ways = (rename, delete, show_demo, folder, add)
+        heading = row(Label("Cases", "heading"), self.count, 0, *ways)
         middle = column(
             self.search, heading, self._nothing, self.view, spacing=12, margins=(24, 16, 12, 0)
         )

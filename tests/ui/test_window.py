@@ -18,6 +18,7 @@ from app.annotate import masks, phases
 from app.core.case import CaseState
 from app.core.mask import Mask
 from app.store import Library
+from app.ui.first_run import WayIn
 from app.ui.main_window import MainWindow
 from app.ui.services import Services
 from app.ui.settings import Settings
@@ -168,6 +169,23 @@ def test_an_empty_library_shows_the_demo_case_and_opens_it(
     assert window.services.session.case is not None
     assert window.services.session.case.title == "Demo case"
     window.services.player.pause()
+
+
+def test_an_empty_library_offers_a_recorders_folder_and_a_live_picture(
+    window: MainWindow, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def dialog(_parent: object, title: str, *_rest: object) -> str:
+        asked.append(title)
+        return ""
+
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", dialog)
+    ways = {way.text(): way for way in window.library.first_run.findChildren(WayIn)}
+    qtbot.mouseClick(ways["Open a folder or USB stick"], Qt.MouseButton.LeftButton)
+    assert asked == ["Open a recorder's folder"]
+    qtbot.mouseClick(ways["Watch a live picture"], Qt.MouseButton.LeftButton)
+    assert window.workspace == "live"
 
 
 def test_the_first_window_lies_on_the_screen(window: MainWindow, qtbot: QtBot) -> None:
