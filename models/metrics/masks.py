@@ -1,4 +1,4 @@
-"""Metrics of instance masks: COCO average precision, precision and recall, Dice and IoU."""
+"""Metrics of instances: COCO's average precision of masks and boxes, precision, recall, overlap."""
 
 from __future__ import annotations
 
@@ -16,10 +16,14 @@ from pycocotools.cocoeval import COCOeval
 
 CONVENTION = (
     "COCO mask AP: IoU 0.50 to 0.95 in steps of 0.05, 101 recall points, at most 100 instances "
-    "per picture, all sizes, mean over classes that occur in the truth; precision and recall at "
-    "IoU 0.5 and the confidence of the largest mean F1; Dice and IoU per class from the united "
-    "masks of all pictures, predictions above the score threshold"
+    "per picture, all sizes, mean over classes that occur in the truth; box AP likewise, of the "
+    "boxes around the masks; precision and recall at mask IoU 0.5 and the confidence of the "
+    "largest mean F1; Dice and IoU per class from the united masks of all pictures, mDice and mIoU "
+    "the mean over pictures that hold the class, true or predicted; predictions above the score "
+    "threshold"
 )
+KEYS = ("map50", "map50_95", "box_map50", "box_map50_95", "precision", "recall", "dice", "iou",
+        "mdice", "miou")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,39 +57,44 @@ class MaskMetrics:
     Attributes:
         images: pictures.
         instances: true instances, ignored regions left out.
-        map50: mean over classes of AP at IoU 0.5.
+        map50: mean over classes of mask AP at IoU 0.5.
         map50_95: mean over classes and the ten IoUs.
+        box_map50, box_map50_95: the same of the boxes around the masks.
         precision: at the confidence of the largest mean F1, IoU 0.5.
         recall: there too.
-        dice: mean over classes.
-        iou: mean over classes.
-        per_class: the same six by class name, and "instances".
+        dice, iou: mean over classes, of the united masks of all pictures.
+        mdice, miou: mean over classes of the mean over pictures in which the class is true or
+            predicted, of that picture's united masks.
+        per_class: the same ten by class name, and "instances".
     """
 
     images: int
     instances: int
     map50: float
     map50_95: float
+    box_map50: float
+    box_map50_95: float
     precision: float
     recall: float
     dice: float
     iou: float
+    mdice: float
+    miou: float
     per_class: dict[str, dict[str, float]]
 
     def as_json(self) -> dict[str, Any]:
         """Percentages, None for nan, with the convention in words."""
-        keys = ("map50", "map50_95", "precision", "recall", "dice", "iou")
 
         def percent(value: float) -> float | None:
             return None if np.isnan(value) else round(100 * value, 3)
 
         def row(values: dict[str, float]) -> dict[str, float | None]:
-            return {k: percent(v) if k in keys else v for k, v in values.items()}
+            return {k: percent(v) if k in KEYS else v for k, v in values.items()}
 
         return {
             "images": self.images,
             "instances": self.instances,
-            **{key: percent(getattr(self, key)) for key in keys},
+            **{key: percent(getattr(self, key)) for key in KEYS},
             "per_class": {name: row(values) for name, values in self.per_class.items()},
             "convention": CONVENTION,
         }
@@ -115,22 +124,18 @@ def mask_metrics(
     for items in truth:
         for item in items:
             instances[item.label] += not item.ignore
-    ap = np.full((10, len(classes)), np.nan)
+    ap = {kind: np.full((10, len(classes)), np.nan) for kind in ("segm", "bbox")}
     pr = np.full((2, len(classes)), np.nan)
     if instances.any():
-        evaluation = _evaluate(truth, predicted, len(classes))
-        table = evaluation.eval["precision"][:, :, :, 0, -1]
-        ap = np.where(instances > 0, table.mean(1), np.nan)
-        pr = _at_best_f1(evaluation, instances)
+        for kind in ap:
+            evaluation = _evaluate(truth, predicted, len(classes), kind)
+            table = evaluation.eval["precision"][:, :, :, 0, -1]
+            ap[kind] = np.where(instances > 0, table.mean(1), np.nan)
+            if kind == "segm":
+                pr = _at_best_f1(evaluation, instances)
     overlap = _overlaps(truth, predicted, len(classes), score_above)
-    values = {
-        "map50": ap[0],
-        "map50_95": ap.mean(0),
-        "precision": pr[0],
-        "recall": pr[1],
-        "dice": overlap[0],
-        "iou": overlap[1],
-    }
+    rows = (ap["segm"][0], ap["segm"].mean(0), ap["bbox"][0], ap["bbox"].mean(0), *pr, *overlap)
+    values = dict(zip(KEYS, rows, strict=True))
     return MaskMetrics(
         images=len(truth),
         instances=int(instances.sum()),
@@ -151,8 +156,9 @@ def _evaluate(
     truth: Sequence[Sequence[LabelledMask]],
     predicted: Sequence[Sequence[LabelledMask]],
     classes: int,
+    kind: str,
 ) -> COCOeval:
-    """Runs COCO's evaluation, silently."""
+    """Runs COCO's evaluation of masks ("segm") or boxes ("bbox"), silently."""
 
     def rows(sets: Sequence[Sequence[LabelledMask]]) -> list[dict[str, Any]]:
         flat = [(i, item) for i, items in enumerate(sets) for item in items]
@@ -181,7 +187,7 @@ def _evaluate(
             book.dataset = {**shared, "annotations": rows(sets)}
             book.createIndex()
             books.append(book)
-        evaluation = COCOeval(*books, "segm")
+        evaluation = COCOeval(*books, kind)
         evaluation.params.areaRng = [[0, 1e10]]
         evaluation.params.areaRngLbl = ["all"]
         evaluation.params.maxDets = [100]
@@ -221,19 +227,28 @@ def _overlaps(
     classes: int,
     score_above: float,
 ) -> NDArray[np.float64]:
-    """Dice and IoU, (2, classes), of the united masks, over the pixels of all pictures."""
+    """Dice and IoU of the united masks, over all pictures' pixels and by picture, (4, classes)."""
     areas = np.zeros((3, classes))
+    by_picture = np.zeros((3, classes))
     for true, said in zip(truth, predicted, strict=True):
         zone = [t.rle for t in true if t.ignore]
         for k in {m.label for m in (*true, *said)}:
             a = [t.rle for t in true if t.label == k and not t.ignore]
             b = [p.rle for p in said if p.label == k and p.score >= score_above]
-            for row, sides in enumerate(((a, b), (a,), (b,))):
-                areas[row, k] += _common(*sides) - (_common(*sides, zone) if zone else 0)
-    shared, size_a, size_b = areas
+            counts = [
+                _common(*sides) - (_common(*sides, zone) if zone else 0)
+                for sides in ((a, b), (a,), (b,))
+            ]
+            areas[:, k] += counts
+            if counts[1] + counts[2]:
+                by_picture[:, k] += (*_dice_and_iou(*counts), 1)
     with np.errstate(invalid="ignore"):
-        dice = 2 * shared / (size_a + size_b)
-        return np.stack((dice, shared / (size_a + size_b - shared)))
+        means = by_picture[:2] / by_picture[2]
+        return np.stack((*_dice_and_iou(*areas), *means))
+
+
+def _dice_and_iou(shared: Any, size_a: Any, size_b: Any) -> tuple[Any, Any]:
+    return 2 * shared / (size_a + size_b), shared / (size_a + size_b - shared)
 
 
 def _common(*sides: list[dict[str, Any]]) -> float:
