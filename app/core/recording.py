@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
+
+from app.core.case import Case
 
 LIVE_TIME_BASE = Fraction(1, 90_000)
 """Of every live pts: that of MPEG-TS, which the recording keeps."""
@@ -95,3 +98,14 @@ class Recording:
     payload_sha256: str = ""
     gaps: tuple[Gap, ...] = ()
     rasters: tuple[Raster, ...] = ()
+
+
+def recorded_files(case: Case, recordings: Iterable[Recording]) -> tuple[str, ...]:
+    """Paths of a case's files that Trocar recorded itself; those of originals are not among them.
+
+    Args:
+        case: which.
+        recordings: of the case, as the library knows them.
+    """
+    made = {recording.asset_id for recording in recordings}
+    return tuple(f.path for a in case.assets if a.asset_id in made for f in a.files)

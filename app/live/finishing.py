@@ -135,7 +135,12 @@ def finish_recording(
         kept = replace(recording, stage=RecordingStage.KEPT)
         library.writer.put_recording(kept).result()
         raise
-    asset = _asset_of(library, recording)
+    try:
+        asset = _asset_of(library, recording)
+    except BadInput:
+        # The case was deleted meanwhile: nobody would ever look for this file.
+        _remove(target)
+        raise
     with open_video(target, trusted=True) as source:
         fresh = describe_asset(target, asset.asset_id, source)
     # Its last frame ends where it did: a phase may run to there.

@@ -413,12 +413,30 @@ class Cases(QObject):
             self._io.follow(stored, lambda _: self.refresh(), self._failed)
             self._session.case = replace(case, state=CaseState.WORKING)
 
-    def delete(self, case_id: str) -> None:
-        """Delete a case everywhere; the caller has asked the user."""
+    def delete(self, case_id: str, *, with_recording: bool = False) -> None:
+        """Delete a case everywhere; the caller has asked the user.
+
+        Args:
+            case_id: which.
+            with_recording: the file too that Trocar recorded of it.
+        """
         if self._session.case is not None and self._session.case.case_id == case_id:
             self._session.close()
+        if with_recording:
+
+            def work() -> None:
+                from app.live import delete_with_recording
+
+                delete_with_recording(self._library, case_id)
+
+            self._slow.run(work, lambda _: self.refresh(), self._not_deleted)
+            return
         deleted = self._library.writer.delete_case(case_id)
         self._io.follow(deleted, lambda _: self.refresh(), self._failed)
+
+    def _not_deleted(self, error: TrocarError) -> None:
+        self._failed(error)
+        self.refresh()  # the case may have gone, and its file not
 
     def write_report(self, case_id: str, path: Path) -> None:
         """Write the report of a case, a PDF where the file is named so."""

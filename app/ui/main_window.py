@@ -21,7 +21,6 @@ from PySide6.QtWidgets import (
     QApplication,
     QFileDialog,
     QMainWindow,
-    QMessageBox,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
@@ -29,6 +28,7 @@ from PySide6.QtWidgets import (
 
 from app.core.case import Case
 from app.core.errors import TrocarError
+from app.core.recording import recorded_files
 from app.core.resources import demo_recording
 from app.core.taxonomy import UNKNOWN_PROCEDURE
 from app.ui import style, theme
@@ -39,6 +39,7 @@ from app.ui.ask import ProcedureLine
 from app.ui.bars import WORKSPACES, StatusBar, TopBar
 from app.ui.case_name import DEFAULT_TITLE
 from app.ui.closing import Closing, ask_to_close
+from app.ui.deleting import Deletion, ask_to_delete
 from app.ui.figures import Figures
 from app.ui.keys import KeyMap, Scope
 from app.ui.library_view import LibraryWorkspace
@@ -408,23 +409,16 @@ class MainWindow(QMainWindow):
         if not self.services.library.is_writable:
             self.slot.say(Message(text=READ_ONLY, tone=Tone.WARN, lasting_s=4, key="locked"))
             return
-        box = QMessageBox(self)
-        box.setWindowTitle("Delete the case")
-        box.setText(f"Delete case {case.case_id}?")
-        box.setInformativeText(
-            "Its corrections, predictions, thumbnail and backups go for good. "
-            "The video file stays where it is."
-        )
-        delete = box.addButton("Delete", QMessageBox.ButtonRole.DestructiveRole)
-        keep = box.addButton("Keep", QMessageBox.ButtonRole.RejectRole)
-        box.setDefaultButton(keep)
-        box.exec()
-        if box.clickedButton() is delete:
-            delete_now = partial(self.services.cases.delete, case.case_id)
-            session = self.services.session
-            if session.case is not None and session.case.case_id == case.case_id:
-                session.close()
-            self.services.analysis.stop(delete_now)
+        recorded = recorded_files(case, self.services.library.recordings(case.case_id))
+        answer = ask_to_delete(self, case, recorded)
+        if answer is Deletion.NOTHING:
+            return
+        both = answer is Deletion.CASE_AND_RECORDING
+        delete_now = partial(self.services.cases.delete, case.case_id, with_recording=both)
+        session = self.services.session
+        if session.case is not None and session.case.case_id == case.case_id:
+            session.close()
+        self.services.analysis.stop(delete_now)
 
     def _case_opened(self, loaded: Loaded) -> None:
         for key in ("missing", "analysis"):

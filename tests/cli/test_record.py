@@ -47,6 +47,7 @@ def test_for_some_seconds(source: Path, tmp_path: Path, capsys: pytest.CaptureFi
     [
         ("carrier-pigeon://x", "no live source that Trocar knows"),
         ("rtsp://127.0.0.1:1/tower", "nobody answers at this address"),
+        ("rtsp://127.0.0.1:1/tower", "wait longer with --wait"),
         ("srt://127.0.0.1:5000", "SRT is not in this FFmpeg"),
         ("device:No such tower", "no capture device"),
         ("file:none.mp4", "there is no such file"),
@@ -107,3 +108,19 @@ def test_a_recording_of_the_library_is_finished_there(
     assert not stream.exists()
     with Library.open(folder, "read") as library:
         assert library.case("0001").assets[0].path == str(tmp_path / "live.mp4")
+
+
+def test_a_case_is_deleted_with_its_recording_or_without(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for options, stays in (([], True), (["--with-recording"], False)):
+        folder, stream = tmp_path / f"library-{stays}", tmp_path / f"live-{stays}.ts"
+        stream.write_bytes(source.read_bytes())
+        with Library.open(folder, ballast_bytes=0) as library:
+            interrupted(library, stream)
+        assert run(["delete", "0001", "--yes", "--library", str(folder), *options]) == 0
+        said = capsys.readouterr().out
+        assert str(stream) in said
+        assert ("stays" in said) == stays == stream.exists()
+        assert run(["delete", "0001", "--yes", "--library", str(folder), *options]) == 1
+        assert "no case 0001" in capsys.readouterr().err
