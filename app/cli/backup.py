@@ -37,8 +37,11 @@ def register(app: typer.Typer) -> None:
         with open_library(library, "read" if to else "write") as opened:
             made = opened.back_up(to)
             newest = made or opened.last_backup()
+            is_empty = newest is None and opened.changed_since_backup_utc_ms() is None
         data = {"changed": made is not None, **(_describe(newest) if newest else {"path": None})}
-        unchanged = "Nothing changed since the newest backup."
+        unchanged = "Nothing changed since the newest backup" + (" there." if to else ".")
+        if is_empty:
+            unchanged = "Nothing is in this library yet, so nothing was copied."
         emit(data, as_json=as_json, text=f"Copied to {made.path}" if made else unchanged)
 
 

@@ -34,13 +34,15 @@ def register(app: typer.Typer) -> None:
         """Write the exact frame at an index or a time."""
         if (index is None) == (seconds is None):
             raise typer.BadParameter("give either --index or --seconds")
+        if out.suffix.lower() != ".png":
+            raise BadInput(f"{out.name} cannot be written; name it with .png.")
         from app.video import open_video
 
         with open_video(file, stream=stream) as source:
             length_s = source.info.duration_ms / 1000
             if seconds is not None and not 0 <= seconds <= length_s:
                 raise BadInput(
-                    f"{file.name} is {length_s:.3f} seconds long; it has no {seconds:g}."
+                    f"{file.name} is {length_s:.3f} seconds long; it has no frame at {seconds:g}."
                 )
             at = source.index_at_ms(seconds * 1000) if seconds is not None else index or 0
             last = len(source) - 1

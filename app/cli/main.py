@@ -47,7 +47,8 @@ def build() -> typer.Typer:
     """The whole command line."""
     cli = typer.Typer(
         name="trocar",
-        help="Review, correct and learn from endoscope video. Research and education only.",
+        help="Review, correct and learn from endoscope video. Research and education only.\n\n"
+        "Without a command, “trocar [FILE or FOLDER…]” opens the window on them.",
         no_args_is_help=False,
         add_completion=False,
         pretty_exceptions_enable=False,

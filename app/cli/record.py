@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from app.video.live.capture import Capture
+    from app.video.live.state import LiveState
     from app.video.record.recorder import Recorder
     from app.video.record.state import RecordingState
 
@@ -203,7 +204,7 @@ def _record(source: str, out: Path, seconds: float | None, wait_s: float, *, as_
             recorder.path.unlink(missing_ok=True)
     live = capture.state
     if not state.frames:
-        raise EnvironmentProblem(live.sentence or "Nothing came; nothing was recorded.")
+        raise EnvironmentProblem(_nothing_came(live))
     frames = _finish(recorder.path, out)
     recorder.path.unlink(missing_ok=True)
     data = _report(out, frames, state, live, began_utc)
@@ -232,10 +233,22 @@ def _follow(
             if time.monotonic() - seen_s > wait_s:
                 return
             words = state.sentence or live.sentence
-            bar.update(task, completed=state.length_s, description=words)
+            bar.update(task, completed=state.length_s, description=words.rstrip("."))
             time.sleep(_TICK_S)
     except KeyboardInterrupt:
         return
+
+
+def _nothing_came(live: LiveState) -> str:
+    from app.video.live.state import LiveStatus
+
+    said = live.sentence.rstrip(".") + "." if live.sentence else ""
+    if live.status is LiveStatus.FAILED and said:
+        return said
+    return (
+        f"No picture came, so nothing was recorded; see that the source sends to this address, "
+        f"or wait longer with --wait. {said}"
+    ).rstrip()
 
 
 def _report(

@@ -77,3 +77,5 @@ def test_usage(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["frame", str(clip), "--out", "x.png", "--index", "1", "--seconds", "1"]) == 2
     assert run(["frame", str(clip), "--index", "1"]) == 2
     capsys.readouterr()
+    assert run(["frame", str(clip), "--index", "1", "--out", "x.jpg"]) == 1
+    assert "name it with .png" in capsys.readouterr().err

@@ -190,6 +190,10 @@ def test_backup_and_restore(
     assert _json(capsys, "verify")["ok"] is True
     assert _json(capsys, "cases")[0]["corrections"] == 4
     assert "no backup nonsense" in _fails(capsys, "restore", "nonsense", "--yes")
+    Library.open(tmp_path / "new", ballast_bytes=0).close()
+    usb = ("--to", str(tmp_path / "usb"), "--library", str(tmp_path / "new"))
+    assert run(["backup", *usb]) == 0
+    assert "Nothing is in this library yet" in capsys.readouterr().out
 
 
 def test_the_library_may_be_named(
