@@ -99,9 +99,11 @@ class MessageSlot(QWidget):
     Signals:
         left: a line that had the focus goes; without a new place Qt would give it to the top bar,
             where Space would leave the case.
+        placed: it reaches further down, or less far.
     """
 
     left = Signal()
+    placed = Signal()
 
     def __init__(self, window: QWidget) -> None:
         super().__init__(window)
@@ -184,6 +186,7 @@ class MessageSlot(QWidget):
         """Centre the slot under the top bar."""
         self.setVisible(bool(self._lines))
         if not self._lines:
+            self.placed.emit()
             return
         parent = self.parentWidget()
         width = min(theme.px(WIDTH), parent.width() - 32)
@@ -195,3 +198,4 @@ class MessageSlot(QWidget):
         place = QRectF((parent.width() - width) / 2, self._top + 10, width, height)
         self.setGeometry(place.toRect())
         self.raise_()
+        self.placed.emit()

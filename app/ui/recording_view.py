@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, Slot
+from PySide6.QtCore import QObject, QPoint, Slot
 from PySide6.QtWidgets import QFrame, QHBoxLayout
 
 from app.ui.keys import KeyMap
@@ -38,6 +38,7 @@ class RecordingView(QObject):
         self._line: StreamLine | None = None
         keys.bind("fields", self.toggle_fields)
         services.player.changed.connect(self._changed)
+        slot.placed.connect(self._make_room)
 
     @Slot(object)
     def _changed(self, state: PlayerState) -> None:
@@ -51,6 +52,12 @@ class RecordingView(QObject):
         if state.path is not None and state.path != self._asked_for:
             self._asked_for = state.path
             self._offer_streams(state.path, info)
+
+    def _make_room(self) -> None:
+        """What is not as usual in the picture is told also while messages lie on it."""
+        stage, slot = self._review.stage, self._slot
+        end = QPoint(0, slot.geometry().bottom() + 1)
+        stage.set_covered(stage.mapFrom(slot.parentWidget(), end).y() if slot.lines else 0)
 
     def _time_ms(self, index: int) -> float:
         return self._services.player.player.time_ms(index)

@@ -64,6 +64,7 @@ class Stage(QWidget):
         self._image: QImage | None = None
         self._pixel_aspect = 1.0
         self._chips: tuple[str, ...] = ()
+        self._covered_px = 0
         self._overlay: QImage | None = None
         self._overlay_pixels: NDArray[np.uint8] | None = None
         self._overlay_opacity = 1.0
@@ -110,6 +111,12 @@ class Stage(QWidget):
         """Short words at the top of the picture: what is not as usual in what is seen."""
         if chips != self._chips:
             self._chips = chips
+            self.update()
+
+    def set_covered(self, high_px: int) -> None:
+        """How far messages reach down over the picture: its short words stand below them."""
+        if high_px != self._covered_px:
+            self._covered_px = high_px
             self.update()
 
     @property
@@ -308,7 +315,7 @@ class Stage(QWidget):
             self._paint_picture(painter)
         self.paint_over(painter)
         if self._chips:
-            top = theme.px(self.chips_top_px)
+            top = max(theme.px(self.chips_top_px), self._covered_px + theme.px(8))
             osd.draw_chips(painter, self._chips, self.width() / 2, top)
         painter.end()
 

@@ -12,6 +12,7 @@ from pytestqt.qtbot import QtBot
 from app.core.frame import Frame
 from app.ui.main_window import MainWindow
 from app.ui.message_slot import MessageLine
+from app.ui.messages import Message
 from app.ui.recording_view import StreamLine
 from app.ui.stage import Stage
 from tests.helpers.clips import damaged_clip, number_of
@@ -128,3 +129,27 @@ def test_another_video_of_a_file_is_a_case_of_its_own(
     window.services.cases.open_stream(path, 0)
     qtbot.waitUntil(lambda: session.case and session.case.case_id == first, timeout=PATIENCE_MS)
     assert len(window.services.library.cases()) == 2
+
+
+def test_what_is_not_as_usual_is_told_below_the_messages(opened: MainWindow) -> None:
+    stage, slot = opened.review.stage, opened.slot
+
+    def top_of_the_words() -> int:
+        stage.set_chips(())
+        without = stage.grab().toImage()
+        stage.set_chips(("Fields as stored",))
+        told = stage.grab().toImage()
+        wide = range(stage.width() // 2 - 60, stage.width() // 2 + 60)
+        return next(
+            y for y in range(200) if any(told.pixel(x, y) != without.pixel(x, y) for x in wide)
+        )
+
+    while slot.lines:
+        slot.close_newest()
+    assert top_of_the_words() == 12
+    slot.say(Message(text="Something that stays until it is read."))
+    end = stage.mapFrom(opened, slot.geometry().bottomLeft()).y()
+    assert end > 12
+    assert top_of_the_words() > end
+    slot.close_newest()
+    assert top_of_the_words() == 12
