@@ -16,6 +16,7 @@ from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
@@ -33,11 +34,22 @@ H264, FRAGMENTABLE = "1.2.840.10008.1.2.4.102", "1.2.840.10008.1.2.4.102.1"
 
 STILLS = (
     "rgb", "rgb-planar", "ybr-full", "ybr-422", "palette", "mono", "mono1", "mono12", "jpeg",
-    "jpeg-ybr", "jpeg-ls", "jpeg2000", "rle", "rle-mono",
+    "jpeg-ybr", "jpeg-ls", "jpeg2000", "rle", "rle-mono", "deflated",
 )  # fmt: skip
 """Kinds that ``stills`` makes."""
 
-EXACT = ("rgb", "rgb-planar", "mono", "mono1", "jpeg-ls", "jpeg2000", "rle", "rle-mono", "palette")
+EXACT = (
+    "rgb",
+    "rgb-planar",
+    "mono",
+    "mono1",
+    "jpeg-ls",
+    "jpeg2000",
+    "rle",
+    "rle-mono",
+    "palette",
+    "deflated",
+)
 """Those of them that keep every value."""
 
 
@@ -79,6 +91,11 @@ def stills(path: Path, kind: str, frames: int = 6) -> list[NDArray[np.uint8]]:
 def _native(ds: FileDataset, shown: Sequence[NDArray[np.uint8]]) -> None:
     pixels = [s[..., 0] for s in shown] if ds.SamplesPerPixel == 1 else list(shown)
     _put(ds, b"".join(p.tobytes() for p in pixels))
+
+
+def _deflated(ds: FileDataset, shown: Sequence[NDArray[np.uint8]]) -> None:
+    _native(ds, shown)
+    ds.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
 
 
 def _planar(ds: FileDataset, shown: Sequence[NDArray[np.uint8]]) -> None:
@@ -163,6 +180,7 @@ def _put(ds: FileDataset, data: bytes, *, encapsulated: bool = False) -> None:
 _WRITERS = {
     "rgb": _native,
     "rgb-planar": _planar,
+    "deflated": _deflated,
     "ybr-full": _ybr_full,
     "ybr-422": _ybr_422,
     "palette": _palette,

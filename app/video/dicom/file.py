@@ -11,8 +11,10 @@ import logging
 import os
 import struct
 import warnings
+import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -40,6 +42,8 @@ _MOST_FRAMES = 2_000_000
 _MOST_READS = 500_000
 # The longest values of use are tables of frames: 8 bytes for each of two million.
 _MOST_VALUE_BYTES, _MOST_HEADER_BYTES = 16 << 20, 64 << 20
+# Deflated files are held in memory.
+_MOST_INFLATED_BYTES, _CHUNK_BYTES = 128 << 20, 1 << 20
 
 
 class NoPictures(BadInput):
@@ -59,6 +63,8 @@ class DicomFile:
         encapsulated: the pixel data are compressed pieces.
         missing_bytes: how much of them the file promises and does not hold.
         words_swapped: the pixel data are big-endian words.
+        inflated: what the file holds after its meta header, where it is deflated; the places count
+            from its first byte.
     """
 
     path: Path
@@ -69,6 +75,7 @@ class DicomFile:
     encapsulated: bool
     missing_bytes: int
     words_swapped: bool = False
+    inflated: bytes | None = field(default=None, repr=False)
 
     @property
     def elementary(self) -> str:
@@ -110,25 +117,31 @@ def read_dicom(path: Path) -> DicomFile:
     """Read a file's header and find its pixel data.
 
     Raises:
-        BadInput: damaged, cut off before the pictures, without pictures, or deflated.
+        BadInput: damaged, cut off before the pictures, without pictures, or too large when it is
+            inflated.
     """
     pydicom = pydicom_reader()
     try:
-        with bounded(path) as file, quiet():
+        inflated: bytes | None = None
+        with ExitStack() as stack, quiet():
+            file = stack.enter_context(bounded(path))
             syntax = _syntax(pydicom, file)
             if syntax == DEFLATED:
-                raise BadInput(
-                    f"{path.name} is a deflated DICOM file, which Trocar does not open; export it "
-                    "uncompressed or as video."
-                )
+                inflated = _inflated(path, file.tell())
+                file = stack.enter_context(_Bounded(_Memory(inflated)))
             file.seek(0)
             dataset = pydicom.dcmread(
-                file, stop_before_pixels=True, defer_size=_MOST_VALUE_BYTES, specific_tags=_TAGS
+                file,
+                stop_before_pixels=True,
+                defer_size=_MOST_VALUE_BYTES,
+                specific_tags=_TAGS,
+                # What was deflated bears no mark of its own.
+                force=inflated is not None,
             )
             syntax = syntax or (_IMPLICIT if dataset.original_encoding[0] else _EXPLICIT)
             places = _places(file, path, dataset, syntax)
             _leave_out_unreadable(dataset)
-        return DicomFile(path=path, dataset=dataset, syntax=syntax, **places)
+        return DicomFile(path=path, dataset=dataset, syntax=syntax, inflated=inflated, **places)
     except RecursionError as error:
         raise BadInput(
             f"{path.name} has a header nested too deeply to be read; it is damaged."
@@ -152,6 +165,25 @@ def _syntax(pydicom: Any, file: BinaryIO) -> str:
     return str(meta.get("TransferSyntaxUID", ""))
 
 
+def _inflated(path: Path, start: int) -> bytes:
+    """What a deflated file holds from ``start`` on (PS3.5 §A.5), as far as it goes."""
+    unpack = zlib.decompressobj(-zlib.MAX_WBITS)
+    out = io.BytesIO()
+    with path.open("rb") as file:
+        file.seek(start)
+        while not unpack.eof and (chunk := file.read(_CHUNK_BYTES)):
+            while chunk and not unpack.eof:
+                out.write(unpack.decompress(chunk, _CHUNK_BYTES))
+                chunk = unpack.unconsumed_tail
+                if out.tell() > _MOST_INFLATED_BYTES:
+                    raise BadInput(
+                        f"{path.name} is a deflated DICOM file of more than "
+                        f"{_MOST_INFLATED_BYTES >> 20} MB; export it uncompressed or as video."
+                    )
+    out.write(unpack.flush())
+    return out.getvalue()
+
+
 def bounded(path: Path) -> io.BufferedReader:
     """A file of which only so much is read: no header has a million elements, or gigabytes."""
     return _Bounded(io.FileIO(path))
@@ -169,6 +201,12 @@ class _Bounded(io.BufferedReader):
         found = super().read(size)
         self._bytes += len(found)
         return found
+
+
+class _Memory(io.BytesIO):
+    """Bytes as a file; pydicom asks for its name."""
+
+    name = ""
 
 
 @contextlib.contextmanager
@@ -197,7 +235,9 @@ def _leave_out_unreadable(dataset: Dataset) -> None:
 
 def _places(file: BinaryIO, path: Path, dataset: Dataset, syntax: str) -> dict[str, Any]:
     """Read on where the header ended: the pixel data element and its items."""
-    size = os.fstat(file.fileno()).st_size
+    header_end = file.tell()
+    size = file.seek(0, os.SEEK_END)
+    file.seek(header_end)
     order = ">" if syntax == _BIG_ENDIAN else "<"
     head = file.read(8)
     # Some files are not written as their transfer syntax says.
@@ -296,8 +336,8 @@ def unreadable() -> tuple[type[Exception], ...]:
     from pydicom.errors import BytesLengthException, InvalidDicomError
 
     return (
-        InvalidDicomError, BytesLengthException, struct.error, ValueError, TypeError, KeyError,
-        IndexError, AttributeError, NotImplementedError, EOFError, OSError, OverflowError,
+        InvalidDicomError, BytesLengthException, struct.error, zlib.error, ValueError, TypeError,
+        KeyError, IndexError, AttributeError, NotImplementedError, EOFError, OSError, OverflowError,
     )  # fmt: skip
 
 

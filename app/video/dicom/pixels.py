@@ -23,7 +23,8 @@ _DECODERS = {
 }  # fmt: skip
 _LOSSLESS = ("57", "70")
 _LOSSLESS_START = 0xC3
-_PLAIN = ("1.2", "1.2.1", "1.2.2", "1.2.5")
+_LOSSY = ("50", "51")
+_PLAIN = ("1.2", "1.2.1", "1.2.1.99", "1.2.2", "1.2.5")
 _J2K_START, _J2K_SIZE = b"\xff\x4f", b"\xff\x51"
 _NO_FRAME = (0xC4, 0xC8, 0xCC)
 _JPEG_LS_FRAME = 0xF7
@@ -99,6 +100,8 @@ def is_decodable(file: DicomFile) -> bool:
     kind = _kind(file)
     if kind in _LOSSLESS:
         return (file.number("BitsAllocated") or 8) <= 8
+    if kind in _LOSSY:
+        return (file.number("BitsStored") or 8) <= 8
     return kind in (*_DECODERS, *_PLAIN)
 
 

@@ -115,8 +115,12 @@ class StillsSource(VideoSource):
 
     def _data(self, index: int) -> bytes:
         """The bytes of a frame; ``ValueError`` where its code claims a size it must not have."""
-        with Payload(path=self.path, ranges=self._places[index]).open() as opened:
-            data = opened.read()
+        places, inflated = self._places[index], self._file.inflated
+        if inflated is None:
+            with Payload(path=self.path, ranges=places).open() as opened:
+                data = opened.read()
+        else:
+            data = b"".join(inflated[at : at + length] for at, length in places)
         # What the code claims decides how much memory its decoder takes.
         claimed = coded_size(data) if self._file.encapsulated else None
         if claimed not in (None, self._file.size_px):
@@ -138,7 +142,11 @@ def _check_kind(file: DicomFile) -> None:
         from pydicom.uid import UID
 
         kind = UID(file.syntax).name
-        raise BadInput(f"{name}: pictures coded as {kind} are not supported; export it as video.")
+        bits = int(file.number("BitsStored") or 8)
+        deep = f" of {bits} bits" if bits > 8 else ""
+        raise BadInput(
+            f"{name}: pictures{deep} coded as {kind} are not supported; export it as video."
+        )
     if file.number("BitsAllocated") not in (8, 16) or file.number("SamplesPerPixel") not in (1, 3):
         raise BadInput(f"{name}: its pictures are of a kind that Trocar does not show.")
     if file.words_swapped and file.number("BitsAllocated") == 8:

@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from app.core.errors import BadInput, TrocarError
 from app.video.dicom.folder import is_recording, named_in
@@ -65,7 +66,7 @@ def recordings_of(dicomdir: Path, cancelled: Cancelled = lambda: False) -> tuple
     return tuple(p for p in named if p in recordings)
 
 
-def _answers(what: str, paths: Sequence[Path], cancelled: Cancelled) -> list[object]:
+def _answers(what: str, paths: Sequence[Path], cancelled: Cancelled) -> list[Any]:
     """The child's line for each file, as far as it came."""
     request = b"\0".join([b"", what.encode(), *(os.fsencode(p.absolute()) for p in paths)])
     _, stdout, _ = ask_child(request, cancelled, TIME_LIMIT_S)

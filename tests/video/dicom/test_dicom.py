@@ -26,6 +26,7 @@ from app.core.errors import BadInput
 from app.video import Player, describe_asset, open_recording, open_video, probe
 from app.video.container import open_payload
 from app.video.decoder import UndecodableFrame
+from app.video.dicom import file as dicom_file
 from app.video.dicom.file import is_dicom, quiet, read_dicom
 from app.video.dicom.payload import raw_payload
 from app.video.dicom.stills import StillsSource
@@ -179,6 +180,49 @@ def test_half_a_file_of_stills_plays_the_frames_that_are_there(tmp_path: Path) -
         assert number_of(source.frame(2).rgb) == 2
         with pytest.raises(UndecodableFrame):
             source.frame(len(source) - 1)
+
+
+def test_a_deflated_file_is_bounded_and_plays_as_far_as_it_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "loop.dcm"
+    shown = dicoms.stills(path, "deflated", frames=8)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    with open_video(path) as source:
+        assert 1 <= len(source) < len(shown)
+        assert any("promises 8 frames" in p for p in source.info.problems)
+        assert np.array_equal(source.frame(0).rgb, shown[0])
+    path.write_bytes(data[:-200] + bytes(200))
+    with contextlib.suppress(BadInput):
+        open_video(path, trusted=True).close()
+    path.write_bytes(data)
+    monkeypatch.setattr(dicom_file, "_MOST_INFLATED_BYTES", 1 << 20)
+    monkeypatch.setattr(dicom_file, "_CHUNK_BYTES", 1 << 16)
+    with pytest.raises(BadInput, match="deflated DICOM file of more than 1 MB"):
+        open_video(path, trusted=True)
+
+
+@pytest.mark.parametrize(
+    ("syntax", "words"),
+    [
+        ("1.2.840.10008.1.2.4.51", "pictures of 12 bits coded as JPEG Extended"),
+        ("1.2.840.10008.1.2.4.57", "pictures of 12 bits coded as JPEG Lossless"),
+        ("1.2.840.10008.1.2.4.201", "pictures of 12 bits coded as High-Throughput JPEG 2000"),
+    ],
+)
+def test_what_cannot_be_decoded_is_not_called_damaged(
+    tmp_path: Path, syntax: str, words: str
+) -> None:
+    path = tmp_path / "loop.dcm"
+    dicoms.stills(path, "mono12", frames=2)
+    ds = dicoms.read(path)
+    ds.file_meta.TransferSyntaxUID = syntax
+    ds.PixelData = encapsulate([b"\xff\xd8 code", b"\xff\xd8 code"])
+    ds["PixelData"].is_undefined_length = True
+    ds.save_as(path)
+    with pytest.raises(BadInput, match=f"{words}.* not supported; export it as video"):
+        open_video(path, trusted=True)
 
 
 def test_a_still_whose_code_claims_another_size_is_not_decoded(tmp_path: Path) -> None:
@@ -427,5 +471,5 @@ def dicom_pixels(path: Path) -> np.ndarray | None:
     """The first frame as pydicom sees it, where that is 8-bit colour."""
     found = np.zeros(0)
     with quiet(), contextlib.suppress(ValueError, RuntimeError):
-        found = pixel_array(path, index=0)
+        found = pixel_array(pydicom.dcmread(path), index=0)
     return found if found.ndim == 3 and found.dtype == np.uint8 else None
