@@ -410,7 +410,10 @@ class Stage(QWidget):
 
 
 def draw_research_mark(painter: QPainter, rect: QRectF, size_px: int) -> None:
-    """Write ``Research and education only`` at the bottom left of a picture."""
+    """Write ``Research and education only`` at the bottom left of a picture.
+
+    It has a plate, since recorders write into that corner too.
+    """
     font = theme.font("caption")
     font = type(font)(font)
     font.setPixelSize(size_px)
@@ -418,8 +421,11 @@ def draw_research_mark(painter: QPainter, rect: QRectF, size_px: int) -> None:
     painter.setFont(font)
     place = rect.adjusted(size_px, 0, -size_px, -size_px * 0.7)
     flags = Qt.AlignmentFlag.AlignBottom | Qt.AlignmentFlag.AlignLeft
-    painter.setPen(theme.color("osd_halo"))
-    painter.drawText(place.translated(1, 1), flags, RESEARCH_USE_SHORT)
+    pad = size_px * 0.4
+    plate = painter.boundingRect(place, flags, RESEARCH_USE_SHORT)
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(theme.color("osd_bg"))
+    painter.drawRoundedRect(plate.adjusted(-pad, -pad / 2, pad, pad / 2), 3, 3)
     painter.setPen(theme.color("osd_text_2"))
     painter.drawText(place, flags, RESEARCH_USE_SHORT)
     painter.restore()

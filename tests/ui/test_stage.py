@@ -9,13 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from PySide6.QtCore import QPointF, Qt
-from PySide6.QtGui import QImage
+from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtGui import QImage, QPainter
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from app.core.frame import Frame
-from app.ui.stage import Stage, mean_luma
+from app.ui.stage import Stage, draw_research_mark, mean_luma
 
 WIDTH, HEIGHT = 400, 240
 
@@ -59,6 +59,20 @@ def test_the_overlay_is_blended_premultiplied(stage: Stage) -> None:
     got = pixels(stage.grab().toImage())
     np.testing.assert_allclose(got[55, 30], (50, 178, 50), atol=1)
     np.testing.assert_array_equal(got[70, 30], (100, 100, 100))
+
+
+def test_the_research_mark_is_read_on_white_and_on_what_a_recorder_wrote(
+    dressed: QApplication,
+) -> None:
+    image = QImage(300, 60, QImage.Format.Format_RGB32)
+    image.fill(Qt.GlobalColor.white)
+    painter = QPainter(image)
+    draw_research_mark(painter, QRectF(image.rect()), 12)
+    painter.end()
+    plate = {(x, y) for x in range(300) for y in range(60) if image.pixelColor(x, y).value() < 90}
+    wide = max(x for x, _ in plate) - min(x for x, _ in plate)
+    assert wide > 100
+    assert len(plate) > wide * 10, "letters alone, no plate"
 
 
 def test_the_research_mark_stands_wherever_an_overlay_is(stage: Stage) -> None:
