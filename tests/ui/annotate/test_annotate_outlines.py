@@ -10,6 +10,7 @@ from pytestqt.qtbot import QtBot
 
 from app.core.correction import Verdict
 from app.store import Library
+from app.ui.ask import GoToLine
 from app.ui.case_cards import CARD_ROLE
 from app.ui.main_window import MainWindow
 from app.ui.services import Services
@@ -418,6 +419,15 @@ def test_holding_keys_and_a_locked_case(desk: Desk) -> None:
     desk.qtbot.waitUntil(lambda: player.state.playing, timeout=5_000)
     desk.qtbot.mouseClick(desk.canvas, Qt.MouseButton.LeftButton, pos=desk.at(160, 90))
     desk.qtbot.waitUntil(lambda: not player.state.playing, timeout=5_000)
+
+
+def test_a_frame_is_gone_to_although_g_is_the_polygon(desk: Desk) -> None:
+    desk.press(Qt.Key.Key_G, Qt.KeyboardModifier.ControlModifier)
+    line = desk.window.slot.lines[-1]
+    assert isinstance(line, GoToLine)
+    desk.qtbot.keyClicks(line.field, "frame 7")
+    desk.qtbot.keyClick(line.field, Qt.Key.Key_Return)
+    desk.qtbot.waitUntil(lambda: on_screen(desk.window) == 7, timeout=10_000)
 
 
 def test_a_later_run_does_not_bring_back_what_was_rejected(desk: Desk) -> None:
