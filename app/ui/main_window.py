@@ -672,8 +672,8 @@ class MainWindow(QMainWindow):
 
     def appear(self) -> None:
         """Show the window where it was, at first as drawn, or on all of a smaller screen."""
-        room = self.screen().availableSize()
-        if not self.services.settings.values.geometry and SIZE.boundedTo(room) != SIZE:
+        framed = self.size() + FRAME  # a larger screen may be gone since it was there
+        if framed.boundedTo(self.screen().availableSize()) != framed and not self.isFullScreen():
             self.showMaximized()
         else:
             self.show()

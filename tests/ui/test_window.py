@@ -19,7 +19,7 @@ from app.core.case import CaseState
 from app.core.mask import Mask
 from app.store import Library
 from app.ui.first_run import WayIn
-from app.ui.main_window import MainWindow
+from app.ui.main_window import FRAME, MainWindow
 from app.ui.services import Services
 from app.ui.settings import Settings
 from app.ui.timeline.data import timeline_data
@@ -188,16 +188,35 @@ def test_an_empty_library_offers_a_recorders_folder_and_a_live_picture(
     assert window.workspace == "live"
 
 
-def test_the_first_window_lies_on_the_screen(window: MainWindow, qtbot: QtBot) -> None:
+def test_the_window_lies_on_the_screen(window: MainWindow) -> None:
     room = window.screen().availableSize()
     assert room.width() < 1680, "the offscreen screen is small"
     window.hide()
     window.appear()
     assert window.isMaximized()
     window.showNormal()
-    window.services.settings.set(geometry="known")
+    window.setMinimumSize(1, 1)
+    window.resize(room - FRAME)
+    window.hide()
     window.appear()
     assert not window.isMaximized()
+
+
+def test_a_window_of_a_larger_screen_comes_back_on_all_of_this_one(
+    window: MainWindow, own_library: Path
+) -> None:
+    from app.ui.application import open_window
+
+    settings = window.services.settings
+    window.close()
+    assert settings.values.geometry, "it was 1680 pixels wide"
+    again = open_window(Library.open(own_library), settings, [])
+    try:
+        again.appear()
+        assert again.isMaximized()
+    finally:
+        again.close()
+        again.deleteLater()
 
 
 def test_the_window_may_be_as_small_as_the_screen(window: MainWindow) -> None:
