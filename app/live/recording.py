@@ -199,6 +199,10 @@ class LiveRecording:
         state = self.recorder.stop()
         if not state.frames:
             self.recorder.path.unlink(missing_ok=True)
+            if self.asset is not None:
+                # The disk took no picture: a case of nothing would be missing its file for ever.
+                self._library.writer.delete_case(self.case_id).result()
+                self.asset = None
             return None
         if self.asset is None:
             raise EnvironmentProblem(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from app.live import LiveSession
 from app.store import Library
+from app.video.record.file import RecordingFile
 from app.video.record.recorder import Recorder
 from tests.live.conftest import Seen, came, is_over, wait_for
 
@@ -61,3 +63,23 @@ def test_a_recorder_that_is_over_is_replaced(
     assert session.recording.path != first.path
     session.stop_recording().result()
     assert library.cases()
+
+
+def test_where_the_disk_takes_no_picture_there_is_no_case_of_nothing(
+    session_of: Callable[..., tuple[LiveSession, Seen]],
+    library: Library,
+    long_clip: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(_file: RecordingFile, _data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(RecordingFile, "write", full)
+    session, seen = session_of(long_clip, speed=3)
+    session.record().result()
+    wait_for(lambda: seen.cases)
+    wait_for(lambda: session.recording is None and not library.cases())
+    assert any("takes no more" in state.sentence for state in seen.recordings)
+    assert list((tmp_path / "recordings").iterdir()) == []
+    assert seen.problems == []

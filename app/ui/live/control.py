@@ -344,6 +344,7 @@ class LiveControl(QObject):
         self._not_recording()
         self.stopping = False
         if case is None:
+            self.case = None
             self._showing.toast("Nothing was recorded", "no picture came", "circle-alert")
         self._services.cases.refresh()
         self._showing.refresh()
