@@ -13,16 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from app.core.errors import BadInput
-from app.video.dicom.file import (
-    DicomFile,
-    NoPictures,
-    bounded,
-    is_dicom,
-    pydicom_reader,
-    quiet,
-    read_dicom,
-    unreadable,
-)
+from app.video.dicom.bounds import bounded, pydicom_reader, quiet, unreadable
+from app.video.dicom.file import DicomFile, NoPictures, is_dicom, read_dicom
 from app.video.dicom.times import TICKS_PER_S, frame_ticks
 
 DICOMDIR = "DICOMDIR"

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.video.container import MAX_PIXELS
-from app.video.dicom.file import DicomFile, quiet
+from app.video.dicom.bounds import quiet
+from app.video.dicom.file import DicomFile
 
 if TYPE_CHECKING:
     from pydicom import Dataset

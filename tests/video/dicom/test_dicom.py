@@ -26,8 +26,9 @@ from app.core.errors import BadInput
 from app.video import Player, describe_asset, open_recording, open_video, probe
 from app.video.container import open_payload
 from app.video.decoder import UndecodableFrame
-from app.video.dicom import file as dicom_file
-from app.video.dicom.file import is_dicom, quiet, read_dicom
+from app.video.dicom import bounds
+from app.video.dicom.bounds import quiet
+from app.video.dicom.file import is_dicom, read_dicom
 from app.video.dicom.payload import raw_payload
 from app.video.dicom.stills import StillsSource
 from app.video.dicom.times import frame_ticks
@@ -197,8 +198,8 @@ def test_a_deflated_file_is_bounded_and_plays_as_far_as_it_goes(
     with contextlib.suppress(BadInput):
         open_video(path, trusted=True).close()
     path.write_bytes(data)
-    monkeypatch.setattr(dicom_file, "_MOST_INFLATED_BYTES", 1 << 20)
-    monkeypatch.setattr(dicom_file, "_CHUNK_BYTES", 1 << 16)
+    monkeypatch.setattr(bounds, "_MOST_INFLATED_BYTES", 1 << 20)
+    monkeypatch.setattr(bounds, "_CHUNK_BYTES", 1 << 16)
     with pytest.raises(BadInput, match="deflated DICOM file of more than 1 MB"):
         open_video(path, trusted=True)
 
@@ -364,7 +365,8 @@ def test_a_header_that_claims_gigabytes_takes_little_memory(tmp_path: Path) -> N
 import sys
 from pathlib import Path
 from app.core.errors import BadInput
-from app.video.dicom.file import pydicom_reader, read_dicom
+from app.video.dicom.bounds import pydicom_reader
+from app.video.dicom.file import read_dicom
 pydicom_reader()
 peak = lambda: int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0])
 before = peak()
