@@ -68,7 +68,8 @@ def export_dicom_video(
                 if stretch_s is not None:
                     first, last = frames_between(source, *stretch_s)
                 draw = drawer(case, asset) if drawer else None
-                path = out / f"{asset.asset_id}{'-annotated' * (draw is not None)}.dcm"
+                part = f"-frames-{first}-{last}" if last - first + 1 < len(source) else ""
+                path = out / f"{asset.asset_id}{'-annotated' * (draw is not None)}{part}.dcm"
                 copied += _write(
                     case, asset, source, (first, last), path, draw, progress, cancelled
                 )

@@ -210,6 +210,9 @@ def test_a_stretch_with_outlines_has_its_frames_and_a_uid_of_its_own(
     assert a.SOPInstanceUID != b.SOPInstanceUID
     assert a.StudyInstanceUID == b.StudyInstanceUID
     assert b.NumberOfFrames == 20
+    bare = export_dicom_video(library, case_id, tmp_path / "whole", stretch_s=(0.4, 1.2))
+    assert bare.path.name == whole.path.name.replace(".dcm", "-frames-10-29.dcm")
+    assert pydicom.dcmread(whole.path).NumberOfFrames == a.NumberOfFrames == 60
     with pytest.raises(BadInput, match="seconds long"):
         export_dicom_video(library, case_id, tmp_path / "late", stretch_s=(90, 95))
 
