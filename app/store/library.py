@@ -46,6 +46,7 @@ log = logging.getLogger(__name__)
 CACHE = "cache"
 RUNS = "runs"
 BALLAST_BYTES = 64 * 2**20
+PREDICTIONS_AWAKE = 24
 BACKUP_EVERY_S = 30 * 60
 
 
@@ -314,7 +315,7 @@ class Library:
             return audit.entries(conn, last)
 
     def predictions(self, case_id: str) -> PredictionStore:
-        """What models said about a case; open as long as the library is."""
+        """What models said about a case. Of many, those that were asked longest ago rest."""
         with self._reading() as conn:
             row = conn.execute("SELECT uid FROM cases WHERE case_id = ?", (case_id,)).fetchone()
             if row is None:
@@ -327,7 +328,12 @@ class Library:
                     writable=self.is_writable,
                     runs_named=partial(self._highest_run_named, case_id),
                 )
-            return self._predictions[case_id]
+            chosen = self._predictions[case_id]
+            # A case holds five files open; a system allows a program about a thousand.
+            awake = [s for s in self._predictions.values() if s.is_awake and s is not chosen]
+            for store in sorted(awake, key=lambda s: s.used_s)[: 1 - PREDICTIONS_AWAKE]:
+                store.rest()
+            return chosen
 
     def verify(self) -> verify.Report:
         """Check pages, audit chain, every row's hash, the predictions and the newest backup."""

@@ -11,6 +11,7 @@ import json
 import logging
 import sqlite3
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -66,6 +67,10 @@ class PredictionStore:
         uid: the case's own id for life; a file of another case of the same number is replaced.
         writable: this process holds the library's lock.
         runs_named: highest number of a run that human work of the case names.
+
+    Attributes:
+        is_awake: whether it holds files open.
+        used_s: when it was last asked, on the monotonic clock.
     """
 
     def __init__(
@@ -80,6 +85,9 @@ class PredictionStore:
         if writable:
             self._writer = self._begin()
         self._begun = 1
+        self._writable = writable
+        self.is_awake = True
+        self.used_s = time.monotonic()
         self._commits = 0
         self._readers = db.Readers(path)
         self._present = path.exists() and (writable or self._is_of(uid))
@@ -96,6 +104,12 @@ class PredictionStore:
     def close(self) -> None:
         """Close all connections; the log is folded into the file."""
         with self._lock:
+            self.rest()
+            self._writable = False
+
+    def rest(self) -> None:
+        """Give the files back to the system until the store is next asked."""
+        with self._lock:
             self._readers.close()
             if self._writer is not None:
                 try:
@@ -104,6 +118,14 @@ class PredictionStore:
                     log.info("the log of predictions was not folded into its file: %s", error)
                 self._writer.close()
                 self._writer = None
+            self.is_awake = False
+
+    def _wake(self) -> None:
+        self.used_s = time.monotonic()
+        with self._lock:
+            if self._writable and self._writer is None:
+                self._writer = self._begin()
+            self.is_awake = True
 
     def start_run(
         self,
@@ -315,6 +337,7 @@ class PredictionStore:
     def _read(self, sql: str, values: tuple[object, ...] = ()) -> Iterator[tuple[Any, ...]]:
         if not self._present:
             return
+        self._wake()
         begun = self._begun
         try:
             yield from self._readers.get().execute(sql, values)
@@ -387,6 +410,7 @@ class PredictionStore:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
+            self._wake()
             conn = self._writer
             if conn is None:
                 raise Refused(

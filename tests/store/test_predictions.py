@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections import Counter
 from contextlib import closing
@@ -333,3 +334,35 @@ def test_what_is_removed_while_it_is_read_has_a_sentence(library: Library, case:
     library.writer.delete_case(case.case_id).result()
     with pytest.raises(EnvironmentProblem, match="removed or closed meanwhile"):
         list(reading)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files are counted on Linux")
+def test_of_many_cases_few_files_are_open_and_all_can_be_used(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.store.library.PREDICTIONS_AWAKE", 3)
+    made = [
+        library.writer.create_case(f"Case {n}", "unknown", (asset(f"asset-{n}"),)).result()
+        for n in range(8)
+    ]
+
+    def open_files() -> set[str]:
+        folder = library.folder / "predictions"
+        links = [Path(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd")]
+        targets = [link.resolve() for link in links if link.exists()]
+        return {t.name.partition(".")[0] for t in targets if t.parent == folder.resolve()}
+
+    stores = [library.predictions(case.case_id) for case in made]
+    frame = FramePrediction(pts=asset().start_pts, index=0, instances=())
+    for case, store in zip(made, stores, strict=True):
+        run = _start(store)
+        store.put_frames(run.run_id, [frame])
+        library.predictions(case.case_id)
+        assert len(open_files()) <= 4
+    assert open_files() >= {case.case_id for case in made[-3:]}
+    # One that was kept from before it rested, as an analysis keeps it, goes on.
+    for store in stores:
+        assert store.frame(1, frame.pts) == frame
+        store.finish(1)
+    library.predictions(made[0].case_id)
+    assert len(open_files()) <= 3
