@@ -5,7 +5,7 @@ from __future__ import annotations
 import av
 
 # A frame that has been passed counts as so many times farther away.
-_LEANING = 3
+_LEANING = 8
 
 
 class FrameCache:

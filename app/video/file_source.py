@@ -144,8 +144,9 @@ class FileSource(VideoSource):
         """The exact frame; see ``VideoSource.frame``."""
         index = self._checked(index)
         self._decoder.cache.focus = index
+        run = self._ahead.run_to(index, self.index.key_at(index))
         try:
-            return self._framed(index, self._picture(index, cancelled), self._rasteriser)
+            return self._framed(index, self._picture(index, cancelled, run), self._rasteriser)
         except av.FFmpegError as error:
             raise UndecodableFrame(index, self.path.name) from error
 
@@ -205,10 +206,10 @@ class FileSource(VideoSource):
         shown = rows[: picture.height, : -(-bits // 8) * picture.width]
         return hashlib.sha256(np.ascontiguousarray(shown)).digest()
 
-    def _picture(self, index: int, cancelled: Callable[[], bool] | None) -> av.VideoFrame:
+    def _picture(self, index: int, cancelled: Callable[[], bool] | None, run: int) -> av.VideoFrame:
         if self._fields is None:
-            return self._decoder.picture(index, cancelled)
-        return self._fields.picture(index, lambda at: self._decoder.picture(at, cancelled))
+            return self._decoder.picture(index, cancelled, run)
+        return self._fields.picture(index, lambda at: self._decoder.picture(at, cancelled, run))
 
     def _first_picture(self) -> av.VideoFrame | None:
         for index in range(min(len(self), LATE_FRAMES)):

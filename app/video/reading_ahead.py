@@ -9,12 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from app.video.decoder import Decoder, UndecodableFrame
+from app.video.decoder import RUN_FRAMES, Decoder, UndecodableFrame
 
 # While nothing moves, so many frames on both sides are kept at hand.
 _STILL_FRAMES = 24
 # Going forwards, decoding keeps up by itself.
 _FORWARD_FRAMES = 12
+# Of them, those that cost next to nothing where the decoder stands; it goes backwards after that.
+_NEXT_FRAMES = 4
+# Asked for so near before the last one, a frame is a step back.
+_STEP_BACK_FRAMES = 8
+# On the way to it, this share of its group is decoded whole for the steps that follow.
+_STEP_BACK_SHARE = 4
 
 
 class Reach(NamedTuple):
@@ -35,6 +41,20 @@ class ReadAhead:
     def __init__(self, decoder: Decoder, frames: int) -> None:
         self.frames = frames
         self._decoder = decoder
+        self._asked = 0
+
+    def run_to(self, index: int, key: int) -> int:
+        """How many frames before one that is asked for are decoded whole on the way to it.
+
+        Args:
+            index: the frame; the one that was asked for before it says which way it goes.
+            key: its keyframe.
+        """
+        back, self._asked = self._asked - index, index
+        if not 0 < back <= _STEP_BACK_FRAMES:
+            return RUN_FRAMES
+        run = max(_STILL_FRAMES, (index - key) // _STEP_BACK_SHARE)
+        return min(run, self._decoder.cache.room // 2)
 
     def step(self, at: int, direction: int, cancelled: Callable[[], bool] | None) -> bool:
         """Decode what is missing next; False when enough is at hand.
@@ -49,24 +69,31 @@ class ReadAhead:
         """
         cache = self._decoder.cache
         cache.focus, cache.leaning = at, direction
-        if direction >= 0 and (missing := self._missing(at, 1, self._forward())) is not None:
-            self._decode(missing, _STILL_FRAMES, cancelled)
+        if direction == 0 and self._forwards(at, _NEXT_FRAMES, cancelled):
             return True
-        reach = self._backward(direction)
-        missing = self._missing(at, -1, reach.least) if direction <= 0 else None
-        if missing is None:
-            return False
-        self._decode(missing, max(1, reach.most - (at - missing)), cancelled)
-        return True
+        if direction <= 0 and self._backwards(at, direction, cancelled):
+            return True
+        return direction >= 0 and self._forwards(at, _FORWARD_FRAMES, cancelled)
 
-    def _forward(self) -> int:
-        return min(_FORWARD_FRAMES, self._decoder.cache.room // 4)
+    def _forwards(self, at: int, most: int, cancelled: Callable[[], bool] | None) -> bool:
+        missing = self._missing(at, 1, min(most, self._decoder.cache.room // 4))
+        if missing is not None:
+            self._decode(missing, _STILL_FRAMES, cancelled)
+        return missing is not None
 
-    def _backward(self, direction: int) -> Reach:
+    def _backwards(self, at: int, direction: int, cancelled: Callable[[], bool] | None) -> bool:
+        reach = self._reach(direction)
+        missing = self._missing(at, -1, reach.least)
+        if missing is not None:
+            self._decode(missing, max(1, reach.most - (at - missing)), cancelled)
+        return missing is not None
+
+    def _reach(self, direction: int) -> Reach:
         room = self._decoder.cache.room
         if direction == 0:
             return Reach(min(_STILL_FRAMES, room // 4), min(2 * _STILL_FRAMES, room // 2))
-        return Reach(room // 4, room * 3 // 4)
+        # Half of what fits is looked at while the other half is decoded.
+        return Reach(room * 7 // 16, room * 7 // 8)
 
     def _missing(self, at: int, way: int, most: int) -> int | None:
         """The nearest frame on that side that is not at hand and may decode."""

@@ -12,6 +12,7 @@ import pytest
 
 from app.video import FrameCache, SeekCancelled, describe_joined, open_recording
 from app.video.container import open_container, video_stream
+from app.video.decoder import Decoder
 from app.video.file_source import FileSource
 from app.video.skipping import has_one_layer, may_skip
 from tests.helpers.clips import RECIPES, make_clip, number_of
@@ -97,6 +98,35 @@ def test_backwards_a_run_is_at_hand_before_it_is_wanted(long_gops: Path) -> None
             assert source.holds(index), index
             assert number_of(source.frame(index).rgb) == index
             source.read_ahead(index, -1)
+
+
+def test_stepping_back_without_a_pause_decodes_a_group_once_for_many_steps(
+    long_gops: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeks = []
+    go = Decoder._go_before
+    monkeypatch.setattr(
+        Decoder, "_go_before", lambda self, *args: (seeks.append(args[0]), go(self, *args))[1]
+    )
+    with FileSource(long_gops) as source:
+        source.frame(118)
+        seeks.clear()
+        for index in range(117, 118 - 2 * 24, -1):
+            assert number_of(source.frame(index).rgb) == index
+        assert 1 <= len(seeks) <= 2
+        # Over the border of a group it is the same.
+        source.frame(121)
+        seeks.clear()
+        for index in range(120, 96, -1):
+            assert number_of(source.frame(index).rgb) == index
+        assert len(seeks) <= 1
+
+
+def test_a_jump_back_is_no_step(long_gops: Path) -> None:
+    with FileSource(long_gops) as source:
+        source.frame(230)
+        source.frame(200)
+        assert not all(source.holds(i) for i in range(176, 196))
 
 
 def test_standing_still_both_sides_are_at_hand(long_gops: Path) -> None:
