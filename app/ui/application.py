@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import sys
 from pathlib import Path
@@ -29,6 +30,8 @@ _LEVELS = {
     QtMsgType.QtCriticalMsg: logging.ERROR,
     QtMsgType.QtFatalMsg: logging.CRITICAL,
 }
+# malloc.h
+_M_ARENA_MAX = -8
 log = logging.getLogger(__name__)
 
 
@@ -46,6 +49,17 @@ class _Told(QObject):
     """Brings a crash report's path to the GUI thread."""
 
     report = Signal(object)
+
+
+def _few_memory_pools() -> None:
+    """Let threads share pools of memory.
+
+    glibc gives each thread a pool of its own and keeps in all of them what frames leave behind:
+    after nine recordings the window held 690 MB, with four pools 550.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, 4)
 
 
 def make_application() -> QApplication:
@@ -142,6 +156,7 @@ def run(folder: Path, files: list[Path], *, demo: bool = False) -> int:
     """
     from app.video import keep_indices_in
 
+    _few_memory_pools()
     application = make_application()
     log_qt_messages()
     told = _Told()
