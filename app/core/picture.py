@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import overload
 
 import numpy as np
@@ -25,6 +25,7 @@ class LabelledPicture:
         instances: what is annotated, scores None.
         ignore: pixels about which nothing is known, None when all is known.
         boxes: (label, (x0, y0, x1, y1) in pixels) of objects without a mask.
+        activity: what is being done, where the dataset says so.
     """
 
     name: str
@@ -33,6 +34,7 @@ class LabelledPicture:
     instances: tuple[Instance, ...] = ()
     ignore: Mask | None = None
     boxes: tuple[tuple[str, tuple[float, float, float, float]], ...] = ()
+    activity: str = ""
 
     def __post_init__(self) -> None:
         validate.array("LabelledPicture.rgb", self.rgb, 3, np.uint8)
@@ -50,7 +52,7 @@ class PictureEntry:
     """One picture of a dataset that has not been read yet.
 
     Attributes:
-        name, group: as of its ``LabelledPicture``.
+        name, group: of the ``LabelledPicture`` that comes of it.
         split: "train", "validation" or "test" where the dataset says so, else empty.
         load: reads it; can be sent to another process.
     """
@@ -81,4 +83,5 @@ class Pictures(Sequence[LabelledPicture]):
     def __getitem__(self, index: int | slice) -> LabelledPicture | Pictures:
         if isinstance(index, slice):
             return Pictures(self.entries[index])
-        return self.entries[index].load()
+        entry = self.entries[index]
+        return replace(entry.load(), name=entry.name, group=entry.group)

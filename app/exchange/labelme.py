@@ -6,6 +6,7 @@ The label ``ignore`` marks pixels about which nothing is known.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,31 @@ from numpy.typing import NDArray
 
 from app.core.errors import BadInput
 from app.core.mask import Mask
-from app.core.picture import LabelledPicture
+from app.core.picture import LabelledPicture, PictureEntry
 from app.core.prediction import Instance
 from app.exchange.images import read_rgb
 from app.exchange.jsonfile import read_json
 
+TITLE = "LabelMe (a JSON file for each picture, beside it or in labels/), such as PELD"
 IGNORE = "ignore"
 MAX_POINTS = 100_000
 MAX_SHAPES = 1000
+
+
+def belongs(folder: Path) -> bool:
+    """Whether JSON files with shapes are in it."""
+    file = next(iter(_files(folder)), None)
+    return file is not None and '"shapes"' in _head(file)
+
+
+def entries(folder: Path) -> list[PictureEntry]:
+    """The pictures that have a LabelMe file."""
+    return [
+        PictureEntry(
+            name=file.stem, group=_group(file.stem), load=partial(read_picture, file, folder)
+        )
+        for file in _files(folder)
+    ]
 
 
 def read_folder(images: Path, labels: Path | None = None) -> Iterator[LabelledPicture]:
@@ -35,10 +53,9 @@ def read_folder(images: Path, labels: Path | None = None) -> Iterator[LabelledPi
     Raises:
         BadInput: no LabelMe file is there, or one cannot be read.
     """
-    where = labels or (images / "labels" if (images / "labels").is_dir() else images)
-    files = sorted(where.glob("*.json"))
+    files = _files(images, labels)
     if not files:
-        raise BadInput(f"The folder {where.name} holds no LabelMe files (*.json).")
+        raise BadInput(f"The folder {(labels or images).name} holds no LabelMe files (*.json).")
     for file in files:
         yield read_picture(file, images)
 
@@ -59,6 +76,12 @@ def read_picture(file: Path, images: Path) -> LabelledPicture:
         raise BadInput(f"{file.name} is not a LabelMe file: {error}.", str(error)) from error
     rgb = read_rgb(picture)
     height, width = rgb.shape[:2]
+    said = data.get("imageWidth"), data.get("imageHeight")
+    if None not in said and said != (width, height):
+        raise BadInput(
+            f"{file.name} is of a picture of {said[0]} x {said[1]} px, {picture.name} is {width} x "
+            f"{height}; label the picture again or put the right one there."
+        )
     planes: dict[tuple[str, object], NDArray[np.uint8]] = {}
     for number, (label, group, polygon) in enumerate(shapes):
         if polygon is None:
@@ -78,11 +101,31 @@ def read_picture(file: Path, images: Path) -> LabelledPicture:
             instances.append(Instance(label=label, mask=Mask.from_full(plane)))
     return LabelledPicture(
         name=picture.stem,
-        group=picture.stem.split("-frame-")[0],
+        group=_group(picture.stem),
         rgb=rgb,
         instances=tuple(instances),
         ignore=Mask.from_full(ignore) if ignore.any() else None,
     )
+
+
+def _files(images: Path, labels: Path | None = None) -> list[Path]:
+    where = labels or (images / "labels" if (images / "labels").is_dir() else images)
+    return sorted(where.glob("*.json"))
+
+
+def _head(file: Path) -> str:
+    """Its first 64 KiB; pictures inside a file may stand before the shapes, so is its end."""
+    try:
+        with file.open("rb") as stream:
+            start = stream.read(1 << 16)
+            stream.seek(max(0, file.stat().st_size - (1 << 16)))
+            return (start + stream.read()).decode("utf-8", "replace")
+    except OSError as error:
+        raise BadInput(f"{file.name} cannot be read.", str(error)) from error
+
+
+def _group(name: str) -> str:
+    return name.split("-frame-")[0]
 
 
 def _shape(shape: dict[str, Any]) -> tuple[str, object, NDArray[np.float64] | None]:
