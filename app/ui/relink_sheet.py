@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from app.ui.sheet import Sheet
@@ -58,6 +59,13 @@ class RelinkSheet(Sheet):
         self.words.setText("" if missing else "Every recording is where it was.")
         self.words.set_tone("2")
         self._set_busy(busy=False)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Enter does what the main button says."""
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self.folder.click()
+        else:
+            super().keyPressEvent(event)
 
     def show_result(self, done: Relinked) -> None:
         """Say what was found; the sheet closes when nothing is missing any more."""

@@ -352,7 +352,7 @@ def test_a_missing_part_is_said_marked_and_found(
         sheet.folder.click()
     assert sheet.words.text() == "None of them is there."
     with qtbot.waitSignal(window.services.cases.opened, timeout=PATIENCE_MS):
-        sheet.folder.click()
+        qtbot.keyClick(sheet, Qt.Key.Key_Return)
     qtbot.waitUntil(lambda: not sheet.isVisible(), timeout=PATIENCE_MS)
     assert window.services.session.gone == frozenset()
     qtbot.waitUntil(shows(window, qtbot, 25), timeout=PATIENCE_MS)
