@@ -75,16 +75,17 @@ class ReviewStage(Stage):
 
     def _corners(self) -> dict[str, QRectF]:
         w, h, m = self.width(), self.height(), osd.MARGIN
-        wide, high = theme.px(236), theme.px(120)
+        wide, high = theme.px(236), theme.px(70)
         return {
             "left": QRectF(m, m, wide, high),
-            "right": QRectF(w - m - wide, m, wide, high),
+            "right": self._clock_rect(),
             "bottom": QRectF(w - m - wide, h - m - theme.px(40), wide, theme.px(40)),
             "key": self._key_rect() if self.key else QRectF(),
         }
 
     def _look_at_corners(self) -> None:
-        bright = self.bright_behind(self._corners(), spots={"key"})
+        corners = self._corners()
+        bright = self.bright_behind(corners, spots=corners)  # a recorder's own words are small
         if bright is not None and bright != self._bright:
             self._bright = bright
             self.update()
@@ -102,6 +103,10 @@ class ReviewStage(Stage):
             if self._bright["key"]:
                 osd.plate(painter, rect)
             osd.draw_key(painter, rect.adjusted(12, 0, -12, 0), self.key, hint)
+
+    def _clock_rect(self) -> QRectF:
+        left = self.width() - osd.MARGIN - theme.px(164)
+        return QRectF(left, osd.MARGIN - 10, theme.px(176), theme.px(84))
 
     def _key_rect(self) -> QRectF:
         hint = f"Hold {self._keys.hint('hold_tissue')} to see tissue only"
@@ -156,8 +161,7 @@ class ReviewStage(Stage):
         ]
         right = self.width() - osd.MARGIN
         if self._bright["right"]:
-            rect = QRectF(right - theme.px(164), osd.MARGIN - 10, theme.px(176), theme.px(84))
-            osd.plate(painter, rect)
+            osd.plate(painter, self._clock_rect())
         osd.draw_clock(painter, QPointF(right, osd.MARGIN - 4), whole, fraction, exact=self.exact)
         at = QPointF(right, osd.MARGIN + theme.px(28))
         osd.draw_lines(painter, lines, at, right=True)

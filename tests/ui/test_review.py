@@ -59,6 +59,23 @@ def test_the_key_has_a_plate_wherever_the_picture_behind_it_is_bright(
     assert contrast(theme.color("osd_text_2"), behind) >= 4.5
 
 
+def test_the_clock_has_a_plate_over_a_recorders_own_words(opened: MainWindow, qtbot: QtBot) -> None:
+    stage = opened.review.stage
+    rgb = np.zeros((stage.height(), stage.width(), 3), np.uint8)
+    rect = stage._clock_rect().toRect()
+    stage.set_frame(Frame(rgb=rgb, pts=40, index=40, time_ms=1600.0))
+    at = rect.left() + 6, rect.top() + 14
+    assert QColor(stage.grab().toImage().pixel(*at)) == QColor(0, 0, 0)
+    words = rgb.copy()
+    words[rect.top() : rect.top() + rect.height() // 4, rect.left() : rect.left() + 60] = 255
+    stage.set_frame(Frame(rgb=words, pts=80, index=41, time_ms=1640.0))
+
+    def behind() -> QColor:
+        return QColor(stage.grab().toImage().pixel(*at))
+
+    qtbot.waitUntil(lambda: contrast(theme.color("osd_text"), behind()) >= 4.5, timeout=5_000)
+
+
 def phases_said(window: MainWindow, qtbot: QtBot, model: str) -> None:
     """A model of this name says that the whole case is clipping and cutting."""
     services = window.services
