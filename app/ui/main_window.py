@@ -11,6 +11,7 @@ from PySide6.QtCore import QByteArray, QEvent, QSize, Qt
 from PySide6.QtGui import (
     QCloseEvent,
     QDragEnterEvent,
+    QDragLeaveEvent,
     QDropEvent,
     QGuiApplication,
     QKeyEvent,
@@ -576,9 +577,15 @@ class MainWindow(QMainWindow):
         """Files are welcome."""
         if any(u.isLocalFile() for u in event.mimeData().urls()):
             event.acceptProposedAction()
+            self.slot.say(Message(text="Let go, and Trocar opens it where it lies.", key="drop"))
+
+    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
+        """They were taken elsewhere."""
+        self.slot.clear("drop")
 
     def dropEvent(self, event: QDropEvent) -> None:
         """A dropped recording becomes a case and plays."""
+        self.slot.clear("drop")
         paths = [Path(u.toLocalFile()) for u in event.mimeData().urls() if u.isLocalFile()]
         event.acceptProposedAction()
         self.open_files(paths)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
-from PySide6.QtGui import QDragEnterEvent, QDropEvent
+from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent
 from PySide6.QtWidgets import QAbstractButton, QFileDialog, QLineEdit, QMessageBox
 from pytestqt.qtbot import QtBot
 
@@ -124,8 +124,15 @@ def test_a_dropped_file_becomes_a_case(window: MainWindow, qtbot: QtBot, clip: P
     enter = QDragEnterEvent(QPoint(5, 5), Qt.DropAction.CopyAction, mime, buttons, none)
     window.dragEnterEvent(enter)
     assert enter.isAccepted()
+    assert [line.accessibleName() for line in window.slot.lines] == [
+        "Let go, and Trocar opens it where it lies."
+    ]
+    window.dragLeaveEvent(QDragLeaveEvent())
+    assert not window.slot.lines
+    window.dragEnterEvent(enter)
     drop = QDropEvent(QPointF(5, 5), Qt.DropAction.CopyAction, mime, buttons, none)
     window.dropEvent(drop)
+    assert not any("Let go" in line.accessibleName() for line in window.slot.lines)
     qtbot.waitUntil(lambda: on_screen(window) is not None, timeout=PATIENCE_MS)
     case = window.services.session.case
     assert case is not None
