@@ -162,7 +162,7 @@ def test_a_step_reaches_every_part_of_the_network() -> None:
 @pytest.mark.timeout(1500)
 def test_blobs_are_learnt_and_blank_pictures_stay_blank() -> None:
     """Checks 8 and 10: Dice above 0.95 on four blobs, nothing where there is none."""
-    images, masks = blobs(64)
+    images, masks = blobs(96)
 
     def batches(_: int) -> Iterator[tuple[Tensor, MapTargets]]:
         while True:
