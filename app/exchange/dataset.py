@@ -91,12 +91,15 @@ def open_dataset(folder: Path) -> Dataset:
             "name the folder that holds one of them."
         )
     (one,) = known
-    entries = [
-        replace(entry, split=split, name=f"{split}/{entry.name}")
-        for split, path in found.items()
-        for entry in one.entries(path)
-    ]
+    entries = [_in_split(e, split) for split, path in found.items() for e in one.entries(path)]
     return _dataset(one, entries, folder)
+
+
+def _in_split(entry: PictureEntry, split: str) -> PictureEntry:
+    """The entry with a name of its own; one that tells no operation has another in each split."""
+    name = f"{split}/{entry.name}"
+    group = name if entry.group == entry.name else entry.group
+    return replace(entry, split=split, name=name, group=group)
 
 
 def _layout_of(folder: Path) -> ModuleType | None:
