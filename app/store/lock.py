@@ -74,5 +74,5 @@ class WriterLock:
         )
         return (
             f"The library in {self._folder} is being written by {who}; close it there or wait, "
-            "and try again. It can be opened for reading meanwhile."
+            "and try again. Meanwhile it can only be read."
         )
