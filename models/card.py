@@ -73,7 +73,8 @@ class ModelCard:
         system: the network, a name of `models.list_models()`.
         options: the network's options.
         task: one of `TASKS`.
-        classes: in output order.
+        classes: in output order; of a model of areas the background comes first.
+        activities: that a model of activities and areas tells apart, in output order.
         procedures: what the model was made for; empty means any.
         picture: the kind of picture it was made for, in words.
         licence: of the weights.
@@ -101,6 +102,7 @@ class ModelCard:
     system: str
     task: str
     classes: tuple[ModelClass, ...]
+    activities: tuple[ModelClass, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
     procedures: tuple[str, ...] = ()
     picture: str = ""
@@ -129,8 +131,9 @@ class ModelCard:
             )
         if self.task not in TASKS:
             raise CardError(f'{self.name}: the task "{self.task}" is unknown to this version.')
-        if len({c.key for c in self.classes}) != len(self.classes):
-            raise CardError(f"{self.name}: two classes have the same key.")
+        for what in (self.classes, self.activities):
+            if len({c.key for c in what}) != len(what):
+                raise CardError(f"{self.name}: two classes have the same key.")
         if self.weights_sha256 and not _SHA256.fullmatch(self.weights_sha256):
             raise CardError(f"{self.name}: weights_sha256 is not a SHA-256 in small hexadecimal.")
         if len(self.input_size_px) != 2 or min(self.input_size_px) < 1:
@@ -144,6 +147,11 @@ class ModelCard:
     def class_keys(self) -> tuple[str, ...]:
         """Keys of the classes in output order."""
         return tuple(c.key for c in self.classes)
+
+    @property
+    def activity_keys(self) -> tuple[str, ...]:
+        """Keys of the activities in output order."""
+        return tuple(a.key for a in self.activities)
 
     @property
     def weights_path(self) -> Path | None:
@@ -163,6 +171,7 @@ class ModelCard:
             "name": self.name,
             "task": self.task,
             "classes": list(self.class_keys),
+            "activities": list(self.activity_keys),
             "procedures": list(self.procedures),
             "parameters": self.parameters,
             "weights": None if self.weights_path is None else str(self.weights_path),
@@ -201,7 +210,7 @@ def write_card(card: ModelCard, folder: Path) -> Path:
         value = getattr(card, item.name)
         if item.name == "folder":
             continue
-        if item.name == "classes":
+        if item.name in ("classes", "activities"):
             value = [{"key": c.key, "name": c.name} for c in value]
         elif item.name == "trained":
             value = {f.name: getattr(value, f.name) for f in fields(value)}
@@ -294,7 +303,7 @@ def _typed(name: str, value: Any) -> Any:
         return _want(name, value, int, float)
     if name in _LISTS:
         return tuple(_want(name, item, *_LISTS[name]) for item in _want(name, value, list))
-    if name == "classes":
+    if name in ("classes", "activities"):
         return tuple(ModelClass(**_want(name, item, dict)) for item in _want(name, value, list))
     table = _want(name, value, dict)
     if name == "trained":

@@ -18,6 +18,9 @@ LIVE = "live"
 SEGMENTATION = "instance-segmentation"
 """The task of models that outline instruments, as their cards name it."""
 
+ACTIVITIES = "activity-and-segmentation"
+"""The task of models that name the activity in a frame and outline its areas."""
+
 PHASES = "phase-recognition"
 """The task of models that name the phase of every second."""
 

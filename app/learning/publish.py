@@ -39,6 +39,7 @@ def card_of(
         options=dict(recipe.options),
         task=recipe.task,
         classes=tuple(ModelClass(key=k, name=name_of(k)) for k in recipe.classes),
+        activities=tuple(ModelClass(key=k, name=_words(k)) for k in recipe.activities),
         procedures=recipe.procedures,
         picture=said.get("picture", ""),
         licence=said.get("licence", "Apache-2.0"),
@@ -61,6 +62,10 @@ def card_of(
         parent=parent,
         created=datetime.now(UTC).date().isoformat(),
     )
+
+
+def _words(key: str) -> str:
+    return key.replace("_", " ").capitalize()
 
 
 def publish(run_folder: Path, card: ModelCard, root: Path) -> ModelCard:

@@ -23,6 +23,7 @@ class Recipe:
         options: the network's options.
         task: the card's task.
         classes: class keys in output order.
+        activities: keys of the activities in output order, where the network names them.
         procedures: what the model is made for.
         input_size_px: (width, height) that the network learns at.
         batch: pictures, or streams, per step.
@@ -42,6 +43,7 @@ class Recipe:
     input_size_px: tuple[int, int]
     batch: int
     train: dict[str, Any]
+    activities: tuple[str, ...] = ()
     data: dict[str, Any] = field(default_factory=dict)
     card: dict[str, Any] = field(default_factory=dict)
 
@@ -53,6 +55,7 @@ class Recipe:
             system=self.system,
             task=self.task,
             classes=tuple(ModelClass(key=k, name=k) for k in self.classes),
+            activities=tuple(ModelClass(key=k, name=k) for k in self.activities),
             input_size_px=self.input_size_px,
         )
         if self.batch < 1:
@@ -85,6 +88,7 @@ def read_recipe(name_or_path: str) -> Recipe:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
         for key in ("classes", "procedures", "input_size_px"):
             data[key] = tuple(data[key])
+        data["activities"] = tuple(data.get("activities", ()))
         return Recipe(**data)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{path.name} is not a recipe: {error}.", str(error)) from error

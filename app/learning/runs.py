@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.core.errors import BadInput, EnvironmentProblem
 from app.core.picture import LabelledPicture
-from app.core.prediction import ENHANCEMENT, PHASES, SEGMENTATION
+from app.core.prediction import ACTIVITIES, ENHANCEMENT, PHASES, SEGMENTATION
 from app.learning.recipes import Recipe
 
 if TYPE_CHECKING:
@@ -234,6 +234,17 @@ def _trained(
         from app.learning.smoke import train_desmoking
 
         return train_desmoking(
+            recipe,
+            run_folder,
+            network=network,
+            device=device,
+            on_progress=on_progress,
+            should_stop=should_stop,
+        )
+    if recipe.task == ACTIVITIES:
+        from app.learning.activities import train_activities
+
+        return train_activities(
             recipe,
             run_folder,
             network=network,

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from app.core.errors import BadInput
-from app.core.prediction import PHASES
+from app.core.prediction import ACTIVITIES, PHASES
 from app.learning.recipes import Recipe
 
 if TYPE_CHECKING:
@@ -19,8 +19,10 @@ def start_from(base: ModelCard, recipe: Recipe) -> tuple[Recipe, nn.Module]:
     """A recipe on the network of a model, and that network.
 
     Args:
-        base: a model of the recipe's system, such as an imported backbone.
-        recipe: its classes, batches and settings stay; options and input are the model's.
+        base: a model of the recipe's system, such as an imported backbone; for EndoARSS also the
+            DINOv2 encoder that it adapts.
+        recipe: its classes, batches and settings stay; options and input are the model's, of an
+            encoder the options alone.
 
     Returns:
         The recipe, and the network with every weight of the model that fits: the head only where
@@ -32,11 +34,16 @@ def start_from(base: ModelCard, recipe: Recipe) -> tuple[Recipe, nn.Module]:
     from app.inference.cards import load_network, model_errors
     from models import create_model
 
-    if base.system != recipe.system:
+    encoder = (base.system, recipe.system) == ("dinov2", "endoarss")
+    if base.system != recipe.system and not encoder:
         raise BadInput(
             f"{base.name} is a {base.system}, the recipe trains a {recipe.system}; choose another."
         )
     options = {**recipe.options, **base.options, "num_classes": len(recipe.classes)}
+    if recipe.task == ACTIVITIES:
+        options |= {"num_activities": len(recipe.activities)}
+    if encoder:
+        options |= {"backbone": ""}
     said = {
         "mean_rgb": base.mean_rgb,
         "std_rgb": base.std_rgb,
@@ -48,7 +55,7 @@ def start_from(base: ModelCard, recipe: Recipe) -> tuple[Recipe, nn.Module]:
         name=f"{recipe.name}-on-{base.name}"[:80],
         title=f"{recipe.title}, on {base.title}",
         options=options,
-        input_size_px=base.input_size_px,
+        input_size_px=recipe.input_size_px if encoder else base.input_size_px,
         card={**recipe.card, **said},
     )
     # Streams are cut into windows in training; the finished model resets as its card says.
@@ -57,6 +64,8 @@ def start_from(base: ModelCard, recipe: Recipe) -> tuple[Recipe, nn.Module]:
         network = create_model(recipe.system, **{**options, **stateless})
     own = network.state_dict()
     weights = load_network(base).state_dict()
+    if encoder:
+        weights = {f"encoder.{name}": value for name, value in weights.items()}
     fitting = {k: v for k, v in weights.items() if k in own and own[k].shape == v.shape}
     network.load_state_dict(fitting, strict=False)
     return plan, network

@@ -253,8 +253,14 @@ def test_registry_refuses_in_words() -> None:
 
 @pytest.mark.parametrize("name", models.list_models())
 def test_every_listed_network_builds(name: str) -> None:
-    small = {"lmsf_a": TINY, "endomamba": {"width": 32, "depth": 2, "image_size": 32}}
-    assert isinstance(models.create_model(name, **small[name]), nn.Module)
+    vit = {"width": 32, "depth": 2, "heads": 2, "image_size": 56}
+    small = {
+        "lmsf_a": TINY,
+        "endomamba": {"width": 32, "depth": 2, "image_size": 32},
+        "dinov2": vit,
+        "endoarss": {"backbone": "", **vit},
+    }
+    assert isinstance(models.create_model(name, **small.get(name, {})), nn.Module)
 
 
 def test_listing_models_does_not_import_torch() -> None:
