@@ -138,7 +138,7 @@ QSlider::groove:horizontal:disabled, QSlider::sub-page:horizontal:disabled {
     background: $line_strong; }
 QSplitter::handle { background: $line; }
 QDialog, QMessageBox { background: $panel; }
-QDialog QPushButton, QMessageBox QPushButton { min-width: 72px; }
+QDialog QPushButton, QMessageBox QPushButton { padding: 0 20px; }
 """
 )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QFontInfo
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QMessageBox
 
 from app.core.taxonomy import list_taxonomies
 from app.ui import theme
@@ -173,3 +173,15 @@ def test_light_theme_swaps_at_once(dressed: QApplication) -> None:
     theme.apply(dressed, "light")
     assert dressed.palette().window().color() == QColor(theme.tokens()["window"])
     assert theme.tokens()["window"] in dressed.styleSheet()
+
+
+def test_the_words_of_a_question_are_whole(dressed: QApplication) -> None:
+    box = QMessageBox()
+    box.setText("End it?")
+    for word in ("End the recording", "Go on recording"):
+        box.addButton(word, QMessageBox.ButtonRole.RejectRole)
+    box.show()
+    dressed.processEvents()
+    for button in box.buttons():
+        assert button.width() >= button.sizeHint().width(), button.text()
+    box.close()
