@@ -179,6 +179,7 @@ class MainWindow(QMainWindow):
         s.cases.not_opened.connect(self._case_not_opened)
         s.cases.listed.connect(self.library.set_cards)
         s.cases.pictured.connect(self.library.set_picture)
+        self.sheets.recordings.may_open = self._left_live
         self.sheets.recordings.looking.connect(self.slot.say)
         self.sheets.recordings.looked.connect(self.slot.clear)
         s.session.case_opened.connect(self._name_case)
@@ -333,6 +334,12 @@ class MainWindow(QMainWindow):
             control.leave()
             self._name_case(stay=True)
         return True
+
+    def _left_live(self) -> bool:
+        """Whether the live picture is not, or no longer, what the window shows."""
+        if self._workspace == "live":
+            self.show_workspace("library")
+        return self._workspace != "live"
 
     def _next_region(self, direction: int) -> None:
         page = self.pages[self._workspace]

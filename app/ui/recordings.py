@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,9 @@ _MANY_FILES = 10
 class Recordings(QObject):
     """The sheets that join and find recordings, and what leads to them.
 
+    Attributes:
+        may_open: asked before anything is opened; False leaves all as it is.
+
     Signals:
         sheet_asked: (Sheet) open it in the place of any other.
         looking: (Message) files are looked at or read.
@@ -42,6 +45,7 @@ class Recordings(QObject):
         super().__init__(window)
         self._window = window
         self._cases = services.cases
+        self.may_open: Callable[[], bool] = lambda: True
         self.join = JoinSheet(window)
         self.relink = RelinkSheet(window)
         self._tenths = 0
@@ -63,6 +67,8 @@ class Recordings(QObject):
 
     def open(self, paths: Sequence[Path]) -> None:
         """Make a case of a file; of folders and several files, ask first what they are."""
+        if not self.may_open():
+            return
         if len(paths) == 1 and not paths[0].is_dir() and paths[0].name.upper() != _DICOMDIR:
             self._cases.open_files(paths)
             return

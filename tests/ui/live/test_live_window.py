@@ -149,6 +149,12 @@ def test_leaving_or_closing_while_recording_asks_and_loses_nothing(
     assert live.workspace == "live"
     assert control.is_recording
     asked = answer("Go on recording")
+    live.open_files([live_clip])
+    assert asked, "another recording would take its place"
+    assert live.workspace == "live"
+    assert live.services.session.case is None
+    assert len(live.services.library.cases()) == 1
+    asked = answer("Go on recording")
     assert not live.close()
     assert asked
     assert live.isVisible()
