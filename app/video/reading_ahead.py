@@ -19,8 +19,9 @@ _FORWARD_FRAMES = 12
 _NEXT_FRAMES = 4
 # Asked for so near before the last one, a frame is a step back.
 _STEP_BACK_FRAMES = 8
-# On the way to it, this share of its group is decoded whole for the steps that follow.
-_STEP_BACK_SHARE = 4
+# On the way to it, this share of its group is decoded whole for the steps that follow; on the way
+# to a frame that was jumped to a smaller one, which costs next to nothing.
+_STEP_BACK_SHARE, _JUMP_SHARE = 4, 8
 
 
 class Reach(NamedTuple):
@@ -52,7 +53,7 @@ class ReadAhead:
         """
         back, self._asked = self._asked - index, index
         if not 0 < back <= _STEP_BACK_FRAMES:
-            return RUN_FRAMES
+            return min(RUN_FRAMES, (index - key) // _JUMP_SHARE)
         run = max(_STILL_FRAMES, (index - key) // _STEP_BACK_SHARE)
         return min(run, self._decoder.cache.room // 2)
 
