@@ -34,6 +34,10 @@ _BACK_STEPS = 40
 _STEPS_PER_S = 15
 _PLAYED_S = 6.0
 _SCRUB_HZ = 30
+# So long is looked at a picture before a key is pressed, and between two acts, until a peer's
+# threads have ended what they had begun.
+_LOOK_S = 0.4
+_BREATH_S = 0.03
 # Until the child that looks at files waits for the next one.
 _SPARE_S = 1.0
 
@@ -120,63 +124,86 @@ def _seeking(folder: Path, rounds: int) -> Iterable[Row]:
         ("exact seek, GOP 25", material.EASY),
         ("exact seek, motion JPEG", material.MOTION_JPEG),
     ):
-        path, times = material.make(folder, kind), dict[str, list[float]]()
+        path = material.make(folder, kind)
+        times: dict[str, list[float]] = {}
         used: dict[str, list[float]] = {}
-        others = peers.installed()
-        wrong = 0
-        with FileSource(path) as source:
-            for peer in others:
-                peer.open(path)
-            for index in _places(kind.frames, 3 * rounds):
-                start_s, began_ms = time.perf_counter(), 1000 * time.process_time()
-                frame = source.frame(index)
-                _note(times, "ours", 1000 * (time.perf_counter() - start_s))
-                _note(used, "ours", 1000 * time.process_time() - began_ms)
-                wrong += peers.number_of(frame.rgb) != index
-                for peer in others:
-                    began_ms = peer.cpu_ms()
-                    _note(times, peer.name, peer.seek(index, kind.rate))
-                    _note(used, peer.name, peer.cpu_ms() - began_ms)
-        note = f"{3 * rounds} random frames; wrong: ours {wrong}"
-        for peer in others:
-            peer.close()
-            note += f", {peer.name} {peer.wrong}"
+        readers = [peers.Ours(), *peers.installed()]
+        for reader in readers:
+            reader.open(path)
+        for number, index in enumerate(_places(kind.frames, 3 * rounds)):
+            # Each in turn is the first: whoever follows a peer of many threads pays for them.
+            first = number % len(readers)
+            for reader in readers[first:] + readers[:first]:
+                time.sleep(_BREATH_S)
+                _note(times, reader.name, reader.seek(index, kind.rate))
+                _note(used, reader.name, reader.used_ms)
+        note = f"{3 * rounds} random frames; wrong: "
+        note += ", ".join(f"{reader.name} {reader.wrong}" for reader in readers)
+        for reader in readers:
+            reader.close()
         yield from _rows(name, times, note)
         yield from _rows(f"{name}, processor", used, note, unit="CPU-ms")
 
 
 def _stepping(folder: Path, rounds: int) -> Iterable[Row]:
-    """A held key backwards over a GOP's border, and one step right after a seek to it."""
+    """A held key backwards over a GOP's border, and one step soon after a seek."""
     kind = material.HARD
     path = material.make(folder, kind)
     inside: dict[str, list[float]] = {}
     across: dict[str, list[float]] = {}
-    cold: dict[str, list[float]] = {}
     with ExitStack() as others:
-        mpv = peers.Mpv.where_installed(others)
-        if mpv is not None:
-            mpv.open(path)
+        mpv = _opened(others, path)
         for number in range(max(1, rounds // 2)):
             key = kind.gop * (1 + number % (kind.frames // kind.gop))
             with closing(Screen()) as screen:
                 screen.open(path)
                 _held_key(screen, key + _BACK_STEPS // 2, key, inside, across)
-            with closing(Screen()) as screen:
-                screen.open(path)
-                _at(screen, key)
-                _note(cold, "ours", _step(screen, key))
             if mpv is None:
                 continue
             mpv.seek(key + 2, kind.rate)
             for index in range(key + 2, key - 2, -1):
                 ms = mpv.step_back(index, kind.rate)
                 _note(across if index <= key else inside, "mpv", ms)
-                if index == key:
-                    _note(cold, "mpv", ms)
     held = f"key held, {_STEPS_PER_S} steps a second, 12 Mb/s GOP 250"
     yield from _rows("step back inside the cache", inside, held)
     yield from _rows("step back across a GOP", across, f"{held}; the steps behind the border")
-    yield from _rows("step back across a GOP, at once", cold, "right after a seek to the keyframe")
+    for name, kind in (("12 Mb/s GOP 250", material.HARD), ("12 Mb/s GOP 30", material.USUAL)):
+        path = material.make(folder, kind)
+        for look_s in (0.0, _LOOK_S):
+            note = f"{name}; {look_s:g} s after the picture that was gone to is on screen"
+            places = _places(kind.frames, 2 * rounds)
+            found = _steps_after_seeks(path, kind, places, look_s)
+            yield from _rows("step back after a seek to anywhere", found, note)
+            keys = [kind.gop * (1 + n % ((kind.frames - 1) // kind.gop)) for n in range(rounds)]
+            found = _steps_after_seeks(path, kind, keys, look_s)
+            yield from _rows("step back after a seek to a keyframe", found, f"{note}; worst case")
+
+
+def _steps_after_seeks(
+    path: Path, kind: material.Kind, places: list[int], look_s: float
+) -> dict[str, list[float]]:
+    """Milliseconds of a step back after a seek into a stretch of which nothing is known yet."""
+    found: dict[str, list[float]] = {}
+    with ExitStack() as others:
+        mpv = _opened(others, path)
+        for index in (max(1, place) for place in places):
+            with closing(Screen()) as screen:
+                screen.open(path)
+                _at(screen, index)
+                time.sleep(look_s)
+                _note(found, "ours", _step(screen, index))
+            if mpv is not None:
+                mpv.seek(index, kind.rate)
+                time.sleep(look_s)
+                _note(found, "mpv", mpv.step_back(index, kind.rate))
+    return found
+
+
+def _opened(until: ExitStack, path: Path) -> peers.Mpv | None:
+    mpv = peers.Mpv.where_installed(until)
+    if mpv is not None:
+        mpv.open(path)
+    return mpv
 
 
 def _held_key(
@@ -246,35 +273,52 @@ def _drag(screen: Screen, kind: material.Kind) -> float:
 
 
 def _playing(folder: Path, rounds: int) -> Iterable[Row]:
-    """Processor time of this process while a player plays and every frame gets its overlay."""
+    """Processor time of this process while a player plays, with and without an overlay."""
     instruments = [_instrument(n) for n in range(4)]
     for name, kind in (("1080p30", material.USUAL), ("1080p60", material.FAST)):
         path = material.make(folder, kind)
-        times: dict[str, list[float]] = {}
-        dropped = 0
+        bare: dict[str, list[float]] = {}
+        drawn: dict[str, list[float]] = {}
+        dropped = [0, 0]
         for _ in range(max(1, rounds // 2)):
-            with closing(Screen()) as screen, ExitStack() as others:
-                screen.open(path)
-                screen.rest()
-                screen.composed = lambda _shown: compose(instruments, material.HARD.size_px, STYLE)
-                began_ms = time.process_time()
-                screen.player.play()
-                time.sleep(_PLAYED_S)
-                screen.player.pause()
-                _note(times, "ours", 1000 * (time.process_time() - began_ms) / _PLAYED_S)
-                dropped += screen.player.state.dropped
-                if (mpv := peers.Mpv.where_installed(others)) is None:
-                    continue
-                mpv.open(path)
-                began_ms = mpv.cpu_ms()
-                mpv.ask("set_property", "pause", False)
-                time.sleep(_PLAYED_S)
-                _note(times, "mpv", (mpv.cpu_ms() - began_ms) / _PLAYED_S)
+            for found, shapes in ((bare, []), (drawn, instruments)):
+                ms, late = _played(path, kind, shapes)
+                _note(found, "ours", ms)
+                dropped[0] += late
+            with ExitStack() as others:
+                if (mpv := peers.Mpv.where_installed(others)) is not None:
+                    ms, late = mpv.play_as_rgb(path, _PLAYED_S, kind.rate)
+                    _note(bare, "mpv", ms)
+                    dropped[1] += late
         note = (
-            f"Player, RGB and a composed overlay, without the window's painting; {dropped} "
-            "dropped; mpv decodes alone"
+            f"the first {_PLAYED_S:g} s, decoded and turned into RGB, not painted, no overlay; for "
+            f"{kind.rate} frames that came in time; left out as late, which they do not on a quiet "
+            f"machine: ours {dropped[0]} in two plays, mpv {dropped[1]} in one"
         )
-        yield from _rows(f"CPU per played second, {name}", times, note, unit="CPU-ms")
+        yield from _rows(f"CPU per played second, {name}", bare, note, unit="CPU-ms")
+        yield Row(
+            row=f"CPU per played second, {name}: the overlay's price",
+            ours=median(drawn["ours"]) - median(bare["ours"]),
+            unit="CPU-ms",
+            note="four instruments composed anew for every frame; no peer: mpv has no overlay",
+            more={"with_overlay": median(drawn["ours"])},
+        )
+
+
+def _played(path: Path, kind: material.Kind, shapes: list[ShownInstance]) -> tuple[float, int]:
+    """Processor time for a second's worth of shown frames; how many were left out as late."""
+    with closing(Screen()) as screen:
+        screen.open(path)
+        screen.rest()
+        if shapes:
+            screen.composed = lambda _shown: compose(shapes, material.HARD.size_px, STYLE)
+        began_ms = 1000 * time.process_time()
+        screen.player.play()
+        time.sleep(_PLAYED_S)
+        screen.player.pause()
+        used_ms = 1000 * time.process_time() - began_ms
+        state = screen.player.state
+        return used_ms / max(1, state.index - state.dropped) * kind.rate, state.dropped
 
 
 def _instrument(number: int) -> ShownInstance:

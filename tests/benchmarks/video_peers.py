@@ -21,6 +21,7 @@ from typing import Any, Protocol, Self
 import cv2
 import numpy as np
 
+from app.video.file_source import FileSource
 from tests.helpers.clips import number_of
 
 _PATIENCE_S = 60.0
@@ -31,10 +32,17 @@ _MPV = (
 
 
 class Reader(Protocol):
-    """What a peer can do; ``wrong`` counts frames it answered that were not the one asked for."""
+    """What a reader can do.
+
+    Attributes:
+        name: of the reader.
+        wrong: how many frames it answered that were not the one asked for.
+        used_ms: processor time of its last seek, without looking whether the frame was right.
+    """
 
     name: str
     wrong: int
+    used_ms: float
 
     def open(self, path: Path) -> float:
         """To the first frame."""
@@ -45,11 +53,63 @@ class Reader(Protocol):
     def step_back(self, index: int, rate: float) -> float:
         """To the frame before the one it stands on; returns milliseconds."""
 
-    def cpu_ms(self) -> float:
-        """Processor time that its process has used."""
+    def close(self) -> None:
+        """Release the file."""
+
+
+class _InProcess:
+    """A reader in this process, whose frames are looked at after its times were taken."""
+
+    name = ""
+
+    def __init__(self) -> None:
+        self.wrong, self.used_ms = 0, 0.0
+
+    def open(self, path: Path) -> float:
+        """To the first frame."""
+        start_s = time.perf_counter()
+        self._open(path)
+        return self._timed(start_s, 0)
+
+    def seek(self, index: int, rate: float) -> float:
+        """By frame number."""
+        del rate
+        return self._timed(time.perf_counter(), index)
+
+    def step_back(self, index: int, rate: float) -> float:
+        """By frame number."""
+        return self.seek(index - 1, rate)
+
+    def _timed(self, start_s: float, index: int) -> float:
+        began_s = time.process_time()
+        picture = self._read(index)
+        self.used_ms = 1000 * (time.process_time() - began_s)
+        ms = 1000 * (time.perf_counter() - start_s)
+        self.wrong += picture is None or not _is(picture, index)
+        return ms
+
+    def _open(self, path: Path) -> None:
+        raise NotImplementedError
+
+    def _read(self, index: int) -> np.ndarray | None:
+        raise NotImplementedError
+
+
+class Ours(_InProcess):
+    """The engine itself, beside the others."""
+
+    name = "ours"
+    _source: FileSource
+
+    def _open(self, path: Path) -> None:
+        self._source = FileSource(path)
+
+    def _read(self, index: int) -> np.ndarray:
+        return self._source.frame(index).rgb
 
     def close(self) -> None:
         """Release the file."""
+        self._source.close()
 
 
 class Mpv:
@@ -58,7 +118,7 @@ class Mpv:
     name = "mpv"
 
     def __init__(self) -> None:
-        self.wrong = 0
+        self.wrong, self.used_ms = 0, 0.0
         self._folder = tempfile.mkdtemp(prefix="trocar-mpv-")
         place = f"{self._folder}/socket"
         self._process = subprocess.Popen(
@@ -94,7 +154,9 @@ class Mpv:
 
     def seek(self, index: int, rate: float) -> float:
         """To a frame, exactly: its middle is asked for."""
+        began_ms = self.cpu_ms()
         ms = self._timed("seek", (index + 0.5) / rate - 0.5 / rate, "absolute+exact")
+        self.used_ms = self.cpu_ms() - began_ms
         self.wrong += abs(self.get("time-pos") * rate - index) > 0.5
         return ms
 
@@ -107,6 +169,24 @@ class Mpv:
         ms = self._timed("frame-back-step")
         self.wrong += abs(self.get("time-pos") * rate - (index - 1)) > 0.5
         return ms
+
+    def play_as_rgb(self, path: Path, seconds: float, rate: float) -> tuple[float, int]:
+        """Play from the start, every picture turned into RGB; leaves the conversion on.
+
+        Returns:
+            Processor time for a second's worth of shown frames, in milliseconds; how many it left
+            out as late.
+        """
+        self.ask("vf", "set", "format=rgb24")
+        self.open(path)
+        began_ms = self.cpu_ms()
+        self.ask("set_property", "pause", False)
+        time.sleep(seconds)
+        self.ask("set_property", "pause", True)
+        used_ms = self.cpu_ms() - began_ms
+        dropped = self.get("frame-drop-count") + self.get("decoder-frame-drop-count")
+        shown = self.get("time-pos") * rate - dropped
+        return used_ms / max(1.0, shown) * rate, dropped
 
     def get(self, what: str) -> Any:
         """A property."""
@@ -149,86 +229,46 @@ class Mpv:
         return said
 
 
-class OpenCV:
+class OpenCV(_InProcess):
     """``cv2.VideoCapture``; never on a user's path, here beside ours."""
 
     name = "OpenCV"
 
     def __init__(self) -> None:
-        self.wrong = 0
+        super().__init__()
         self._capture = cv2.VideoCapture()
 
-    def open(self, path: Path) -> float:
-        """To the first frame."""
-        start_s = time.perf_counter()
+    def _open(self, path: Path) -> None:
         self._capture.open(str(path))
-        self._read(0)
-        return 1000 * (time.perf_counter() - start_s)
 
-    def seek(self, index: int, rate: float) -> float:
-        """By frame number."""
-        del rate
-        start_s = time.perf_counter()
-        self._capture.set(cv2.CAP_PROP_POS_FRAMES, index)
-        self._read(index)
-        return 1000 * (time.perf_counter() - start_s)
-
-    def step_back(self, index: int, rate: float) -> float:
-        """By frame number."""
-        return self.seek(index - 1, rate)
-
-    def cpu_ms(self) -> float:
-        """Of this process, all threads."""
-        return 1000 * time.process_time()
+    def _read(self, index: int) -> np.ndarray | None:
+        if index:
+            self._capture.set(cv2.CAP_PROP_POS_FRAMES, index)
+        good, picture = self._capture.read()
+        return picture if good else None
 
     def close(self) -> None:
         """Release the file."""
         self._capture.release()
 
-    def _read(self, index: int) -> None:
-        good, picture = self._capture.read()
-        self.wrong += not good or not _is(picture, index)
 
-
-class Decord:
+class Decord(_InProcess):
     """decord's ``VideoReader``."""
 
     name = "decord"
+    _reader: Any
 
-    def __init__(self) -> None:
-        self.wrong = 0
-        self._reader: Any = None
-
-    def open(self, path: Path) -> float:
-        """To the first frame."""
+    def _open(self, path: Path) -> None:
         import decord
 
-        start_s = time.perf_counter()
         self._reader = decord.VideoReader(str(path))
-        self._read(0)
-        return 1000 * (time.perf_counter() - start_s)
 
-    def seek(self, index: int, rate: float) -> float:
-        """By frame number."""
-        del rate
-        start_s = time.perf_counter()
-        self._read(index)
-        return 1000 * (time.perf_counter() - start_s)
-
-    def step_back(self, index: int, rate: float) -> float:
-        """By frame number."""
-        return self.seek(index - 1, rate)
-
-    def cpu_ms(self) -> float:
-        """Of this process, all threads."""
-        return 1000 * time.process_time()
+    def _read(self, index: int) -> np.ndarray:
+        return self._reader[index].asnumpy()
 
     def close(self) -> None:
         """Release the file."""
         self._reader = None
-
-    def _read(self, index: int) -> None:
-        self.wrong += not _is(self._reader[index].asnumpy(), index)
 
 
 def _is(picture: np.ndarray, index: int) -> bool:
