@@ -112,7 +112,8 @@ class Recordings(QObject):
             self._cases.open_files([found.recordings[0].files[0].path])
             return
         self.join.offer(found)
-        self.sheet_asked.emit(self.join)
+        if not self.join.isVisible():
+            self.sheet_asked.emit(self.join)
 
     def _offer_missing(self, missing: tuple[MissingFile, ...]) -> None:
         self.relink.offer(missing)

@@ -22,6 +22,7 @@ from app.ui.main_window import MainWindow
 from app.ui.message_slot import MessageLine
 from app.ui.messages import Message, Tone
 from app.ui.timeline.join_marks import draw_joins
+from app.video import find_recordings
 from app.video import opening
 from app.video.index import OpenCancelled, PacketIndex
 from app.video.indexing import Indexing
@@ -312,6 +313,16 @@ def test_closing_does_not_wait_for_a_join(
     qtbot.waitUntil(endless.is_set, timeout=PATIENCE_MS)
     window.services.cases.close()
     assert window.services.library.cases() == ()
+
+
+def test_what_was_dropped_next_takes_the_sheet_over(
+    window: MainWindow, qtbot: QtBot, stick: Path
+) -> None:
+    sheet = offered(window, qtbot, stick)
+    parts = [stick / f"REC_0007_{i}.ts" for i in (1, 2)]
+    window.services.cases.found.emit(find_recordings(parts))
+    assert sheet.isVisible()
+    assert names(sheet) == [[p.name for p in parts]]
 
 
 def test_a_missing_part_is_said_marked_and_found(
