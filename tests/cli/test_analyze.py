@@ -152,7 +152,7 @@ def test_a_model_travels_and_a_damaged_one_does_not(
 def test_a_model_that_is_not_there_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     status, _, err = trocar(capsys, "models", "import", "nowhere")
     assert status == 1
-    assert err == "There is no nowhere; name a model's folder, or a .pth file.\n"
+    assert err == "There is no nowhere; name a model's folder, or a file of weights.\n"
 
 
 def test_a_file_in_the_way_is_one_sentence(
