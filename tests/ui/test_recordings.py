@@ -22,8 +22,7 @@ from app.ui.main_window import MainWindow
 from app.ui.message_slot import MessageLine
 from app.ui.messages import Message, Tone
 from app.ui.timeline.join_marks import draw_joins
-from app.video import find_recordings
-from app.video import opening
+from app.video import find_recordings, opening
 from app.video.index import OpenCancelled, PacketIndex
 from app.video.indexing import Indexing
 from tests.helpers.clips import number_of
