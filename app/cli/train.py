@@ -16,6 +16,7 @@ from app.cli.common import (
     progress,
     training_report,
 )
+from app.cli.lesson import Lesson, needs_pictures, read_lesson
 from app.core.errors import BadInput
 
 
@@ -29,8 +30,26 @@ def train(
     out: Annotated[Path, typer.Option("--out", help="Folder of the run; a run there goes on.")],
     data: Annotated[
         Path | None,
-        typer.Option("--data", help="LabelMe folder to learn from besides the phantom."),
+        typer.Option(
+            "--data",
+            help="Folder of labelled pictures to learn from, in one of the public layouts; its "
+            "own validation split, if any, is measured on.",
+        ),
     ] = None,
+    validation: Annotated[
+        Path | None,
+        typer.Option("--validation", help="Another folder, to be measured on."),
+    ] = None,
+    hold_out: Annotated[
+        float,
+        typer.Option(
+            "--hold-out",
+            min=0.0,
+            max=0.9,
+            help="Share of the pictures to hold out by operation and to be measured on, where "
+            "there is no validation split.",
+        ),
+    ] = 0.0,
     base: Annotated[
         str | None,
         typer.Option("--base", help="Model whose weights to start from, such as a backbone."),
@@ -48,7 +67,6 @@ def train(
 ) -> None:
     """Train a network. What comes out lies in OUT as a model folder with its card."""
     from app.core.prediction import SEGMENTATION
-    from app.exchange import labelme
     from app.inference.cards import find_model, model_errors
     from app.learning import publish, recipes, runs
     from app.learning.start import start_from
@@ -56,16 +74,33 @@ def train(
     plan, network = recipes.read_recipe(recipe), None
     if data is not None and plan.task != SEGMENTATION:
         raise BadInput(f"{plan.title} learns from the phantom alone; leave --data out.")
+    if data is None and (validation is not None or hold_out or needs_pictures(plan)):
+        raise BadInput(f"{plan.title} needs pictures for that; name their folder with --data.")
     if base is not None:
         plan, network = start_from(find_model(base, library_folder(library)), plan)
     if seconds is not None:
         plan.train["max_seconds"] = seconds
-    pictures = list(labelme.read_folder(data)) if data else []
-    with progress(f"Training {plan.title}", quiet=as_json or lines) as bar:
+    quiet = as_json or lines
+    lesson = Lesson()
+    if data is not None:
+        lesson = read_lesson(plan, data, validation, hold_out, quiet=quiet)
+    measure = lesson.validation_of(plan)
+    with progress(f"Training {plan.title}", quiet=quiet) as bar:
         report = training_report(bar, lines=lines)
-        end = runs.train(plan, pictures, out, network=network, device=device, on_progress=report)
+        end = runs.train(
+            plan,
+            lesson.learn,
+            out,
+            network=network,
+            device=device,
+            evaluate=measure,
+            score=measure.score if measure else "",
+            on_progress=report,
+        )
     more = "" if base is None else f" --base {Path(base).name}"
     more += "" if data is None else f" --data {data.name}"
+    more += "" if validation is None else f" --validation {validation.name}"
+    more += f" --hold-out {hold_out:g}" if hold_out else ""
     more += "" if seconds is None else f" --seconds {seconds:g}"
     command = f"trocar train {Path(recipe).stem}{more} --out {out.name}"
     parent = Path(base).name if base else ""

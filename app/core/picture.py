@@ -13,6 +13,9 @@ from app.core import validate
 from app.core.mask import Mask
 from app.core.prediction import Instance
 
+UNNAMED = "object"
+"""The label of what a dataset outlines and does not name; it stands for a model's only class."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LabelledPicture:

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from app.core.errors import BadInput
-from app.core.picture import LabelledPicture, PictureEntry
+from app.core.picture import UNNAMED, LabelledPicture, PictureEntry
 from app.exchange.images import read_rgb
 from app.exchange.mask_image import (
     TABLE,
@@ -25,8 +25,6 @@ from app.exchange.mask_image import (
 TITLE = "pictures in images/ with masks of the same names in masks/, such as Kvasir-SEG"
 IMAGES = ("images", "image", "imgs")
 MASKS = ("masks", "mask", "labels_png", "annotations_png")
-OBJECT = "object"
-"""What is white in a mask that nothing names; it stands for a model's only class."""
 _KVASIR_BOXES = "kavsir_bboxes.json"
 
 
@@ -99,4 +97,4 @@ def _table(folder: Path) -> MaskTable | None:
 def _label(folder: Path) -> str:
     names = "/".join(p.name.casefold() for p in (folder, *folder.absolute().parents[:2]))
     is_kvasir = (folder / _KVASIR_BOXES).is_file() or "kvasir" in names
-    return "polyp" if is_kvasir else OBJECT
+    return "polyp" if is_kvasir else UNNAMED

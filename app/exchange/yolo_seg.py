@@ -46,16 +46,19 @@ def entries(folder: Path) -> list[PictureEntry]:
     if file is None:
         raise BadInput(f"{folder.name} has no data.yaml, so its classes have no names; add it.")
     names = read_names(file)
-    return [
-        PictureEntry(
-            name=f"{split}/{stem}" if split else stem,
-            group=group_of(stem),
-            split=split,
-            load=partial(load, image, labels / f"{stem}.txt", names),
-        )
-        for split, images, labels in _pairs(folder)
-        for stem, image in pictures_in(images).items()
-    ]
+    found = []
+    for split, images, labels in _pairs(folder):
+        for stem, image in pictures_in(images).items():
+            name, group = f"{split}/{stem}" if split else stem, group_of(stem)
+            found.append(
+                PictureEntry(
+                    name=name,
+                    group=name if group == stem else group,
+                    split=split,
+                    load=partial(load, image, labels / f"{stem}.txt", names),
+                )
+            )
+    return found
 
 
 def load(image: Path, labels: Path, names: tuple[str, ...]) -> LabelledPicture:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from app.core.picture import UNNAMED
 from app.learning.views import MASK_STRIDE, View
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from models.types import InstanceTargets
+    from models.types import InstanceTargets, MapTargets
 
 NOT_INSTRUMENTS = ("specimen_bag", "tissue")
 
@@ -62,14 +63,45 @@ def collate(views: Sequence[View], classes: Sequence[str]) -> tuple[Tensor, Inst
     return images, targets
 
 
+def collate_maps(
+    views: Sequence[View],
+    classes: Sequence[str],
+    mean_rgb: Sequence[float],
+    std_rgb: Sequence[float],
+) -> tuple[Tensor, MapTargets]:
+    """Images float32 (B, 3, H, W), normalised, and one map of all instances of the classes."""
+    import torch
+
+    from models.types import MapTargets
+
+    masks = np.zeros((len(views), 1, *views[0].rgb.shape[:2]), np.float32)
+    for plane, view in zip(masks[:, 0], views, strict=True):
+        for mask, label in zip(view.masks, view.labels, strict=True):
+            if class_of(label, classes) is not None:
+                plane[mask] = 1
+    ignore = np.stack([v.ignore for v in views])[:, None]
+    stacked = np.stack([v.rgb for v in views]).transpose(0, 3, 1, 2)
+    images = torch.from_numpy(np.ascontiguousarray(stacked)).float().div_(255)
+    mean, std = (torch.tensor(v).reshape(1, 3, 1, 1) for v in (mean_rgb, std_rgb))
+    return images.sub_(mean).div_(std), MapTargets(
+        masks=torch.from_numpy(masks),
+        ignore=torch.from_numpy(ignore) if ignore.any() else None,
+    )
+
+
 def _shrunk(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return cv2.resize(mask.astype(np.uint8) * 255, size, interpolation=cv2.INTER_AREA)
 
 
 def class_of(label: str, classes: Sequence[str]) -> int | None:
-    """Index of a label; of ``instrument`` for a kind that the model does not tell apart."""
+    """Index of a label; of ``instrument`` for a kind that the model does not tell apart.
+
+    What a dataset does not name is of a model's only class.
+    """
     if label in classes:
         return classes.index(label)
+    if label == UNNAMED and len(classes) == 1:
+        return 0
     if label in NOT_INSTRUMENTS or "instrument" not in classes:
         return None
     return classes.index("instrument")

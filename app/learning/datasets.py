@@ -26,6 +26,8 @@ _NAMED = 3
 
 def entries_of(pictures: Sequence[LabelledPicture]) -> Sequence[PictureEntry | LabelledPicture]:
     """Names and groups, without reading pictures that have not been read."""
+    if isinstance(pictures, Renamed):
+        return entries_of(pictures.pictures)
     return pictures.entries if isinstance(pictures, Pictures) else pictures
 
 

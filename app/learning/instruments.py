@@ -1,4 +1,4 @@
-"""Training an instance segmentation network on the phantom or on labelled pictures.
+"""Training a segmentation network on the phantom or on labelled pictures.
 
 Runs in a training process. Batches are made in loader processes beside it.
 """
@@ -6,6 +6,7 @@ Runs in a training process. Batches are made in loader processes beside it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,20 +15,25 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset
 
 from app.core.picture import LabelledPicture
-from app.learning.collate import collate
+from app.learning.collate import collate, collate_maps
 from app.learning.phantom import PhantomStills
 from app.learning.recipes import Recipe
-from app.learning.views import Augmentation, View, augmented
+from app.learning.views import Augmentation, View, augmented, fitted
 from models import create_model
 from models.losses.instance import InstanceLoss
+from models.losses.structure import MapLoss
+from models.pranet.training import at_scales
 from models.training import Progress, TrainConfig, Trainer, TrainResult
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from models.types import InstanceTargets
-
 Make = Callable[[int], View]
+Join = Callable[[Sequence[View]], "tuple[Tensor, Any]"]
+Start = Callable[[int], "Iterator[tuple[Tensor, Any]]"]
+
+MAP_SYSTEMS = ("pranet",)
+"""Networks that answer with one map in place of instances."""
 
 
 class PhantomViews:
@@ -47,13 +53,16 @@ class PhantomViews:
 
 
 class PictureViews:
-    """Random views of given pictures, mixed with the phantom so that nothing is forgotten.
+    """Views of given pictures, mixed with the phantom so that nothing is forgotten.
+
+    Every picture comes once before any comes again.
 
     Args:
         pictures: the labelled pictures.
         size_px: the network's input (width, height).
         seed: decides the views.
         phantom_share: share of phantom views, 0 to 1.
+        how: how far a view may stray from its picture; None for the picture as it is.
     """
 
     def __init__(
@@ -62,42 +71,51 @@ class PictureViews:
         size_px: tuple[int, int],
         seed: int,
         phantom_share: float,
+        how: Augmentation | None,
     ) -> None:
         self.pictures, self.size_px, self.seed = pictures, size_px, seed
-        self.phantom_share = phantom_share
+        self.phantom_share, self.how = phantom_share, how
+        self._pass, self._order = -1, np.arange(0)
         self.phantom = PhantomViews(seed, size_px) if phantom_share > 0 else None
 
     def __call__(self, number: int) -> View:
         rng = np.random.default_rng((self.seed, number))
         if self.phantom is not None and rng.random() < self.phantom_share:
             return self.phantom(number)
-        picture = self.pictures[int(rng.integers(len(self.pictures)))]
-        return augmented(picture, self.size_px, Augmentation(), rng)
+        picture = self.pictures[self._place(number)]
+        if self.how is None:
+            return fitted(picture, self.size_px)
+        return augmented(picture, self.size_px, self.how, rng)
+
+    def _place(self, number: int) -> int:
+        number_of_pass, place = divmod(number, len(self.pictures))
+        if number_of_pass != self._pass:
+            rng = np.random.default_rng((self.seed, number_of_pass, 1))
+            self._pass, self._order = number_of_pass, rng.permutation(len(self.pictures))
+        return int(self._order[place])
 
 
 class _Batches(IterableDataset):  # type: ignore[misc]
     """Whole batches from ``first`` on, dealt to the loader processes in turn."""
 
-    def __init__(self, make: Make, classes: Sequence[str], batch: int, first: int) -> None:
-        self.make, self.classes, self.batch, self.first = make, classes, batch, first
+    def __init__(self, make: Make, join: Join, batch: int, first: int) -> None:
+        self.make, self.join, self.batch, self.first = make, join, batch, first
 
-    def __iter__(self) -> Iterator[tuple[Tensor, InstanceTargets]]:
+    def __iter__(self) -> Iterator[tuple[Tensor, Any]]:
         worker = torch.utils.data.get_worker_info()
         start, stride = (worker.id, worker.num_workers) if worker else (0, 1)
         step = self.first + start
         while True:
             numbers = range(step * self.batch, (step + 1) * self.batch)
-            yield collate([self.make(n) for n in numbers], self.classes)
+            yield self.join([self.make(n) for n in numbers])
             step += stride
 
 
-def batches_from(
-    make: Make, classes: Sequence[str], batch: int, workers: int
-) -> Callable[[int], Iterator[tuple[Tensor, InstanceTargets]]]:
+def batches_from(make: Make, join: Join, batch: int, workers: int) -> Start:
     """What the training loop asks for: the batches from a step on."""
 
-    def start(first: int) -> Iterator[tuple[Tensor, InstanceTargets]]:
-        dataset = _Batches(make, classes, batch, first)
+    def start(first: int) -> Iterator[tuple[Tensor, Any]]:
+        dataset = _Batches(make, join, batch, first)
         loader = DataLoader(
             dataset,
             batch_size=None,
@@ -119,6 +137,16 @@ def _single_thread(_worker: int) -> None:
     torch.set_num_threads(1)
 
 
+def join_of(recipe: Recipe) -> Join:
+    """How views become the batch that the recipe's network takes."""
+    if recipe.system in MAP_SYSTEMS:
+        mean, std = (
+            recipe.card.get(k, v) for k, v in (("mean_rgb", (0,) * 3), ("std_rgb", (1,) * 3))
+        )
+        return partial(collate_maps, classes=recipe.classes, mean_rgb=mean, std_rgb=std)
+    return partial(collate, classes=recipe.classes)
+
+
 def train_instruments(
     recipe: Recipe,
     pictures: Sequence[LabelledPicture],
@@ -135,7 +163,8 @@ def train_instruments(
 
     Args:
         recipe: what and how. ``data.phantom_share`` (default 1 without pictures, else 0.5) mixes
-            phantom views in.
+            phantom views in; ``data.augment`` (default true) changes the pictures;
+            ``data.weigh_entropy`` (default false) is of ``MapLoss``.
         pictures: labelled pictures to learn from besides the phantom; may be empty.
         run_folder: where checkpoints go; a run found there goes on.
         network: where to start; None for fresh weights.
@@ -151,14 +180,17 @@ def train_instruments(
     make: Make
     if pictures:
         share = float(data.get("phantom_share", 0.5))
-        make = PictureViews(pictures, recipe.input_size_px, seed, share)
+        how = Augmentation() if data.get("augment", True) else None
+        make = PictureViews(pictures, recipe.input_size_px, seed, share, how)
     else:
         make = PhantomViews(seed, recipe.input_size_px)
     trainer = Trainer(network.to(device), config, run_folder)
     trainer.resume()
+    batches = batches_from(make, join_of(recipe), recipe.batch, int(data.get("workers", 1)))
+    is_map = recipe.system in MAP_SYSTEMS
     return trainer.run(
-        batches_from(make, recipe.classes, recipe.batch, int(data.get("workers", 1))),
-        InstanceLoss(),
+        at_scales(batches) if is_map else batches,
+        MapLoss(weigh_entropy=bool(data.get("weigh_entropy"))) if is_map else InstanceLoss(),
         evaluate=evaluate,
         score=score,
         on_progress=on_progress,

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from app.core.errors import BadInput, EnvironmentProblem
 from app.core.picture import LabelledPicture
 from app.core.prediction import ACTIVITIES, ENHANCEMENT, PHASES, SEGMENTATION
+from app.learning.datasets import entries_of
 from app.learning.recipes import Recipe
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def train(
         EnvironmentProblem: the graphics card failed.
     """
     train_plan = {k: v for k, v in recipe.train.items() if k != "max_seconds"}
-    names = [f"{p.group}/{p.name}" for p in pictures]
+    names = [f"{p.group}/{p.name}" for p in entries_of(pictures)]
     claim(run_folder, {**asdict(recipe), "train": train_plan, "card": {}, "pictures": names})
     done = finished(run_folder)
     if done is not None:
