@@ -12,6 +12,9 @@ from app.core.mask import Mask
 # Under this name a run's settings hold the model's course as text.
 COURSE = "course"
 
+# Under this name a run's settings hold the keys of its activities, joined by commas.
+ACTIVITY_NAMES = "activities"
+
 LIVE = "live"
 """A run whose settings hold this name was made while the recording went on."""
 
@@ -122,3 +125,9 @@ class Run:
         """
         text = self.settings.get(COURSE)
         return None if text is None else Course.from_text(str(text))
+
+    @property
+    def activities(self) -> tuple[str, ...]:
+        """Keys of the activities that the run's probabilities are of, where it tells any apart."""
+        text = str(self.settings.get(ACTIVITY_NAMES, ""))
+        return tuple(text.split(",")) if text else ()

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 from app.core.case import Asset, Case
 from app.core.errors import BadInput
 from app.core.frame import Frame
-from app.core.prediction import PHASES, SEGMENTATION
+from app.core.prediction import ACTIVITIES, PHASES, SEGMENTATION
+from app.inference.area_pass import AreaPass
 from app.inference.cores import cores
 from app.inference.passes import MaskPass, Pass, PhasePass
 from app.video import UndecodableFrame, VideoSource, open_recording
@@ -147,7 +148,7 @@ class AnalysisJob:
         library: open for writing.
         case: with at least one recording.
         models: cards, each of a task that can be run.
-        every: frames between two that segmentation looks at.
+        every: frames between two that are outlined.
         device: where to run; chosen when the first frame has to be computed.
         threads: of the processor; all but one when None, so that the window stays awake.
 
@@ -172,7 +173,7 @@ class AnalysisJob:
         if every < 1:
             raise BadInput("Every how many frames: give a whole number from 1.")
         for card in models:
-            if card.task not in (SEGMENTATION, PHASES):
+            if card.task not in (SEGMENTATION, PHASES, ACTIVITIES):
                 raise BadInput(f"{card.name} is made for {card.task}, which analysis does not run.")
         self._library, self._case, self._models = library, case, tuple(models)
         self._every, self._device, self._threads = every, device, threads
@@ -230,6 +231,8 @@ class AnalysisJob:
     def _pass(self, store: Any, asset: Asset, source: VideoSource, card: ModelCard) -> Pass:
         if card.task == SEGMENTATION:
             return MaskPass(store, asset, source, card, self._every)
+        if card.task == ACTIVITIES:
+            return AreaPass(store, asset, source, card, self._every)
         return PhasePass(store, asset, source, card)
 
     def _analyse(self, source: VideoSource, passes: Sequence[Pass]) -> bool:
@@ -303,7 +306,7 @@ class AnalysisJob:
             return
         if asset_id is not None and asset_id != self._meter.asset_id:
             return
-        fresh = [p.look_at(frame) for p in passes if isinstance(p, MaskPass)]
+        fresh = [p.look_at(frame) for p in passes if isinstance(p, MaskPass | AreaPass)]
         if any(fresh):
             self._hooks.progress(self._meter.report(self._device))
 

@@ -69,8 +69,8 @@ class Pass(Protocol):
         """Where the network runs now, None before it was loaded."""
 
 
-class _Stored:
-    """What both kinds of pass share: their run in the store."""
+class StoredPass:
+    """What all kinds of pass share: their run in the store."""
 
     def __init__(
         self,
@@ -141,7 +141,7 @@ class _Stored:
             self._store.put_state(self.run.run_id, self._source.pts(self._visited), snapshot)
 
 
-class MaskPass(_Stored):
+class MaskPass(StoredPass):
     """Instances of every n-th frame, with tracks."""
 
     def __init__(
@@ -304,7 +304,7 @@ class MaskPass(_Stored):
         return True
 
 
-class PhasePass(_Stored):
+class PhasePass(StoredPass):
     """Phase probabilities at the card's rate, through the carried state."""
 
     def __init__(

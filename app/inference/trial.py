@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.errors import BadInput
-from app.core.prediction import PHASES, SEGMENTATION
+from app.core.prediction import ACTIVITIES, PHASES, SEGMENTATION
+from app.inference.areas import SceneReader
 from app.inference.device import DeviceChoice, choose_device
 from app.inference.phases import PhaseStream
 from app.inference.segmenter import Segmenter
@@ -27,7 +28,7 @@ def trial_ms(card: ModelCard, device: DeviceChoice | None = None) -> tuple[float
     Raises:
         BadInput: its weights are missing or damaged, or it is of a task that cannot be run here.
     """
-    model: Segmenter | PhaseStream
+    model: Segmenter | PhaseStream | SceneReader
     run: Callable[[NDArray[np.uint8]], object]
     if card.task == SEGMENTATION:
         model = Segmenter(card, device or choose_device())
@@ -35,6 +36,9 @@ def trial_ms(card: ModelCard, device: DeviceChoice | None = None) -> tuple[float
     elif card.task == PHASES:
         model = PhaseStream(card, device or choose_device())
         run = model.step
+    elif card.task == ACTIVITIES:
+        model = SceneReader(card, device or choose_device())
+        run = model.read
     else:
         raise BadInput(f"{card.name} is made for {card.task}, which cannot be run here yet.")
     picture = trial_picture()
