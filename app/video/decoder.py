@@ -34,6 +34,8 @@ from app.video.skipping import may_skip
 _STEP_FRAMES = 12
 # On the way to a frame, this many before it are decoded whole, for stepping back from it.
 RUN_FRAMES = 4
+# So near behind its keyframe, a frame is soon there: the keyframe is not decoded twice.
+_SOON_FRAMES = 32
 # A decoder may hand out a few frames late; after that many later ones, a frame will not come.
 LATE_FRAMES = 16
 # Where a seek to a keyframe's pts lands behind it (measured); elsewhere its dts lands too early.
@@ -192,11 +194,19 @@ class Decoder:
         """Whether a frame was found not to decode."""
         return index in self._undecodable
 
-    def keyframe(self, index: int) -> av.VideoFrame | None:
-        """The picture of a keyframe, decoded alone and so at once; None where that fails."""
+    def keyframe(self, index: int, target: int) -> av.VideoFrame | None:
+        """The picture of a keyframe on the way to a frame, at once; None where that fails.
+
+        Args:
+            index: of the keyframe.
+            target: the frame; where it is far, the keyframe is decoded alone, since the next wish
+                may come before that frame does.
+        """
         if (found := self.cache.get(index)) is not None:
             return found
         self._go_before(index, 0)
+        if target - index <= _SOON_FRAMES and self._floor == index:
+            return self._decode_to(index, None, index - target + RUN_FRAMES)
         self._whole_from = index
         found = None
         if self._pending is not None and self._floor == index:

@@ -191,7 +191,7 @@ class FileSource(VideoSource):
         cache.focus, near = index, cache.nearest(index)
         if near is None or abs(near - index) > index - key:
             near = key
-        picture = self._decoder.keyframe(key) if near == key else cache.get(near)
+        picture = self._decoder.keyframe(key, index) if near == key else cache.get(near)
         try:
             return None if picture is None else self._framed(near, picture, self._hasty)
         except av.FFmpegError:

@@ -174,6 +174,26 @@ def test_a_glimpse_is_the_nearest_picture_at_hand(long_gops: Path) -> None:
         assert number_of(source.frame(124).rgb) == 124
 
 
+def test_a_keyframe_on_the_way_to_a_near_frame_is_decoded_once(
+    long_gops: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeks = []
+    go = Decoder._go_before
+    monkeypatch.setattr(
+        Decoder, "_go_before", lambda self, *args: (seeks.append(args[0]), go(self, *args))[1]
+    )
+    with FileSource(long_gops) as source:
+        for target, passes in ((120 + 25, 1), (120 + 60, 2)):
+            source._decoder.cache.clear()
+            seeks.clear()
+            near = source.glimpse(target)
+            assert near is not None
+            assert (near.index, number_of(near.rgb)) == (120, 120)
+            for index in (target, target - 1, target + 1, 121, 0):
+                assert number_of(source.frame(index).rgb) == index
+                assert len(seeks) == passes or index != target
+
+
 def test_a_split_recording_reads_ahead_over_its_joins(tmp_path: Path) -> None:
     asset = describe_joined(four_parts(tmp_path, ".mp4"), "a")
     starts = np.cumsum([0, *(part.frames for part in asset.parts)])

@@ -80,6 +80,20 @@ def test_every_index_shows_its_frame(torture: Torture, name: str) -> None:
         assert wrong == [], way
 
 
+@pytest.mark.parametrize("name", list(CASES))
+def test_a_glimpse_names_its_frame_and_changes_none(torture: Torture, name: str) -> None:
+    case = CASES[name]
+    draw = random.Random(name)
+    with opened(torture(name), case, 2 << 20) as source:
+        for target in (draw.randrange(len(source)) for _ in range(10)):
+            near = source.glimpse(target)
+            if near is not None:
+                shown = number_of(np.rot90(near.rgb, case.turn))
+                assert shown == case.numbers[near.index], target
+            assert carried(source, case, target) == case.numbers[target]
+            source.read_ahead(target, draw.choice((-1, 0)))
+
+
 def test_enough_kinds_are_in_it() -> None:
     assert len(CASES) >= 48
     assert len({Path(name).suffix for name in CASES}) >= 15
