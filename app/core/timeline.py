@@ -194,7 +194,8 @@ def timeline_from_phases(
     Without a course it is the likeliest phase of each sample, debounced: a phase counts once it
     holds for ``min_samples`` samples in a row, and then from its first one; shorter runs belong to
     the phase before them. Where samples are missing for more than twice the usual step there is a
-    gap; a single sample says nothing about its length.
+    gap; a single sample says nothing about its length. Samples outside the extent do not count:
+    of a recording that runs the library knows only the beginning.
 
     Args:
         phases: in order of pts; as many probabilities as there are classes.
@@ -204,6 +205,7 @@ def timeline_from_phases(
         min_samples: shortest run that counts, without a course.
     """
     empty = Timeline(start_pts=start_pts, end_pts=end_pts)
+    phases = [p for p in phases if start_pts <= p.pts < end_pts]
     if len(phases) < 2:
         return empty
     pts = np.array([p.pts for p in phases], np.int64)

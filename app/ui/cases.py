@@ -184,9 +184,13 @@ class Cases(QObject):
         if loaded is not None:
             self._show(loaded)
             return
-        self._player.previewed = None
-        self._player.pause()
+        self._leave_preview()
         self.not_opened.emit()
+
+    def _leave_preview(self) -> None:
+        """Nobody waits any more for the case of the file that is shown."""
+        if self._player.previewed is not None:
+            self._player.leave()
 
     def look_through(self, paths: Sequence[Path]) -> None:
         """Find out which recordings folders and files hold; ``found`` tells."""
@@ -237,13 +241,13 @@ class Cases(QObject):
     def _show(self, loaded: Loaded) -> None:
         self._player.previewed = None
         session = self._session
-        session.open(loaded.case, loaded.work, loaded.gone)
+        session.open(loaded.case, loaded.work, loaded.gone, loaded.missing)
         session.segment_run = loaded.run
         session.show_model(loaded.model)
         self.opened.emit(loaded)
         self.refresh()
         if loaded.missing:
-            self._player.pause()
+            self._player.leave()
             self.say_missing(loaded.missing)
             return
         self._player.player.open(loaded.case.assets[0])
@@ -471,8 +475,12 @@ class Cases(QObject):
                 said = self._library.human_timeline(asset.asset_id)
                 human = said.timeline if said else None
                 model = self._model_timeline(case, asset)
-            except TrocarError as error:  # of this case alone; the others are listed as they are
+            # Of this case alone; the others are listed as they are.
+            except TrocarError as error:
                 damage = error.user_message
+            except ValueError as error:  # what is stored contradicts itself
+                log.info("case %s: %s", case.case_id, error)
+                damage = "What is stored of its phases contradicts itself, so they are not shown."
         path = self._library.thumbnail_path(case.case_id)
         return Card(
             case=case,
@@ -526,7 +534,7 @@ class Cases(QObject):
                 self._library.writer.replace_file(asset.asset_id, file, found)
 
     def _not_opened(self, error: TrocarError) -> None:
-        self._player.previewed = None
+        self._leave_preview()
         self._failed(error)
         self.not_opened.emit()
 

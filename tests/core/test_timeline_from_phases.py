@@ -67,6 +67,14 @@ def test_one_sample_says_nothing() -> None:
     assert timeline_from_phases([], CLASSES, 0, 10).segments == ()
 
 
+@pytest.mark.parametrize("end", [1, 15, 45])
+def test_samples_past_the_end_do_not_count(end: int) -> None:
+    timeline = timeline_from_phases(_samples("aaabbbccc"), CLASSES, 0, end, min_samples=3)
+    assert all(s.end_pts <= end for s in timeline.segments)
+    late = timeline_from_phases(_samples("aaaa", start=450_000), CLASSES, 0, end)
+    assert late.segments == ()
+
+
 @given(st.text("abc", min_size=2, max_size=60), st.integers(1, 8))
 def test_every_segment_holds_and_no_two_neighbours_agree(letters: str, shortest: int) -> None:
     said = _said(letters, min_samples=shortest)

@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 from pytestqt.qtbot import QtBot
 
+from app.core.case import Asset
+from app.core.prediction import COURSE, PhasePrediction
+from app.store import Library
 from app.store.prediction_file import APPLICATION_ID as PREDICTIONS_ID
 from app.ui.main_window import MainWindow
 from app.video import full_hash
@@ -69,6 +72,49 @@ def test_a_case_that_cannot_be_read_stands_damaged_among_the_others(
     assert "Damaged" not in words[session.case.case_id]
     opened.library.search.setText("damaged")
     assert opened.library.count.text() == "1 of 2"
+
+
+def test_a_case_that_is_being_recorded_or_contradicts_itself_hides_no_other(
+    opened: MainWindow, qtbot: QtBot
+) -> None:
+    library, session = opened.services.library, opened.services.session
+    assert session.asset is not None
+    growing = replace(
+        session.asset, asset_id="growing", quick_hash="g", end_pts=session.asset.start_pts + 1
+    )
+    odd = replace(session.asset, asset_id="odd", quick_hash="o")
+    ids = []
+    for asset, settings in ((growing, {}), (odd, {COURSE: "no course"})):
+        case = library.writer.create_case("Case", "unknown", (asset,)).result()
+        _say_phases(library, case.case_id, asset, settings)
+        ids.append(case.case_id)
+    opened.show_workspace("library")
+    model = opened.library.model
+    qtbot.waitUntil(lambda: model.rowCount() == 3, timeout=PATIENCE_MS)
+    cards = {c.case.case_id: c for c in model.cards}
+    assert cards[ids[0]].damage == ""
+    assert "contradicts" in cards[ids[1]].damage
+
+
+def _say_phases(
+    library: Library, case_id: str, asset: Asset, settings: dict[str, str | int | float | bool]
+) -> None:
+    store = library.predictions(case_id)
+    run = store.start_run(
+        asset=asset,
+        model="phases",
+        task="phase-recognition",
+        weights_sha256="0" * 64,
+        classes=("a", "b"),
+        settings=settings,
+        sample_every=0,
+        frames_expected=4,
+    )
+    later = [asset.start_pts + 450_000 + 90_000 * i for i in range(4)]
+    store.put_phases(
+        run.run_id,
+        [PhasePrediction(pts=p, index=i, probabilities=(0.9, 0.1)) for i, p in enumerate(later)],
+    )
 
 
 def test_a_hash_that_comes_late_does_not_undo_a_relink(
