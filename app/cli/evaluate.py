@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
 
-from app.cli.common import JsonOption, LibraryOption, emit, library_folder
+from app.cli.common import JsonOption, LibraryOption, emit, library_folder, progress
 from app.core.errors import BadInput
-from app.core.picture import LabelledPicture
+from app.core.picture import LabelledPicture, Pictures
 
 if TYPE_CHECKING:
     from models import ModelCard
 
-PHANTOM = "phantom"
+PHANTOM, ALL = "phantom", "all"
 HELD_OUT_SEED = 900_000
 BOX_CONVENTION = (
     "covered: share of boxes of which at least 20 % of the area is predicted; area: mean predicted "
@@ -35,13 +34,31 @@ def evaluate(
         str,
         typer.Option(
             "--data",
-            help="A LabelMe folder, a CholecT50 folder (labels/VIDnn.json), or `phantom`: "
-            "held-out phantom videos.",
+            help="A folder of labelled pictures in one of the public layouts, a CholecT50 folder "
+            "(labels/VIDnn.json), or `phantom`: held-out phantom videos.",
         ),
     ],
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="train, validation, test or all. Default: test where there is one, else "
+            "validation, else all."
+        ),
+    ] = None,
+    corruption: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--corruption",
+            help="Measure on pictures made worse as well: a name (a wrong one lists them), or "
+            "`all`; repeat for more.",
+        ),
+    ] = None,
+    severity: Annotated[
+        int | None, typer.Option(min=1, max=5, help="Of the corruption. Default: all five.")
+    ] = None,
     group: Annotated[
         list[str] | None,
-        typer.Option("--group", help="Only this operation of a LabelMe folder; repeat for more."),
+        typer.Option("--group", help="Only this operation of a folder; repeat for more."),
     ] = None,
     videos: Annotated[
         int, typer.Option(min=1, help="Held-out phantom videos, or operations for phases.")
@@ -50,45 +67,100 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Measure a model in full precision: masks by COCO's metrics, phases by accuracy and edit."""
-    from app.core.prediction import PHASES
+    from app.core.prediction import PHASES, SEGMENTATION
     from app.inference.cards import find_model
 
     card = find_model(model, library_folder(library))
     folder = Path(data)
+    if corruption and (card.task != SEGMENTATION or list(folder.glob("labels/VID*.json"))):
+        raise BadInput("Only outlines are measured on pictures made worse; leave --corruption out.")
     if card.task == PHASES:
         if data != PHANTOM:
             raise BadInput("Phase models are measured with `--data phantom` for now.")
         result = _phases(card, videos)
     elif data == PHANTOM:
-        result = _masks(card, _phantom_frames(videos))
+        worse = _worse(corruption, severity)
+        result = _masks(card, list(_phantom_frames(videos)), worse, quiet=as_json)
     elif not folder.is_dir():
         raise BadInput(f"There is no folder {folder}; name a data set's folder, or `phantom`.")
     elif list(folder.glob("labels/VID*.json")):
         result = _boxes(card, folder)
     else:
-        from app.exchange import labelme
-
-        pictures = (p for p in labelme.read_folder(folder) if not group or p.group in group)
-        result = _masks(card, pictures)
-    rows = [f"{k}: {v}" for k, v in result.items() if not isinstance(v, dict)]
-    emit(result, as_json=as_json, text="\n".join(rows))
+        worse = _worse(corruption, severity)
+        pictures, which = _pictures(folder, split, group or ())
+        result = {"split": which, **_masks(card, pictures, worse, quiet=as_json)}
+    emit(result, as_json=as_json, text="\n".join(_lines(result)))
 
 
-def _masks(card: ModelCard, pictures: Iterator[LabelledPicture]) -> dict[str, Any]:
-    from app.inference import Segmenter
-    from app.learning.evaluate import false_area, mask_metrics_of, union_iou
+def _lines(values: Mapping[str, Any], before: str = "") -> Iterator[str]:
+    """One figure a line; those of tables inside with the table's name before."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            if name != "per_class":
+                yield from _lines(value, f"{before}{name} ")
+        else:
+            yield f"{before}{name}: {value}"
 
-    seen = list(pictures)
-    if not seen:
-        raise BadInput("No labelled picture was found; check --data and --group.")
-    result = mask_metrics_of(card, seen).as_json()
-    predict = Segmenter(card, may_halve=False).predict
-    overlaps = union_iou(predict, seen)
-    alarms = false_area(predict, seen)
-    result["empty_images"] = len(alarms)
-    result["empty_images_over_half_percent"] = sum(share > 0.005 for share in alarms)
-    result["union_iou_mean"] = round(100 * float(np.mean(overlaps)), 2)
-    result["union_iou_median"] = round(100 * float(np.median(overlaps)), 2)
+
+def _worse(names: Sequence[str] | None, severity: int | None) -> list[tuple[str, int]]:
+    """The corruptions to measure, with their severities."""
+    from app.learning.corruptions import CORRUPTIONS, SEVERITIES
+
+    wanted = list(CORRUPTIONS) if names and "all" in names else list(names or ())
+    for name in wanted:
+        if name not in CORRUPTIONS:
+            raise BadInput(f"There is no corruption {name}; there are {', '.join(CORRUPTIONS)}.")
+    return [(n, s) for n in wanted for s in ((severity,) if severity else SEVERITIES)]
+
+
+def _pictures(folder: Path, split: str | None, groups: Sequence[str]) -> tuple[Pictures, str]:
+    """The pictures to measure on, and the name of their split."""
+    from app.exchange.dataset import TEST, TRAIN, VALIDATION, open_dataset
+
+    dataset = open_dataset(folder)
+    known = (TRAIN, VALIDATION, TEST, ALL)
+    if split is not None and split not in known:
+        raise BadInput(f"There is no split {split}; give {', '.join(known)}.")
+    which = split or next((s for s in (TEST, VALIDATION) if dataset.splits.get(s)), ALL)
+    chosen = dataset.pictures if which == ALL else dataset.split(which)
+    kept = [e for e in chosen.entries if not groups or e.group in groups]
+    if not kept:
+        raise BadInput("No labelled picture was found; check --data, --split and --group.")
+    return Pictures(kept), which
+
+
+def _masks(
+    card: ModelCard,
+    pictures: Sequence[LabelledPicture],
+    worse: Sequence[tuple[str, int]],
+    *,
+    quiet: bool,
+) -> dict[str, Any]:
+    from app.learning.corruptions import corrupt
+    from app.learning.measure import measure
+
+    passes = 1 + len(worse)
+    with progress(f"Measuring {card.name}", quiet=quiet) as bar:
+        bar.update(bar.task_ids[0], total=passes * len(pictures))
+
+        def follow(number: int) -> Callable[[int], None]:
+            begun = number * len(pictures)
+            return lambda done: bar.update(bar.task_ids[0], completed=begun + done)
+
+        result = measure(card, pictures, on_progress=follow(0)).as_json()
+        curves: dict[str, dict[str, Any]] = {}
+        for number, (name, severity) in enumerate(worse, 1):
+            got = measure(
+                card,
+                pictures,
+                change=lambda rgb, seed: corrupt(rgb, name, severity, seed),  # noqa: B023
+                on_progress=follow(number),
+            ).as_json()
+            row = {k: got[k] for k in ("map50", "map50_95", "dice", "iou")}
+            row["foreground_mdice"] = got["foreground"]["mdice"]
+            curves.setdefault(name, {})[str(severity)] = row
+    if curves:
+        result["corruptions"] = curves
     return result
 
 

@@ -32,10 +32,7 @@ def parts_of(
     Returns:
         The surest first; a part's score is the mean probability of its pixels.
     """
-    height, width = fit.picture_height_px, fit.picture_width_px
-    picture = logits[fit.top_px : fit.top_px + height, fit.left_px : fit.left_px + width]
-    size = (fit.frame_width_px, fit.frame_height_px)
-    whole = cv2.resize(np.ascontiguousarray(picture), size, interpolation=cv2.INTER_LINEAR)
+    whole, size = in_frame(logits, fit), (fit.frame_width_px, fit.frame_height_px)
     count, parts, stats, _ = cv2.connectedComponentsWithStats(
         (whole > 0).view(np.uint8), connectivity=8
     )
@@ -52,6 +49,20 @@ def parts_of(
             found.append(Instance(label=label, mask=mask, score=min(score, 1.0)))
     found.sort(key=lambda instance: -(instance.score or 0.0))
     return tuple(found[: rules.max_instances])
+
+
+def in_frame(logits: NDArray[np.float32], fit: Fit) -> NDArray[np.float32]:
+    """A map of the network's input as a map of the frame, float32 (H, W)."""
+    height, width = fit.picture_height_px, fit.picture_width_px
+    picture = logits[fit.top_px : fit.top_px + height, fit.left_px : fit.left_px + width]
+    size = (fit.frame_width_px, fit.frame_height_px)
+    whole = cv2.resize(np.ascontiguousarray(picture), size, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(whole, np.float32)
+
+
+def probability_map(logits: NDArray[np.float32], fit: Fit) -> NDArray[np.float32]:
+    """The probability of every pixel of the frame, float32 (H, W) in 0 to 1."""
+    return _probability(in_frame(logits, fit)).astype(np.float32)
 
 
 def _probability(logits: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -20,7 +20,7 @@ from app.inference.cards import load_network
 from app.inference.cores import cores
 from app.inference.device import DeviceChoice
 from app.inference.masks import PROTOTYPE_STRIDE_PX, masks_of
-from app.inference.parts import parts_of
+from app.inference.parts import parts_of, probability_map
 from app.inference.postprocess import (
     decode_boxes,
     find_candidates,
@@ -141,6 +141,16 @@ class Segmenter:
         assert self._fit is not None  # noqa: S101 - raw comes first
         with devices.threads(self._threads):
             return self._instances(output, self._fit)
+
+    def map_from(self, output: Output) -> NDArray[np.float32] | None:
+        """The probability of every pixel of the frame that ``raw`` was called with last.
+
+        float32 (H, W) in 0 to 1; None where the network answers with instances.
+        """
+        if not isinstance(output, MapOutput):
+            return None
+        assert self._fit is not None  # noqa: S101 - raw comes first
+        return probability_map(output.logits[0, 0].float().cpu().numpy(), self._fit)
 
     def describe(self) -> dict[str, str | int | float | bool]:
         """What decides the result, for provenance: kept with every run."""

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +20,7 @@ from app.learning.collate import NOT_INSTRUMENTS, class_of
 if TYPE_CHECKING:
     from app.inference import DeviceChoice
     from models import ModelCard
-    from models.metrics.masks import MaskMetrics
+    from models.metrics.masks import LabelledMask
 
 LOWEST_SCORE = 0.001
 
@@ -110,43 +110,37 @@ def _known(picture: LabelledPicture) -> NDArray[np.bool_]:
     return ~picture.ignore.full()
 
 
-def mask_metrics_of(
-    card: ModelCard, pictures: Iterable[LabelledPicture], device: DeviceChoice | None = None
-) -> MaskMetrics:
-    """COCO mask metrics of a model; kinds that it does not tell apart count as ``instrument``.
+def truth_rows(picture: LabelledPicture, classes: Sequence[str]) -> list[LabelledMask]:
+    """A picture's instances of the classes, and its unknown pixels as a region to ignore.
 
-    Average precision sees predictions of any score; Dice and IoU those above the card's threshold.
+    Kinds that the model does not tell apart count as ``instrument``.
     """
-    from app.inference import Segmenter
-    from models.metrics.masks import LabelledMask, encode, mask_metrics
+    from models.metrics.masks import LabelledMask, encode
 
-    classes = card.class_keys
-    low = replace(card, thresholds={**card.thresholds, "score": LOWEST_SCORE})
-    segmenter = Segmenter(low, device, may_halve=False)
-    truth, found = [], []
-    for picture in pictures:
-        known = [(class_of(i.label, classes), i.mask) for i in picture.instances]
-        rows = [LabelledMask(rle=encode(m.full()), label=k) for k, m in known if k is not None]
-        if picture.ignore is not None:
-            zone = encode(picture.ignore.full())
-            rows += [LabelledMask(rle=zone, label=k, ignore=True) for k in range(len(classes))]
-        truth.append(rows)
-        found.append(
-            [
-                LabelledMask(
-                    rle=encode(i.mask.full()), label=classes.index(i.label), score=i.score or 0.0
-                )
-                for i in segmenter.predict(picture.rgb)
-            ]
-        )
-    threshold = card.thresholds.get("score", 0.25)
-    return mask_metrics(truth, found, classes, score_above=threshold)
+    known = [(class_of(i.label, classes), i.mask) for i in picture.instances]
+    rows = [LabelledMask(rle=encode(m.full()), label=k) for k, m in known if k is not None]
+    if picture.ignore is not None:
+        zone = encode(picture.ignore.full())
+        rows += [LabelledMask(rle=zone, label=k, ignore=True) for k in range(len(classes))]
+    return rows
+
+
+def found_rows(instances: Iterable[Instance], classes: Sequence[str]) -> list[LabelledMask]:
+    """What a model of these classes found in a picture."""
+    from models.metrics.masks import LabelledMask, encode
+
+    return [
+        LabelledMask(rle=encode(i.mask.full()), label=classes.index(i.label), score=i.score or 0.0)
+        for i in instances
+    ]
 
 
 def mask_figures(
     card: ModelCard, pictures: Iterable[LabelledPicture], device: DeviceChoice | None = None
 ) -> dict[str, float]:
-    """``map50``, ``map50_95``, ``dice`` and ``iou`` as shares; see ``mask_metrics_of``."""
-    got = mask_metrics_of(card, pictures, device)
+    """``map50``, ``map50_95``, ``dice`` and ``iou`` as shares; see ``app.learning.measure``."""
+    from app.learning.measure import measure
+
+    got = measure(card, pictures, device).masks
     figures = {k: getattr(got, k) for k in ("map50", "map50_95", "dice", "iou")}
     return {k: float(v) for k, v in figures.items() if not np.isnan(v)}

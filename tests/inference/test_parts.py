@@ -105,4 +105,7 @@ def test_a_map_network_runs_as_a_segmenter(tmp_path: Path) -> None:
     clear = np.abs(plain) > 1e-3 * np.abs(plain).max()
     assert 0.4 < united.mean() < 0.6
     assert (united == (plain > 0))[clear].all()
-    assert segmenter.instances_from(segmenter.raw(rgb)) == found
+    raw = segmenter.raw(rgb)
+    assert segmenter.instances_from(raw) == found
+    probability = segmenter.map_from(raw)
+    assert probability == pytest.approx(1 / (1 + np.exp(-plain)), abs=1e-3)

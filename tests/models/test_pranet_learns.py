@@ -169,7 +169,7 @@ def test_blobs_are_learnt_and_blank_pictures_stay_blank() -> None:
             yield images, MapTargets(masks=masks)
 
     network = create_model("pranet")
-    result = Trainer(network, settings(110)).run(batches, MapLoss())
+    result = Trainer(network, settings(160)).run(batches, MapLoss())
     with torch.no_grad():
         found = result.network(images).logits > 0
     true = masks.bool()
