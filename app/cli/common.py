@@ -48,7 +48,11 @@ def library_folder(given: Path | None) -> Path:
 
 
 def open_library(
-    given: Path | None, mode: Literal["write", "read"], *, recordings: bool = False
+    given: Path | None,
+    mode: Literal["write", "read"],
+    *,
+    recordings: bool = False,
+    must_exist: bool = False,
 ) -> Library:
     """Open the library for one command; use it as a context manager.
 
@@ -56,10 +60,15 @@ def open_library(
         given: the option.
         mode: see ``Library.open``.
         recordings: the command opens recordings; their kept indices are found again.
+        must_exist: a mistyped folder is told, and no empty library is made there.
     """
     from app.store import Library
+    from app.store.opening import DATABASE
 
-    library = Library.open(library_folder(given), mode=mode)
+    folder = library_folder(given)
+    if must_exist and not (folder / DATABASE).is_file():
+        mode = "read"  # which says that there is none
+    library = Library.open(folder, mode=mode)
     if recordings:
         from app.video import keep_indices_in
 

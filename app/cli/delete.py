@@ -36,7 +36,7 @@ def register(app: typer.Typer) -> None:
 
         Copies made with "trocar backup --to" lie outside the library and are not reached.
         """
-        with open_library(library, "write") as opened:
+        with open_library(library, "write", must_exist=True) as opened:
             found = opened.case(case)
             files = tuple(map(Path, recorded_files(found, opened.recordings(case))))
             what = f"Remove case {case} “{found.title}” with its corrections and predictions"

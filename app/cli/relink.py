@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
         from app.inference.relink import relink as look
 
         with (
-            open_library(library, "write", recordings=True) as opened,
+            open_library(library, "write", recordings=True, must_exist=True) as opened,
             stop_on_interrupt() as stopped,
             progress("Looking", quiet=as_json) as bar,
         ):

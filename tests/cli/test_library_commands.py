@@ -199,7 +199,15 @@ def test_backup_and_restore(
 def test_the_library_may_be_named(
     filled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "no library in" in _fails(capsys, "cases", "--library", str(tmp_path / "other"))
+    other = ("--library", str(tmp_path / "other"))
+    assert "no library in" in _fails(capsys, "cases", *other)
+    for command in (
+        ["delete", "0001", "--yes"],
+        ["relink", str(tmp_path)],
+        ["record", "--recover"],
+    ):
+        assert "no library in" in _fails(capsys, *command, *other)
+    assert not (tmp_path / "other").exists()
     assert len(_json(capsys, "cases", "--library", str(filled))) == 2
 
 
