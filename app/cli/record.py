@@ -104,7 +104,7 @@ def _list(*, as_json: bool) -> None:
 def _recover(library: Path | None, *, as_json: bool) -> None:
     from app.live import recover
 
-    with open_library(library, "write", must_exist=True) as opened:
+    with open_library(library, "write") as opened:
         found = recover(opened)
     text = "\n".join(r.sentence for r in found) or "There is nothing to finish."
     data = [

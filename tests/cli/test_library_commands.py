@@ -201,11 +201,7 @@ def test_the_library_may_be_named(
 ) -> None:
     other = ("--library", str(tmp_path / "other"))
     assert "no library in" in _fails(capsys, "cases", *other)
-    for command in (
-        ["delete", "0001", "--yes"],
-        ["relink", str(tmp_path)],
-        ["record", "--recover"],
-    ):
+    for command in (["delete", "0001", "--yes"], ["relink", str(tmp_path)]):
         assert "no library in" in _fails(capsys, *command, *other)
     assert not (tmp_path / "other").exists()
     assert len(_json(capsys, "cases", "--library", str(filled))) == 2
