@@ -505,7 +505,7 @@ class LiveControl(QObject):
 
         def save() -> bool:
             path.parent.mkdir(parents=True, exist_ok=True)
-            return bool(picture.save(str(path), b"PNG"))
+            return bool(picture.save(str(path), "PNG"))
 
         def saved(good: bool) -> None:
             words = ("Picture saved", path.name, "camera") if good else (NOT_SAVED, "", "x")

@@ -1,0 +1,41 @@
+"""What hands do in Live: snapshots, marks, quick keys, cards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QImage
+from pytestqt.qtbot import QtBot
+
+from app.ui.main_window import MainWindow
+from tests.ui.live.conftest import WAIT_MS, watch
+
+
+def test_a_snapshot_is_a_file_that_shows_the_picture_on_screen(
+    live: MainWindow,
+    qtbot: QtBot,
+    live_clip: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("app.ui.live.control.picture_folder", lambda: tmp_path / "pictures")
+    control = watch(live, qtbot, f"file:{live_clip}")
+    assert live.live is not None
+    stage = live.live.stage
+    qtbot.keyClick(stage, Qt.Key.Key_Space)
+    assert control.screen.shown is not None
+    rgb = control.screen.shown.rgb
+    qtbot.keyClick(stage, Qt.Key.Key_S)
+    qtbot.waitUntil(
+        lambda: stage.view.toast is not None and "saved" in stage.view.toast.text, timeout=WAIT_MS
+    )
+    (path,) = (tmp_path / "pictures").iterdir()
+    saved = QImage(str(path)).convertToFormat(QImage.Format.Format_RGB888)
+    assert (saved.height(), saved.width(), 3) == rgb.shape
+    rows = np.frombuffer(saved.constBits(), np.uint8).reshape(saved.height(), -1)
+    pixels = rows[:, : 3 * saved.width()].reshape(rgb.shape)
+    # All but the research mark.
+    assert (pixels == rgb).mean() > 0.9
