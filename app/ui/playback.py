@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 NOTHING, OUTLINE = 0, 1
 
+NOT_FOUND = "The recording is not found"
 STALE_FADED_MS = 100.0
 STALE_GONE_MS = 250.0
 MOST_KEY_ROWS = 6
@@ -234,6 +235,9 @@ class Playback(QObject):
             stage.set_frame(None)
             stage.set_overlay(None)
         self.refresh_view()
+        if session.frame is None:
+            self.time_changed.emit(0.0, False)  # noqa: FBT003 - not the place of the case before
+        self.set_chip("missing", NOT_FOUND if session.missing else "")
 
     @Slot(object)
     def _on_frame(self, shown: ShownFrame) -> None:

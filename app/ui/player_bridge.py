@@ -129,6 +129,12 @@ class PlayerBridge(QObject):
         if self._player is not None:
             self._player.pause()
 
+    def leave(self) -> None:
+        """Nothing is shown any more: its file is closed."""
+        self.previewed = None
+        if self._player is not None:
+            self._player.leave()
+
     def _on_frame(self, frame: ShownFrame) -> None:
         """Decode thread: keep the newest picture, and tell the GUI once."""
         view = self.adjust(frame.frame.rgb) if self.adjust is not None else None

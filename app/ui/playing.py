@@ -72,7 +72,7 @@ class Playing(QObject):
 
     def _bind(self, keys: KeyMap) -> None:
         bridge = self._player
-        keys.bind("play", bridge.toggle)
+        keys.bind("play", self.toggle)
         for name, frames in (
             ("frame_back", -1), ("frame_on", 1), ("ten_back", -10), ("ten_on", 10),
         ):  # fmt: skip
@@ -95,6 +95,13 @@ class Playing(QObject):
         keys.bind("go_to", self.ask_where)
         keys.bind("sound", self._toggle_sound)
         keys.bind("overlay", self.next_dial)
+
+    def toggle(self) -> None:
+        """Play or pause; without the recording, say again where it is not."""
+        if missing := self._services.session.missing:
+            self._services.cases.say_missing(missing)
+        else:
+            self._player.toggle()
 
     def step(self, frames: int) -> None:
         """Show the frame so many further on.

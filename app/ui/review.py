@@ -92,7 +92,7 @@ class ReviewStage(Stage):
 
     def paint_over(self, painter: QPainter) -> None:
         """Phase now, clock, instrument key, progress."""
-        if self._session.asset is None:
+        if self._session.asset is None or self._session.missing:
             return
         self._paint_phase(painter)
         self._paint_clock(painter)

@@ -85,6 +85,7 @@ class Session(QObject):
 
     case_opened = Signal()
     frame_shown = Signal(object)
+        missing: why nothing of the recording can be shown, in a sentence; "" where it can.
     instances_changed = Signal()
     human_changed = Signal()
     model_changed = Signal()
@@ -114,6 +115,7 @@ class Session(QObject):
         self.segment_run: Run | None = None
         self.model: ModelTier | None = None
         self.unsaved = self.edits = 0
+        self.missing = ""
         self.problem: TrocarError | None = None
         self._steps_under_way = 0
         self._is_stale = False
@@ -155,10 +157,16 @@ class Session(QObject):
         assert self.asset is not None  # noqa: S101 - asked for an open case only
         return Timeline(start_pts=self.asset.start_pts, end_pts=self.asset.end_pts)
 
-    def open(self, case: Case, work: HumanWork, gone: frozenset[int] = frozenset()) -> None:
-        """Make ``case`` the open one; ``gone`` are the parts of it that are not there."""
+    def open(
+        self,
+        case: Case,
+        work: HumanWork,
+        gone: frozenset[int] = frozenset(),
+        missing: str = "",
+    ) -> None:
+        """Make ``case`` the open one, as the attributes of the same names say."""
         self._forget()
-        self.gone = gone
+        self.gone, self.missing = gone, missing
         self.case, self.asset, self.work = case, case.assets[0], work
         self._is_stale = self.unsaved > 0
         self._name(find_taxonomy(case.procedure))
@@ -174,7 +182,7 @@ class Session(QObject):
         self.case = self.asset = self.work = self.frame = None
         self.prediction = self.segment_run = self.model = None
         self.instances = ()
-        self.gone = frozenset()
+        self.gone, self.missing = frozenset(), ""
 
     def replace_case(self, case: Case) -> None:
         """The case's own fields changed."""

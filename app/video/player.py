@@ -26,6 +26,7 @@ from app.video.playing import GROWTH_S, Playing
 from app.video.source import VideoSource
 
 CACHE_BYTES = 512 << 20
+_NOTHING = Path()
 _JOIN_S = 2.0
 
 log = logging.getLogger(__name__)
@@ -96,6 +97,14 @@ class Player:
             self._wanted = recording if isinstance(recording, Asset) else Path(recording)
             self._seek = None
             self._beyond = None
+            self._steps.clear()
+            self._changed.notify()
+
+    def leave(self) -> None:
+        """Close the file: nothing is open any more; ``on_state`` tells when."""
+        with self._changed:
+            self._wanted, self._previews = _NOTHING, None
+            self._seek = self._beyond = None
             self._steps.clear()
             self._changed.notify()
 
@@ -350,7 +359,11 @@ class Player:
         self._clock.stop()
         with self._changed:
             path = Path(recording.path) if isinstance(recording, Asset) else recording
-            self._state = PlayerState(path=path, speed=self._state.speed)
+            self._state = PlayerState(
+                path=None if path is _NOTHING else path, speed=self._state.speed
+            )
+        if path is _NOTHING:
+            return
         try:
             self._source = self._open_source(
                 recording,

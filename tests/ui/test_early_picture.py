@@ -80,3 +80,17 @@ def test_a_file_that_is_no_recording_leaves_no_picture(
         lambda: len([x for x in window.slot.lines if "notes.mp4" in x.accessibleName()]) == 1,
         timeout=PATIENCE_MS,
     )
+
+
+def test_a_file_that_nobody_waits_for_is_closed(
+    window: MainWindow, qtbot: QtBot, tmp_path: Path, gate: threading.Event
+) -> None:
+    window.open_files([make_clip(tmp_path / "operation.ts", RECIPES["h264-ts"])])
+    services = window.services
+    qtbot.waitUntil(lambda: window.review.stage.frame is not None, timeout=PATIENCE_MS)
+    with qtbot.waitSignal(services.cases.not_opened, timeout=PATIENCE_MS):
+        services.cases.stop_reading()
+        gate.set()
+    qtbot.waitUntil(lambda: services.player.state.path is None, timeout=PATIENCE_MS)
+    assert window.review.stage.frame is None
+    assert not services.library.cases()

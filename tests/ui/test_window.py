@@ -358,14 +358,28 @@ def test_a_missing_recording_asks_for_it(
     moved = tmp_path / "moved.mp4"
     asset = replace(case.assets[0], path=str(tmp_path / "gone.mp4"))
     opened.services.library.writer.update_asset(asset).result()
+    opened.services.player.player.seek_index(40)
+    qtbot.waitUntil(lambda: on_screen(opened) == 40, timeout=PATIENCE_MS)
+    assert opened.review.stage.time_ms == 1600.0
     opened.services.cases.open_case(case.case_id)
+    qtbot.waitUntil(lambda: opened.review.stage.time_ms == 0.0, timeout=PATIENCE_MS)
     qtbot.waitUntil(
         lambda: any("not where it was" in x.accessibleName() for x in opened.slot.lines),
         timeout=PATIENCE_MS,
     )
+    player = opened.services.player
+    qtbot.waitUntil(lambda: player.state.path is None, timeout=PATIENCE_MS)
+    while opened.slot.close_newest():
+        pass
+    assert opened.review.stage.chips == ("The recording is not found",)
+    opened.keys.trigger("play")
+    assert "not where it was" in opened.slot.lines[-1].accessibleName()
+    assert not player.state.playing
     moved.write_bytes(clip.read_bytes())
     with qtbot.waitSignal(opened.services.cases.opened, timeout=PATIENCE_MS):
         opened.services.cases.relink([moved])
+    qtbot.waitUntil(lambda: on_screen(opened) is not None, timeout=PATIENCE_MS)
+    assert opened.review.stage.chips == ()
     assert opened.services.session.asset is not None
     assert opened.services.session.asset.path == str(moved)
 

@@ -237,9 +237,11 @@ class AnnotateWorkspace(QWidget):
     def show_frame(self, time_ms: float, *, exact: bool) -> None:
         """The frame on screen changed."""
         self.canvas.time_ms, self.canvas.exact = time_ms, exact
-        frame = self._services.session.frame
-        if frame is not None:
-            self.timeline.set_playhead(frame.pts, follow=self.canvas.playing)
+        session = self._services.session
+        if session.frame is not None:
+            self.timeline.set_playhead(session.frame.pts, follow=self.canvas.playing)
+        elif session.asset is not None:
+            self.timeline.set_playhead(session.asset.start_pts)
         self._show_strip()
 
     def set_locked(self, reason: str) -> None:
