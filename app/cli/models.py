@@ -185,7 +185,7 @@ def conversion_words(card: ModelCard, report: Mapping[str, Any]) -> str:
     """What an import made of a released file, for people."""
     lines = [f"{card.name} is installed: {card.title}, {card.parameters:,} parameters."]
     taken, left = len(report["loaded"]), len(report["unexpected"])
-    lines.append(f"Of a {report['layout']} file, {taken} tensors were taken and {left} left out.")
+    lines.append(f"Its layout: {report['layout']}; {taken} tensors were taken, {left} left out.")
     if card.classes:
         names = ", ".join(c.name for c in card.classes)
         lines.append(f"It can be chosen; its outputs are taken for these classes: {names}.")

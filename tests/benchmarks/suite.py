@@ -9,7 +9,14 @@ from typing import Any
 import cv2
 import torch
 
-from tests.benchmarks import rows_compute, rows_live, rows_live_window, rows_video, rows_window
+from tests.benchmarks import (
+    rows_compute,
+    rows_live,
+    rows_live_window,
+    rows_pranet,
+    rows_video,
+    rows_window,
+)
 from tests.benchmarks.measure import ROUNDS, Row, machine
 
 log = logging.getLogger(__name__)
@@ -21,6 +28,7 @@ ROWS: dict[str, Callable[[int], list[Row]]] = {
     "overlay": rows_compute.overlay,
     "phase": rows_compute.phase_step,
     "file": rows_compute.file_to_stored,
+    "pranet": rows_pranet.pranet,
     "lateness": rows_window.lateness,
     "start": rows_window.cold_start,
     "video": rows_video.video,

@@ -18,6 +18,7 @@ from app.learning.recipes import read_recipe
 from app.learning.start import start_from
 from models.dinov2 import DinoV2
 from models.endomamba import EndoMamba
+from models.pranet import PraNet
 
 # The released layout in all but width: 24 blocks, 331 tensors.
 NARROW = {"width": 32, "depth": 24, "image_size": 64, "patch_size": 16, "num_classes": 7}
@@ -84,7 +85,7 @@ def test_a_pretraining_file_is_a_backbone_to_train(
     status, out, _ = imported(capsys, file)
     assert status == 0
     assert "checkpoint-499 is installed: EndoMamba of width 32, backbone" in out
-    assert "327 tensors were taken and 3 left out" in out
+    assert "327 tensors were taken, 3 left out" in out
     assert "It cannot be chosen" in out
     assert "cls_token, pos_embed" in out
     card = find_model("checkpoint-499", own_library)
@@ -119,7 +120,7 @@ def test_an_encoder_is_a_backbone_to_train(
     status, out, err = imported(capsys, file)
     assert (status, err) == (0, "")
     assert "vit is installed: DINOv2 of width 64 with 4 registers, backbone" in out
-    assert f"{len(weights) - 1} tensors were taken and 1 left out" in out
+    assert f"{len(weights) - 1} tensors were taken, 1 left out" in out
     assert "trocar train endoarss --base vit" in out
     card = find_model("vit", own_library)
     assert (card.system, card.task, card.input_size_px) == ("dinov2", "backbone", (56, 56))
@@ -150,3 +151,30 @@ def test_what_cannot_be_imported_leaves_nothing_behind(
     assert list((own_library / "models").iterdir()) == []
     with pytest.raises(models.CardError):
         models.find_card("other", own_library / "models")
+
+
+@pytest.mark.long
+def test_an_imagenet_encoder_is_where_pranet_starts(
+    tmp_path: Path, own_library: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = PraNet(classifier=True)
+    weights = {
+        name.removeprefix("resnet."): value
+        for name, value in network.state_dict().items()
+        if name.startswith("resnet.")
+    }
+    file = tmp_path / "res2net50_v1b_26w_4s-3cf99910.pth"
+    torch.save(weights, file)
+    status, out, err = imported(capsys, file)
+    assert (status, err) == (0, "")
+    assert "Its layout: imagenet; " in out
+    assert "tensors were taken, 2 left out" in out
+    assert "It cannot be chosen. A backbone whose decoder is untrained" in out
+    name = "res2net50_v1b_26w_4s-3cf99910"
+    assert f"trocar train pranet --base {name}" in out
+    card = find_model(name, own_library)
+    assert (card.system, card.task, card.classes) == ("pranet", "backbone", ())
+    plan, start = start_from(card, read_recipe("pranet"))
+    assert (plan.input_size_px, plan.classes) == ((352, 352), ("polyp",))
+    own = start.state_dict()
+    assert all(torch.equal(own[f"resnet.{k}"], v) for k, v in weights.items() if k[:3] != "fc.")
