@@ -105,6 +105,19 @@ def looks_of(instances: Sequence[ShownInstance], style: OverlayStyle) -> tuple[L
     )
 
 
+def area_looks(areas: Sequence[ShownInstance], style: OverlayStyle) -> tuple[Look, ...]:
+    """How semantic areas are drawn: by the colour of their class, always with a broken line.
+
+    Args:
+        areas: their tracks are the numbers of their classes.
+        style: names the colours; the last is the first class's, since tracks begin at the front.
+    """
+    count = len(style.outlines)
+    return tuple(
+        Look(colour=style.outlines[-((a.track or 1) - 1) % count - 1], dashed=True) for a in areas
+    )
+
+
 def _place(shown: ShownInstance) -> int | None:
     if shown.track is not None:
         return shown.track - 1

@@ -74,6 +74,14 @@ def shown_instances(
     return by_human + tuple(sorted(open_ones, key=lambda s: -(s.score or 0.0)))
 
 
+def shown_areas(prediction: FramePrediction) -> tuple[ShownInstance, ...]:
+    """Semantic areas of one frame as they are drawn: looked at, never answered by a human."""
+    return tuple(
+        ShownInstance(label=i.label, mask=i.mask, score=i.score, track=i.track)
+        for i in prediction.instances
+    )
+
+
 def is_answered(ref: PredictionRef, instance: Instance, annotations: Sequence[Annotation]) -> bool:
     """Whether a human's word hides a prediction.
 

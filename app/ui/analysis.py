@@ -16,7 +16,7 @@ from app.ui.cases import Cases
 from app.ui.inference_worker import InferenceWorker
 from app.ui.load_case import PHASES, SEGMENTATION
 from app.ui.messages import Message, Tone, from_error
-from app.ui.model_sheet import DEMO_WORDS, DeviceFacts, fit_words
+from app.ui.model_sheet import DEMO_WORDS, OPTIONAL_TASKS, DeviceFacts, fit_words
 from app.ui.playback import Playback
 from app.ui.session import READ_ONLY, Session
 from app.ui.settings import Settings
@@ -121,13 +121,15 @@ class Analysis(QObject):
         case = self._session.case
         procedure = case.procedure if case else UNKNOWN_PROCEDURE
         wanted = self._settings.values.models
-        found = ((t, pick(self.cards, t, wanted.get(t, ""), procedure)) for t in TASKS)
+        tasks = [*TASKS, *(t for t in OPTIONAL_TASKS if wanted.get(t))]
+        found = ((t, pick(self.cards, t, wanted.get(t, ""), procedure)) for t in tasks)
         return {task: card for task, card in found if card is not None}
 
     def choose(self, task: str, name: str) -> None:
-        """Use another model from now on; the open case is analysed with it."""
+        """Use another model from now on, or none by ""; the open case is analysed with it."""
         models = self._settings.values.models
-        if self.in_use().get(task) is not None and self.in_use()[task].name == name:
+        before = self.in_use().get(task)
+        if ("" if before is None else before.name) == name:
             return
         self._settings.set(models={**models, task: name})
         self._cases.refresh_predictions()

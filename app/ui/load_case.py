@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from app.core.case import Asset, Case
 from app.core.errors import BadInput
-from app.core.prediction import PHASES, SEGMENTATION, Run
-from app.core.timeline import Timeline, timeline_of_run
+from app.core.prediction import ACTIVITIES, PHASES, SEGMENTATION, Run
+from app.core.timeline import Timeline, timeline_from_phases, timeline_of_run
 from app.ui.human_work import HumanWork
 from app.ui.session import ModelTier
 
@@ -96,11 +96,18 @@ def load_predictions(
     run = newest_run(store, asset.asset_id, SEGMENTATION, models.get(SEGMENTATION, ""))
     phase_run = newest_run(store, asset.asset_id, PHASES, models.get(PHASES, ""))
     presence = store.presence(run.run_id) if run else None
+    scenes, activity = load_scenes(store, asset, models)
     if phase_run is None:
-        if presence is None:
+        if presence is None and scenes is None:
             return run, None
-        empty = Timeline(start_pts=asset.start_pts, end_pts=asset.end_pts)
-        return run, ModelTier(timeline=empty, analysed_to_pts=asset.start_pts, presence=presence)
+        tier = ModelTier(
+            timeline=Timeline(start_pts=asset.start_pts, end_pts=asset.end_pts),
+            analysed_to_pts=asset.start_pts,
+            presence=presence,
+            scenes=scenes,
+            activity=activity,
+        )
+        return run, tier
     phases = store.phases(phase_run.run_id)
     timeline = timeline_of_run(phase_run, phases, asset.start_pts, asset.end_pts)
     end = timeline.segments[-1].end_pts if timeline.segments else asset.start_pts
@@ -112,8 +119,28 @@ def load_predictions(
         analysed_to_pts=end,
         run=phase_run,
         presence=presence,
+        scenes=scenes,
+        activity=activity,
     )
     return run, tier
+
+
+def load_scenes(
+    store: PredictionStore, asset: Asset, models: Mapping[str, str]
+) -> tuple[Run | None, Timeline | None]:
+    """The run of activities and areas to show, and its timeline; none where none is chosen."""
+    wanted = models.get(ACTIVITIES, "")
+    if not wanted:
+        return None, None
+    run = newest_run(store, asset.asset_id, ACTIVITIES, wanted)
+    if run is None:
+        return None, None
+    said = store.phases(run.run_id)
+    # Two seconds of an activity count: one that is seen in a single frame is a glimpse.
+    activity = timeline_from_phases(
+        said, run.activities, asset.start_pts, asset.end_pts, min_samples=2
+    )
+    return run, activity if activity.segments else None
 
 
 def newest_run(store: PredictionStore, asset_id: str, task: str, preferred: str) -> Run | None:

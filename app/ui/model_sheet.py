@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.core.prediction import ACTIVITIES
 from app.core.taxonomy import UNKNOWN_PROCEDURE, Taxonomy, find_taxonomy
 from app.ui.sheet import Sheet
 from app.ui.widgets import Button, Label, column, line
@@ -28,7 +29,10 @@ DEMO_WORDS = "Demo, trained on synthetic pictures"
 TASK_WORDS = {
     "instance-segmentation": "Instruments in every frame",
     "phase-recognition": "Phases of the operation",
+    ACTIVITIES: "Activities and areas",
 }
+OPTIONAL_TASKS = (ACTIVITIES,)
+"""Tasks that no model does before the user chooses one."""
 
 WORDS_OF_FIGURES = {
     "map50": "mAP 50",
@@ -122,6 +126,8 @@ class ModelSheet(Sheet):
                 continue
             group = QButtonGroup(self)
             self._groups.append(group)
+            if task in OPTIONAL_TASKS:
+                parts.append(self._none(task, chosen.get(task, ""), group))
             for card in of_task:
                 parts.append(self._card(card, task, chosen.get(task, ""), group, taxonomy))
         self.set_body(column(*parts, 0, spacing=6, margins=(28, 20, 28, 12)))
@@ -133,6 +139,14 @@ class ModelSheet(Sheet):
         reason.setWordWrap(True)
         memory = Label(f"{device.memory_mb / 1024:.0f} GB of memory", "small", "3")
         return column(Label(device.name, "title"), reason, memory, 8, line(), spacing=4)
+
+    def _none(self, task: str, chosen: str, group: QButtonGroup) -> QWidget:
+        button = QRadioButton("None")
+        button.setAccessibleName(f"No model for {TASK_WORDS[task].lower()}")
+        button.setChecked(not chosen)
+        button.toggled.connect(lambda on: self.model_chosen.emit(task, "") if on else None)
+        group.addButton(button)
+        return button
 
     def _card(
         self,
@@ -204,7 +218,7 @@ def card_lines(card: ModelCard, taxonomy: Taxonomy) -> list[tuple[str, str]]:
         lines.append((f"{unfit}.", "warn"))
     if card.weights_path is None:
         lines.append(("Its weights are not here, so it cannot run.", "error"))
-    names = ", ".join(c.name for c in card.classes)
+    names = ", ".join(c.name for c in (*card.activities, *card.classes))
     lines.append((f"{'Tells apart' if len(card.classes) > 1 else 'Knows'}: {names}.", "2"))
     if card.parent:
         lines.append((f"Taught by your corrections, from {card.parent}.", "2"))

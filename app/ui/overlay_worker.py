@@ -44,6 +44,7 @@ class View:
     run: Run | None
     style: OverlayStyle
     size_px: tuple[int, int]
+    scenes: Run | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -57,6 +58,7 @@ class Composed:
         shown: the instances, human first.
         prediction: what the run stored, None where it has not looked at the frame.
         run: the run shown.
+        areas: what the run of scenes sees, drawn below the instances.
     """
 
     generation: int
@@ -65,6 +67,7 @@ class Composed:
     shown: tuple[ShownInstance, ...]
     prediction: FramePrediction | None
     run: Run | None
+    areas: tuple[ShownInstance, ...] = ()
 
 
 class OverlayWorker(QObject):
@@ -169,18 +172,27 @@ class OverlayWorker(QObject):
     def _serve(self, view: View, generation: int, pts: int, direction: int) -> None:
         now = self._composed(view, generation, pts)
         self.ready.emit(now)
-        if direction == 0 or view.run is None:
+        if direction == 0 or (view.run is None and view.scenes is None):
             return
-        if now.prediction is None:
+        if view.run is not None and now.prediction is None:
             self._tell_recent(view, generation, pts, direction)
         span = round(AHEAD_MS / 1000 / view.asset.time_base) * direction
         first, last = sorted((pts + (1 if direction > 0 else -1), pts + span))
-        ahead = self._library.predictions(view.case_id).frames(view.run.run_id, first, last)
-        for prediction in ahead if direction > 0 else reversed(ahead):
+        ahead = self._between(view, view.run, first, last)
+        areas = self._between(view, view.scenes, first, last)
+        for at in sorted({*ahead, *areas}, reverse=direction < 0):
             if self._interrupted(generation):
                 return
-            if self.at_hand(prediction.pts) is None:
-                self._keep(self._compose(view, generation, prediction.pts, prediction))
+            if self.at_hand(at) is None:
+                self._keep(self._compose(view, generation, at, ahead.get(at), areas.get(at)))
+
+    def _between(
+        self, view: View, run: Run | None, first: int, last: int
+    ) -> dict[int, FramePrediction]:
+        if run is None:
+            return {}
+        found = self._library.predictions(view.case_id).frames(run.run_id, first, last)
+        return {prediction.pts: prediction for prediction in found}
 
     def _tell_recent(self, view: View, generation: int, pts: int, direction: int) -> None:
         """While playing over what is being analysed: the newest frame that is known."""
@@ -200,18 +212,26 @@ class OverlayWorker(QObject):
         found = self.at_hand(pts)
         if found is not None:
             return found
-        prediction = None
+        store = self._library.predictions(view.case_id)
+        prediction = areas = None
         if view.run is not None:
-            prediction = self._library.predictions(view.case_id).frame(view.run.run_id, pts)
-        made = self._compose(view, generation, pts, prediction)
-        if prediction is not None:
+            prediction = store.frame(view.run.run_id, pts)
+        if view.scenes is not None:
+            areas = store.frame(view.scenes.run_id, pts)
+        made = self._compose(view, generation, pts, prediction, areas)
+        if prediction is not None or areas is not None:
             self._keep(made)
         return made
 
     def _compose(
-        self, view: View, generation: int, pts: int, prediction: FramePrediction | None
+        self,
+        view: View,
+        generation: int,
+        pts: int,
+        prediction: FramePrediction | None,
+        seen: FramePrediction | None,
     ) -> Composed:
-        from app.overlay import Dial, compose, shown_instances
+        from app.overlay import Dial, area_looks, compose, looks_of, shown_areas, shown_instances
 
         predictions = {}
         if prediction is not None and view.run is not None:
@@ -219,14 +239,19 @@ class OverlayWorker(QObject):
         shown = shown_instances(
             predictions, view.work.annotations(pts), reviewed=view.work.is_reviewed(pts)
         )
-        drawn = bool(shown) and view.style.dial > Dial.NOTHING
+        areas = () if seen is None else shown_areas(seen)
+        raster = None
+        if (shown or areas) and view.style.dial > Dial.NOTHING:
+            looks = (*looks_of(shown, view.style), *area_looks(areas, view.style))
+            raster = compose((*shown, *areas), view.size_px, view.style, looks)
         return Composed(
             generation=generation,
             pts=pts,
-            raster=compose(shown, view.size_px, view.style) if drawn else None,
+            raster=raster,
             shown=shown,
             prediction=prediction,
             run=view.run,
+            areas=areas,
         )
 
     def _keep(self, made: Composed) -> None:

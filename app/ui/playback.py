@@ -193,6 +193,7 @@ class Playback(QObject):
             run=session.segment_run,
             style=self.style(),
             size_px=self._raster_px(stage),
+            scenes=session.model.scenes if session.model else None,
         )
         if view != self._view:
             self._view = view
@@ -234,10 +235,10 @@ class Playback(QObject):
         if stage is not None and (of_another or session.case is None):
             stage.set_frame(None)
             stage.set_overlay(None)
-        self.refresh_view()
         if session.frame is None:
             self.time_changed.emit(0.0, False)  # noqa: FBT003 - not the place of the case before
         self.set_chip("missing", NOT_FOUND if session.missing else "")
+        self.refresh_view()
 
     @Slot(object)
     def _on_frame(self, shown: ShownFrame) -> None:
@@ -296,7 +297,8 @@ class Playback(QObject):
             # Another run was chosen since: an old answer must not bring the old one back.
             self.refresh_view()
             return
-        if composed.prediction is None and not composed.shown and self._direction():
+        nothing_known = composed.prediction is None and not (composed.shown or composed.areas)
+        if nothing_known and self._direction():
             self._keep_stale(composed.pts)
         else:
             self._last = composed
@@ -305,12 +307,13 @@ class Playback(QObject):
         self.key_changed.emit(self._key(composed) if composed.raster is not None else ())
 
     def _key(self, composed: Composed) -> tuple[KeyRow, ...]:
-        from app.overlay import looks_of
+        from app.overlay import area_looks, looks_of
 
         looks = zip(composed.shown, looks_of(composed.shown, self.style()), strict=True)
         drawn = sorted(
             ((i, look) for i, look in looks if i.mask.bits.size), key=lambda d: d[0].track or 0
         )
+        drawn += zip(composed.areas, area_looks(composed.areas, self.style()), strict=True)
         names = [self._session.taxonomy.instrument_name(i.label) for i, _ in drawn]
         return tuple(
             KeyRow(name=numbered(names, place), colour=QColor(*look.colour), dashed=look.dashed)

@@ -45,6 +45,8 @@ class ModelTier:
         analysed_to_pts: end of the stretch that was looked at.
         run: which run said it, None before the first.
         presence: per second, what the segmentation run saw; None before its first frame.
+        scenes: the run whose areas are drawn and whose activities are told, None without one.
+        activity: what that run says goes on, None before it has said enough.
     """
 
     timeline: Timeline
@@ -52,6 +54,8 @@ class ModelTier:
     analysed_to_pts: int
     run: Run | None = None
     presence: Presence | None = None
+    scenes: Run | None = None
+    activity: Timeline | None = None
 
 
 class Session(QObject):
@@ -81,11 +85,11 @@ class Session(QObject):
         edits: how many changes were handed to the store so far.
         problem: why saving has to wait, None while it need not.
         gone: positions of the parts of the recording that are not there.
+        missing: why nothing of the recording can be shown, in a sentence; "" where it can.
     """
 
     case_opened = Signal()
     frame_shown = Signal(object)
-        missing: why nothing of the recording can be shown, in a sentence; "" where it can.
     instances_changed = Signal()
     human_changed = Signal()
     model_changed = Signal()
@@ -111,11 +115,11 @@ class Session(QObject):
         self.frame: Frame | None = None
         self.instances: tuple[ShownInstance, ...] = ()
         self.gone: frozenset[int] = frozenset()
+        self.missing = ""
         self.prediction: FramePrediction | None = None
         self.segment_run: Run | None = None
         self.model: ModelTier | None = None
         self.unsaved = self.edits = 0
-        self.missing = ""
         self.problem: TrocarError | None = None
         self._steps_under_way = 0
         self._is_stale = False

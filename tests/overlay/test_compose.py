@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.mask import Mask
-from app.overlay import Dial, Look, OverlayStyle, ShownInstance, compose, looks_of
+from app.overlay import Dial, Look, OverlayStyle, ShownInstance, area_looks, compose, looks_of
 from tests.overlay.conftest import CYAN, LIME, block
 
 SIZE = (160, 120)
@@ -173,3 +173,15 @@ def test_a_plate_at_the_border_stays_in_the_picture(style: OverlayStyle) -> None
 def test_an_impossible_style_is_refused(style: OverlayStyle, field: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="OverlayStyle"):
         replace(style, **field)  # type: ignore[arg-type]
+
+
+def test_areas_have_their_classes_colours_and_broken_lines(style: OverlayStyle) -> None:
+    areas = [block(10, 10, 60, 60, track=n) for n in (1, 2, 1 + len(style.outlines))]
+    first, second, again = area_looks(areas, style)
+    assert first == again
+    assert first.dashed
+    assert second.dashed
+    # From the other end of the row of colours than the first instruments.
+    assert first.colour == style.outlines[-1]
+    assert (second.colour == first.colour) == (len(style.outlines) == 1)
+    assert area_looks(areas[:2][::-1], style) == (second, first)

@@ -384,6 +384,7 @@ class AnnotateWorkspace(QWidget):
                     marks=session.work.annotated_pts if session.work else (),
                     bookmarks=session.bookmarked_pts,
                     joins=joins_of(session.asset, session.gone),
+                    activity=model.activity if model else None,
                 )
             )
         if session.frame is not None:

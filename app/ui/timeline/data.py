@@ -30,6 +30,7 @@ class TimelineData:
         marks: pts of frames with human outlines, sorted.
         bookmarks: pts of moments that were marked, sorted.
         joins: where the parts of a split recording meet.
+        activity: what a model says goes on, None where none has said it.
     """
 
     tiers: Tiers
@@ -41,6 +42,7 @@ class TimelineData:
     marks: tuple[int, ...] = field(default=())
     bookmarks: tuple[int, ...] = ()
     joins: tuple[Join, ...] = ()
+    activity: Timeline | None = None
 
     @property
     def start_pts(self) -> int:
@@ -103,6 +105,7 @@ def timeline_data(
     marks: tuple[int, ...] = (),
     bookmarks: tuple[int, ...] = (),
     joins: tuple[Join, ...] = (),
+    activity: Timeline | None = None,
 ) -> TimelineData:
     """Gather what is known about an asset; see ``TimelineData``.
 
@@ -128,6 +131,7 @@ def timeline_data(
         marks=marks,
         bookmarks=bookmarks,
         joins=joins,
+        activity=activity,
     )
 
 

@@ -73,6 +73,7 @@ class Kind(StrEnum):
     YOU = "you"
     DISAGREEMENT = "disagreement"
     MODEL = "model"
+    ACTIVITY = "activity"
     INSTRUMENT = "instrument"
     INSTRUMENTS = "instruments"
     OUTLINES = "outlines"
@@ -108,6 +109,7 @@ _LABEL = {
     Kind.YOU: "You",
     Kind.DISAGREEMENT: "Disagreement",
     Kind.MODEL: "Model",
+    Kind.ACTIVITY: "Activity",
     Kind.OUTLINES: "Your outlines",
     Kind.SOUND: "Sound",
 }
@@ -118,6 +120,7 @@ _BAND = {
     Kind.YOU: (30, 28),
     Kind.DISAGREEMENT: (16, 10),
     Kind.MODEL: (36, 24),
+    Kind.ACTIVITY: (24, 18),
     Kind.OUTLINES: (18, 10),
     Kind.SOUND: (44, 36),
 }
@@ -125,6 +128,7 @@ _FOLDED = (16, 6)
 _FOLDABLE = (
     Kind.YOU,
     Kind.MODEL,
+    Kind.ACTIVITY,
     Kind.DISAGREEMENT,
     Kind.OUTLINES,
     Kind.PICTURES,
@@ -143,6 +147,7 @@ def lay_out(
     outlines: bool,
     pictures: bool = False,
     sound: bool = False,
+    activity: bool = False,
 ) -> tuple[Row, ...]:
     """Rows for a timeline.
 
@@ -157,9 +162,11 @@ def lay_out(
         outlines: whether a row for frames with human outlines is wanted.
         pictures: whether there are pictures.
         sound: whether there is a waveform.
+        activity: whether a model told what goes on.
     """
     folded = frozenset(folded)
     fixed = [Kind.WHOLE, Kind.RULER, Kind.YOU, Kind.DISAGREEMENT, Kind.MODEL]
+    fixed += [Kind.ACTIVITY] if activity else []
     parts: list[tuple[Kind, str, int]] = [(k, _LABEL[k], 0) for k in fixed]
     marks = [(Kind.OUTLINES, _LABEL[Kind.OUTLINES], 0)] if outlines else []
     if sound:

@@ -12,6 +12,7 @@ from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPen
 from app.ui import theme
 from app.ui.strip import Strip
 from app.ui.timeline import paint
+from app.ui.timeline.activity_lane import draw_activity
 from app.ui.timeline.data import TimelineData
 from app.ui.timeline.geometry import CONFIDENCE_PX, LABELS_PX, Kind, Row, View
 from app.ui.timeline.join_marks import draw_joins
@@ -72,6 +73,7 @@ def window_of(scene: Scene, row: Row) -> QRectF:
 
 
 _SMALL = (
+    Kind.ACTIVITY,
     Kind.INSTRUMENT,
     Kind.INSTRUMENTS,
     Kind.OUTLINES,
@@ -230,6 +232,12 @@ def _model(painter: QPainter, scene: Scene, row: Row) -> None:
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
 
 
+def _activity(painter: QPainter, scene: Scene, row: Row) -> None:
+    if scene.data.activity is not None:
+        bar = bar_of(row, scene.view)
+        draw_activity(painter, bar, scene.data.activity, scene.view.x, words=not row.folded)
+
+
 def _empty(painter: QPainter, bar: QRectF, words: str) -> None:
     painter.setBrush(Qt.BrushStyle.NoBrush)
     painter.setPen(QPen(theme.color("control_edge"), 1, Qt.PenStyle.DashLine))
@@ -308,6 +316,7 @@ _PAINT = {
     Kind.YOU: _you,
     Kind.DISAGREEMENT: _disagreement,
     Kind.MODEL: _model,
+    Kind.ACTIVITY: _activity,
     Kind.INSTRUMENT: _instrument,
     Kind.INSTRUMENTS: _instruments,
     Kind.OUTLINES: _outlines,

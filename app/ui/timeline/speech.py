@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.annotate.phases import Block
+from app.ui.timeline.activity_lane import activity_name
 from app.ui.timeline.data import TimelineData
 from app.ui.timeline.paint import clock, duration
 
@@ -48,8 +49,23 @@ def hover_lines(data: TimelineData, block: Block) -> tuple[str, str]:
     )
 
 
+def activity_lines(data: TimelineData, pts: int) -> tuple[str, str] | None:
+    """Two lines for the hover card of the activity at a moment; None where none is told."""
+    index = data.activity.index_at(pts) if data.activity else None
+    if data.activity is None or index is None:
+        return None
+    segment = data.activity.segments[index]
+    start_ms, end_ms = data.time_ms(segment.start_pts), data.time_ms(segment.end_pts)
+    times = f"{clock(start_ms)} to {clock(end_ms)}, {duration(end_ms - start_ms)}"
+    return activity_name(segment.phase), f"{times}, by the model"
+
+
 def summary(data: TimelineData) -> str:
     """One sentence about the whole timeline."""
     you = len(data.tiers.you.segments) if data.tiers.you else 0
     model = len(data.tiers.model.segments) if data.tiers.model else 0
-    return f"{you} phases by you, {model} by the model, {len(data.disagreement)} disagreements"
+    said = f"{you} phases by you, {model} by the model, {len(data.disagreement)} disagreements"
+    if data.activity is None:
+        return said
+    names = dict.fromkeys(activity_name(s.phase) for s in data.activity.segments)
+    return f"{said}; activities by the model: {', '.join(names)}"

@@ -46,7 +46,7 @@ from app.ui.timeline.geometry import (
 )
 from app.ui.timeline.hover import HoverCard
 from app.ui.timeline.layer import Scene, bar_of, paint_scene, window_of
-from app.ui.timeline.speech import block_name, hover_lines, summary
+from app.ui.timeline.speech import activity_lines, block_name, hover_lines, summary
 
 if TYPE_CHECKING:
     from app.video.sound.waveform import Waveform
@@ -56,6 +56,7 @@ _DRAG_PX = 3
 _FOLDABLE = {
     Kind.YOU,
     Kind.MODEL,
+    Kind.ACTIVITY,
     Kind.DISAGREEMENT,
     Kind.OUTLINES,
     Kind.PICTURES,
@@ -347,6 +348,7 @@ class Timeline(QWidget):
                     outlines=bool(data.marks),
                     pictures=bool(self._strip.pictures),
                     sound=self._sound is not None,
+                    activity=data.activity is not None,
                 ),
                 view=self.view,
                 whole=self._whole(),
@@ -682,6 +684,13 @@ class Timeline(QWidget):
             lines = join.words, paint.clock(self._data.time_ms(join.pts))
             self._card.show_for(lines, point, self.view.x(self._playhead))
             return
+        if hit is None and self._data is not None:
+            row = self.row_at(point.y())
+            if row is not None and row.kind is Kind.ACTIVITY and point.x() >= self._left_px():
+                lines = activity_lines(self._data, round(self.view.pts(point.x())))
+                if lines is not None:
+                    self._card.show_for(lines, point, self.view.x(self._playhead))
+                    return
         if hit is None or self._data is None:
             self._card.hide()
             return

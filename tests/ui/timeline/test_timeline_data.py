@@ -15,7 +15,7 @@ from app.store.predictions import Presence
 from app.ui.timeline import paint
 from app.ui.timeline.data import instrument_rows
 from app.ui.timeline.geometry import Kind, View, lay_out, snapped
-from app.ui.timeline.speech import block_name, hover_lines, summary
+from app.ui.timeline.speech import activity_lines, block_name, hover_lines, summary
 from tests.ui.timeline.conftest import CALOT, CLIP, FPS, line, make_asset, make_data
 
 
@@ -116,3 +116,23 @@ def test_the_sound_gives_way_before_the_instruments_do() -> None:
     assert Kind.INSTRUMENTS in lowest
     without = lay_out(instruments, (), 1.0, 330, outlines=True)
     assert Kind.SOUND not in {r.kind for r in without}
+
+
+def test_activities_have_a_row_of_their_own_where_a_model_tells_them() -> None:
+    without = lay_out((), (), 1.0, 900, outlines=False)
+    rows = lay_out((), (), 1.0, 900, outlines=False, activity=True)
+    kinds = [r.kind for r in rows]
+    assert Kind.ACTIVITY not in {r.kind for r in without}
+    assert kinds.index(Kind.ACTIVITY) == kinds.index(Kind.MODEL) + 1
+    (folded,) = [
+        r
+        for r in lay_out((), (Kind.ACTIVITY,), 1.0, 900, outlines=False, activity=True)
+        if r.kind is Kind.ACTIVITY
+    ]
+    assert folded.folded
+    assert folded.height_px < rows[kinds.index(Kind.ACTIVITY)].height_px
+    data = make_data(None, activity=line((0, 100, "outside_body"), (100, 200, "operating")))
+    assert activity_lines(data, 150 * FPS) == ("Operating", "1:40 to 3:20, 1:40, by the model")
+    assert activity_lines(data, 300 * FPS) is None
+    assert activity_lines(make_data(), 0) is None
+    assert summary(data).endswith("activities by the model: Outside body, Operating")
