@@ -13,11 +13,11 @@ from app.core.frame import FrameIdentity
 from app.core.timeline import Timeline
 
 
-def marked(case_id: str, frame: FrameIdentity, present: Bookmark | None, note: str) -> Correction:
-    """A mark that begins at ``frame``; one that is there already gets the note."""
+def marked(case_id: str, frame: FrameIdentity, note: str) -> Correction:
+    """A mark that begins at ``frame``, where none is."""
     change = Change(
         object_id=f"bookmark:{frame.asset_id}:{frame.stream}:{frame.pts}",
-        before=present,
+        before=None,
         after=Bookmark(frame=frame, note=note),
     )
     return Correction(case_id=case_id, title="Mark a moment live", changes=(change,))

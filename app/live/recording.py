@@ -155,19 +155,32 @@ class LiveRecording:
     def mark(self, now_pts: int, last_s: float, note: str) -> Bookmark:
         """A bookmark where the last seconds before ``now_pts`` begin.
 
+        One that begins there already stays, as two at the start of a recording do; the new one
+        begins at the next picture without any.
+
         Raises:
-            Refused: no picture is recorded yet.
+            Refused: no picture is recorded yet, or every one from there on is marked.
         """
         asset = self._begun()
-        pts = self.recorder.pts_from(max(asset.start_pts, now_pts - round(last_s * _UNITS)))
-        frame = FrameIdentity(
-            asset_id=asset.asset_id, stream=0, pts=asset.start_pts if pts is None else pts
-        )
-        there = {b.frame: b for b in self._library.bookmarks(asset.asset_id)}
-        words = note.strip() or f"{last_s:.0f} s, marked live"
-        step = marked(self._stored.case_id, frame, there.get(frame), words)
+        there = {b.frame.pts for b in self._library.bookmarks(asset.asset_id)}
+        begins = max(asset.start_pts, now_pts - round(last_s * _UNITS))
+        pts = self._free_pts(begins, asset.start_pts, there)
+        frame = FrameIdentity(asset_id=asset.asset_id, stream=0, pts=pts)
+        words = note.strip() or f"{max(0, now_pts - pts) / _UNITS:.0f} s, marked live"
+        step = marked(self._stored.case_id, frame, words)
         self._library.writer.commit(step).result()
         return Bookmark(frame=frame, note=words)
+
+    def _free_pts(self, begins_pts: int, first_pts: int, there: set[int]) -> int:
+        """The first written picture from ``begins_pts`` on that no bookmark is at."""
+        written = self.recorder.pts_from(begins_pts)
+        pts = first_pts if written is None else written
+        while pts in there:
+            following = self.recorder.pts_from(pts + 1)
+            if following is None or following <= pts:
+                raise Refused("This picture is marked already; press again in a moment.")
+            pts = following
+        return pts
 
     def key_phase(self, phase: str | None, at_pts: int, now_pts: int) -> Timeline:
         """``phase`` runs from ``at_pts`` on.

@@ -160,13 +160,20 @@ class LiveSession:
         """
         return self._later(self._end)
 
-    def mark(self, last_s: float = MARK_S, note: str = "") -> Future[Bookmark]:
+    def mark(
+        self, last_s: float = MARK_S, note: str = "", *, seen_pts: int | None = None
+    ) -> Future[Bookmark]:
         """Mark what was seen in the last seconds: a bookmark where they begin.
 
         The future fails with ``Refused`` where nothing is being recorded, or the library has not
         taken the recording yet.
+
+        Args:
+            last_s: how long what is marked lasted.
+            note: default: how long it is.
+            seen_pts: of the picture on screen; default: the newest one.
         """
-        now_pts = self._shown_pts
+        now_pts = self._shown_pts if seen_pts is None else seen_pts
         return self._later(lambda: self._noting().mark(now_pts, last_s, note))
 
     def key_phase(

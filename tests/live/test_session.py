@@ -82,6 +82,26 @@ def test_marks_and_phases_survive_finalising(
     assert timeline.timeline.segments[-1].end_pts == asset.end_pts == timeline.timeline.end_pts
 
 
+def test_marks_that_begin_with_the_recording_are_all_kept(
+    session_of: Begin, library: Library, long_clip: Path
+) -> None:
+    session, _ = session_of(long_clip, speed=4)
+    session.record().result()
+    wait_for(lambda: came(session) > 50 and session.state.frames > 5)
+    made = [session.mark().result()]
+    wait_for(lambda: came(session) > 110)
+    made += [session.mark().result(), session.mark(note="again").result()]
+    case = session.stop_recording().result()
+    assert case is not None
+    (asset,) = library.case(case.case_id).assets
+    assert sorted(library.bookmarks(asset.asset_id), key=lambda b: b.frame.pts) == made
+    assert made[0].frame.pts == asset.start_pts
+    assert made[2].frame.pts - asset.start_pts < 90_000
+    assert made[0].note != made[1].note
+    library.writer.undo(case.case_id).result()
+    assert {b.frame for b in library.bookmarks(asset.asset_id)} == {b.frame for b in made[:2]}
+
+
 def test_what_came_before_is_recorded_too(
     session_of: Begin, library: Library, long_clip: Path
 ) -> None:

@@ -375,7 +375,6 @@ class LiveControl(QObject):
         if session is None or shown is None or not self._can_note():
             return
         image, pts = self._thumbnail(), shown.pts
-        last_s = MARK_S + (self.screen.behind_s if self.screen.behind else 0.0)
 
         def marked(bookmark: Bookmark) -> None:
             if notes is not self.notes or notes is None:
@@ -384,7 +383,7 @@ class LiveControl(QObject):
             span = f"{moment(notes.ms(bookmark.frame.pts))} to {moment(notes.ms(pts))}"
             self._showing.toast(f"Marked {span}", "", "bookmark-check")
 
-        self._io.follow(session.mark(last_s), marked)
+        self._io.follow(session.mark(MARK_S, seen_pts=pts), marked)
 
     def _digit(self, digit: int, modifiers: Qt.KeyboardModifier) -> None:
         if modifiers == Qt.KeyboardModifier.NoModifier and self._page.isVisible():

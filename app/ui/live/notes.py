@@ -31,9 +31,8 @@ class LiveNotes:
         self.timeline: Timeline | None = None
 
     def add_mark(self, bookmark: Bookmark, end_pts: int, image: QImage) -> None:
-        """A mark was stored; one at the same moment is replaced."""
-        kept = [m for m in self.marks if m.bookmark.frame != bookmark.frame]
-        self.marks = [*kept, Marked(bookmark=bookmark, end_pts=end_pts, image=image)]
+        """A mark was stored; no other one begins at its picture."""
+        self.marks = [*self.marks, Marked(bookmark=bookmark, end_pts=end_pts, image=image)]
 
     def apply(self, correction: Correction) -> None:
         """What undo took back."""

@@ -108,7 +108,6 @@ def test_an_open_phase_goes_on_and_undo_takes_marks_and_phases_back() -> None:
     notes = LiveNotes(90_000)
     frame = FrameIdentity(asset_id="a", stream=0, pts=180_000)
     mark = Bookmark(frame=frame, note="")
-    notes.add_mark(mark, 450_000, QImage())
     notes.add_mark(mark, 540_000, QImage())
     assert notes.spans() == ((1000.0, 5000.0),)
     assert notes.rows()[0].detail == "0:05, 4 s before"
