@@ -5,6 +5,7 @@ The label ``ignore`` marks pixels about which nothing is known.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ TITLE = "LabelMe (a JSON file for each picture, beside it or in labels/), such a
 IGNORE = "ignore"
 MAX_POINTS = 100_000
 MAX_SHAPES = 1000
+MAX_MASK_BYTES = 16 * 2**20
 
 
 def belongs(folder: Path) -> bool:
@@ -83,7 +85,7 @@ def read_picture(file: Path, images: Path) -> LabelledPicture:
             f"{height}; label the picture again or put the right one there."
         )
     planes: dict[tuple[str, object], NDArray[np.uint8]] = {}
-    for number, (label, group, polygon) in enumerate(shapes):
+    for number, (label, group, polygon, patch) in enumerate(shapes):
         if polygon is None:
             continue
         size = np.array([width, height])
@@ -91,7 +93,11 @@ def read_picture(file: Path, images: Path) -> LabelledPicture:
             raise BadInput(f"{file.name}: a shape {label!r} lies far outside the picture.")
         key = (label, ("group", group) if group is not None else ("shape", number))
         plane = planes.setdefault(key, np.zeros((height, width), np.uint8))
-        cv2.fillPoly(plane, [np.round(polygon).astype(np.int32)], 1)
+        corners = np.round(polygon).astype(np.int32)
+        if patch is None:
+            cv2.fillPoly(plane, [corners], 1)
+        elif not _put(plane, patch, corners[0]):
+            raise BadInput(f"{file.name}: the mask of a shape {label!r} does not fit its box.")
     ignore = np.zeros((height, width), bool)
     instances = []
     for (label, _), plane in planes.items():
@@ -128,7 +134,21 @@ def _group(name: str) -> str:
     return name.split("-frame-")[0]
 
 
-def _shape(shape: dict[str, Any]) -> tuple[str, object, NDArray[np.float64] | None]:
+def _put(plane: NDArray[np.uint8], patch: NDArray[np.uint8], corner: NDArray[np.int32]) -> bool:
+    """Draws a patch with its upper left pixel at a corner; False where it does not fit."""
+    x, y = (int(v) for v in corner)
+    height, width = patch.shape
+    if x < 0 or y < 0 or y + height > plane.shape[0] or x + width > plane.shape[1]:
+        return False
+    plane[y : y + height, x : x + width] |= patch
+    return True
+
+
+Shape = tuple[str, object, NDArray[np.float64] | None, NDArray[np.uint8] | None]
+
+
+def _shape(shape: dict[str, Any]) -> Shape:
+    """Label, group, corners of the polygon or of the box, and the pixels of a mask in that box."""
     label = str(shape["label"]).strip().lower().replace(" ", "_")
     group = shape.get("group_id")
     if not label or not isinstance(group, int | str | None):
@@ -137,6 +157,8 @@ def _shape(shape: dict[str, Any]) -> tuple[str, object, NDArray[np.float64] | No
     if len(points) > MAX_POINTS or not np.isfinite(points).all():
         raise ValueError(f"a shape {label!r} has impossible points")
     kind = shape.get("shape_type", "polygon")
+    if kind == "mask" and len(points) == 2:
+        return label, group, points, _patch(shape["mask"], label)
     if kind == "rectangle" and len(points) == 2:
         (x0, y0), (x1, y1) = points
         points = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
@@ -145,5 +167,19 @@ def _shape(shape: dict[str, Any]) -> tuple[str, object, NDArray[np.float64] | No
         angles = np.linspace(0, 2 * np.pi, 64, endpoint=False)
         points = points[0] + radius * np.stack((np.cos(angles), np.sin(angles)), -1)
     elif kind != "polygon" or len(points) < 3:
-        return label, group, None
-    return label, group, points
+        return label, group, None, None
+    return label, group, points, None
+
+
+def _patch(text: object, label: str) -> NDArray[np.uint8]:
+    """The pixels of a mask shape, 0 or 1, out of its base64 PNG."""
+    if not isinstance(text, str) or len(text) > MAX_MASK_BYTES:
+        raise ValueError(f"a shape {label!r} has no mask that can be read")
+    data = np.frombuffer(base64.b64decode(text, validate=True), np.uint8)
+    try:
+        plane = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if data.size else None
+    except cv2.error:
+        plane = None
+    if plane is None:
+        raise ValueError(f"a shape {label!r} has no mask that can be read")
+    return (plane > 0).astype(np.uint8)

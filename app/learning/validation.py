@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from app.core.errors import BadInput
 from app.core.picture import LabelledPicture
 from app.learning.collate import class_of
-from app.learning.instruments import join_of
+from app.learning.instruments import MAP_SYSTEMS, join_of
 from app.learning.recipes import Recipe
 from app.learning.views import View, fitted
 from models.lmsf_a.detect import detect
@@ -35,13 +36,24 @@ class Validation:
         pictures: held out.
 
     Attributes:
-        score: the figure by which the best weights are kept.
+        score: the figure by which the best weights are kept: the recipe's ``data.score``, else
+            ``mdice`` for maps and ``map50_95`` for instances.
+
+    Raises:
+        BadInput: the recipe names another figure.
     """
 
     def __init__(self, recipe: Recipe, pictures: Sequence[LabelledPicture]) -> None:
         self.recipe, self.pictures = recipe, pictures
         self.join = join_of(recipe)
-        self.score = "mdice" if recipe.system == "pranet" else "map50_95"
+        is_map = recipe.system in MAP_SYSTEMS
+        known = ("mdice", "miou") if is_map else ("map50_95", "map50", "mdice", "miou")
+        self.score = str(recipe.data.get("score", known[0]))
+        if self.score not in known:
+            raise BadInput(
+                f"The recipe keeps the weights of the best {self.score}, which is not measured; "
+                f"give {', '.join(known)}."
+            )
 
     @torch.no_grad()
     def __call__(self, network: nn.Module) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 
@@ -108,3 +109,25 @@ def test_the_real_frames(shared_data: Path) -> None:
     assert sum(len(p.instances) for p in pictures) == 94
     assert sum(p.ignore is not None for p in pictures) >= 5
     assert {p.group for p in pictures} >= {"00001-21711", "00010-23313"}
+
+
+def test_a_mask_shape_is_the_pixels_in_its_box(tmp_path: Path) -> None:
+    patch = np.zeros((12, 20), np.uint8)
+    patch[2:9, 3:15] = 255
+    text = base64.b64encode(cv2.imencode(".png", patch)[1].tobytes()).decode()
+    shape: dict[str, object] = {
+        "label": "fat", "points": [[30, 20], [49, 31]], "shape_type": "mask", "mask": text,
+    }  # fmt: skip
+    write_pair(tmp_path, [shape])
+    (picture,) = labelme.read_folder(tmp_path)
+    assert picture.instances[0].mask.box == (33, 22, 45, 29)
+    assert picture.instances[0].mask.area_px == 7 * 12
+    for wrong, said in (
+        ({"points": [[70, 20], [89, 31]]}, "does not fit its box"),
+        ({"mask": "%%%"}, "is not a LabelMe file"),
+        ({"mask": base64.b64encode(b"no picture").decode()}, "no mask that can be read"),
+        ({"mask": None}, "no mask that can be read"),
+    ):
+        write_pair(tmp_path, [{**shape, **wrong}])
+        with pytest.raises(BadInput, match=said):
+            list(labelme.read_folder(tmp_path))
