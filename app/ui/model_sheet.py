@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 DEMO_WORDS = "Demo, trained on synthetic pictures"
 TASK_WORDS = {
-    "instance-segmentation": "Instruments in every frame",
+    "instance-segmentation": "Outlines in every frame",
     "phase-recognition": "Phases of the operation",
     ACTIVITIES: "Activities and areas",
 }
