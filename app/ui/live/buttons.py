@@ -14,6 +14,9 @@ HOLD_MS = 2000
 DISC = "disc"
 """Painted by hand: the filled circle of Record."""
 _TICK_MS = 40
+_GRACE_MS = 80
+"""X11 sends a release and a press for every repeat of a key that stays down, and Qt does not always
+see that they belong together: a key is up once no press has followed for so long."""
 
 
 class TouchButton(QAbstractButton):
@@ -135,6 +138,10 @@ class RecordButton(TouchButton):
         self._tick = QTimer(self)
         self._tick.setInterval(_TICK_MS)
         self._tick.timeout.connect(self._hold_on)
+        self._grace = QTimer(self)
+        self._grace.setSingleShot(True)
+        self._grace.setInterval(_GRACE_MS)
+        self._grace.timeout.connect(self.end_hold)
         self.recording = False
         self.hold_ms = HOLD_MS
 
@@ -155,7 +162,9 @@ class RecordButton(TouchButton):
 
     def press_hold(self) -> None:
         """The key or the finger is down."""
-        if not self.isEnabled() or self._since.isValid():
+        was_down = self._grace.isActive()
+        self._grace.stop()
+        if was_down or not self.isEnabled() or self._since.isValid():
             return
         if not self.recording:
             self.started.emit()
@@ -165,7 +174,8 @@ class RecordButton(TouchButton):
         self.setDown(True)
 
     def release_hold(self) -> None:
-        """The key or the finger is up."""
+        """Nothing is held any more; nothing is told."""
+        self._grace.stop()
         if not self._since.isValid():
             return
         self._since.invalidate()
@@ -176,18 +186,23 @@ class RecordButton(TouchButton):
     def stop(self) -> None:
         """No timer may outlive the window."""
         self._tick.stop()
+        self._grace.stop()
 
     def _hold_on(self) -> None:
-        if self.share() >= 1.0:
+        if self.share() >= 1.0 and not self._grace.isActive():
             self.release_hold()
             self.stopped.emit()
         self.update()
 
     def end_hold(self) -> None:
-        """The key or the finger is up; too early is told."""
+        """The finger, or surely the key, is up; too early is told."""
         if self._since.isValid():
             self.release_hold()
             self.let_go.emit()
+
+    def release_key(self) -> None:
+        """The key seems to be up: it is, unless it is pressed again at once."""
+        self._grace.start()
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Begin to hold."""
@@ -203,6 +218,8 @@ class RecordButton(TouchButton):
         if event.key() in (Qt.Key.Key_Space, Qt.Key.Key_Return, Qt.Key.Key_Enter):
             if not event.isAutoRepeat():
                 self.press_hold()
+            else:
+                self._grace.stop()
             return
         super().keyPressEvent(event)
 
@@ -210,7 +227,7 @@ class RecordButton(TouchButton):
         """End of the hold."""
         if event.key() in (Qt.Key.Key_Space, Qt.Key.Key_Return, Qt.Key.Key_Enter):
             if not event.isAutoRepeat():
-                self.end_hold()
+                self.release_key()
             return
         super().keyReleaseEvent(event)
 

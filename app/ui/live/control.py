@@ -541,7 +541,7 @@ class LiveControl(QObject):
 
     def _released(self, action: str) -> None:
         if action == "live_record":
-            self._page.record.end_hold()
+            self._page.record.release_key()
         elif action == "live_tissue":
             self.screen.hold_tissue(held=False)
 

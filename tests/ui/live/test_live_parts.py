@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QImage
+from PySide6.QtCore import QEvent, Qt
+from PySide6.QtGui import QImage, QKeyEvent
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
@@ -148,6 +148,51 @@ def test_stop_has_to_be_held_and_fills_meanwhile(qtbot: QtBot, dressed: object) 
     assert button.share() == 0.0
     qtbot.keyRelease(button, Qt.Key.Key_Space)
     assert heard == ["started", "let go", "stopped"]
+
+
+@pytest.mark.parametrize("seen", [True, False], ids=["seen as repeats", "seen as presses"])
+def test_a_key_that_repeats_is_held_all_the_while(
+    qtbot: QtBot, dressed: QApplication, *, seen: bool
+) -> None:
+    button = RecordButton("R")
+    qtbot.addWidget(button)
+    button.show()
+    heard: list[str] = []
+    button.started.connect(lambda: button.set_recording(recording=True))
+    button.stopped.connect(lambda: heard.append("stopped"))
+    button.let_go.connect(lambda: heard.append("let go"))
+    button.hold_ms = 400
+
+    def send(kind: QEvent.Type, *, repeats: bool) -> None:
+        plain = Qt.KeyboardModifier.NoModifier
+        dressed.sendEvent(button, QKeyEvent(kind, Qt.Key.Key_Space, plain, " ", repeats))
+
+    def hold_on() -> None:
+        for _ in range(8):
+            qtbot.wait(25)
+            send(QEvent.Type.KeyRelease, repeats=seen)
+            send(QEvent.Type.KeyPress, repeats=seen)
+
+    # What begins a recording does not end it, however long the key stays down.
+    send(QEvent.Type.KeyPress, repeats=False)
+    hold_on()
+    assert button.recording
+    assert button.share() == 0.0
+    send(QEvent.Type.KeyRelease, repeats=False)
+    qtbot.wait(150)
+    send(QEvent.Type.KeyPress, repeats=False)
+    hold_on()
+    assert button.share() > 0.4
+    assert heard == []
+    qtbot.waitUntil(lambda: bool(heard))
+    assert heard == ["stopped"]
+    send(QEvent.Type.KeyRelease, repeats=False)
+    qtbot.wait(150)
+    # A key that is let go too early stays let go.
+    send(QEvent.Type.KeyPress, repeats=False)
+    send(QEvent.Type.KeyRelease, repeats=False)
+    qtbot.waitUntil(lambda: heard == ["stopped", "let go"])
+    assert button.share() == 0.0
 
 
 def test_a_pedal_is_any_key_that_has_no_other_meaning(live: MainWindow, qtbot: QtBot) -> None:
