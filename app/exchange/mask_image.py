@@ -51,13 +51,13 @@ def key_of(name: str) -> str:
 def read_table(path: Path) -> MaskTable:
     """A table as EndoVis 2018 has it: a list of name, color (three numbers) and classid.
 
-    A class whose name begins with "background" is none.
+    A class whose name begins with "background" is none, and so is black where no class has it.
 
     Raises:
         BadInput: it is something else.
     """
-    values: dict[int, str | None] = {}
-    colours: dict[Colour, str | None] = {}
+    values: dict[int, str | None] = {0: None}
+    colours: dict[Colour, str | None] = {(0, 0, 0): None}
     try:
         for row in read_json(path):
             label = key_of(str(row["name"]))
@@ -98,7 +98,11 @@ def read_regions(path: Path, table: MaskTable | None, label: str = "") -> Planes
     """
     plane = read_plane(path)
     noisy = path.suffix.lower() in NOISY
-    if plane.ndim == 3 and (plane == plane[..., :1]).all() and not (table and not table.values):
+    if (
+        plane.ndim == 3
+        and (plane == plane[..., :1]).all()
+        and not (table and set(table.values) <= {0})
+    ):
         plane = np.ascontiguousarray(plane[..., 0])
     if table is None:
         return _black_and_white(path, plane, label, noisy=noisy)
