@@ -1,4 +1,7 @@
-"""The analysis of the open case as the window steers it. GUI thread."""
+"""The analysis of cases as the window steers it: the open one first. GUI thread.
+
+A case that another one, or a live picture, takes the models from goes on by itself afterwards.
+"""
 
 from __future__ import annotations
 
@@ -47,6 +50,7 @@ class Analysis(QObject):
 
     Attributes:
         running, paused: what the worker does.
+        case_id: of the case that runs, or ran last.
         live: a live picture has the models; the analysis waits.
         progress: the newest, None before the first.
         device: None while nobody asked for it.
@@ -72,12 +76,14 @@ class Analysis(QObject):
         self.worker = InferenceWorker(library)
         self._io = Background("trocar-cards")
         self._generation = 0
-        self._case_id = ""
-        self._then: Callable[[], object] | None = None
+        self.case_id = ""
+        self._later: list[str] = []  # cases that go on when nothing else runs, the last one first
+        self._under_way: dict[int, str] = {}  # requests that the worker has not answered
+        self._left: list[tuple[str, Callable[[], object]]] = []
+        self._percent: dict[str, int] = {}
         self._by_itself = True
-        self.running = self.paused = self.stopped = False
+        self.running = self.paused = False
         self.live = False
-        self._after_live = False
         self.progress: Progress | None = None
         self.device: DeviceChoice | None = None
         self.cards: tuple[ModelCard, ...] = ()
@@ -86,7 +92,7 @@ class Analysis(QObject):
         self.worker.completed.connect(self._completed)
         self.worker.device_known.connect(self._device_known)
         cases.opened.connect(lambda loaded: self._opened(whole=not (loaded.missing or loaded.gone)))
-        session.case_opened.connect(self._case_changed)
+        session.case_opened.connect(self.changed)
         session.model_changed.connect(playback.refresh_view)
         playback.unknown.connect(self._look_at)
         self._playback = playback
@@ -119,7 +125,9 @@ class Analysis(QObject):
     def in_use(self) -> dict[str, ModelCard]:
         """Task to the model used for the open case."""
         case = self._session.case
-        procedure = case.procedure if case else UNKNOWN_PROCEDURE
+        return self._suited(case.procedure if case else UNKNOWN_PROCEDURE)
+
+    def _suited(self, procedure: str) -> dict[str, ModelCard]:
         wanted = self._settings.values.models
         tasks = [*TASKS, *(t for t in OPTIONAL_TASKS if wanted.get(t))]
         found = ((t, pick(self.cards, t, wanted.get(t, ""), procedure)) for t in tasks)
@@ -142,8 +150,8 @@ class Analysis(QObject):
     def make_way(self) -> None:
         """A live picture has the models from now on: what runs stops and goes on afterwards."""
         self.live = True
-        self._after_live = self._after_live or self.running
         if self.running:
+            self._put_aside(self.case_id)
             self.worker.cancel()
         self.changed.emit()
 
@@ -152,9 +160,7 @@ class Analysis(QObject):
         if not self.live:
             return
         self.live = False
-        again, self._after_live = self._after_live, False
-        if again:
-            self.start()
+        self._go_on()
         self.changed.emit()
 
     def start(self) -> None:
@@ -163,32 +169,58 @@ class Analysis(QObject):
         if case is None:
             return
         if self.live:
-            self._after_live = True
+            self._put_aside(case.case_id)
             self.changed.emit()
             return
         if not self._library.is_writable:
             self.said.emit(Message(text=READ_ONLY, tone=Tone.WARN, lasting_s=4, key="locked"))
             return
-        self.read_cards(lambda: self._start(case))
+        self.read_cards(lambda: self._start_open(case))
 
     def toggle(self) -> None:
-        """Analyse, pause, or go on."""
-        if not self.running:
+        """Analyse the open case, pause, or go on."""
+        if self.runs_here:
+            self.toggle_pause()
+        else:
             self.start()
-            return
+
+    def toggle_pause(self) -> None:
+        """Pause what runs, or go on with it."""
         self.paused = not self.paused
         self.worker.set_paused(paused=self.paused)
         self.changed.emit()
 
-    def stop(self, then: Callable[[], object] | None = None) -> None:
-        """Stop; what was done is kept. ``then`` is called once nothing runs any more."""
-        if not self.running:
-            if then is not None:
-                then()
+    def stop(self) -> None:
+        """Stop what runs; what was done is kept."""
+        if self.running:
+            self.worker.cancel()
+
+    def leave(self, case_id: str, then: Callable[[], object]) -> None:
+        """Analyse a case no more; ``then`` is called once nothing of it runs."""
+        self._later = [c for c in self._later if c != case_id]
+        self._percent.pop(case_id, None)
+        if case_id not in self._under_way.values():
+            then()
             return
-        self._then = then
-        self.stopped = True
-        self.worker.cancel()
+        self._left.append((case_id, then))
+        if self.case_id == case_id:
+            self.stop()
+
+    @property
+    def runs_here(self) -> bool:
+        """Whether what runs is of the open case."""
+        case = self._session.case
+        return self.running and case is not None and case.case_id == self.case_id
+
+    def states(self) -> dict[str, str]:
+        """How the analysis of cases stands that were begun and are not whole, in words."""
+        return {c: f"{self._state_of(c)} {percent} %" for c, percent in self._percent.items()}
+
+    def _state_of(self, case_id: str) -> str:
+        if case_id in self._later:
+            return "Waits at"
+        runs = self.running and not self.paused and case_id == self.case_id
+        return "Analysing," if runs else "Paused at"
 
     def facts(self) -> DeviceFacts | None:
         """What the models sheet says about the device."""
@@ -220,18 +252,19 @@ class Analysis(QObject):
 
     def words(self) -> tuple[str, float]:
         """The status line and the share done, ("", 0) when nothing runs."""
-        if self.live and self._after_live:
+        if self.live and self._later:
             return LIVE_WORDS, 0.0
         if not self.running:
             return "", 0.0
         p = self.progress
         if p is None or p.total == 0:
-            return f"Preparing the analysis of {self._case_id}", 0.0
+            return f"Preparing the analysis of {self.case_id}", 0.0
         share = p.done / p.total
         if self.paused:
-            return f"Analysis of {self._case_id} paused at {100 * p.done // p.total} %", share
+            return f"Analysis of {self.case_id} paused at {100 * p.done // p.total} %", share
         rest = f", {length(p.eta_s)} to go" if p.eta_s is not None else ""
-        return f"Analysing {self._case_id}{rest}", share
+        then = f", then {', '.join(reversed(self._later))}" if self._later else ""
+        return f"Analysing {self.case_id}{rest}{then}", share
 
     def tail_words(self) -> str:
         """What stands on the part of the ribbon that is not analysed."""
@@ -241,7 +274,7 @@ class Analysis(QObject):
             return "Not analysed: no model is installed"
         if self.live:
             return f"Not analysed yet: {LIVE_WORDS.lower()}"
-        if not self.running:
+        if not self.runs_here:
             return "Not analysed yet: double-click or Ctrl+R to analyse"
         if self.paused:
             return "Not analysed yet: the analysis is paused"
@@ -257,13 +290,27 @@ class Analysis(QObject):
         else:
             self.read_cards()
 
-    def _case_changed(self) -> None:
-        case = self._session.case
-        if self.running and (case is None or case.case_id != self._case_id):
-            self.worker.cancel()
-        self.changed.emit()
+    def _put_aside(self, case_id: str) -> None:
+        """It goes on when nothing else runs."""
+        self._later = [*(c for c in self._later if c != case_id), case_id]
 
-    def _start(self, case: Case) -> None:
+    def _go_on(self) -> None:
+        """With the case that was put aside last."""
+        if self.live or self.running or not self._later:
+            return
+        case_id = self._later[-1]
+
+        def start(case: Case) -> None:
+            if not self.live and not self.running and case_id in self._later:
+                self._start(case, tuple(self._suited(case.procedure).values()))
+
+        def failed(error: TrocarError) -> None:
+            self._later = [c for c in self._later if c != case_id]
+            self._failed(error)
+
+        self._io.run(lambda: self._library.case(case_id), start, failed)
+
+    def _start_open(self, case: Case) -> None:
         current = self._session.case
         cards = tuple(self.in_use().values())
         if current is None or current.case_id != case.case_id:
@@ -277,14 +324,21 @@ class Analysis(QObject):
                 )
             )
             return
+        if self.running and not self.paused and self.case_id != case.case_id:
+            self._put_aside(self.case_id)
+        self._start(case, cards)
+
+    def _start(self, case: Case, cards: tuple[ModelCard, ...]) -> None:
+        self._later = [c for c in self._later if c != case.case_id]
         self._generation = self.worker.analyse(case, cards)
-        self._case_id = case.case_id
-        self.running, self.paused, self.stopped, self.progress = True, False, False, None
+        self._under_way[self._generation] = self.case_id = case.case_id
+        self._percent.setdefault(case.case_id, 0)
+        self.running, self.paused, self.progress = True, False, None
         self.changed.emit()
 
     def _look_at(self, frame: Frame) -> None:
         asset = self._session.asset
-        if self.running and asset is not None:
+        if self.runs_here and asset is not None:
             self.worker.look_at(frame, asset.asset_id)
 
     @Slot(int, object)
@@ -295,22 +349,32 @@ class Analysis(QObject):
         if progress.device is not None:
             self._device_known(progress.device)
         self.ms_per_frame.update(progress.model_ms)
-        self._cases.refresh_predictions()
-        self._playback.want_overlay()
+        if progress.total:
+            self._percent[self.case_id] = 100 * progress.done // progress.total
+        if self.runs_here:
+            self._cases.refresh_predictions()
+            self._playback.want_overlay()
         self.changed.emit()
 
     @Slot(int, object)
-    def _completed(self, generation: int, outcome: AnalysisResult | TrocarError) -> None:
+    def _completed(self, generation: int, outcome: AnalysisResult | TrocarError | None) -> None:
+        self._under_way.pop(generation, None)
         if generation == self._generation:
             self.running = self.paused = False
+            failed = outcome is None or isinstance(outcome, TrocarError)
+            if not (failed or outcome.cancelled) or not self._percent.get(self.case_id):
+                self._percent.pop(self.case_id, None)
             self._cases.refresh_predictions()
             self._cases.refresh()
             if isinstance(outcome, TrocarError):
                 self.said.emit(from_error(outcome, key="analysis"))
-        then, self._then = self._then, None
         self.changed.emit()
-        if then is not None:
+        busy = self._under_way.values()
+        done = [then for case_id, then in self._left if case_id not in busy]
+        self._left = [left for left in self._left if left[0] in busy]
+        for then in done:
             then()
+        self._go_on()
 
     @Slot(object)
     def _device_known(self, device: DeviceChoice) -> None:

@@ -54,6 +54,7 @@ class Card:
         model: the model's timeline.
         missing: its recording is not where it was.
         damage: why not all of it can be read, in a sentence; "" where all can.
+        analysis: how its analysis stands, in words, where it was begun and is not whole.
     """
 
     case: Case
@@ -62,6 +63,7 @@ class Card:
     model: Timeline | None = None
     missing: bool = False
     damage: str = ""
+    analysis: str = ""
 
     @property
     def procedure_name(self) -> str:
@@ -78,7 +80,9 @@ class Card:
         """How it stands, in a word, and the colour token of that."""
         if self.damage:
             return "Damaged", "error"
-        return ("Part missing", "error") if self.missing else STATE_WORDS[self.case.state]
+        if self.missing:
+            return "Part missing", "error"
+        return (self.analysis, "text_2") if self.analysis else STATE_WORDS[self.case.state]
 
     @property
     def is_untouched(self) -> bool:
@@ -106,6 +110,7 @@ class CaseModel(QAbstractListModel):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._cards: list[Card] = []
+        self._analysis: dict[str, str] = {}
 
     @property
     def cards(self) -> tuple[Card, ...]:
@@ -114,6 +119,7 @@ class CaseModel(QAbstractListModel):
 
     def set_cards(self, cards: Sequence[Card]) -> None:
         """Show other cases; the same ones are changed in place, so that selections stay."""
+        cards = [replace(c, analysis=self._analysis.get(c.case.case_id, "")) for c in cards]
         new = sorted(cards, key=lambda c: c.case.created_utc_ms, reverse=True)
         if [c.case.case_id for c in new] == [c.case.case_id for c in self._cards]:
             self._cards = new
@@ -123,6 +129,12 @@ class CaseModel(QAbstractListModel):
         self.beginResetModel()
         self._cards = new
         self.endResetModel()
+
+    def set_analysis(self, words: dict[str, str]) -> None:
+        """How the analysis of cases stands, by their number."""
+        if words != self._analysis:
+            self._analysis = words
+            self.set_cards(self._cards)
 
     def set_picture(self, case_id: str, picture: QImage) -> None:
         """A case's thumbnail was made."""

@@ -32,8 +32,8 @@ class Figures(QObject):
         services.session.saving.connect(lambda: top.show_saved("Saving", "3", ""))
         services.session.saved.connect(self._saved)
         services.analysis.changed.connect(self._analysis_changed)
-        status.pause_clicked.connect(services.analysis.toggle)
-        status.stop_clicked.connect(lambda: services.analysis.stop())
+        status.pause_clicked.connect(services.analysis.toggle_pause)
+        status.stop_clicked.connect(services.analysis.stop)
         self._tick = QTimer(self)
         self._tick.setInterval(1000)
         self._tick.timeout.connect(self._each_second)
@@ -87,7 +87,7 @@ class Figures(QObject):
     def _corner(self) -> tuple[str, ...]:
         analysis = self._services.analysis
         p = analysis.progress
-        if not analysis.running or p is None or not p.total:
+        if not analysis.runs_here or p is None or not p.total:
             return ()
         done = f"Analysed {100 * p.done // p.total} %"
         if analysis.paused:

@@ -50,7 +50,7 @@ class InferenceWorker(QObject):
     Signals:
         device_known: (DeviceChoice)
         progressed: (generation, Progress) after each batch was stored.
-        completed: (generation, AnalysisResult or TrocarError)
+        completed: (generation, AnalysisResult or TrocarError, None where it did not begin)
         watched: (LiveAnalysis, None or TrocarError) it does not look at a live picture any more.
     """
 
@@ -140,10 +140,8 @@ class InferenceWorker(QObject):
 
     @Slot(object)
     def _analyse(self, request: Request) -> None:
-        if self._is_stale(request.generation):
-            return
         try:
-            outcome: object = self._run(request)
+            outcome: object = self._run(request) if not self._is_stale(request.generation) else None
         except TrocarError as error:
             outcome = error
         except Exception as error:

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QByteArray, QEvent, QSize, Qt
+from PySide6.QtCore import QByteArray, QEvent, QEventLoop, QSize, Qt
 from PySide6.QtGui import (
     QCloseEvent,
     QDragEnterEvent,
@@ -178,6 +178,7 @@ class MainWindow(QMainWindow):
         s.cases.opened.connect(self._case_opened)
         s.cases.not_opened.connect(self._case_not_opened)
         s.cases.listed.connect(self.library.set_cards)
+        s.analysis.changed.connect(lambda: self.library.model.set_analysis(s.analysis.states()))
         s.cases.pictured.connect(self.library.set_picture)
         self.sheets.recordings.may_open = self._left_live
         self.sheets.recordings.looking.connect(self.slot.say)
@@ -426,7 +427,7 @@ class MainWindow(QMainWindow):
         session = self.services.session
         if session.case is not None and session.case.case_id == case.case_id:
             session.close()
-        self.services.analysis.stop(delete_now)
+        self.services.analysis.leave(case.case_id, delete_now)
 
     def _case_opened(self, loaded: Loaded) -> None:
         for key in ("missing", "analysis"):
@@ -614,6 +615,7 @@ class MainWindow(QMainWindow):
             event.ignore()
             return
         self._asking_to_close = True
+        self.services.player.pause()
         if not self._leave_live(closing=True):
             self._asking_to_close = False
             self.resume = None
@@ -625,12 +627,15 @@ class MainWindow(QMainWindow):
             self.resume = None
             event.ignore()
             return
+        geometry = self.saveGeometry().toBase64().data().decode()
+        # A thread may need seconds to its end, as one that is loading torch does.
+        self.hide()
+        QApplication.processEvents(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
         self.services.give_up(lose=answer is Closing.LOSE)
         if self.live_control is not None:
             self.live_control.close()
         self._asking_to_close = False
         self.stop()
-        geometry = self.saveGeometry().toBase64().data().decode()
         self.services.settings.set(geometry=geometry)
         self.services.close(lose=answer is Closing.LOSE)
         super().closeEvent(event)

@@ -142,6 +142,52 @@ def test_closing_in_the_middle_of_an_analysis_loses_nothing(
         assert max(len(store.stored_pts(r.run_id)) for r in runs) >= done
 
 
+def test_a_case_that_gives_way_to_another_goes_on_by_itself(
+    window: MainWindow, qtbot: QtBot, clip: Path, tmp_path: Path
+) -> None:
+    services, analysis = window.services, window.services.analysis
+    window.open_files([clip])
+    qtbot.waitUntil(
+        lambda: analysis.progress is not None and analysis.progress.done > 0, timeout=PATIENCE_MS
+    )
+    first = services.session.case
+    assert first is not None
+    cards = window.library.model
+    assert cards.cards[0].state[0].startswith("Analysing, ")
+    words = []
+    analysis.changed.connect(lambda: words.append(analysis.states().get(first.case_id, "")))
+    window.open_files([make_clip(tmp_path / "second.mp4", RECIPES["h264-mp4-no-b"])])
+    qtbot.waitUntil(
+        lambda: analysis.running and analysis.case_id != first.case_id, timeout=PATIENCE_MS
+    )
+    assert analysis.runs_here
+    assert words[-1].startswith("Waits at ")
+    assert f"then {first.case_id}" in window.status.work.text() or analysis.progress is None
+    second = analysis.case_id
+    qtbot.waitUntil(lambda: not analysis.running and not analysis.states(), timeout=PATIENCE_MS)
+    for case_id in (first.case_id, second):
+        store = services.library.predictions(case_id)
+        asset_id = services.library.case(case_id).assets[0].asset_id
+        runs = store.runs(asset_id)
+        assert len(runs) == 2
+        assert all(r.finished for r in runs), case_id
+
+
+def test_a_case_that_is_deleted_is_not_taken_up_again(
+    window: MainWindow, qtbot: QtBot, clip: Path, tmp_path: Path
+) -> None:
+    services, analysis = window.services, window.services.analysis
+    window.open_files([clip])
+    qtbot.waitUntil(lambda: analysis.progress is not None, timeout=PATIENCE_MS)
+    first = analysis.case_id
+    window.open_files([make_clip(tmp_path / "second.mp4", RECIPES["h264-mp4-no-b"])])
+    qtbot.waitUntil(lambda: analysis.running and analysis.case_id != first, timeout=PATIENCE_MS)
+    analysis.leave(first, lambda: services.cases.delete(first))
+    qtbot.waitUntil(lambda: not analysis.running and not analysis.states(), timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: len(services.library.cases()) == 1, timeout=PATIENCE_MS)
+    assert not list((services.library.folder / "predictions").glob(f"*{first}*"))
+
+
 def test_a_broken_model_gets_one_sentence(
     window: MainWindow, qtbot: QtBot, clip: Path, own_library: Path
 ) -> None:
