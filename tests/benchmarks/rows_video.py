@@ -184,14 +184,17 @@ def _steps_after_seeks(
 ) -> dict[str, list[float]]:
     """Milliseconds of a step back after a seek into a stretch of which nothing is known yet."""
     found: dict[str, list[float]] = {}
-    with ExitStack() as others:
+    with closing(Screen()) as screen, ExitStack() as others:
         mpv = _opened(others, path)
+        screen.open(path)
+        screen.rest()
+        time.sleep(_SPARE_S)
         for index in (max(1, place) for place in places):
-            with closing(Screen()) as screen:
-                screen.open(path)
-                _at(screen, index)
-                time.sleep(look_s)
-                _note(found, "ours", _step(screen, index))
+            screen.open(path)
+            _at(screen, index)
+            time.sleep(look_s)
+            _note(found, "ours", _step(screen, index))
+            screen.rest()
             if mpv is not None:
                 mpv.seek(index, kind.rate)
                 time.sleep(look_s)
