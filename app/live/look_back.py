@@ -44,6 +44,7 @@ class LookBack:
         self._changed = threading.Condition()
         self._wanted_pts: int | None = None
         self._playing = False
+        self._going = False
         self._closing = False
         self._source: VideoSource | None = None
         self._at = 0
@@ -55,6 +56,11 @@ class LookBack:
     def playing(self) -> bool:
         """Whether it goes on by itself."""
         return self._playing
+
+    @property
+    def seeking(self) -> bool:
+        """Whether a picture that was asked for is still to come."""
+        return self._going or self._wanted_pts is not None
 
     def seek(self, pts: int) -> None:
         """Show the picture that was on screen at ``pts`` (1/90000)."""
@@ -97,6 +103,7 @@ class LookBack:
         with self._changed:
             while self._wanted_pts is None and not self._playing and not self._closing:
                 self._changed.wait()
+            self._going = self._wanted_pts is not None
             wanted, self._wanted_pts = self._wanted_pts, None
         if self._closing:
             return False
@@ -146,6 +153,7 @@ class LookBack:
             frame = source.frame(index, self._is_outdated)
         except UndecodableFrame:
             return
+        self._going = False
         if not self._closing:
             self._on_frame(frame)
 

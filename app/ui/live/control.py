@@ -475,8 +475,8 @@ class LiveControl(QObject):
 
     def look_by(self, ms: float) -> None:
         """Look back or on again by some milliseconds."""
-        if self.notes is not None and self.screen.shown is not None:
-            self.look_back_to(self.notes.ms(self.screen.shown.pts) + ms)
+        if self.notes is not None and self.screen.at_pts is not None:
+            self.look_back_to(self.notes.ms(self.screen.at_pts) + ms)
 
     def look_back_to(self, ms: float, *, stay: bool = False) -> None:
         """Show a moment of the recording that runs; ``stay``: also at the live edge."""

@@ -64,6 +64,7 @@ class LiveScreen(QObject):
         self._drawn: Drawn | None = None
         self._drawn_s = 0.0
         self._tissue_only = False
+        self._asked_pts: int | None = None
         self._laid: tuple[NDArray[np.uint8] | None, float] = (None, 1.0)
         self.live: LiveFrame | None = None
         self.shown: Frame | None = None
@@ -139,6 +140,13 @@ class LiveScreen(QObject):
             return 0.0
         return max(0.0, (self.live.pts - self.shown.pts) / 90_000)
 
+    @property
+    def at_pts(self) -> int | None:
+        """What is on screen, or was asked for and is not there yet: steps count from here."""
+        if self._asked_pts is not None:
+            return self._asked_pts
+        return None if self.shown is None else self.shown.pts
+
     def look_back(
         self, pts: int, open_recording: Callable[[], VideoSource], *, stay: bool = False
     ) -> None:
@@ -162,6 +170,7 @@ class LiveScreen(QObject):
                 on_edge=self._edge.emit,
                 on_error=self._broken.emit,
             )
+        self._asked_pts = pts
         self._look_back.seek(pts)
         self._go_behind()
 
@@ -206,6 +215,7 @@ class LiveScreen(QObject):
 
     def _drop_look_back(self, *, wait: bool = False) -> None:
         self._bridge.renew()
+        self._asked_pts = None
         reader, self._look_back = self._look_back, None
         if reader is not None:
             reader.close(wait=wait)  # it may be opening the file: not on the GUI thread
@@ -213,6 +223,8 @@ class LiveScreen(QObject):
     @Slot(object)
     def _show_behind(self, frame: Frame) -> None:
         if self.behind:
+            if self._look_back is not None and not self._look_back.seeking:
+                self._asked_pts = None
             self._show(frame)
 
     @Slot(object)

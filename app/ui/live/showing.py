@@ -167,7 +167,8 @@ class Showing(QObject):
         human = notes.stretches(live_pts)
         model = in_ms(control.models.stretches, notes.start_pts)
         gaps = control.state.gaps if control.state else ()
-        at_ms = notes.ms(screen.shown.pts) if screen.behind and screen.shown else None
+        at_pts = screen.at_pts if screen.behind else None
+        at_ms = None if at_pts is None else notes.ms(at_pts)
         self._page.strip.show_data(
             StripData(
                 taxonomy=control.taxonomy,

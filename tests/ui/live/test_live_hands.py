@@ -11,7 +11,7 @@ from PySide6.QtGui import QImage
 from pytestqt.qtbot import QtBot
 
 from app.ui.main_window import MainWindow
-from tests.ui.live.conftest import WAIT_MS, watch
+from tests.ui.live.conftest import WAIT_MS, record, watch
 
 
 def test_a_snapshot_is_a_file_that_shows_the_picture_on_screen(
@@ -39,3 +39,23 @@ def test_a_snapshot_is_a_file_that_shows_the_picture_on_screen(
     pixels = rows[:, : 3 * saved.width()].reshape(rgb.shape)
     # All but the research mark.
     assert (pixels == rgb).mean() > 0.9
+
+
+def test_quick_keys_count_from_where_the_last_one_went(
+    live: MainWindow, qtbot: QtBot, live_clip: Path
+) -> None:
+    control = watch(live, qtbot, f"file:{live_clip}")
+    record(live, qtbot)
+    assert live.live is not None
+    notes, screen = control.notes, control.screen
+    assert notes is not None
+    qtbot.waitUntil(lambda: notes.ms(screen.shown.pts) > 2500, timeout=WAIT_MS)  # type: ignore[union-attr]
+    begun_ms = notes.ms(screen.shown.pts)  # type: ignore[union-attr]
+    live.live.strip.seek.emit(begun_ms - 1000)
+    for step_ms in (-500, 200, -500):
+        control.look_by(step_ms)
+    wanted_ms = begun_ms - 1800
+    assert screen.behind
+    assert screen.at_pts is not None
+    assert abs(notes.ms(screen.at_pts) - wanted_ms) < 1
+    qtbot.waitUntil(lambda: 0 <= wanted_ms - notes.ms(screen.shown.pts) < 80, timeout=WAIT_MS)  # type: ignore[union-attr]
