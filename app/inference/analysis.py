@@ -238,8 +238,8 @@ class AnalysisJob:
     def _analyse(self, source: VideoSource, passes: Sequence[Pass]) -> bool:
         """One recording; False when cancelled."""
         busy = [p for p in passes if p.left()]
-        if busy:
-            self._load(busy)
+        if busy and not self._load(busy):
+            return False
         plans = {id(p): set(p.left()) for p in busy}
         flushed = time.perf_counter()
         self._hooks.progress(self._meter.report(self._device))
@@ -258,14 +258,18 @@ class AnalysisJob:
         self._hooks.progress(self._meter.report(self._device))
         return True
 
-    def _load(self, passes: Sequence[Pass]) -> None:
+    def _load(self, passes: Sequence[Pass]) -> bool:
+        """The networks, of which each may take seconds; False when cancelled."""
         from app.inference.device import choose_device
 
         self._device = self._device or choose_device()
         threads = self._threads or max(1, cores() - 1)
         for each in passes:
+            if self._hooks.should_cancel():
+                return False
             each.begin(self._device, threads)
             self._note_device(each)
+        return True
 
     def _visit(self, source: VideoSource, passes: Sequence[Pass], index: int) -> None:
         frame = None

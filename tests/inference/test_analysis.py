@@ -68,10 +68,10 @@ def stored(library: Library, case: Case, run_id: int) -> tuple[FramePrediction, 
 
 
 class After:
-    """Answers true from the n-th question on."""
+    """Answers true from the n-th frame on; before the first, both networks' turns were asked."""
 
-    def __init__(self, questions: int) -> None:
-        self.left = questions
+    def __init__(self, frames: int) -> None:
+        self.left = frames + 2
 
     def __call__(self) -> bool:
         self.left -= 1
@@ -141,6 +141,16 @@ def test_a_cancelled_analysis_goes_on_as_if_nothing_had_happened(
     )
     for a, b in zip(got, reference, strict=True):
         assert a.probabilities == pytest.approx(b.probabilities, abs=1e-6)
+
+
+def test_an_analysis_cancelled_while_a_network_loads_does_not_load_the_next(
+    library: Library, clip: Path
+) -> None:
+    case = new_case(library, clip)
+    first = job(library, case).run(should_cancel=After(-1))
+    assert first.cancelled
+    assert [r.model for r in library.predictions(case.case_id).runs()] == ["tools"]
+    assert [m.computed for m in job(library, case).run().models] == [FRAMES, 4]
 
 
 def tracks(frame: FramePrediction) -> list[tuple[str, int | None]]:
