@@ -66,18 +66,23 @@ def evaluate(
     library: LibraryOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure a model in full precision: masks by COCO's metrics, phases by accuracy and edit."""
-    from app.core.prediction import PHASES, SEGMENTATION
+    """Measure a model in full precision: masks by COCO's metrics, phases by accuracy and edit,
+    activities and areas by what was called what."""
+    from app.core.prediction import ACTIVITIES, PHASES, SEGMENTATION
     from app.inference.cards import find_model
 
     card = find_model(model, library_folder(library))
     folder = Path(data)
-    if corruption and (card.task != SEGMENTATION or list(folder.glob("labels/VID*.json"))):
+    outlines = card.task in (SEGMENTATION, ACTIVITIES)
+    if corruption and (not outlines or list(folder.glob("labels/VID*.json"))):
         raise BadInput("Only outlines are measured on pictures made worse; leave --corruption out.")
     if card.task == PHASES:
         if data != PHANTOM:
             raise BadInput("Phase models are measured with `--data phantom` for now.")
         result = _phases(card, videos)
+    elif card.task == ACTIVITIES:
+        worse = _worse(corruption, severity)
+        result = _scenes(card, data, split, group or (), videos, worse, quiet=as_json)
     elif data == PHANTOM:
         worse = _worse(corruption, severity)
         result = _masks(card, list(_phantom_frames(videos)), worse, quiet=as_json)
@@ -161,6 +166,46 @@ def _masks(
             curves.setdefault(name, {})[str(severity)] = row
     if curves:
         result["corruptions"] = curves
+    return result
+
+
+def _scenes(
+    card: ModelCard,
+    data: str,
+    split: str | None,
+    groups: Sequence[str],
+    operations: int,
+    worse: Sequence[tuple[str, int]],
+    *,
+    quiet: bool,
+) -> dict[str, Any]:
+    from app.inference.cards import load_network
+    from app.learning.corruptions import corrupt
+    from app.learning.measure_scenes import SceneTask, measured, phantom_scenes
+
+    task, network = SceneTask.of_card(card), load_network(card)
+    if data == PHANTOM:
+        which, scenes = "held-out phantom", list(phantom_scenes(task, operations))
+    else:
+        if not Path(data).is_dir():
+            raise BadInput(f"There is no folder {data}; name a data set's folder, or `phantom`.")
+        pictures, which = _pictures(Path(data), split, groups)
+        scenes = [task.scene(picture) for picture in pictures]
+    with progress(f"Measuring {card.name}", quiet=quiet) as bar:
+        bar.update(bar.task_ids[0], total=1 + len(worse))
+        result = {"split": which, **measured(network, task, scenes).as_json()}
+        for done, (name, severity) in enumerate(worse, 1):
+            bar.update(bar.task_ids[0], completed=done)
+            got = measured(
+                network,
+                task,
+                scenes,
+                lambda rgb, seed: corrupt(rgb, name, severity, seed),  # noqa: B023 - used at once
+            ).as_json()
+            row = {"dice": got["dice"], "iou": got["iou"]}
+            row["activity_accuracy"] = got["activities"]["accuracy"]
+            curves = result.setdefault("corruptions", {})
+            curves.setdefault(name, {})[str(severity)] = row
     return result
 
 

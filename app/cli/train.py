@@ -66,13 +66,13 @@ def train(
     ] = False,
 ) -> None:
     """Train a network. What comes out lies in OUT as a model folder with its card."""
-    from app.core.prediction import SEGMENTATION
+    from app.core.prediction import ACTIVITIES, SEGMENTATION
     from app.inference.cards import find_model, model_errors
     from app.learning import publish, recipes, runs
     from app.learning.start import start_from
 
     plan, network = recipes.read_recipe(recipe), None
-    if data is not None and plan.task != SEGMENTATION:
+    if data is not None and plan.task not in (SEGMENTATION, ACTIVITIES):
         raise BadInput(f"{plan.title} learns from the phantom alone; leave --data out.")
     if data is None and (validation is not None or hold_out or needs_pictures(plan)):
         raise BadInput(f"{plan.title} needs pictures for that; name their folder with --data.")

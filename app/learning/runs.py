@@ -247,9 +247,12 @@ def _trained(
 
         return train_activities(
             recipe,
+            pictures,
             run_folder,
             network=network,
             device=device,
+            evaluate=evaluate,
+            score=score,
             on_progress=on_progress,
             should_stop=should_stop,
         )
