@@ -100,7 +100,9 @@ def test_an_analysis_goes_on_over_the_joins(
     def run(case: Case, cut: int | None = None) -> list[tuple[int, int]]:
         questions = iter(range(10**6))
         job = AnalysisJob(library, case, cards, device=CPU, threads=1)
-        cancel = (lambda: next(questions) >= cut) if cut is not None else (lambda: False)
+        cancel = (
+            (lambda: next(questions) >= cut + len(cards)) if cut is not None else (lambda: False)
+        )
         return [(m.computed, m.resumed) for m in job.run(should_cancel=cancel).models]
 
     whole = make_clip(tmp_path / "whole.ts", replace(RECIPES["h264-ts"], frames=FRAMES))

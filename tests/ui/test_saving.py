@@ -189,6 +189,22 @@ def test_closing_without_what_is_not_saved_ends(
         assert library.bookmarks(asset_id) == ()
 
 
+def test_closing_takes_the_window_away_before_any_thread_is_waited_for(
+    opened: MainWindow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services, seen = opened.services, []
+    end = services.analysis.worker.close
+
+    def close() -> None:
+        seen.append((opened.isVisible(), services.player.state.playing))
+        end()
+
+    monkeypatch.setattr(services.analysis.worker, "close", close)
+    services.player.player.play()
+    assert opened.close()
+    assert seen == [(False, False)]
+
+
 def test_deleting_a_case_on_a_full_disk_holds_nothing_up(
     opened: MainWindow, qtbot: QtBot, own_library: Path
 ) -> None:
