@@ -18,7 +18,7 @@ from app.core.errors import TrocarError
 from app.core.prediction import PHASES, SEGMENTATION, FramePrediction, PhasePrediction
 
 if TYPE_CHECKING:
-    from app.inference.live import LiveAnalysis, LiveAnswer
+    from app.inference.live import LiveAnalysis
     from app.store import PredictionStore
 
 log = logging.getLogger(__name__)
@@ -50,15 +50,15 @@ class LiveRuns:
         self._finished = False
         self.problem: TrocarError | None = None
 
-    def keep(self, answer: LiveAnswer) -> None:
+    def keep(self, frame: FramePrediction | None, phase: PhasePrediction | None) -> None:
         """Keep an answer about a frame of the recording; nothing after ``finish``. Any thread."""
         with self._lock:
             if self._finished:
                 return
-            if answer.frame is not None:
-                self._frames.append(answer.frame)
-            if answer.phase is not None:
-                self._phases.append(answer.phase)
+            if frame is not None:
+                self._frames.append(frame)
+            if phase is not None:
+                self._phases.append(phase)
             if len(self._frames) >= _BATCH or len(self._phases) >= 2:
                 self._pool.submit(self._write)
 

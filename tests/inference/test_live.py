@@ -210,9 +210,11 @@ def test_what_was_said_live_is_kept_and_a_whole_analysis_makes_its_own(
         kept = LiveRuns(store, asset, running.analysis)
         answers = [running.look(shot(i, 0.5 * i)) for i in range(40)]
         for answer in answers:
-            kept.keep(answer)
+            kept.keep(answer.frame, answer.phase)
         kept.finish().result(20)
-        kept.keep(answers[0])  # an answer that was on its way when the recording ended
+        kept.keep(
+            answers[0].frame, answers[0].phase
+        )  # an answer that was on its way when the recording ended
     assert kept.problem is None
     runs = {r.task: r for r in store.runs(asset.asset_id)}
     assert all(r.finished and r.settings[LIVE] for r in runs.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,12 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal, Slot
 
 if TYPE_CHECKING:
+    from app.core.prediction import FramePrediction, PhasePrediction
     from app.inference import LiveAnswer, LiveRuns
     from app.overlay import OverlayStyle
+
+_REMEMBERED_PTS = 60 * 90_000
+"""How long answers wait for a case: the seconds before Record, and a library that is late."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -49,6 +54,7 @@ class AnswerDrawer(QObject):
         self._style: OverlayStyle | None = None
         self._size_px = (2, 2)
         self._runs: LiveRuns | None = None
+        self._waiting: deque[tuple[int, FramePrediction | None, PhasePrediction | None]] = deque()
         self._newest: Drawn | None = None
         self._named: list[LiveAnswer] = []
         self._told = False
@@ -59,17 +65,31 @@ class AnswerDrawer(QObject):
         with self._lock:
             self._style, self._size_px = style, size_px
 
-    def keep_in(self, runs: LiveRuns | None) -> None:
-        """Where answers are kept from now on, None for nowhere."""
+    def keep_in(self, runs: LiveRuns | None, start_pts: int = 0) -> None:
+        """Where answers are kept from now on, and those of the last minute; None for nowhere.
+
+        Args:
+            runs: of a recording.
+            start_pts: where it begins: before that somebody only watched.
+        """
         with self._lock:
             self._runs = runs
+            waiting, self._waiting = self._waiting, deque()
+        if runs is None:
+            return
+        for pts, frame, phase in waiting:
+            # A source's clock may have begun again since.
+            if start_pts <= pts < start_pts + 2 * _REMEMBERED_PTS:
+                runs.keep(frame, phase)
 
     def take(self, answer: LiveAnswer) -> None:
         """On the inference thread: keep it, draw it, hand it over."""
         with self._lock:
             style, size_px, runs = self._style, self._size_px, self._runs
+            if runs is None:
+                self._remember(answer)
         if runs is not None:
-            runs.keep(answer)
+            runs.keep(answer.frame, answer.phase)
         raster = None
         if answer.frame is not None and answer.frame.instances and style is not None:
             raster = _composed(answer, style, size_px)
@@ -81,6 +101,13 @@ class AnswerDrawer(QObject):
             told, self._told = self._told, True
         if not told:
             self._arrived.emit()
+
+    def _remember(self, answer: LiveAnswer) -> None:
+        """Without its picture, which is large."""
+        pts = answer.picture.pts
+        self._waiting.append((pts, answer.frame, answer.phase))
+        while not 0 <= pts - self._waiting[0][0] <= _REMEMBERED_PTS:
+            self._waiting.popleft()
 
     @Slot()
     def _deliver(self) -> None:

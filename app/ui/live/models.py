@@ -53,6 +53,7 @@ class LiveModels(QObject):
         services.analysis.worker.watched.connect(self._watched)
         self.analysis: LiveAnalysis | None = None
         self._runs: LiveRuns | None = None
+        self._recorded: tuple[str, Asset] | None = None
         self._storing: Future[None] = Future()
         self._storing.set_result(None)
         self._wanted = False
@@ -79,6 +80,7 @@ class LiveModels(QObject):
         self._taxonomy = find_taxonomy(procedure)
         self.phase = None
         self.stretches.clear()
+        self.drawer.keep_in(None)  # what was said of another source is nobody's
         analysis = self._services.analysis
         analysis.make_way()
         analysis.read_cards(lambda: self._begin(procedure, ready))
@@ -90,10 +92,11 @@ class LiveModels(QObject):
             live.put(frame)
 
     def keep(self, case_id: str, asset: Asset) -> None:
-        """From now on answers are runs of this recording."""
+        """Answers about this recording are its runs, from its first picture on."""
+        self._recorded = (case_id, asset)
         live, library = self.analysis, self._services.library
         if live is None:
-            return
+            return  # the models are still being chosen
 
         def begin() -> LiveRuns:
             from app.inference import LiveRuns
@@ -101,9 +104,9 @@ class LiveModels(QObject):
             return LiveRuns(library.predictions(case_id), asset, live)
 
         def begun(runs: LiveRuns) -> None:
-            if self._wanted and self._runs is None:
+            if self._recorded == (case_id, asset) and self._runs is None:
                 self._runs = runs
-                self.drawer.keep_in(runs)
+                self.drawer.keep_in(runs, asset.start_pts)
             else:
                 runs.finish()
 
@@ -111,6 +114,7 @@ class LiveModels(QObject):
 
     def keep_no_more(self) -> None:
         """The recording has ended: its runs are closed."""
+        self._recorded = None
         self.drawer.keep_in(None)
         runs, self._runs = self._runs, None
         if runs is not None:
@@ -129,6 +133,7 @@ class LiveModels(QObject):
     def close(self) -> Callable[[], object]:
         """As ``stop``; what it returns waits, on another thread, until what was said is stored."""
         self._wanted = False
+        self._recorded = None
         self.drawer.keep_in(None)
         runs, self._runs = self._runs, None
         live, self.analysis = self.analysis, None
@@ -157,6 +162,8 @@ class LiveModels(QObject):
         self.analysis = LiveAnalysis(cards, analysis.device, limit_ms=values.live_limit_ms)
         analysis.worker.watch(self.analysis, self.drawer.take)
         ready()
+        if self._recorded is not None:
+            self.keep(*self._recorded)
 
     @Slot(object)
     def _drawn(self, drawn: Drawn) -> None:

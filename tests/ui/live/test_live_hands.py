@@ -59,3 +59,23 @@ def test_quick_keys_count_from_where_the_last_one_went(
     assert screen.at_pts is not None
     assert abs(notes.ms(screen.at_pts) - wanted_ms) < 1
     qtbot.waitUntil(lambda: 0 <= wanted_ms - notes.ms(screen.shown.pts) < 80, timeout=WAIT_MS)  # type: ignore[union-attr]
+
+
+def test_what_was_said_before_record_was_pressed_is_kept_where_it_is_recorded(
+    live: MainWindow, qtbot: QtBot, live_clip: Path
+) -> None:
+    control = watch(live, qtbot, f"file:{live_clip}")
+    models = control.models
+    qtbot.waitUntil(lambda: len(models.stretches) > 0, timeout=WAIT_MS)
+    begun_pts = models.stretches[0][0]
+    qtbot.waitUntil(lambda: models.stretches[-1][1] >= begun_pts + 90_000, timeout=WAIT_MS)
+    assert control.screen.shown is not None
+    pressed_pts = control.screen.shown.pts
+    record(live, qtbot)
+    assert control.case is not None
+    store = live.services.library.predictions(control.case.case_id)
+    (asset,) = control.case.assets
+    qtbot.waitUntil(lambda: len(store.runs(asset.asset_id)) == 2, timeout=WAIT_MS)
+    for run in store.runs(asset.asset_id):
+        first_pts = min(store.stored_pts(run.run_id))
+        assert asset.start_pts <= first_pts < pressed_pts
