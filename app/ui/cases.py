@@ -90,8 +90,8 @@ class Cases(QObject):
         self._player = player
         self._io = Background("trocar-io")
         self._slow = Background("trocar-slow")
-        self._closing = self._stop_looking = False
-        self._stop_reading = threading.Event()
+        self._closing = False
+        self._stop_looking, self._stop_reading = threading.Event(), threading.Event()
         player.changed.connect(self._tell_growth)
         session.fields_changed.connect(self.reread_case)
         session.reread_asked.connect(self.reread_work)
@@ -193,26 +193,31 @@ class Cases(QObject):
             self._player.leave()
 
     def look_through(self, paths: Sequence[Path]) -> None:
-        """Find out which recordings folders and files hold; ``found`` tells."""
+        """Find out which recordings folders and files hold; ``found`` tells of the newest look."""
+        self._stop_looking.set()
+        stop = self._stop_looking = threading.Event()
 
-        self._stop_looking = False
+        def tell(done: int, files: int) -> None:
+            if not stop.is_set():
+                self.looking.emit(done, files)
 
         def work() -> Found | None:
             from app.video import OpenCancelled, find_recordings
 
             try:
-                return find_recordings(
-                    paths, self.looking.emit, lambda: self._closing or self._stop_looking
-                )
+                return find_recordings(paths, tell, lambda: self._closing or stop.is_set())
             except OpenCancelled:
                 return None
 
         def failed(error: TrocarError) -> None:
-            self.not_found.emit()
-            self._failed(error)
+            if stop is self._stop_looking:
+                self.not_found.emit()
+                self._failed(error)
 
         def done(found: Found | None) -> None:
-            if found is None:
+            if stop is not self._stop_looking:
+                return
+            if found is None or stop.is_set():
                 self.not_found.emit()
             else:
                 self.found.emit(found)
@@ -221,7 +226,7 @@ class Cases(QObject):
 
     def stop_looking(self) -> None:
         """The user does not want to know any more what a folder holds."""
-        self._stop_looking = True
+        self._stop_looking.set()
 
     def open_case(self, case_id: str) -> None:
         """Open a case of the library."""

@@ -18,7 +18,7 @@ from app.core.prediction import COURSE, PhasePrediction
 from app.store import Library
 from app.store.prediction_file import APPLICATION_ID as PREDICTIONS_ID
 from app.ui.main_window import MainWindow
-from app.video import full_hash
+from app.video import find_recordings, full_hash
 from tests.helpers.clips import RECIPES, make_clip
 from tests.ui.conftest import on_screen
 
@@ -151,3 +151,32 @@ def test_a_hash_that_comes_late_does_not_undo_a_relink(
     qtbot.waitUntil(lambda: bool(stored().assets[0].sha256), timeout=PATIENCE_MS)
     (found,) = stored().assets
     assert (found.path, found.sha256) == (str(moved), full_hash(moved))
+
+
+def test_the_look_at_a_second_folder_ends_that_at_the_first(
+    window: MainWindow, qtbot: QtBot, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = [tmp_path / "first", tmp_path / "second"]
+    for folder in folders:
+        folder.mkdir()
+        for part in (1, 2):
+            (folder / f"REC_{part:04}.mp4").write_bytes(clip.read_bytes())
+    begun, second_asked = threading.Event(), threading.Event()
+
+    def slow(paths: list[Path], *hooks: Callable[..., object]) -> object:
+        if paths[0] == folders[0]:
+            begun.set()
+            assert second_asked.wait(PATIENCE_MS / 1000)
+        return find_recordings(paths, *hooks)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("app.video.find_recordings", slow)
+    cases, answers = window.services.cases, []
+    cases.found.connect(answers.append)
+    cases.not_found.connect(lambda: answers.append(None))
+    window.open_files([folders[0]])
+    assert begun.wait(PATIENCE_MS / 1000)
+    window.open_files([folders[1]])
+    second_asked.set()
+    qtbot.waitUntil(lambda: bool(answers), timeout=PATIENCE_MS)
+    (found,) = answers
+    assert {f.path.parent for r in found.recordings for f in r.files} == {folders[1]}
