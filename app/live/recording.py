@@ -9,8 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.core.case import Asset, Case
-from app.core.correction import Bookmark
+from app.core.case import Asset, Case, CaseState
+from app.core.correction import Bookmark, Correction
 from app.core.errors import EnvironmentProblem, Refused
 from app.core.frame import FrameIdentity
 from app.core.recording import LIVE_TIME_BASE, Fragment, Gap, Raster, Recording
@@ -58,6 +58,7 @@ class LiveRecording:
         self.asset: Asset | None = None
         self._first: LivePacket | None = None
         self._unstored: list[Fragment] = []
+        self._is_worked_on = False
         self.recorder = Recorder(
             _free_path(folder),
             on_state=on_state,
@@ -167,8 +168,7 @@ class LiveRecording:
         pts = self._free_pts(begins, asset.start_pts, there)
         frame = FrameIdentity(asset_id=asset.asset_id, stream=0, pts=pts)
         words = note.strip() or f"{max(0, now_pts - pts) / _UNITS:.0f} s, marked live"
-        step = marked(self._stored.case_id, frame, words)
-        self._library.writer.commit(step).result()
+        self._commit(marked(self._stored.case_id, frame, words))
         return Bookmark(frame=frame, note=words)
 
     def _free_pts(self, begins_pts: int, first_pts: int, there: set[int]) -> int:
@@ -200,8 +200,15 @@ class LiveRecording:
         title = "End a phase live" if phase is None else "Begin a phase live"
         step = timeline_correction(self._stored.case_id, asset.asset_id, before, after, title)
         if step is not None:
-            self._library.writer.commit(step).result()
+            self._commit(step)
         return after
+
+    def _commit(self, step: Correction) -> None:
+        """Store what a human said; from the first word on the case is being worked on."""
+        self._library.writer.commit(step).result()
+        if not self._is_worked_on:
+            self._is_worked_on = True
+            self._library.writer.set_state(self._stored.case_id, CaseState.WORKING)
 
     def end(self) -> Recording | None:
         """Write what has come, and complete the case; None where no picture came.

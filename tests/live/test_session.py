@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from app.core.case import CaseState
 from app.core.errors import Refused
 from app.core.recording import RecordingStage
 from app.live import LiveSession, recover
@@ -88,11 +89,15 @@ def test_marks_that_begin_with_the_recording_are_all_kept(
     session, _ = session_of(long_clip, speed=4)
     session.record().result()
     wait_for(lambda: came(session) > 50 and session.state.frames > 5)
+    wait_for(lambda: session.asset is not None)
+    assert library.case(session.case_id).state is CaseState.NEW
     made = [session.mark().result()]
+    wait_for(lambda: library.case(session.case_id).state is CaseState.WORKING)
     wait_for(lambda: came(session) > 110)
     made += [session.mark().result(), session.mark(note="again").result()]
     case = session.stop_recording().result()
     assert case is not None
+    assert case.state is CaseState.WORKING
     (asset,) = library.case(case.case_id).assets
     assert sorted(library.bookmarks(asset.asset_id), key=lambda b: b.frame.pts) == made
     assert made[0].frame.pts == asset.start_pts
