@@ -1,7 +1,8 @@
 """Which DICOM files of a folder, or of a DICOMDIR, are recordings. Any thread but the GUI's.
 
-Headers alone are read: in the child that ``survey`` asks, or after a file's first look. A DICOMDIR
-names files of its own folder; what lies elsewhere is not followed (PS3.10 §8, PS3.3 §F).
+Headers alone are read, of a video its container's too: in the child that ``survey`` asks, or after
+a file's first look. A DICOMDIR names files of its own folder; what lies elsewhere is not followed
+(PS3.10 §8, PS3.3 §F).
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from app.core.errors import BadInput
+from app.video.container import open_payload, video_stream
 from app.video.dicom.bounds import bounded, pydicom_reader, quiet, unreadable
 from app.video.dicom.file import DicomFile, NoPictures, is_dicom, read_dicom
+from app.video.dicom.payload import ELEMENTARY, raw_payload
 from app.video.dicom.times import TICKS_PER_S, frame_ticks
 
 DICOMDIR = "DICOMDIR"
@@ -30,7 +33,8 @@ class DicomGlance:
     Attributes:
         series: UID of its series.
         number: of the instance in the series.
-        duration_s: by count and rate of its frames.
+        duration_s: as its stream says; of what has no times of its own, by count and rate of its
+            frames in the header.
         size_px: width and height.
         recorded_utc_ms: its own clock taken as UTC, None where the header does not say.
     """
@@ -70,17 +74,27 @@ def glance_at(path: Path) -> DicomGlance:
     """Read where a recording belongs.
 
     Raises:
-        BadInput: as ``read_dicom``.
+        BadInput: as ``read_dicom``, and its stream cannot be read.
     """
     file = read_dicom(path)
-    frames = max(1, file.declared_frames)
     return DicomGlance(
         series=str(file.dataset.get("SeriesInstanceUID", path.name)),
         number=int(file.number("InstanceNumber") or 0),
-        duration_s=frame_ticks(file, frames)[-1] / TICKS_PER_S,
+        duration_s=_stream_s(file)
+        or frame_ticks(file, max(1, file.declared_frames))[-1] / TICKS_PER_S,
         size_px=file.size_px,
         recorded_utc_ms=_recorded(file),
     )
+
+
+def _stream_s(file: DicomFile) -> float:
+    """The length that the video itself says: headers promise frames that are not there."""
+    payload = raw_payload(file) if file.elementary else None
+    if payload is None or payload.format in ELEMENTARY:
+        return 0.0
+    with open_payload(payload) as container:
+        stream = video_stream(container, file.path)
+        return float((stream.duration or 0) * (stream.time_base or 0))
 
 
 def _recorded(file: DicomFile) -> int | None:

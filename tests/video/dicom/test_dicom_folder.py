@@ -21,7 +21,7 @@ from app.store import Library
 from app.video import find_recordings, first_look, open_recording, probe
 from app.video.dicom import folder
 from app.video.dicom.facts import facts_of
-from app.video.dicom.folder import is_dicomdir
+from app.video.dicom.folder import glance_at, is_dicomdir
 from app.video.dicom.survey import recordings_among, recordings_of
 from app.video.split.joining import describe_joined, one_recording
 from app.video.split.recorders import video_files
@@ -219,3 +219,11 @@ def test_nothing_of_a_person_in_a_header_gets_into_the_library(
 
 
 _WORDS = re.compile(r"[A-Za-z0-9]{5,}")
+
+
+@pytest.mark.parametrize("kind", ["h264-mp4", "h264-ts"])
+def test_a_recording_is_as_long_as_its_stream_says(
+    clip: Callable[[str], Path], tmp_path: Path, kind: str
+) -> None:
+    path = dicoms.video(tmp_path / "v.dcm", clip(kind).read_bytes(), 9999)
+    assert glance_at(path).duration_s == pytest.approx(60 / 25, abs=0.05)
