@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,3 +88,27 @@ def test_a_recording_that_stays_mpeg_ts_is_told_once_and_plays(
     assert numbers[-5:] == [55, 56, 57, 58, 59]
     assert [p.name for p in tmp_path.glob("live*")] == ["live.ts"]
     assert library.verify().ok
+
+
+def test_what_no_mp4_can_hold_is_told_once_and_disk_trouble_again(
+    library: Library, long_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "live.ts"
+    # Its times go back in the middle, which MP4 refuses.
+    path.write_bytes(2 * long_clip.read_bytes())
+    interrupted(library, path)
+    told: list[str] = []
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("app.video.record.finalise._remux", full)
+        recover(library, told=lambda one: told.append(one.sentence))
+    assert "Free some space" in told[-1]
+    assert [r.stage for r in library.recordings()] == [RecordingStage.WRITTEN]
+    recover(library, told=lambda one: told.append(one.sentence))
+    assert "MP4 cannot hold" in told[-1]
+    assert [r.stage for r in library.recordings()] == [RecordingStage.KEPT]
+    assert recover(library) == ()
+    assert [p.name for p in tmp_path.glob("*live*")] == ["live.ts"]

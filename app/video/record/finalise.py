@@ -23,6 +23,8 @@ from app.video.index import OpenCancelled, build_index
 from app.video.live.state import LIVE_TIME_BASE
 
 _CHECK_EVERY = 256
+_REFUSALS = (av.error.ArgumentError, av.error.InvalidDataError, av.error.PatchWelcomeError)
+"""What FFmpeg says of the packets themselves, which will be the same the next time."""
 
 
 class StaysMpegTs(EnvironmentProblem):
@@ -58,7 +60,8 @@ def finalise(
 
     Raises:
         BadInput: the recording holds no picture.
-        StaysMpegTs: the MP4 is not equal to the recording, or would not show all of its pictures.
+        StaysMpegTs: the MP4 is not equal to the recording, or would not show all of its pictures,
+            or no MP4 can hold them.
         EnvironmentProblem: the MP4 cannot be written now.
         OpenCancelled: ``cancelled()`` answered true; nothing is left behind.
     """
@@ -75,6 +78,8 @@ def finalise(
         part.replace(target)
         if os.name == "posix":
             _onto_the_disk(target.parent, os.O_RDONLY)
+    except _REFUSALS as error:
+        raise _refused(recording, error) from error
     except (OSError, av.FFmpegError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise EnvironmentProblem(
@@ -127,7 +132,10 @@ def _remux(recording: Path, part: Path, cancelled: Callable[[], bool]) -> None:
         ) as target,
     ):
         stream = video_stream(source, recording)
-        copy = target.add_stream_from_template(stream)
+        try:
+            copy = target.add_stream_from_template(stream)
+        except ValueError as error:  # a codec that MP4 does not know
+            raise _refused(recording, error) from error
         copy.time_base = LIVE_TIME_BASE
         for number, packet in enumerate(_timed(read_packets(source, stream))):
             if number % _CHECK_EVERY == 0 and cancelled():
@@ -189,6 +197,13 @@ def _unequal(recording: Path, detail: str) -> StaysMpegTs:
         f"The MP4 of {recording.name} is not equal to what was recorded, so it was not kept; the "
         "recording itself is kept and plays.",
         detail,
+    )
+
+
+def _refused(recording: Path, error: ValueError | av.FFmpegError) -> StaysMpegTs:
+    return StaysMpegTs(
+        f"{recording.name} stays the recording, as it is, and plays: MP4 cannot hold its pictures.",
+        f"{type(error).__name__} {getattr(error, 'strerror', '')}".strip(),
     )
 
 
