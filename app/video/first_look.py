@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -16,12 +17,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
+
 from app.core.errors import BadInput, EnvironmentProblem
 from app.video.container import check_readable
 from app.video.index import OpenCancelled
 
 TIME_LIMIT_S = 10.0
 _POLL_S = 0.1
+_MOST_TIMES, _IDLE_S = 3, 1.0
+# Windows has no such signal, and no negative exit codes.
+_OUT_OF_TIME = -getattr(signal, "SIGXCPU", 1)
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +49,7 @@ def first_look(
     if code is None:
         raise BadInput(
             f"{path.name} took longer than {time_limit_s:.0f} seconds to open; it is damaged, or "
-            "its drive is too slow: copy it to this machine."
+            "its drive or this machine is too slow just now: copy it to this machine, or try again."
         )
     _raise_finding(path, code, stdout, stderr)
 
@@ -56,7 +62,8 @@ def ask_child(
     Args:
         request: a file's name, or what ``app.video.dicom.survey`` asks.
         cancelled: asked all the time.
-        time_limit_s: the child is ended then.
+        time_limit_s: the child is ended then. On a busy machine one that goes on working has
+            that much processor time, for three times as long at most.
 
     Returns:
         The exit code, None where time was up; and what the child wrote until then.
@@ -65,11 +72,11 @@ def ask_child(
         EnvironmentProblem: no child can be started.
         OpenCancelled: ``cancelled()`` answered true.
     """
-    until_s = time.monotonic() + time_limit_s
     given: bytes | None = request
     with SPARE.take() as child:
+        patience = _Patience(child.pid, time_limit_s)
         try:
-            while time.monotonic() < until_s:
+            while patience.lasts():
                 try:
                     written = child.communicate(given, timeout=_POLL_S)
                 except subprocess.TimeoutExpired:
@@ -77,11 +84,43 @@ def ask_child(
                     if cancelled():
                         raise OpenCancelled from None
                 else:
-                    return child.returncode, *written
+                    code = child.returncode
+                    return None if code == _OUT_OF_TIME else code, *written
             child.kill()
             return None, *child.communicate()
         finally:
             child.kill()
+
+
+class _Patience:
+    """How long a child is waited for: by the clock, or by its own time while it gets too little."""
+
+    def __init__(self, pid: int, limit_s: float) -> None:
+        self._pid, self._limit_s = pid, limit_s
+        self._begun_s = self._worked_s = time.monotonic()
+        self._before_s = self._spent_s = self._processor_s()
+
+    def lasts(self) -> bool:
+        """Whether to go on waiting; asked again and again."""
+        now_s = time.monotonic()
+        if now_s - self._begun_s < self._limit_s:
+            return True
+        if now_s - self._begun_s >= _MOST_TIMES * self._limit_s:
+            return False
+        spent_s = self._processor_s()
+        if spent_s > self._spent_s:
+            self._spent_s, self._worked_s = spent_s, now_s
+        # One that waits for its drive does not work.
+        is_starved = now_s - self._worked_s < _IDLE_S
+        return is_starved and spent_s - self._before_s < self._limit_s
+
+    def _processor_s(self) -> float:
+        """Processor time of the child so far."""
+        try:
+            times = psutil.Process(self._pid).cpu_times()
+        except psutil.Error:
+            return self._limit_s
+        return float(times.user + times.system)
 
 
 def _raise_finding(path: Path, code: int, stdout: bytes, stderr: bytes) -> None:

@@ -19,7 +19,7 @@ from app.core.errors import BadInput, EnvironmentProblem
 from app.video import OpenCancelled, open_video, probe, quick_hash
 from app.video import first_look as door
 from app.video.container import MAX_PIXELS
-from app.video.first_look import first_look
+from app.video.first_look import SPARE, first_look
 from tests.helpers.clips import RECIPES, make_clip, motion_jpeg
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -235,6 +235,22 @@ def test_a_child_that_hangs_or_dies_is_one_sentence(
         door, "_child_command", lambda: [sys.executable, "-c", "import os; os.abort()"]
     )
     assert "cannot be opened safely" in refused(path)
+
+
+def test_a_child_that_gets_little_of_the_processor_is_waited_for(
+    clip: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "busy.mp4"
+    path.write_bytes(clip("h264-mp4").read_bytes() + b"one more byte")
+    code = (
+        "import time; end = time.monotonic() + 1.5\n"
+        "while time.monotonic() < end:\n"
+        "    time.sleep(0.02); sum(range(300_000))\n"
+        'print(\'{"problem": null, "kind": null}\')'
+    )
+    monkeypatch.setattr(door, "_child_command", lambda: [sys.executable, "-c", code])
+    SPARE.end()
+    first_look(path, time_limit_s=1.0)
 
 
 def test_names_of_every_script(clip: Callable[[str], Path], tmp_path: Path) -> None:
