@@ -80,6 +80,7 @@ class Services(QObject):
         self.loop = Loop(self.session, self.player)
         self.sound = RecordingSound(library, self.session, self.player)
         self.recovery = Recovery(library)
+        self.recovery.case_asked.connect(self.cases.open_case)
         for source in (
             self.recovery,
             self.session,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from app.live import Recovered
     from app.store import Library
 
+_LASTING_S = 20.0
+
 
 class Recovery(QObject):
     """Recordings that a crash interrupted become cases again.
@@ -21,9 +24,11 @@ class Recovery(QObject):
     Signals:
         said: (Message) what was recovered.
         recovered: something was; list the cases again.
+        case_asked: (case id) open the case of what was recovered.
     """
 
     said = Signal(object)
+    case_asked = Signal(str)
     recovered = Signal()
     _told = Signal(object)
 
@@ -55,6 +60,15 @@ class Recovery(QObject):
     def _tell(self, one: Recovered) -> None:
         if self._closing.is_set():
             return
-        tone = Tone.OK if one.length_s else Tone.WARN
-        self.said.emit(Message(text=one.sentence, tone=tone, key=f"recovered-{one.case_id}"))
+        key = f"recovered-{one.case_id}"
+        message = Message(text=one.sentence, tone=Tone.WARN, key=key)
+        if one.length_s:
+            message = replace(
+                message,
+                tone=Tone.OK,
+                button="Open the case",
+                action=lambda: self.case_asked.emit(one.case_id),
+                lasting_s=_LASTING_S,
+            )
+        self.said.emit(message)
         self.recovered.emit()

@@ -8,9 +8,16 @@ import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QImage
+from PySide6.QtWidgets import QAbstractButton, QApplication
 from pytestqt.qtbot import QtBot
 
+from app.store import Library
 from app.ui.main_window import MainWindow
+from app.ui.messages import Message
+from app.ui.services import Services
+from app.ui.settings import Settings
+from tests.helpers.clips import RECIPES, make_clip
+from tests.live.test_interrupted import interrupted
 from tests.ui.live.conftest import WAIT_MS, record, watch
 
 
@@ -79,3 +86,35 @@ def test_what_was_said_before_record_was_pressed_is_kept_where_it_is_recorded(
     for run in store.runs(asset.asset_id):
         first_pts = min(store.stored_pts(run.run_id))
         assert asset.start_pts <= first_pts < pressed_pts
+
+
+def test_what_was_recovered_is_a_press_away(
+    dressed: QApplication, qtbot: QtBot, own_library: Path, tmp_path: Path
+) -> None:
+    recording = make_clip(tmp_path / "live.ts", RECIPES["h264-ts"])
+    library = Library.open(own_library, ballast_bytes=1 << 16)
+    interrupted(library, recording)
+    said: list[Message] = []
+    window = MainWindow(Services(library, Settings()))
+    try:
+        window.services.said.connect(said.append)
+        window.show()
+        qtbot.waitUntil(lambda: any("Recovered" in m.text for m in said), timeout=WAIT_MS)
+        (message,) = (m for m in said if "Recovered" in m.text)
+        assert message.lasting_s > 0
+        button = next(
+            b
+            for line in window.slot.lines
+            for b in line.findChildren(QAbstractButton)
+            if b.text() == "Open the case"
+        )
+        with qtbot.waitSignal(window.services.session.frame_shown, timeout=WAIT_MS):
+            button.click()
+        assert window.workspace == "review"
+        case = window.services.session.case
+        assert case is not None
+        assert case.case_id == "0001"
+    finally:
+        window.close()
+        window.deleteLater()
+        dressed.processEvents()
