@@ -422,6 +422,7 @@ def test_holding_keys_and_a_locked_case(desk: Desk) -> None:
 
 
 def test_a_frame_is_gone_to_although_g_is_the_polygon(desk: Desk) -> None:
+    assert desk.window.keys.hint("go_to") == "Ctrl+G", "what is told first works everywhere"
     desk.press(Qt.Key.Key_G, Qt.KeyboardModifier.ControlModifier)
     line = desk.window.slot.lines[-1]
     assert isinstance(line, GoToLine)
