@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.core.resources import RESEARCH_USE, RESEARCH_USE_SHORT
 from app.ui import theme
 from app.ui.case_name import CaseName
 from app.ui.keys import KeyMap
@@ -172,7 +173,7 @@ class TopBar(QFrame):
 
 
 class StatusBar(QFrame):
-    """Device, frames per second, ms per frame, analysis with Pause and Stop, saved time.
+    """Device, frames per second, ms per frame, analysis, what Trocar is for, saved time.
 
     Signals:
         device_clicked, pause_clicked, stop_clicked
@@ -203,6 +204,8 @@ class StatusBar(QFrame):
         self.stop = self._button("square", "Stop", "Stop the analysis; what is done is kept")
         self.stop.clicked.connect(self.stop_clicked)
         self.fits = Elided("", "small", "warn")
+        self.use = Label(RESEARCH_USE_SHORT, "small", "2")
+        self.use.setToolTip(RESEARCH_USE)
         self.saved = Label("", "small", "3")
         layout = QHBoxLayout(self)
         layout.setContentsMargins(6, 0, 14, 0)
@@ -212,6 +215,7 @@ class StatusBar(QFrame):
         for part in (self.work, self.bar, self.pause, self.stop):
             layout.addWidget(part)
         layout.addWidget(self.fits, 1)
+        layout.addWidget(self.use)
         layout.addWidget(self.saved)
         self.show_device("Models", "")
         self.show_rate("")

@@ -292,6 +292,8 @@ class MainWindow(QMainWindow):
         self.annotate = AnnotateWorkspace(self.services, self.keys, self.library.model)
         self.pages["annotate"] = self.annotate
         self.stack.addWidget(self.annotate)
+        self.annotate.canvas.view_changed.connect(self._place_slot)
+        self.annotate.canvas.show_use(shown=self.isFullScreen())
 
     def _make_live(self) -> None:
         """Live is built when it is first wanted."""
@@ -370,17 +372,23 @@ class MainWindow(QMainWindow):
             self.current_stage().setFocus(Qt.FocusReason.ShortcutFocusReason)
 
     def _place_slot(self) -> None:
-        """Messages lie under the top bar, and never on Live's research banner."""
-        top = 0 if self.top.isHidden() else self.top.height()
+        """Messages lie under the top bar, and never on Live's research banner or a tool's plate."""
+        top, over = 0 if self.top.isHidden() else self.top.height(), None
         if self._workspace == "live" and self.live is not None:
             top += self.live.banner.height()
-        self.slot.set_top(top)
+        elif self._workspace == "annotate" and self.annotate is not None:
+            canvas = self.annotate.canvas
+            top += theme.px(canvas.chips_top_px)
+            over = canvas.mapTo(self, canvas.rect().topLeft()).x(), canvas.width()
+        self.slot.set_top(top, over)
 
     def toggle_full_screen(self) -> None:
         """Picture and ribbon alone, or the window again."""
         full = not self.isFullScreen()
         self.top.setVisible(not full)
         self.status.setVisible(not full)
+        for stage in (self.review.stage, *((self.annotate.canvas,) if self.annotate else ())):
+            stage.show_use(shown=full)  # as the status bar says it
         # Toggled, not shown normal: a window that filled the screen before fills it again.
         self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)
         self._place_slot()

@@ -108,6 +108,7 @@ class MessageSlot(QWidget):
     def __init__(self, window: QWidget) -> None:
         super().__init__(window)
         self._top = 0
+        self._over: tuple[int, int] | None = None
         self._lines: list[QFrame] = []
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
@@ -120,9 +121,14 @@ class MessageSlot(QWidget):
         """What is shown."""
         return tuple(self._lines)
 
-    def set_top(self, y: int) -> None:
-        """Where the slot begins, in window coordinates."""
-        self._top = y
+    def set_top(self, y: int, over: tuple[int, int] | None = None) -> None:
+        """Where the slot begins, in window coordinates.
+
+        Args:
+            y: its top.
+            over: left edge and width of what it is centred on, None for the window.
+        """
+        self._top, self._over = y, over
         self.place()
 
     def say(self, message: Message) -> None:
@@ -183,19 +189,20 @@ class MessageSlot(QWidget):
         return True
 
     def place(self) -> None:
-        """Centre the slot under the top bar."""
+        """Centre the slot on the workspace, or on a part of it."""
         self.setVisible(bool(self._lines))
         if not self._lines:
             self.placed.emit()
             return
         parent = self.parentWidget()
-        width = min(theme.px(WIDTH), parent.width() - 32)
+        left, room = self._over or (0, parent.width())
+        width = min(theme.px(WIDTH), room - 32)
         self.setFixedWidth(width)
         self._layout.activate()
         height = self._layout.totalHeightForWidth(width)
         if height < 0:
             height = self._layout.totalSizeHint().height()
-        place = QRectF((parent.width() - width) / 2, self._top + 10, width, height)
+        place = QRectF(left + (room - width) / 2, self._top + 10, width, height)
         self.setGeometry(place.toRect())
         self.raise_()
         self.placed.emit()

@@ -58,7 +58,7 @@ class Stage(QWidget):
         self.setMinimumSize(320, 180)
         self.setAccessibleName("Video")
         self.space_pans = False
-        self.margins_px = (0, 0, 0, 0)
+        self._use_line_px = 0
         self.chips_top_px = 12
         self._frame: Frame | None = None
         self._image: QImage | None = None
@@ -183,10 +183,21 @@ class Stage(QWidget):
         """Size of the raster on screen, in its pixels; empty without a picture."""
         return QSizeF(self._image.size()) if self._image else QSizeF()
 
+    def show_use(self, *, shown: bool) -> None:
+        """Say in a line below the picture what Trocar is for, where nothing else says it.
+
+        It never lies on the picture, where it might hide what a recorder wrote.
+        """
+        self._use_line_px = theme.px(20) if shown else 0
+        self._view_moved()
+
+    def room(self) -> QRectF:
+        """Where the picture may lie."""
+        return QRectF(self.rect()).adjusted(0, 0, 0, -self._use_line_px)
+
     def fitted_rect(self) -> QRectF:
         """Where the whole picture lies at zoom 1, in widget coordinates."""
-        left, top, right, bottom = self.margins_px
-        room = QRectF(self.rect()).adjusted(left, top, -right, -bottom)
+        room = self.room()
         size = self.shown_size()
         if size.isEmpty():
             return room
@@ -308,11 +319,15 @@ class Stage(QWidget):
         return made
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Picture, overlay, research mark, then what a subclass adds."""
+        """Picture, overlay, the line below, then what a subclass adds."""
         painter = QPainter(self)
         painter.fillRect(self.rect(), theme.color("stage"))
         if self._image is not None:
+            painter.setClipRect(self.room())
             self._paint_picture(painter)
+            painter.setClipping(False)
+            if self._use_line_px:
+                self._paint_use(painter)
         self.paint_over(painter)
         if self._chips:
             top = max(theme.px(self.chips_top_px), self._covered_px + theme.px(8))
@@ -331,8 +346,14 @@ class Stage(QWidget):
             painter.setOpacity(self._overlay_opacity)
             painter.drawImage(rect, self._overlay)
             painter.setOpacity(1.0)
-            visible = rect.intersected(QRectF(self.rect()))
-            draw_research_mark(painter, visible, theme.px(11))
+
+    def _paint_use(self, painter: QPainter) -> None:
+        place = QRectF(self.rect())
+        place.setTop(place.bottom() - self._use_line_px)
+        painter.setFont(theme.font("caption"))
+        painter.setPen(theme.color("osd_text_2"))
+        place.adjust(osd.MARGIN, 0, -osd.MARGIN, 0)
+        painter.drawText(place, Qt.AlignmentFlag.AlignVCenter, RESEARCH_USE_SHORT)
 
     def paint_over(self, painter: QPainter) -> None:
         """Paint on top of the picture; for subclasses."""

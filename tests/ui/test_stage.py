@@ -75,13 +75,23 @@ def test_the_research_mark_is_read_on_white_and_on_what_a_recorder_wrote(
     assert len(plate) > wide * 10, "letters alone, no plate"
 
 
-def test_the_research_mark_stands_wherever_an_overlay_is(stage: Stage) -> None:
-    rgb = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
-    stage.set_frame(frame_of(rgb))
+def test_the_research_line_stands_below_the_picture_and_hides_nothing_of_it(stage: Stage) -> None:
+    stage.show_use(shown=True)
+    stage.set_frame(frame_of(np.full((HEIGHT, WIDTH, 3), 255, np.uint8)))
+    stage.set_overlay(np.zeros((HEIGHT, WIDTH, 4), np.uint8))
+    for zoom in (1.0, 3.0):
+        stage.zoom_by(zoom)
+        shown, end = pixels(stage.grab().toImage()), stage.height() - 20
+        assert round(min(stage.image_rect().bottom(), end)) == end
+        left, right = max(0, round(stage.image_rect().left())), stage.image_rect().right()
+        assert (shown[:end, left : round(right)] == 255).all()
+        assert 100 < shown[end:, :250].max() < 255
+
+
+def test_a_snapshot_with_an_overlay_bears_the_research_mark(stage: Stage) -> None:
+    stage.set_frame(frame_of(np.zeros((HEIGHT, WIDTH, 3), np.uint8)))
     assert pixels(stage.grab().toImage()).max() == 0
     stage.set_overlay(np.zeros((HEIGHT, WIDTH, 4), np.uint8))
-    marked = pixels(stage.grab().toImage())
-    assert marked[-30:, :200].max() > 100
     snapshot = pixels(stage.snapshot())
     assert snapshot.shape == (HEIGHT, WIDTH, 3)
     assert snapshot[-30:, :250].max() > 100

@@ -684,3 +684,17 @@ def test_a_snapshot_is_saved_with_the_mark(opened: MainWindow, tmp_path: Path) -
     told = save_snapshot(opened.current_stage(), opened.services.session, blocked / "in")
     assert told is not None
     assert "not saved" in told.text
+
+
+def test_what_trocar_is_for_is_said_beside_the_picture_in_every_size(opened: MainWindow) -> None:
+    words, stage = "Research and education only", opened.review.stage
+    assert opened.status.use.isVisible()
+    assert opened.status.use.text() == words
+    opened.keys.trigger("full_screen")
+    assert not opened.status.isVisible()
+    opened.show_workspace("annotate")
+    assert opened.annotate is not None
+    for shown in (stage, opened.annotate.canvas):
+        assert shown.height() - shown.fitted_rect().bottom() >= 20
+    opened.keys.trigger("full_screen")
+    assert stage.room().bottom() == stage.height()

@@ -49,7 +49,7 @@ from app.ui.annotate.tools import (
     Tool,
     box_to_widget,
 )
-from app.ui.stage import Stage, draw_research_mark, mean_luma
+from app.ui.stage import Stage, mean_luma
 from app.ui.widgets import draw_key_cap
 from app.ui.words import clock, count
 
@@ -245,8 +245,10 @@ class Canvas(Stage):
         if self.style_source is not None:
             self._style, self._shows_tissue = self.style_source()
         if not self._playing and self._frame is not None:
+            painter.setClipRect(self.room())
             self._paint_outlines(painter)
             self.tool.paint(painter)
+            painter.setClipping(False)
         self._paint_clock(painter)
         self._paint_plate(painter)
         if style.ring_shown(self):
@@ -264,8 +266,6 @@ class Canvas(Stage):
             self._stroke_selected(painter, path, selected)
             if self._style is not None and self._style.dial >= Dial.LABELS:
                 self._paint_label(painter, selected)
-        visible = self.image_rect().intersected(QRectF(self.rect()))
-        draw_research_mark(painter, visible, theme.px(11))
 
     def _stroke_selected(
         self, painter: QPainter, path: QPainterPath, selected: ShownInstance
@@ -369,7 +369,7 @@ class Canvas(Stage):
             osd.draw_lines(painter, line, QPointF(right, 12 + theme.px(30)), right=True)
         if self.zoom > 1.0:
             line = [osd.Text(text=f"{round(100 * self.pixel_scale())} %", role="small")]
-            at = QPointF(right, self.height() - _MARGIN - osd.height(line))
+            at = QPointF(right, self.room().bottom() - _MARGIN - osd.height(line))
             osd.draw_lines(painter, line, at, right=True)
 
     def _paint_plate(self, painter: QPainter) -> None:
