@@ -287,6 +287,7 @@ class Ribbon(QWidget):
             top - theme.px(3),
             confidence + theme.px(5),
         )
+        self._paint_tail_words(painter)
         painter.restore()
         self._paint_ruler(painter)
         for bookmark in self.data.bookmarks:
@@ -395,12 +396,19 @@ class Ribbon(QWidget):
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.drawRoundedRect(rect, 3, 3)
         self._tail = rect
+
+    def _paint_tail_words(self, painter: QPainter) -> None:
+        """Over the lines where parts meet, which do not cross them."""
+        rect, words = self._tail, self.data.tail_words
         painter.setFont(theme.font("small"))
         metrics = QFontMetricsF(painter.font())
-        if metrics.horizontalAdvance(self.data.tail_words) + 16 < rect.width():
+        wide = metrics.horizontalAdvance(words)
+        if words and wide + 16 < rect.width():
+            place = QRectF(rect.x() + 4, rect.y() + 1, wide + 8, rect.height() - 2)
+            painter.fillRect(place, theme.color("window"))
             painter.setPen(theme.color("text_2"))
             y = rect.center().y() + metrics.capHeight() / 2
-            painter.drawText(QPointF(rect.x() + 8, y), self.data.tail_words)
+            painter.drawText(QPointF(rect.x() + 8, y), words)
 
     def _paint_ruler(self, painter: QPainter) -> None:
         start, end = self._view

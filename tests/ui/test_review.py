@@ -23,6 +23,7 @@ from app.core.prediction import PhasePrediction
 from app.core.taxonomy import find_taxonomy, list_taxonomies
 from app.ui import theme
 from app.ui.ask import ProcedureLine
+from app.ui.joins import Join
 from app.ui.main_window import MainWindow
 from app.ui.osd import KeyRow
 from app.ui.theme import contrast
@@ -123,6 +124,24 @@ def test_an_unnamed_operation_shows_the_phases_in_the_words_of_the_model(
     assert opened.annotate is not None
     model = opened.annotate.segments.findChild(QAbstractItemView).model()
     assert "Clip and cut" in [model.index(row, 0).data() for row in range(model.rowCount())]
+
+
+def test_no_join_crosses_the_words_of_what_is_not_analysed(opened: MainWindow) -> None:
+    ribbon, asset = opened.review.ribbon, opened.services.session.asset
+    assert asset is not None
+    opened.resize(1680, 1050)
+    shown = []
+    for pts in (asset.pts(100.0), asset.pts(1900.0)):
+        join = Join(pts=pts, end_pts=asset.end_pts, words="", gap_ms=0.0, is_gone=False)
+        ribbon.data.joins = (join,)
+        ribbon.invalidate()
+        ribbon.set_time(1500.0)
+        picture = ribbon.grab().toImage()
+        x = round(ribbon._x(asset.time_ms(pts)))
+        column = {picture.pixelColor(x, y).name() for y in range(34, 46)}
+        shown.append(theme.color("text_3").name() in column)
+    assert ribbon.data.tail_words
+    assert shown == [False, True]
 
 
 @pytest.mark.parametrize("height_px", [700, 1050])
