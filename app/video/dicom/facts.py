@@ -42,7 +42,10 @@ def facts_of(path: Path) -> RecordingFacts | None:
     maker, model = (_device(file, k) for k in ("Manufacturer", "ManufacturerModelName"))
     return RecordingFacts(
         descriptions=" ".join(_text(file, keyword) for keyword in _DESCRIPTIONS),
-        device=f"{maker} {model}".strip(),
+        # Some makers, as Trocar itself, name themselves in both.
+        device=(
+            model if model.casefold().startswith(maker.casefold()) else f"{maker} {model}"
+        ).strip(),
     )
 
 

@@ -178,6 +178,8 @@ def test_a_case_is_called_by_procedure_and_device_alone(tmp_path: Path, own_libr
         ("Tower 17.5.1950", "Maker"),
         ("Turm Nordhausen", "Maker"),
         ("Tower; seen by whom?", "Maker"),
+        ("MAKER Tower", "MAKER Tower"),
+        ("Maker", "Maker"),
     ],
 )
 def test_a_device_that_looks_like_anything_else_is_not_named(
