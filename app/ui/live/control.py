@@ -430,7 +430,9 @@ class LiveControl(QObject):
         def undone(correction: Correction | None) -> None:
             if correction is not None and notes is self.notes:
                 notes.apply(correction)
-                self._showing.toast("Taken back", correction.title.lower(), "undo-2")
+                is_mark = correction.changes[0].object_id.startswith("bookmark:")
+                words = "The last mark" if is_mark else "The last phase"
+                self._showing.toast(f"{words} is taken back", "", "undo-2")
 
         stored = self._services.library.writer.undo(self.session.case_id)
         self._io.follow(stored, undone, self._failed)
