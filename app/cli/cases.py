@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from app.cli.common import JsonOption, LibraryOption, emit, open_library
+from app.core.case import UNNAMED
 from app.core.errors import TrocarError
+from app.core.taxonomy import UNKNOWN_PROCEDURE, list_taxonomies
 
 if TYPE_CHECKING:
     from app.store import Library
@@ -36,11 +38,17 @@ def register(app: typer.Typer) -> None:
                 for case in opened.cases()
             ]
         lines = [
-            f"{c['case']}  {c['title']}  ({c['procedure']}, {c['duration_s']:.0f} s, "
-            f"{c['corrections']} corrections)"
+            f"{c['case']}  {_name(c['title'], c['procedure'])}  "
+            f"({c['procedure']}, {c['duration_s']:.0f} s, {c['corrections']} corrections)"
             for c in found
         ]
         emit(found, as_json=as_json, text="\n".join(lines) or "The library holds no case yet.")
+
+
+def _name(title: str, procedure: str) -> str:
+    """As the window shows it: by the operation, where nobody named the case."""
+    known = [t.name for t in list_taxonomies() if t.procedure == procedure != UNKNOWN_PROCEDURE]
+    return known[0] if known and title == UNNAMED else title
 
 
 def _models(library: Library, case_id: str) -> list[str]:

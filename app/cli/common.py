@@ -47,6 +47,13 @@ def library_folder(given: Path | None) -> Path:
     return Path(platformdirs.user_data_dir("Trocar", appauthor=False)) / "library"
 
 
+def has_library(given: Path | None) -> bool:
+    """Whether there is a library where a command works."""
+    from app.store.opening import DATABASE
+
+    return (library_folder(given) / DATABASE).is_file()
+
+
 def open_library(
     given: Path | None,
     mode: Literal["write", "read"],
@@ -63,10 +70,9 @@ def open_library(
         must_exist: a mistyped folder is told, and no empty library is made there.
     """
     from app.store import Library
-    from app.store.opening import DATABASE
 
     folder = library_folder(given)
-    if must_exist and not (folder / DATABASE).is_file():
+    if must_exist and not has_library(given):
         mode = "read"  # which says that there is none
     library = Library.open(folder, mode=mode)
     if recordings:

@@ -6,11 +6,13 @@ import importlib
 import logging
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 from typer.main import get_command
 
-from app.cli.common import library_folder
+from app import __version__
+from app.cli.common import emit, library_folder
 from app.cli.open_window import asked_for, open_window
 from app.core.errors import TrocarError
 
@@ -43,6 +45,12 @@ COMMANDS: tuple[str, ...] = (
 log = logging.getLogger(__name__)
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        emit({"version": __version__}, as_json=False, text=f"Trocar {__version__}")
+        raise typer.Exit
+
+
 def build() -> typer.Typer:
     """The whole command line."""
     cli = typer.Typer(
@@ -53,9 +61,18 @@ def build() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
+    cli.callback()(_options)
     for name in COMMANDS:
         importlib.import_module(f"app.cli.{name}").register(cli)
     return cli
+
+
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_version)
+    ] = False,
+) -> None:
+    del version
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

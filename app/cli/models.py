@@ -118,12 +118,21 @@ def register(app: typer.Typer) -> None:
         import models
         from app.inference.cards import model_errors, model_folder
         from app.inference.foreign import SUFFIXES, import_released
+        from models.card import CARD_FILE
 
         if not source.exists():
             raise BadInput(f"There is no {source}; name a model's folder, or a file of weights.")
         root = model_folder(library_folder(library))
+        source = source.resolve()
+        weights = source.is_file() and source.suffix.lower() in SUFFIXES
+        card_file = source / CARD_FILE if source.is_dir() else source
+        if not weights and (card_file.name != CARD_FILE or not card_file.is_file()):
+            raise BadInput(
+                f"{source.name} is no model; name a folder with {CARD_FILE} in it, or a file of "
+                f"weights ({', '.join(SUFFIXES)})."
+            )
         with model_errors(), disk_errors(f"{source.name} cannot be imported"):
-            if source.suffix.lower() not in SUFFIXES:
+            if not weights:
                 card = models.install_model(source, root)
                 text = f"{card.name} is installed and can be chosen."
                 emit(card.as_json(), as_json=as_json, text=text)

@@ -12,6 +12,7 @@ from app.cli.common import (
     JsonOption,
     LibraryOption,
     emit,
+    has_library,
     library_folder,
     open_library,
     progress,
@@ -21,6 +22,7 @@ from app.core.errors import BadInput, EnvironmentProblem, Refused
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from app.live import Recovered
     from app.video.live.capture import Capture
     from app.video.live.state import LiveState
     from app.video.record.recorder import Recorder
@@ -104,8 +106,12 @@ def _list(*, as_json: bool) -> None:
 def _recover(library: Path | None, *, as_json: bool) -> None:
     from app.live import recover
 
-    with open_library(library, "write") as opened:
-        found = recover(opened)
+    found: tuple[Recovered, ...] = ()
+    # The usual place may have no library yet; another one that was named has to be there.
+    named = library is not None and library_folder(library) != library_folder(None)
+    if named or has_library(library):
+        with open_library(library, "write", must_exist=True) as opened:
+            found = tuple(recover(opened))
     text = "\n".join(r.sentence for r in found) or "There is nothing to finish."
     data = [
         {
@@ -143,9 +149,7 @@ def _recover_file(stream: Path, out: Path | None, library: Path | None, *, as_js
 
 def _refuse_if_known(stream: Path, library: Path | None) -> None:
     """A recording of the library is finished there, so that its case goes on knowing it."""
-    from app.store.opening import DATABASE
-
-    if not (library_folder(library) / DATABASE).is_file():
+    if not has_library(library):
         return
     with open_library(library, "read") as opened:
         for recording in opened.recordings():
@@ -193,10 +197,11 @@ def _record(source: str, out: Path, seconds: float | None, wait_s: float, *, as_
     recorder = Recorder(stream)
     capture = Capture(spec, on_packet=recorder.put)
     began_utc = time.time()
+    came = True
     try:
         capture.start()
         with progress("Recording", quiet=as_json) as bar:
-            _follow(capture, recorder, seconds, wait_s, bar)
+            came = _follow(capture, recorder, seconds, wait_s, bar)
     finally:
         capture.close()
         state = recorder.stop()
@@ -208,13 +213,21 @@ def _record(source: str, out: Path, seconds: float | None, wait_s: float, *, as_
     frames = _finish(recorder.path, out)
     recorder.path.unlink(missing_ok=True)
     data = _report(out, frames, state, live, began_utc)
+    data["signal_lost"] = not came
+    if not came:
+        lost = f"It ended because no picture had come for {wait_s:g} s; --wait makes that longer."
+        data["sentence"] = f"{lost} {state.sentence}".rstrip()
     emit(data, as_json=as_json, text=_text(out, data))
 
 
 def _follow(
     capture: Capture, recorder: Recorder, seconds: float | None, wait_s: float, bar: Progress
-) -> None:
-    """Until the time is over, the source ends, fails or stays away, or the user stops it."""
+) -> bool:
+    """Until the time is over, the source ends, fails or stays away, or the user stops it.
+
+    Returns:
+        False where it stayed away.
+    """
     from app.video.live.state import LiveStatus
 
     seen_s, frames = time.monotonic(), 0
@@ -225,18 +238,18 @@ def _follow(
         while True:
             state, live = recorder.state, capture.state
             if not state.is_running or live.status in (LiveStatus.ENDED, LiveStatus.FAILED):
-                return
+                return True
             if seconds is not None and state.length_s >= seconds:
-                return
+                return True
             if state.frames != frames:
                 seen_s, frames = time.monotonic(), state.frames
             if time.monotonic() - seen_s > wait_s:
-                return
+                return False
             words = state.sentence or live.sentence
             bar.update(task, completed=state.length_s, description=words.rstrip("."))
             time.sleep(_TICK_S)
     except KeyboardInterrupt:
-        return
+        return True
 
 
 def _nothing_came(live: LiveState) -> str:

@@ -10,6 +10,9 @@ from app.core import validate
 from app.core.frame import ms_to_pts, pts_to_ms
 from app.core.taxonomy import UNKNOWN_PROCEDURE
 
+UNNAMED = "Recording"
+"""Title of a case until somebody names it; the procedure is shown in its place."""
+
 
 class CaseState(StrEnum):
     """Where the work on a case stands, as the case list shows it."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 
-from app.core.case import Asset, Case
+from app.core.case import UNNAMED, Asset, Case
 from app.core.errors import BadInput, Refused
 from app.core.taxonomy import UNKNOWN_PROCEDURE, find_taxonomy, list_taxonomies
 from app.inference.preprocess import resized
@@ -132,7 +132,7 @@ def _new_case(
         procedure = _procedure_in(facts.descriptions)
     if title is None:
         known = procedure != UNKNOWN_PROCEDURE
-        title = find_taxonomy(procedure).name if known else "Recording"
+        title = find_taxonomy(procedure).name if known else UNNAMED
         title += f", {facts.device}" if facts is not None and facts.device else ""
     case = library.writer.create_case(title, procedure, assets).result()
     save_thumbnail(library, case.case_id, assets[0])

@@ -6,10 +6,11 @@ from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QMouseEvent
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QWidget
 
+from app.core.case import UNNAMED
 from app.ui import theme
 from app.ui.widgets import Label
 
-DEFAULT_TITLE = "Recording"
+DEFAULT_TITLE = UNNAMED
 _LONGEST = 80
 
 

@@ -12,7 +12,9 @@ from typing import TextIO
 import numpy as np
 import pytest
 
+from app import __version__
 from app.cli.common import emit, progress
+from app.cli.main import run
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -61,6 +63,11 @@ def test_a_reader_that_goes_away_is_no_error_to_talk_about() -> None:
     with os.fdopen(write, "w") as gone:
         done = trocar(stdout=gone)
     assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out == f"Trocar {__version__}\n"
 
 
 def trocar(stdout: TextIO) -> subprocess.CompletedProcess[str]:

@@ -178,3 +178,16 @@ def test_an_imagenet_encoder_is_where_pranet_starts(
     assert (plan.input_size_px, plan.classes) == ((352, 352), ("polyp",))
     own = start.state_dict()
     assert all(torch.equal(own[f"resnet.{k}"], v) for k, v in weights.items() if k[:3] != "fc.")
+
+
+def test_what_is_no_model_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "operations"
+    folder.mkdir()
+    (folder / "video.mp4").write_bytes(b"\0\0\0\x18ftypmp42")
+    monkeypatch.chdir(folder)
+    for named, name in (("video.mp4", "video.mp4"), (".", "operations")):
+        status, _, err = imported(capsys, named)
+        assert status == 1
+        assert err.startswith(f"{name} is no model; name a folder with card.toml in it")

@@ -97,6 +97,18 @@ def test_cases(filled: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "0001  Gallbladder" in capsys.readouterr().out
 
 
+def test_a_case_without_a_name_is_listed_by_its_operation(
+    own_library: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Library.open(own_library, ballast_bytes=0) as library:
+        for procedure in ("cholecystectomy", "unknown"):
+            library.writer.create_case("Recording", procedure).result()
+    assert run(["cases"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("0001  Laparoscopic cholecystectomy  (")
+    assert second.startswith("0002  Recording  (")
+
+
 def test_cases_that_are_well_are_listed_beside_those_that_are_not(
     filled: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

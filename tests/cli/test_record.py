@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,31 @@ def test_for_some_seconds(source: Path, tmp_path: Path, capsys: pytest.CaptureFi
         assert 12 <= len(video) < 60
 
 
+def test_a_signal_that_stays_away_ends_the_recording_and_is_named(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def send_and_fall_silent() -> None:
+            with server.accept()[0] as connection:
+                connection.sendall(source.read_bytes())
+                over.wait(60)
+
+        sender = threading.Thread(target=send_and_fall_silent)
+        sender.start()
+        named = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        out = tmp_path / "case.mp4"
+        status = run(["record", named, "--out", str(out), "--wait", "1", "--json"])
+        over.set()
+        sender.join()
+    assert status == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["frames"] > 20
+    assert found["signal_lost"]
+    assert "no picture had come for 1 s" in found["sentence"]
+
+
 @pytest.mark.parametrize(
     ("named", "words"),
     [
@@ -62,11 +89,15 @@ def test_what_cannot_be_recorded(
     assert not [p for p in tmp_path.iterdir() if p.is_file()]
 
 
-def test_devices_and_what_is_left_over(capsys: pytest.CaptureFixture[str]) -> None:
+def test_devices_and_what_is_left_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["record", "--list", "--json"]) == 0
     assert isinstance(json.loads(capsys.readouterr().out), list)
     assert run(["record", "--recover", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == []
+    typo = tmp_path / "typo"
+    assert run(["record", "--recover", "--library", str(typo)]) == 1
+    assert "There is no library in" in capsys.readouterr().err
+    assert not typo.exists()
     assert run(["record"]) == 2
 
 
