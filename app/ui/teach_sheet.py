@@ -66,7 +66,7 @@ class TeachSheet(Sheet):
             tone="2",
         )
         about.setWordWrap(True)
-        for part, name in ((self.name, "Name of the new model"), (self.steps, "Batches")):
+        for part, name in ((self.name, "Name of the new model"), (self.steps, "Training steps")):
             part.setAccessibleName(name)
         self.steps.setRange(1, 100_000)
         self.steps.setValue(STEPS)
@@ -81,7 +81,7 @@ class TeachSheet(Sheet):
         grid.setVerticalSpacing(10)
         grid.setColumnStretch(1, 1)
         for i, (word, part) in enumerate(
-            (("Start from", self.base), ("Name", self.name), ("Batches", self.steps))
+            (("Start from", self.base), ("Name", self.name), ("Training steps", self.steps))
         ):
             grid.addWidget(Label(word, tone="2"), i, 0)
             grid.addWidget(part, i, 1)
