@@ -21,7 +21,8 @@ Truth = NDArray[np.bool_]
 LEVELS = 256
 CONVENTION = (
     "foreground maps, all classes together, a probability for every pixel, not stretched to its "
-    "own range; mDice and mIoU: mean over pictures at probability 0.5, a picture empty in both "
+    "own range (a network of instances: 1 inside its masks above the score threshold); mDice and "
+    "mIoU: mean over pictures at probability 0.5, a picture empty in both "
     "counts 1; mDice and mIoU over 256: mean over thresholds 0, 1/255 ... 1 as well, as PraNet's "
     "tables; weighted F (Margolin 2014, beta 1): pictures with foreground; S-measure (Fan 2017, "
     "alpha 0.5); max E-measure (Fan 2018): mean over pictures at the best of the 256 thresholds, "
