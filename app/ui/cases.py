@@ -64,6 +64,7 @@ class Cases(QObject):
         not_found: they hold no recording, ``said`` tells why; or it was stopped.
         relinked: (Relinked) files were looked for.
         not_relinked: (sentence) they could not be looked for.
+        found_again: (case id) files of the open case were found; it is opened again.
     """
 
     find_asked = Signal()
@@ -79,6 +80,7 @@ class Cases(QObject):
     not_found = Signal()
     relinked = Signal(object)
     not_relinked = Signal(str)
+    found_again = Signal(str)
 
     def __init__(
         self, library: Library, settings: Settings, session: Session, player: PlayerBridge
@@ -307,6 +309,7 @@ class Cases(QObject):
     def _relinked(self, done: Relinked) -> None:
         case = self._session.case
         if case is not None and any(f.missing.case_id == case.case_id for f in done.found):
+            self.found_again.emit(case.case_id)
             self.open_case(case.case_id)
         self.refresh()
         self.relinked.emit(done)

@@ -177,6 +177,7 @@ class MainWindow(QMainWindow):
         s.cases.opening.connect(lambda: self.show_workspace("review"))
         s.cases.opened.connect(self._case_opened)
         s.cases.not_opened.connect(self._case_not_opened)
+        s.cases.found_again.connect(self._stay_where_it_is)
         s.cases.listed.connect(self.library.set_cards)
         s.analysis.changed.connect(lambda: self.library.model.set_analysis(s.analysis.states()))
         s.cases.pictured.connect(self.library.set_picture)
@@ -444,9 +445,21 @@ class MainWindow(QMainWindow):
         if loaded.case.procedure == UNKNOWN_PROCEDURE and self.services.library.is_writable:
             self._ask_procedure(self.services.settings.values.procedure)
         self._play_when_open = not loaded.missing
+        if self._resumed is not None and (
+            loaded.missing or self._resumed.case_id != loaded.case.case_id
+        ):
+            self._resumed = None
+
+    def _stay_where_it_is(self, case_id: str) -> None:
+        """The open case is opened again, since files of it were found; it goes on at its frame."""
+        frame = self.services.session.frame
+        self._resumed = Resume(
+            case_id=case_id, index=frame.index if frame else 0, workspace=self._workspace
+        )
 
     def _case_not_opened(self) -> None:
         """Back to what was on screen: the open case's own picture, or the ways in."""
+        self._resumed = None
         session, stage = self.services.session, self.review.stage
         if session.case is None:
             stage.set_picture(None)

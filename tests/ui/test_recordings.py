@@ -365,6 +365,8 @@ def test_a_missing_part_is_said_marked_and_found(
         qtbot.keyClick(sheet, Qt.Key.Key_Return)
     qtbot.waitUntil(lambda: not sheet.isVisible(), timeout=PATIENCE_MS)
     assert window.services.session.gone == frozenset()
+    qtbot.waitUntil(lambda: on_screen(window) == 40, timeout=PATIENCE_MS)
+    assert not window.services.player.state.playing
     qtbot.waitUntil(shows(window, qtbot, 25), timeout=PATIENCE_MS)
     assert not messages(window, "missing")
     assert not messages(window, "analysis")
