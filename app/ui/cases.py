@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from app.video.player_state import PlayerState
     from app.video.split.joining import Found
 
-RENAME = "Rename the case"
+RENAME, READING = "Rename the case", "reading"
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -243,7 +243,9 @@ class Cases(QObject):
             return
         known, about = moment(state.info.duration_ms), moment(state.estimated_ms)
         text = f"Reading through the recording: {known} of about {about}."
-        self.said.emit(Message(text=text, key="indexing", lasting_s=2.0))
+        self.said.emit(
+            Message(text=text, button="Stop", action=self.stop_reading, key=READING, lasting_s=2.0)
+        )
 
     def _show(self, loaded: Loaded) -> None:
         self._player.previewed = None

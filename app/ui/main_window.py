@@ -698,6 +698,7 @@ class MainWindow(QMainWindow):
         """Stop the window's timers; its services go on."""
         self.figures.stop()
         self.slot.stop()
+        self.sheets.recordings.stop()
         self.review.stage.stop()
         self.review.transport.stop()
         if self.annotate is not None:

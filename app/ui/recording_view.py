@@ -42,9 +42,11 @@ class RecordingView(QObject):
 
     @Slot(object)
     def _changed(self, state: PlayerState) -> None:
-        info = state.info
+        info, ribbon = state.info, self._review.ribbon
+        known_ms = info.duration_ms if info is not None else 0.0
+        ribbon.show_growth(known_ms, state.estimated_ms if state.grows else 0.0)
         if info is None:
-            self._review.ribbon.set_lost(())
+            ribbon.set_lost(())
             return
         self._services.playback.set_pixel_aspect(float(info.pixel_aspect))
         self._review.ribbon.set_lost(lost_stretches(info, state.lost, self._time_ms))

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtWidgets import QFileDialog, QWidget
 
+from app.ui.cases import READING
 from app.ui.join_sheet import JoinSheet
 from app.ui.messages import Message
 from app.ui.relink_sheet import RelinkSheet
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 # As in app.video.dicom.folder, which is loaded with the first recording, not with the window.
 _DICOMDIR = "DICOMDIR"
 _MANY_FILES = 10
+_LONG_MS = 1000
 
 
 class Recordings(QObject):
@@ -49,14 +51,18 @@ class Recordings(QObject):
         self.join = JoinSheet(window)
         self.relink = RelinkSheet(window)
         self._tenths = 0
+        self._slow = QTimer(self)
+        self._slow.setSingleShot(True)
+        self._slow.setInterval(_LONG_MS)
+        self._slow.timeout.connect(lambda: self._say_reading("Reading the recording…"))
         self._cases.found.connect(self._found)
         self._cases.looking.connect(self._looking_at)
         self._cases.not_found.connect(lambda: self.looked.emit("looking"))
         self._cases.find_asked.connect(self.find_missing)
         self._cases.relinked.connect(self._relinked)
         self._cases.not_relinked.connect(self.relink.show_failure)
-        self._cases.opened.connect(lambda _: self.looked.emit("reading"))
-        self._cases.not_opened.connect(lambda: self.looked.emit("reading"))
+        self._cases.opened.connect(self._is_read)
+        self._cases.not_opened.connect(self._is_read)
         self.join.chosen.connect(self._open)
         self.relink.look_asked.connect(self._cases.relink)
 
@@ -70,7 +76,7 @@ class Recordings(QObject):
         if not self.may_open():
             return
         if len(paths) == 1 and not paths[0].is_dir() and paths[0].name.upper() != _DICOMDIR:
-            self._cases.open_files(paths)
+            self._read([paths])
             return
         self._tenths = 0
         self._say_looking("Looking at the files…")
@@ -98,18 +104,34 @@ class Recordings(QObject):
 
     def _open(self, recordings: list[list[Path]]) -> None:
         """Make the cases; long files are read through once."""
+        self._read(recordings)
         if any(len(parts) > 1 for parts in recordings):
-            stop = self._cases.stop_reading
-            words = "Reading the parts…"
-            self.looking.emit(Message(text=words, button="Stop", action=stop, key="reading"))
+            self._say_reading("Reading the parts…")
+
+    def _read(self, recordings: Sequence[Sequence[Path]]) -> None:
+        """Make cases; where that takes a while, it can be stopped."""
+        self._slow.start()
         self._cases.open_recordings(recordings)
+
+    def _say_reading(self, words: str) -> None:
+        self._slow.stop()
+        stop = self._cases.stop_reading
+        self.looking.emit(Message(text=words, button="Stop", action=stop, key=READING))
+
+    def _is_read(self) -> None:
+        self._slow.stop()
+        self.looked.emit(READING)
+
+    def stop(self) -> None:
+        """No timer may outlive the window."""
+        self._slow.stop()
 
     def _found(self, found: Found) -> None:
         self.looked.emit("looking")
         # What was left out is named in the sheet.
         lone = len(found.recordings) == 1 and len(found.recordings[0].files) == 1
         if lone and not found.left_out:
-            self._cases.open_files([found.recordings[0].files[0].path])
+            self._read([[found.recordings[0].files[0].path]])
             return
         self.join.offer(found)
         if not self.join.isVisible():

@@ -33,7 +33,7 @@ from app.ui.session import ModelTier, Session
 from app.ui.style import draw_ring, ring_shown
 from app.ui.timeline import paint
 from app.ui.timeline.join_marks import draw_joins
-from app.ui.words import moment
+from app.ui.words import length, moment
 
 MARGIN = 24
 
@@ -115,6 +115,7 @@ class Ribbon(QWidget):
         self._tail = QRectF()
         self._stretch: tuple[float | None, float | None] = (None, None)
         self._lost: tuple[tuple[float, float], ...] = ()
+        self._growth: tuple[float, float] | None = None
         self._loops = False
 
     def set_stretch(self, start_ms: float | None, end_ms: float | None, *, on: bool) -> None:
@@ -126,6 +127,19 @@ class Ribbon(QWidget):
         """Hatch the stretches (from ms, to ms) that have no picture."""
         if spans_ms != self._lost:
             self._lost = spans_ms
+            self.invalidate()
+
+    def show_growth(self, known_ms: float, about_ms: float) -> None:
+        """While there is no case: how long the recording is known to be, and may be.
+
+        Args:
+            known_ms: read through so far.
+            about_ms: the whole length as far as can be told, 0 where nothing is being read.
+        """
+        growth = (known_ms, max(known_ms, about_ms)) if about_ms and not self.data.asset else None
+        if growth != self._growth:
+            self._growth = growth
+            self.setToolTip(_growth_words(growth[1]) if growth else "")
             self.invalidate()
 
     @property
@@ -163,6 +177,8 @@ class Ribbon(QWidget):
             bookmarks=session.work.bookmarks if session.work else (),
             joins=joins_of(session.asset, session.gone),
         )
+        if session.asset is not None:
+            self.show_growth(0.0, 0.0)
         if session.asset is not before:
             duration = session.asset.duration_ms if session.asset else 1.0
             self._view = (0.0, max(duration, 1.0))
@@ -270,6 +286,8 @@ class Ribbon(QWidget):
         painter.fillRect(self.rect(), theme.color("window"))
         painter.fillRect(QRectF(0, 0, self.width(), 1), theme.color("line"))
         if self.data.asset is None:
+            if self._growth is not None:
+                self._paint_growth(painter, *self._growth)
             return
         painter.save()
         painter.setClipRect(QRectF(MARGIN - 2, 0, self.width() - 2 * MARGIN + 4, self.height()))
@@ -410,6 +428,26 @@ class Ribbon(QWidget):
             y = rect.center().y() + metrics.capHeight() / 2
             painter.drawText(QPointF(rect.x() + 8, y), words)
 
+    def _paint_growth(self, painter: QPainter, known_ms: float, about_ms: float) -> None:
+        """What is known of the length, and striped what is still being read."""
+        self._view = (0.0, about_ms)
+        _, top, _, _ = self._rows()
+        start, known, end = self._x(0.0), self._x(known_ms), self._x(about_ms)
+        painter.fillRect(QRectF(start, top, known - start, theme.px(16)), theme.color("control"))
+        rest = QRectF(known, top, end - known, theme.px(16))
+        paint.draw_stripes(painter, rest, theme.color("control_edge"))
+        words = _growth_words(about_ms)
+        painter.setFont(theme.font("small"))
+        metrics = QFontMetricsF(painter.font())
+        wide = metrics.horizontalAdvance(words) + 12
+        if wide < rest.width():
+            plate = QRectF(rest.right() - wide, top, wide, rest.height())
+            painter.fillRect(plate, theme.color("window"))
+            painter.setPen(theme.color("text_2"))
+            y = plate.center().y() + metrics.capHeight() / 2
+            painter.drawText(QPointF(plate.x() + 6, y), words)
+        self._paint_ruler(painter)
+
     def _paint_ruler(self, painter: QPainter) -> None:
         start, end = self._view
         _, _, _, label_y = self._rows()
@@ -524,3 +562,7 @@ class Ribbon(QWidget):
         """The static layer has the widget's size."""
         super().resizeEvent(event)
         self._cache = None
+
+
+def _growth_words(about_ms: float) -> str:
+    return f"About {length(about_ms / 1000)}, still reading"

@@ -88,9 +88,18 @@ def test_a_file_that_nobody_waits_for_is_closed(
     window.open_files([make_clip(tmp_path / "operation.ts", RECIPES["h264-ts"])])
     services = window.services
     qtbot.waitUntil(lambda: window.review.stage.frame is not None, timeout=PATIENCE_MS)
+    ribbon = window.review.ribbon
+    qtbot.waitUntil(lambda: ribbon.toolTip().endswith(", still reading"), timeout=PATIENCE_MS)
+    assert ribbon.toolTip().startswith("About ")
+    striped = ribbon.grab().toImage()
+    qtbot.waitUntil(lambda: any(x.message.button == "Stop" for x in window.slot.lines))
     with qtbot.waitSignal(services.cases.not_opened, timeout=PATIENCE_MS):
-        services.cases.stop_reading()
+        (line,) = (x for x in window.slot.lines if x.message.button == "Stop")
+        line._act()
         gate.set()
+    qtbot.waitUntil(lambda: ribbon.toolTip() == "", timeout=PATIENCE_MS)
+    assert ribbon.grab().toImage() != striped
+    assert not window.slot.lines
     qtbot.waitUntil(lambda: services.player.state.path is None, timeout=PATIENCE_MS)
     assert window.review.stage.frame is None
     assert not services.library.cases()
