@@ -1,7 +1,8 @@
 """EndoVis 2017, robotic instruments: ``instrument_dataset_k/left_frames`` with one folder a tool.
 
 Source: specification of annotation formats, section 7. Full frames carry a black rim and are cut
-to their useful 1280 x 1024; one dataset is one operation.
+to their useful 1280 x 1024; one dataset is one operation. Sets that were converted to one mask a
+frame (``images`` and ``instruments_masks``, kinds times 32) are read as well: connected parts.
 """
 
 from __future__ import annotations
@@ -16,9 +17,17 @@ from app.core.mask import Mask
 from app.core.picture import LabelledPicture, PictureEntry
 from app.core.prediction import Instance
 from app.exchange.images import read_plane, read_rgb
-from app.exchange.mask_image import key_of, pictures_in
+from app.exchange.mask_image import (
+    MaskTable,
+    check_size,
+    key_of,
+    parts_of,
+    pictures_in,
+    read_regions,
+)
 
 TITLE = "EndoVis 2017 (instrument_dataset_k/left_frames and ground_truth)"
+CONVERTED_MASKS = "instruments_masks"
 FULL_PX = (1080, 1920)
 USEFUL = np.s_[28 : 28 + 1024, 320 : 320 + 1280]
 
@@ -31,8 +40,11 @@ KINDS = (
     "monopolar_curved_scissors",
     "other",
 )
+CONVERTED = MaskTable(
+    values={0: None, **{32 * n: kind for n, kind in enumerate(KINDS, 1)}}, colours={}
+)
 _PARTS = (0, 10, 20, 30)  # shaft, wrist, claspers
-_CONVERTED = (0, 85, 170, 255)
+_SCALED_PARTS = (0, 85, 170, 255)
 
 
 def belongs(folder: Path) -> bool:
@@ -44,6 +56,9 @@ def entries(folder: Path) -> list[PictureEntry]:
     """The frames that at least one tool's folder labels."""
     found = []
     for dataset in _datasets(folder):
+        if (dataset / CONVERTED_MASKS).is_dir():
+            found += _converted(dataset)
+            continue
         tools = {
             path: pictures_in(path)
             for path in sorted((dataset / "ground_truth").iterdir())
@@ -89,7 +104,7 @@ def load(image: Path, masks: tuple[tuple[str, Path], ...], group: str) -> Labell
                 f"px, its picture {rgb.shape[1]} x {rgb.shape[0]}; give both the same size."
             )
         values, counts = np.unique(plane, return_counts=True)
-        strange = ~np.isin(values, (*_PARTS, *_CONVERTED))
+        strange = ~np.isin(values, (*_PARTS, *_SCALED_PARTS))
         if strange.any():
             listed = ", ".join(
                 f"the value {v} ({n} px)"
@@ -110,7 +125,34 @@ def load(image: Path, masks: tuple[tuple[str, Path], ...], group: str) -> Labell
     )
 
 
+def load_converted(image: Path, mask: Path, group: str) -> LabelledPicture:
+    """One frame of a converted set."""
+    rgb = read_rgb(image)
+    regions = read_regions(mask, CONVERTED)
+    check_size(mask, regions, rgb)
+    return LabelledPicture(
+        name=f"{group}/{image.stem}", group=group, rgb=rgb, instances=parts_of(regions)
+    )
+
+
+def _converted(dataset: Path) -> list[PictureEntry]:
+    frames = pictures_in(dataset / "images")
+    return [
+        PictureEntry(
+            name=f"{dataset.name}/{name}",
+            group=dataset.name,
+            load=partial(load_converted, frames[name], mask, dataset.name),
+        )
+        for name, mask in pictures_in(dataset / CONVERTED_MASKS).items()
+        if name in frames
+    ]
+
+
 def _datasets(folder: Path) -> list[Path]:
+    pairs = (("left_frames", "ground_truth"), ("images", CONVERTED_MASKS))
     return sorted(
-        p.parent for p in folder.glob("*/left_frames") if (p.parent / "ground_truth").is_dir()
+        path.parent
+        for frames, masks in pairs
+        for path in folder.glob(f"*/{frames}")
+        if (path.parent / masks).is_dir()
     )

@@ -182,6 +182,21 @@ def test_endovis_2017_is_cut_to_its_useful_part(tmp_path: Path) -> None:
         only(tmp_path)
 
 
+def test_endovis_2017_converted_to_one_mask_a_frame(tmp_path: Path) -> None:
+    plane = np.zeros(SIZE, np.uint8)
+    plane[two_blobs()], plane[:2] = 32 * 3, 32 * 7
+    write(tmp_path / "instrument_dataset_1" / "images" / "frame000.jpg", frame())
+    mask = tmp_path / "instrument_dataset_1" / "instruments_masks" / "frame000.png"
+    write(mask, plane)
+    picture = only(tmp_path)
+    assert [i.label for i in picture.instances] == ["large_needle_driver"] * 2 + ["other"]
+    assert picture.group == "instrument_dataset_1"
+    plane[-1, :9] = 33
+    write(mask, plane)
+    with pytest.raises(BadInput, match=r"the value 33 \(9 px\)"):
+        only(tmp_path)
+
+
 def test_endovis_2018_knows_its_colours(tmp_path: Path) -> None:
     colours = dict(CLASSES)
     scene = np.zeros((*SIZE, 3), np.uint8)
