@@ -122,6 +122,7 @@ def _new_case(
     stream: int | None,
     cancelled: Callable[[], bool],
 ) -> Case:
+    writer = library.writer  # refused at once where it can only be read
     files = [path.resolve() for recording in recordings for path in recording]
     if len(set(files)) != len(files):
         raise BadInput("The same recording was named twice.")
@@ -134,7 +135,7 @@ def _new_case(
         known = procedure != UNKNOWN_PROCEDURE
         title = find_taxonomy(procedure).name if known else UNNAMED
         title += f", {facts.device}" if facts is not None and facts.device else ""
-    case = library.writer.create_case(title, procedure, assets).result()
+    case = writer.create_case(title, procedure, assets).result()
     save_thumbnail(library, case.case_id, assets[0])
     return case
 

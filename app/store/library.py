@@ -218,7 +218,10 @@ class Library:
             Refused: the library is open for reading only.
         """
         if self._writer is None:
-            raise Refused(f"The library in {self.folder} is open for reading only.")
+            raise Refused(
+                f"The library in {self.folder} is open for reading only; close what else writes "
+                "it, then start again."
+            )
         return self._writer
 
     @property

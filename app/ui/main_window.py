@@ -182,6 +182,7 @@ class MainWindow(QMainWindow):
         s.analysis.changed.connect(lambda: self.library.model.set_analysis(s.analysis.states()))
         s.cases.pictured.connect(self.library.set_picture)
         self.sheets.recordings.may_open = self._left_live
+        self.sheets.recordings.may_add = self._may_add
         self.sheets.recordings.looking.connect(self.slot.say)
         self.sheets.recordings.looked.connect(self.slot.clear)
         s.session.case_opened.connect(self._name_case)
@@ -418,9 +419,20 @@ class MainWindow(QMainWindow):
 
     def ask_for_file(self) -> None:
         """The system's own file dialog."""
+        if not self._may_add():
+            return
         names, _ = QFileDialog.getOpenFileNames(self, "Add a case", "", VIDEO_FILTER)
         if names:
             self.open_files([Path(n) for n in names])
+
+    def _may_add(self) -> bool:
+        """Whether the library takes a new case; where it does not, that is said at once."""
+        if self.services.library.is_writable:
+            return True
+        locked = self.top.lock.toolTip()
+        words = f"No case can be added before the library is free and Trocar starts anew. {locked}"
+        self.slot.say(Message(text=words, tone=Tone.WARN, key="locked"))
+        return False
 
     def ask_to_delete(self, case: Case) -> None:
         """Deleting cannot be undone, so it is asked: the one modal question."""

@@ -32,6 +32,7 @@ class Recordings(QObject):
 
     Attributes:
         may_open: asked before anything is opened; False leaves all as it is.
+        may_add: asked before files are asked for; False where the library takes no new case.
 
     Signals:
         sheet_asked: (Sheet) open it in the place of any other.
@@ -48,6 +49,7 @@ class Recordings(QObject):
         self._window = window
         self._cases = services.cases
         self.may_open: Callable[[], bool] = lambda: True
+        self.may_add: Callable[[], bool] = lambda: True
         self.join = JoinSheet(window)
         self.relink = RelinkSheet(window)
         self._tenths = 0
@@ -84,6 +86,8 @@ class Recordings(QObject):
 
     def ask_for_folder(self) -> None:
         """The system's own dialog for a folder."""
+        if not self.may_add():
+            return
         name = QFileDialog.getExistingDirectory(self._window, "Open a recorder's folder")
         if name:
             self.open([Path(name)])

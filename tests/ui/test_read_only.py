@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QFileDialog
 from pytestqt.qtbot import QtBot
 
 from app.core.taxonomy import UNKNOWN_PROCEDURE
@@ -69,6 +69,29 @@ def test_nothing_can_be_changed_and_the_window_says_so(reading: MainWindow, qtbo
     assert reading.annotate.editor.locked_reason == READ_ONLY
     reading.ask_to_delete(case)
     assert [c.case_id for c in services.library.cases()] == [case.case_id]
+
+
+def test_a_new_case_is_refused_on_the_press_with_what_to_do(
+    reading: MainWindow, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    for dialog in ("getOpenFileNames", "getExistingDirectory"):
+        monkeypatch.setattr(QFileDialog, dialog, lambda *_, name=dialog: asked.append(name))
+    for key in ("open", "open_folder"):
+        reading.slot.clear("locked")
+        reading.keys.trigger(key)
+        (said,) = (x.message.text for x in reading.slot.lines if isinstance(x, MessageLine))
+        assert said.startswith("No case can be added before")
+        assert said.endswith(reading.top.lock.toolTip())
+        assert "close it there or wait" in said
+    assert not asked
+    # What is dropped may be a case that is there already; another one is refused unread.
+    new = tmp_path / "new.mp4"
+    new.write_bytes(b"nothing that could be opened" * 100)
+    told: list[str] = []
+    reading.services.said.connect(lambda m: told.append(m.text))
+    reading.open_files([new])
+    qtbot.waitUntil(lambda: any("for reading only; close" in t for t in told), timeout=20_000)
 
 
 def test_it_still_plays_and_seeks(reading: MainWindow, qtbot: QtBot) -> None:
