@@ -375,11 +375,15 @@ def test_a_missing_recording_asks_for_it(
     opened.keys.trigger("play")
     assert "not where it was" in opened.slot.lines[-1].accessibleName()
     assert not player.state.playing
+    opened.show_workspace("annotate")
+    assert opened.annotate is not None
+    assert not opened.annotate.details.accept.isEnabled()
+    assert not opened.annotate.details.complete.isEnabled()
     moved.write_bytes(clip.read_bytes())
     with qtbot.waitSignal(opened.services.cases.opened, timeout=PATIENCE_MS):
         opened.services.cases.relink([moved])
     qtbot.waitUntil(lambda: on_screen(opened) is not None, timeout=PATIENCE_MS)
-    assert opened.review.stage.chips == ()
+    assert opened.current_stage().chips == ()
     assert opened.services.session.asset is not None
     assert opened.services.session.asset.path == str(moved)
 

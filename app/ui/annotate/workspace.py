@@ -108,6 +108,7 @@ class AnnotateWorkspace(QWidget):
         if not services.library.is_writable:
             self.set_locked(READ_ONLY)
         self._case_opened()
+        self.editor.changed.emit()  # without the recording no picture will come that tells
 
     # Layout
 
