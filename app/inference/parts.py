@@ -66,4 +66,4 @@ def probability_map(logits: NDArray[np.float32], fit: Fit) -> NDArray[np.float32
 
 
 def _probability(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    return 1 / (1 + np.exp(-logits.astype(np.float64)))
+    return 0.5 + 0.5 * np.tanh(logits.astype(np.float64) / 2)  # exp would overflow below -709

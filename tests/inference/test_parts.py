@@ -10,7 +10,7 @@ import torch
 
 import models
 from app.inference.device import DeviceChoice
-from app.inference.parts import parts_of
+from app.inference.parts import parts_of, probability_map
 from app.inference.postprocess import Rules
 from app.inference.preprocess import letterbox
 from app.inference.segmenter import Segmenter
@@ -56,6 +56,15 @@ def test_a_frame_without_a_mark_stays_without() -> None:
     """No stretching to the map's own range: the least doubtful pixel is not a polyp."""
     logits = np.linspace(-9, -0.01, 64 * 96, dtype=np.float32).reshape(64, 96)
     assert parts_of(logits, letterbox(96, 64, (96, 64)), Rules(), "polyp") == ()
+
+
+def test_a_map_that_is_sure_beyond_measure() -> None:
+    logits = np.full((64, 96), -2000.0, np.float32)
+    logits[10:20, 10:20] = 2000.0
+    fit = letterbox(96, 64, (96, 64))
+    (found,) = parts_of(logits, fit, Rules(), "polyp")
+    assert found.score == 1.0
+    assert set(np.unique(probability_map(logits, fit))) == {0.0, 1.0}
 
 
 def test_padding_is_cut_off_and_the_rest_enlarged() -> None:
