@@ -15,7 +15,8 @@ from models.blocks.conv import group_norm
 
 
 class ActivityDecoder(nn.Sequential):
-    """Class token (B, D) to activity logits (B, K)."""
+    """What the encoder says, (B, D) and (B, D, h, w), to activity logits (B, K): the paper's, from
+    the class token."""
 
     def __init__(self, width: int, hidden: int, classes: int) -> None:
         super().__init__(
@@ -24,6 +25,26 @@ class ActivityDecoder(nn.Sequential):
             nn.GELU(),
             nn.Linear(hidden, classes),
         )
+
+    def forward(self, whole: Tensor, patches: Tensor) -> Tensor:
+        del patches
+        return super().forward(whole)  # type: ignore[no-any-return]
+
+
+class PooledActivityDecoder(nn.Module):
+    """The same from the patches, by a 3 x 3 convolution and the mean, as the released code does.
+
+    An encoder that is not taught yet finds its way from patches sooner than to its class token.
+    """
+
+    def __init__(self, width: int, hidden: int, classes: int, norm: str) -> None:
+        super().__init__()
+        self.refine = _Branch(width, hidden, 3, 1, norm)
+        self.classify = nn.Linear(hidden, classes)
+
+    def forward(self, whole: Tensor, patches: Tensor) -> Tensor:
+        del whole
+        return self.classify(self.refine(patches).mean((2, 3)))
 
 
 class AreaDecoder(nn.Module):

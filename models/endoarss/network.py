@@ -16,7 +16,7 @@ from torch.nn import functional
 from models.dinov2.network import DinoV2, Tokens
 from models.endoarss import adapters
 from models.endoarss.adapters import AdaptedLinear, adapted_layers
-from models.endoarss.decoders import ActivityDecoder, AreaDecoder
+from models.endoarss.decoders import ActivityDecoder, AreaDecoder, PooledActivityDecoder
 from models.endoarss.spatial import SpatialAttention
 from models.errors import OptionError
 from models.types import ActivityOutput
@@ -43,6 +43,8 @@ class EndoARSS(nn.Module):
         spatial_width: its d.
         decoder_width: channels in both decoders.
         rates: of the area decoder's dilated branches.
+        activity_from: what the activity is told from, the class "token" as in the paper, or the
+            "patches" as in the released code.
         norm: "bn", or "gn" to train with tiny batches.
         freeze: the encoder's own weights are not trained.
     """
@@ -62,6 +64,7 @@ class EndoARSS(nn.Module):
         spatial_width: int = 64,
         decoder_width: int = 256,
         rates: Sequence[int] = (12, 24, 36),
+        activity_from: str = "token",
         norm: str = "bn",
         freeze: bool = True,
     ) -> None:
@@ -73,6 +76,8 @@ class EndoARSS(nn.Module):
             )
         if passes not in PASSES or norm not in ("bn", "gn"):
             raise OptionError('endoarss: passes is "joint" or "separate", norm "bn" or "gn".')
+        if activity_from not in ("token", "patches"):
+            raise OptionError('endoarss: activity_from is "token" or "patches".')
         self.passes = passes
         self.spatial = SpatialAttention(spatial_width) if spatial else None
         self.encoder = encoder.requires_grad_(not freeze)
@@ -80,14 +85,19 @@ class EndoARSS(nn.Module):
         encoder.mask_token.requires_grad_(requires_grad=False)
         tasks = TASKS if tesla else ()
         adapters.adapt(encoder, adapt, tasks, rank, frozen_scales=frozen_scales)
-        self.activity_decoder = ActivityDecoder(encoder.width, decoder_width, num_activities)
+        size = (encoder.width, decoder_width, num_activities)
+        self.activity_decoder = (
+            ActivityDecoder(*size)
+            if activity_from == "token"
+            else PooledActivityDecoder(*size, norm)
+        )
         self.area_decoder = AreaDecoder(encoder.width, decoder_width, num_classes, rates, norm)
 
     def forward(self, x: Tensor) -> ActivityOutput:
         """Answers for pictures; see `ActivityOutput`."""
         activity, areas = self.encode(x)
         return ActivityOutput(
-            activities=self.activity_decoder(activity.whole),
+            activities=self.activity_decoder(activity.whole, activity.patches),
             areas=self.area_decoder(areas.patches),
         )
 

@@ -300,3 +300,21 @@ def test_without_updates_both_tasks_share_one_pass() -> None:
         activity, areas = network.encode(pictures())
         assert activity is areas
         assert network(pictures()).areas.shape == (2, 4, 4, 4)
+
+
+@torch.no_grad()
+def test_the_activity_is_told_from_the_token_or_from_the_patches() -> None:
+    x = pictures()
+    for source, blind in (("token", "patches"), ("patches", "whole")):
+        network = stirred(tiny(activity_from=source)).eval()
+        activity, _ = network.encode(x)
+        said = network.activity_decoder(activity.whole, activity.patches)
+        assert torch.equal(said, network(x).activities)
+        other = {"whole": activity.whole, "patches": activity.patches}
+        other[blind] = torch.randn_like(other[blind])
+        assert torch.equal(network.activity_decoder(**other), said)
+        seen = {"token": "whole", "patches": "patches"}[source]
+        other[seen] = torch.randn_like(other[seen])
+        assert not torch.allclose(network.activity_decoder(**other), said)
+    with pytest.raises(OptionError, match='"token" or "patches"'):
+        tiny(activity_from="both")
