@@ -1,9 +1,13 @@
-"""What an earlier run left of its recordings is completed at the start, in ``trocar-recover``."""
+"""What an earlier run left of its recordings is completed at the start, in ``trocar-recover``.
+
+The same thread then imports what Live needs, which would hold up the window when it is opened.
+"""
 
 from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
@@ -16,6 +20,8 @@ if TYPE_CHECKING:
     from app.store import Library
 
 _LASTING_S = 20.0
+_IMPORT_AFTER_S = 2.0
+_OF_LIVE = ("app.ui.live.control", "app.ui.live.workspace", "app.live", "app.live.look_back")
 
 
 class Recovery(QObject):
@@ -44,6 +50,7 @@ class Recovery(QObject):
         if self._library.is_writable:
             failed = self.said.emit
             self._work.run(self._recover, failed=lambda error: failed(from_error(error)))
+        self._work.run(self._import_live)
 
     def close(self) -> None:
         """Stop; what is left is done at the next start."""
@@ -56,6 +63,12 @@ class Recovery(QObject):
         from app.live import recover
 
         recover(self._library, self._closing.is_set, self._told.emit)
+
+    def _import_live(self) -> None:
+        """Not while the window itself begins."""
+        if not self._closing.wait(_IMPORT_AFTER_S):
+            for module in _OF_LIVE:
+                import_module(module)
 
     def _tell(self, one: Recovered) -> None:
         if self._closing.is_set():

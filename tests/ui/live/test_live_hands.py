@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -118,3 +120,27 @@ def test_what_was_recovered_is_a_press_away(
         window.close()
         window.deleteLater()
         dressed.processEvents()
+
+
+@pytest.mark.long
+def test_what_live_needs_is_imported_before_it_is_opened(tmp_path: Path) -> None:
+    """In a process of its own: this one has imported all of it."""
+    script = """
+import sys, time
+from pathlib import Path
+from PySide6.QtCore import QCoreApplication
+from app.store import Library
+from app.ui.live import recovery
+app = QCoreApplication([])
+assert not any(name in sys.modules for name in recovery._OF_LIVE)
+library = Library.open(Path(sys.argv[1]), ballast_bytes=0)
+work = recovery.Recovery(library)
+work.start()
+while not all(name in sys.modules for name in recovery._OF_LIVE):
+    time.sleep(0.05)
+work.close()
+library.close()
+"""
+    subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "library")], check=True, timeout=60
+    )
