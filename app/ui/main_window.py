@@ -404,6 +404,7 @@ class MainWindow(QMainWindow):
 
     def _open_case(self, case_id: str) -> None:
         """Open a case; its thumbnail stands, dimmed, until the first frame comes."""
+        self.services.player.pause()  # its pictures would take the thumbnail's place
         self.services.cases.open_case(case_id)
         picture = next(
             (c.picture for c in self.library.model.cards if c.case.case_id == case_id), None

@@ -254,6 +254,8 @@ class Playback(QObject):
             return
         frame = shown.frame
         first = session.frame is None
+        if not first and stage.frame is None:  # the thumbnail of the next case stands
+            return
         session.show_frame(frame)
         stage.set_frame(frame, self._player.view)
         if first:

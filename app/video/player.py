@@ -364,6 +364,7 @@ class Player:
             )
         if path is _NOTHING:
             return
+        self._announced = PlayerState()  # the same file again is told of too
         try:
             self._source = self._open_source(
                 recording,

@@ -658,6 +658,10 @@ def test_a_case_shows_its_thumbnail_until_its_first_frame(opened: MainWindow, qt
     assert opened.review.stage.frame is None
     assert not opened.review.stage.image_size().isEmpty()
     qtbot.waitUntil(lambda: opened.review.stage.frame is not None, timeout=PATIENCE_MS)
+    player = opened.services.player
+    qtbot.waitUntil(lambda: player.state.playing, timeout=PATIENCE_MS)
+    opened._open_case(case_id)
+    assert not player.state.playing, "its pictures would take the place of the thumbnail"
 
 
 def test_what_is_said_by_teaching_reaches_the_user(opened: MainWindow, qtbot: QtBot) -> None:
