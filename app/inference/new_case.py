@@ -16,6 +16,7 @@ from app.core.errors import BadInput, Refused
 from app.core.taxonomy import UNKNOWN_PROCEDURE, find_taxonomy, list_taxonomies
 from app.inference.preprocess import resized
 from app.video import (
+    OpenCancelled,
     VideoSource,
     describe_asset,
     describe_joined,
@@ -135,6 +136,8 @@ def _new_case(
         known = procedure != UNKNOWN_PROCEDURE
         title = find_taxonomy(procedure).name if known else UNNAMED
         title += f", {facts.device}" if facts is not None and facts.device else ""
+    if cancelled():
+        raise OpenCancelled
     case = writer.create_case(title, procedure, assets).result()
     save_thumbnail(library, case.case_id, assets[0])
     return case
