@@ -10,6 +10,7 @@ from app.ui import theme
 from app.ui.style import draw_ring, ring_shown
 
 SIZE = QSize(122, 92)
+COMPACT = QSize(76, 92)
 HOLD_MS = 2000
 DISC = "disc"
 """Painted by hand: the filled circle of Record."""
@@ -20,7 +21,7 @@ see that they belong together: a key is up once no press has followed for so lon
 
 
 class TouchButton(QAbstractButton):
-    """122 x 92: an icon, a word and its key.
+    """122 x 92: an icon, a word and its key; 76 x 92 and without the word where room is scarce.
 
     Args:
         icon: a Lucide name, or ``DISC``.
@@ -34,6 +35,7 @@ class TouchButton(QAbstractButton):
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.setAttribute(Qt.WidgetAttribute.WA_Hover)
+        self._is_compact = False
         self.show_as(icon, word, hint, tint)
 
     def show_as(self, icon: str, word: str, hint: str = "", tint: str = "text") -> None:
@@ -47,9 +49,17 @@ class TouchButton(QAbstractButton):
         self.setToolTip(f"{word}  ({hint})" if hint else word)
         self.update()
 
+    def set_compact(self, *, compact: bool) -> None:
+        """Narrow, with the word in the tooltip alone."""
+        if compact != self._is_compact:
+            self._is_compact = compact
+            self.updateGeometry()
+            self.update()
+
     def sizeHint(self) -> QSize:
-        """122 x 92 times the text scale."""
-        return QSize(theme.px(SIZE.width()), theme.px(SIZE.height()))
+        """Its size times the text scale."""
+        size = COMPACT if self._is_compact else SIZE
+        return QSize(theme.px(size.width()), theme.px(size.height()))
 
     def share(self) -> float:
         """How far the button is filled, 0 to 1."""
@@ -95,21 +105,23 @@ class TouchButton(QAbstractButton):
         side = theme.px(28)
         middle = self.width() / 2
         ratio = self.devicePixelRatioF()
-        at = QPointF(middle - side / 2, theme.px(14))
+        top = theme.px(24 if self._is_compact else 14)
+        at = QPointF(middle - side / 2, top)
         if icon == DISC:
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(theme.color(tint))
             reach = side * 0.38
-            painter.drawEllipse(QPointF(middle, theme.px(14) + side / 2), reach, reach)
+            painter.drawEllipse(QPointF(middle, top + side / 2), reach, reach)
         else:
             painter.drawPixmap(at, theme.pixmap(icon, side, tint, ratio))
         centre = Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignVCenter
-        painter.setPen(theme.color(tint))
-        painter.setFont(theme.font("touch"))
-        painter.drawText(QRectF(0, theme.px(45), self.width(), theme.px(22)), centre, word)
-        if hint:
+        if not self._is_compact:
+            painter.setPen(theme.color(tint))
+            painter.setFont(theme.font("touch"))
+            painter.drawText(QRectF(0, theme.px(45), self.width(), theme.px(22)), centre, word)
+        painter.setFont(theme.font("small"))
+        if hint and painter.fontMetrics().horizontalAdvance(hint) < self.width() - 4:
             painter.setPen(theme.color("text" if filled else "text_3"))
-            painter.setFont(theme.font("small"))
             painter.drawText(QRectF(0, theme.px(67), self.width(), theme.px(16)), centre, hint)
 
     def changeEvent(self, event: QEvent) -> None:

@@ -21,6 +21,7 @@ BANNER = "Research use only. Do not use it to decide about a patient."
 
 
 _LEAST_STRIP = 220
+_ROOMY_PX = 1400
 
 
 class Banner(QFrame):
@@ -169,7 +170,12 @@ class LiveWorkspace(QWidget):
             plate.move((self.stage.width() - plate.width()) // 2, 20)
 
     def _fit_buttons(self) -> None:
-        """Where room runs out, what has a key and is seldom touched goes first."""
+        """Where room is scarce words go to the tooltips, all but Record's; then what is seldom
+        touched and has a key goes too.
+        """
+        for button in self.buttons:
+            scarce = self.width() < theme.px(_ROOMY_PX)
+            button.set_compact(compact=scarce and button is not self.record)
         left = self.width() - theme.px(_LEAST_STRIP) - 24
         left -= sum(b.sizeHint().width() + 12 for b in self.buttons)
         for button in (self.snapshot, self.source, self.hide_overlay):

@@ -228,6 +228,19 @@ def test_everything_to_choose_has_a_name_and_a_key_reaches_it(live: MainWindow) 
         assert part.focusPolicy() & Qt.FocusPolicy.TabFocus, part.accessibleName()
 
 
+def test_in_a_narrow_window_the_strip_keeps_its_room(live: MainWindow) -> None:
+    page = live.live
+    assert page is not None
+    page.show_chooser(choosing=False)
+    live.resize(1280, 800)
+    QApplication.processEvents()
+    assert page.strip.width() >= 560
+    assert all(b.isVisible() and b.toolTip().startswith(b.text()) for b in page.buttons)
+    live.resize(1680, 1050)
+    QApplication.processEvents()
+    assert page.mark.width() == page.record.width()
+
+
 def test_no_message_lies_on_the_research_banner(live: MainWindow, qtbot: QtBot) -> None:
     assert live.live is not None
     live.live.chooser.chosen.emit("bogus://somewhere")
