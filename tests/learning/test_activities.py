@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -71,21 +72,18 @@ def test_what_goes_on_is_told_by_what_shows() -> None:
 
 @pytest.mark.parametrize("activity", [OUTSIDE, BAGGING])
 def test_windows_show_what_they_are_drawn_around(recipe: Recipe, activity: str) -> None:
-    seen = []
-    for seed in (1, 2, 3):
-        window = draw_window(np.random.default_rng(seed), SceneTask.of_recipe(recipe), 7, activity)
-        assert len(window) == 8
-        seen += [recipe.activities[scene.activity] for scene in window]
-        for scene in window:
-            assert scene.rgb.shape == (56, 112, 3)
-            bagged = (scene.areas == recipe.classes.index("specimen_bag")).any()
-            assert bagged == (recipe.activities[scene.activity] == BAGGING)
-    assert activity in seen
+    window = draw_window(np.random.default_rng(2), SceneTask.of_recipe(recipe), 7, activity)
+    assert len(window) == 8
+    assert activity in [recipe.activities[scene.activity] for scene in window]
+    for scene in window:
+        assert scene.rgb.shape == (56, 112, 3)
+        bagged = (scene.areas == recipe.classes.index("specimen_bag")).any()
+        assert bagged == (recipe.activities[scene.activity] == BAGGING)
 
 
 def test_batches_repeat_themselves_and_go_on_from_a_step(recipe: Recipe) -> None:
     one, two = (iter(_Batches(recipe, _PhantomScenes(recipe), 0)) for _ in range(2))
-    for _ in range(3):
+    for _ in range(2):
         (x, targets), (same, same_targets) = next(one), next(two)
         assert torch.equal(x, same)
         assert torch.equal(targets.areas, same_targets.areas)
@@ -114,8 +112,8 @@ def test_a_run_becomes_a_model_and_an_encoder_can_be_its_base(
     network = models.load_model(found)
     task = SceneTask.of_card(found)
     assert task == SceneTask.of_recipe(recipe)
-    said = measured(network, task, phantom_scenes(task, 1)).as_json()
-    assert said["images"] == 32
+    said = measured(network, task, islice(phantom_scenes(task, 1), 8)).as_json()
+    assert said["images"] == 8
     assert 0 <= said["activities"]["accuracy"] <= 100
     assert said["iou"] == said["areas"]["miou"]
 

@@ -78,7 +78,11 @@ def measured(trained: EndoARSS) -> tuple[float, float]:
 
 @pytest.mark.parametrize(
     ("method", "steps"),
-    [("equal", 60), ("surgery", 60), pytest.param("db_mtl", 120, marks=pytest.mark.long)],
+    [
+        ("equal", 60),
+        pytest.param("surgery", 60, marks=pytest.mark.long),
+        pytest.param("db_mtl", 120, marks=pytest.mark.long),
+    ],
 )
 def test_eight_pictures_are_learnt(method: str, steps: int) -> None:
     """Check 10, by every weighting, with the encoder trained too since it begins untaught."""
