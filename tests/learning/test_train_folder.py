@@ -13,10 +13,12 @@ import torch
 from app.cli.lesson import read_lesson
 from app.cli.main import run
 from app.learning.datasets import entries_of
+from app.learning.finetune import _recipe
 from app.learning.instruments import PictureViews, batches_from, join_of
 from app.learning.recipes import Recipe, read_recipe
 from app.learning.validation import Validation
 from models import create_model, read_card
+from models.card import ModelCard, ModelClass
 from models.pranet import IMAGE_MEAN_RGB, IMAGE_STD_RGB
 from models.pranet.training import at_scales
 from models.types import MapOutput
@@ -171,6 +173,18 @@ def test_pranet_learns_normalised_pictures_at_three_sizes(folder: Path, tmp_path
     assert measured.score == "mdice"
     figures = measured(Marks())
     assert 0 < figures["miou"] < figures["mdice"] < 1
+
+
+@pytest.mark.parametrize(("label", "share"), [("grasper", 0.3), ("polyp", 0.0)])
+def test_fine_tuning_looks_at_the_phantom_where_it_shows_the_same(label: str, share: float) -> None:
+    base = ModelCard(
+        name="base",
+        title="Base",
+        system="lmsf_a",
+        task="instance-segmentation",
+        classes=(ModelClass(key=label, name=label),),
+    )
+    assert _recipe(base, "mine", 10).data["phantom_share"] == share
 
 
 @pytest.mark.long
