@@ -55,7 +55,7 @@ class PhantomViews:
 class PictureViews:
     """Views of given pictures, mixed with the phantom so that nothing is forgotten.
 
-    Every picture comes once before any comes again.
+    Where no phantom is mixed in, every picture comes once before any comes again.
 
     Args:
         pictures: the labelled pictures.
