@@ -105,7 +105,7 @@ def _of_the_file(container: InputContainer, stream: VideoStream, path: Path) -> 
 def _of_the_count(stream: VideoStream, index: PacketIndex, path: Path) -> Iterator[str]:
     has_less = bool(stream.frames) and stream.frames != len(index)
     # Every MP4 with B-frames has an edit list; one that changes nothing else is no oddity.
-    if (has_less or index.pts[0]) and any(map(is_edit, video_track_boxes(path, b"edts", b"elst"))):
+    if (has_less or index.pts[0]) and _has_edits(path):
         yield "It has an edit list: what is shown is not all that is stored, or begins elsewhere."
     if has_less:
         yield f"The header names {stream.frames} frames; {len(index)} can be shown."
@@ -115,6 +115,14 @@ def _of_the_count(stream: VideoStream, index: PacketIndex, path: Path) -> Iterat
         yield f"{index.timeless} packets have no time and are left out."
     if index.doubled:
         yield f"{index.doubled} packets share their time with another and are left out."
+
+
+def _has_edits(path: Path) -> bool:
+    try:
+        return any(map(is_edit, video_track_boxes(path, b"edts", b"elst")))
+    except OSError:
+        # Of a file that was taken away while it is open, whoever reads its pictures tells.
+        return False
 
 
 def _of_the_times(stream: VideoStream, index: PacketIndex) -> Iterator[str]:

@@ -304,7 +304,9 @@ def test_a_file_that_breaks_off_is_not_whole(
         state = player.state
         assert (state.is_whole, state.grows, state.awaits) == (False, False, False)
         assert state.info is not None
-        assert state.info.frames == known < 60
+        # What became known meanwhile may have reached the player after the question.
+        assert known <= state.info.frames < 60
+        known = state.info.frames
         assert state.estimated_ms == state.info.duration_ms
         player.seek_index(known - 3)
         player.play()
