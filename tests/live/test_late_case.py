@@ -69,7 +69,10 @@ def test_the_case_comes_while_the_recording_goes_on(
     (asset,) = library.case(case.case_id).assets
     assert len(library.bookmarks(asset.asset_id)) == 1
     with open_recording(asset) as source:
-        assert [number_of(f.rgb) for f in source.frames()] == list(range(len(source)))
+        numbers = [number_of(f.rgb) for f in source.frames()]
+    # The last picture may have been sent before two that are shown before it.
+    assert numbers[:-1] == list(range(len(numbers) - 1))
+    assert numbers[-1] <= len(numbers) + 1
 
 
 def test_the_case_comes_at_the_end(
