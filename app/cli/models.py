@@ -236,6 +236,7 @@ def card_words(card: ModelCard) -> str:
         ("Task", card.task),
         ("Network", f"{card.system}, {card.parameters:,} parameters"),
         ("Classes", ", ".join(c.name for c in card.classes)),
+        ("Activities", ", ".join(a.name for a in card.activities)),
         ("Made for", ", ".join(card.procedures) or "any procedure"),
         ("Pictures", card.picture),
         ("Trained on", card.trained.data),
