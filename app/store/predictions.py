@@ -42,6 +42,7 @@ from app.store.states import digest
 log = logging.getLogger(__name__)
 
 CHECKPOINT_EVERY = 16
+_ROWS_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -78,6 +79,9 @@ class PredictionStore:
     ) -> None:
         self._path = path
         self._lock = threading.RLock()
+        # SQLite ends the process where a connection is closed under a thread that reads by it.
+        self._stepping = threading.Lock()
+        self._reads: set[object] = set()
         self._writer: sqlite3.Connection | None = None
         self._damaged: dict[int, set[int]] = {}
         self._runs: dict[int, tuple[Run, int, Fraction]] = {}
@@ -102,15 +106,18 @@ class PredictionStore:
             raise self._in_words(error, 0) from error
 
     def close(self) -> None:
-        """Close all connections; the log is folded into the file."""
+        """Close all connections, also under who reads; the log is folded into the file."""
         with self._lock:
+            self._reads.clear()
             self.rest()
             self._writable = False
 
     def rest(self) -> None:
-        """Give the files back to the system until the store is next asked."""
+        """Give the files back to the system until the store is next asked; not while one reads."""
         with self._lock:
-            self._readers.close()
+            if self._reads:
+                return
+            self._close_readers()
             if self._writer is not None:
                 try:
                     self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -119,6 +126,10 @@ class PredictionStore:
                 self._writer.close()
                 self._writer = None
             self.is_awake = False
+
+    def _close_readers(self) -> None:
+        with self._stepping:
+            self._readers.close()
 
     def _wake(self) -> None:
         self.used_s = time.monotonic()
@@ -337,12 +348,23 @@ class PredictionStore:
     def _read(self, sql: str, values: tuple[object, ...] = ()) -> Iterator[tuple[Any, ...]]:
         if not self._present:
             return
-        self._wake()
+        token = object()
+        with self._lock:
+            self._wake()
+            self._reads.add(token)
         begun = self._begun
         try:
-            yield from self._readers.get().execute(sql, values)
+            with self._stepping:
+                cursor = self._readers.get().execute(sql, values)
+                rows = cursor.fetchmany(_ROWS_AT_ONCE)
+            while rows:
+                yield from rows
+                with self._stepping:
+                    rows = cursor.fetchmany(_ROWS_AT_ONCE)
         except sqlite3.Error as error:
             raise self._in_words(error, begun) from error
+        finally:
+            self._reads.discard(token)
 
     def _in_words(self, error: sqlite3.Error, begun: int) -> Exception:
         """What an error means; a damaged file is put aside, so that the next try begins anew."""
@@ -351,7 +373,7 @@ class PredictionStore:
         with self._lock:
             if self._writer is not None and begun == self._begun:
                 log.info("stored predictions are damaged and are computed anew: %s", error)
-                self._readers.close()
+                self._close_readers()
                 self._writer.close()
                 put_aside(self._path)
                 self._writer = self._begin()

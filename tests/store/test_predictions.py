@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
+import time
 from collections import Counter
 from contextlib import closing
 from dataclasses import replace
@@ -17,7 +19,7 @@ from hypothesis import strategies as st
 
 from app.core.case import Asset, Case
 from app.core.correction import Correction, PredictionRef
-from app.core.errors import BadInput, EnvironmentProblem, Refused
+from app.core.errors import BadInput, EnvironmentProblem, Refused, TrocarError
 from app.core.prediction import FramePrediction, Instance, PhasePrediction, Run
 from app.store import Library, PredictionStore
 from app.store.prediction_file import decode_instances, encode_instances
@@ -366,3 +368,34 @@ def test_of_many_cases_few_files_are_open_and_all_can_be_used(
         store.finish(1)
     library.predictions(made[0].case_id)
     assert len(open_files()) <= 3
+
+
+def test_store_that_is_read_does_not_rest_and_closes_after(
+    library: Library, store: PredictionStore, case: Case
+) -> None:
+    """Closed under a reading thread, SQLite ends the whole process."""
+    run = _start(store)
+    store.put_frames(run.run_id, _frames(range(60)))
+    done, failed = threading.Event(), []
+
+    def read() -> None:
+        while not done.is_set():
+            try:
+                assert len(store.frames(run.run_id, 0, 60 * STEP)) == 60
+            except (AssertionError, TrocarError) as error:
+                failed.append(error)
+                return
+
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    for _ in range(300):
+        store.rest()
+        time.sleep(0.001)
+    done.set()
+    for reader in readers:
+        reader.join()
+    assert not failed
+    store.rest()
+    assert not store.is_awake
+    assert len(library.predictions(case.case_id).frames(run.run_id, 0, 60 * STEP)) == 60
