@@ -132,24 +132,24 @@ def finish_recording(
     try:
         made = finalise(path, target, cancelled)
     except StaysMpegTs:
+        _asset_of(library, recording)  # of a deleted case nothing is noted
         kept = replace(recording, stage=RecordingStage.KEPT)
         library.writer.put_recording(kept).result()
         raise
     try:
         asset = _asset_of(library, recording)
+        with open_video(target, trusted=True) as source:
+            fresh = describe_asset(target, asset.asset_id, source)
+        # Its last frame ends where it did: a phase may run to there.
+        fresh = replace(fresh, end_pts=asset.end_pts, sha256=full_hash(target))
+        final = replace(recording, stage=RecordingStage.FINAL, payload_sha256=made.payload_sha256)
+        library.writer.put_recording(final, fresh).result()
     except BadInput:
         # The case was deleted meanwhile: nobody would ever look for this file.
         _remove(target)
         raise
-    with open_video(target, trusted=True) as source:
-        fresh = describe_asset(target, asset.asset_id, source)
-    # Its last frame ends where it did: a phase may run to there.
-    fresh = replace(fresh, end_pts=asset.end_pts)
-    final = replace(recording, stage=RecordingStage.FINAL, payload_sha256=made.payload_sha256)
-    sha256 = full_hash(target)
-    library.writer.put_recording(final, replace(fresh, sha256=sha256)).result()
     _remove(path)
-    return replace(fresh, sha256=sha256)
+    return fresh
 
 
 def recover(

@@ -10,8 +10,9 @@ import pytest
 from app.core.errors import BadInput, Refused
 from app.core.recording import recorded_files
 from app.inference.new_case import case_of
-from app.live import delete_with_recording, finish_recording, recover
+from app.live import delete_with_recording, finish_recording, finishing, recover
 from app.store import Library
+from app.video import full_hash
 from app.video.record.recorder import Recorder
 from tests.live.test_interrupted import interrupted
 
@@ -87,3 +88,21 @@ def test_an_mp4_of_a_case_that_was_deleted_meanwhile_is_nobodys(
     with pytest.raises(BadInput, match="no case 0001"):
         finish_recording(library, recording)
     assert [p.name for p in tmp_path.glob("*live*")] == ["live.ts"]
+
+
+def test_an_mp4_of_a_case_that_is_deleted_while_it_is_hashed_goes_too(
+    library: Library, long_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "live.ts"
+    path.write_bytes(long_clip.read_bytes())
+    interrupted(library, path)
+    (recording,) = library.recordings()
+
+    def deleted_meanwhile(file: Path) -> str:
+        delete_with_recording(library, "0001")
+        return full_hash(file)
+
+    monkeypatch.setattr(finishing, "full_hash", deleted_meanwhile)
+    with pytest.raises(BadInput, match="no longer in this library"):
+        finish_recording(library, recording)
+    assert not list(tmp_path.glob("*live*"))
