@@ -92,6 +92,8 @@ class Cases(QObject):
         self._player = player
         self._io = Background("trocar-io")
         self._slow = Background("trocar-slow")
+        # What the user wants gone waits for no hash of hours, and closing does not drop it.
+        self._deleting = Background("trocar-delete")
         self._closing = False
         self._stop_looking, self._stop_reading = threading.Event(), threading.Event()
         player.changed.connect(self._tell_growth)
@@ -100,10 +102,11 @@ class Cases(QObject):
         session.saved.connect(lambda _: self._working())
 
     def close(self) -> None:
-        """End both threads."""
+        """End the threads."""
         self._closing = True
         self._io.close()
         self._slow.close()
+        self._deleting.close()
 
     def open_files(
         self, paths: Sequence[Path], procedure: str = UNKNOWN_PROCEDURE, title: str | None = None
@@ -443,7 +446,7 @@ class Cases(QObject):
 
                 delete_with_recording(self._library, case_id)
 
-            self._slow.run(work, lambda _: self.refresh(), self._not_deleted)
+            self._deleting.run(work, lambda _: self.refresh(), self._not_deleted)
             return
         deleted = self._library.writer.delete_case(case_id)
         self._io.follow(deleted, lambda _: self.refresh(), self._failed)

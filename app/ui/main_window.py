@@ -449,6 +449,7 @@ class MainWindow(QMainWindow):
         session = self.services.session
         if session.case is not None and session.case.case_id == case.case_id:
             session.close()
+            self.services.player.leave()  # Windows deletes no file that is open
         self.services.analysis.leave(case.case_id, delete_now)
 
     def _case_opened(self, loaded: Loaded) -> None:
