@@ -86,6 +86,7 @@ class LiveControl(QObject):
         self.taxonomy: Taxonomy = find_taxonomy(services.settings.values.procedure)
         self.session: LiveSession | None = None
         self._sessions: list[LiveSession] = []
+        self._watched: object = None
         self._closing = False
         self.state: LiveState | None = None
         self.recording: RecordingState | None = None
@@ -244,6 +245,7 @@ class LiveControl(QObject):
             self.said.emit(Message(text=READ_ONLY, tone=Tone.WARN, lasting_s=4, key="locked"))
             return
         self._let_go()
+        watched = self._watched = object()
         procedure = self._page.chooser.procedure
         on_frame, on_state = self._bridge.renew()
         folder = recordings_folder(self._settings.values.live_folder)
@@ -267,6 +269,9 @@ class LiveControl(QObject):
             return session
 
         def opened(session: LiveSession) -> None:
+            if watched is not self._watched:  # another one was chosen meanwhile, or Live was left
+                self._end(session)
+                return
             self._begin(session, procedure)
             self._page.chooser.remember(source)
 
@@ -275,8 +280,6 @@ class LiveControl(QObject):
     def _begin(self, session: LiveSession, procedure: str) -> None:
         if self._closing:
             return
-        if self.session is not None:  # another one was chosen meanwhile
-            self._end(self.session)
         self.unsaid.emit("live")
         self.session, self.state = session, session.state
         self.taxonomy = find_taxonomy(procedure)
@@ -297,6 +300,7 @@ class LiveControl(QObject):
         self._bridge.tap = self.models.feed
 
     def _let_go(self) -> None:
+        self._watched = None
         self._bridge.renew()
         self._bridge.tap = None
         self.models.stop()

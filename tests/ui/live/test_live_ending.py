@@ -98,3 +98,20 @@ def test_capture_and_recorder_end_before_what_looks_and_the_window_goes_on_meanw
     assert threads == {"trocar-live-closing_0"}
     assert len(ticks) > 3
     assert not control.session
+
+
+def test_a_source_that_is_open_only_after_live_was_left_is_let_go(
+    live: MainWindow, qtbot: QtBot, live_clip: Path
+) -> None:
+    control, ready = control_of(live), threading.Event()
+    live.services.settings.set(live_record_at_once=True)
+    control._io.run(ready.wait)  # a driver that takes its time
+    control.watch(f"file:{live_clip}")
+    live.show_workspace("library")
+    ready.set()
+    opened: list[str] = []
+    control._io.run(lambda: None, lambda _: opened.append("then"))
+    qtbot.waitUntil(lambda: bool(opened) and not control._sessions, timeout=WAIT_MS)
+    assert control.session is None
+    assert not control.is_recording
+    assert live.services.library.cases() == ()
