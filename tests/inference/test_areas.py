@@ -17,6 +17,7 @@ from app.core.case import Case
 from app.core.timeline import timeline_from_phases
 from app.inference import AnalysisJob, find_model
 from app.inference.areas import SceneReader
+from app.inference.cards import default_models
 from app.inference.device import DeviceChoice
 from app.inference.trial import trial_ms
 from app.store import Library
@@ -177,3 +178,17 @@ def test_it_runs_here(tmp_path: Path) -> None:
     ms, device = trial_ms(save_scenes(tmp_path), CPU)
     assert ms > 0
     assert device == CPU
+
+
+def test_the_demo_finds_what_it_was_taught() -> None:
+    """Far from well (its card says how far), yet not by chance: on operations it has not seen."""
+    from app.learning.measure_scenes import SceneTask, measured, phantom_scenes
+
+    card = models.find_card("endoarss-demo")
+    task = SceneTask.of_card(card)
+    scenes = [s for n, s in enumerate(phantom_scenes(task, 1)) if n % 4 == 0]
+    figures = measured(models.load_model(card), task, scenes).figures()
+    assert figures["instrument_iou"] > 0.15
+    assert figures["activity_accuracy"] > 0.3
+    assert card.demo
+    assert card not in default_models(Path("nowhere"), "cholecystectomy")
