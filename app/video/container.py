@@ -208,7 +208,7 @@ def read_packets(
     stream: VideoStream,
     *,
     by_decode_time: bool = False,
-    to_the_end: bool = False,
+    to_the_end_of: Path | None = None,
 ) -> Iterator[av.Packet[VideoStream]]:
     """Packets with content from where the container stands; reads on after damaged stretches.
 
@@ -217,10 +217,10 @@ def read_packets(
         stream: of which.
         by_decode_time: packets get their decode time as pts; without one, what follows from the
             packet before (an index that is ``by_decode_time``).
-        to_the_end: where a drive fails is not taken for the end of the file.
+        to_the_end_of: the file; where its drive fails is not taken for its end.
 
     Raises:
-        EnvironmentProblem: ``to_the_end``, and the drive fails before.
+        EnvironmentProblem: ``to_the_end_of`` is given, and its drive fails before.
     """
     # ASF holds times of decoding alone; what FFmpeg guesses from them differs after a seek.
     has_decode_times = container.format.name == "asf" and stream.type == "video"
@@ -244,8 +244,8 @@ def read_packets(
             log.debug("reading failed: %s", type(error).__name__)
         else:
             return
-    if to_the_end:
-        _check_drive(Path(container.name), position)
+    if to_the_end_of is not None:
+        _check_drive(to_the_end_of, position)
 
 
 def _check_drive(path: Path, position: int) -> None:

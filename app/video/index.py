@@ -182,7 +182,7 @@ def build_index(
     if table is None:
         changes = _may_be_ordered_anew(container, stream)
         known = None if changes else told
-        packets = read_packets(container, stream, by_decode_time=by_decode_time, to_the_end=True)
+        packets = read_packets(container, stream, by_decode_time=by_decode_time, to_the_end_of=path)
         table = _by_demuxing(
             packets, stream, sizes, cancelled, lambda rows: _tell(known, rows, stream)
         )
@@ -340,7 +340,7 @@ def _display_order(
     with open_container(path) as container:
         stream = next(s for s in container.streams.video if s.index == shown.index)
         prepare_decoder(stream)
-        packets = read_packets(container, stream, by_decode_time=by_decode_time, to_the_end=True)
+        packets = read_packets(container, stream, by_decode_time=by_decode_time, to_the_end_of=path)
         for packet in itertools.chain(packets, [None]):
             if cancelled():
                 raise OpenCancelled

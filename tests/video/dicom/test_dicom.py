@@ -11,7 +11,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import av
@@ -22,9 +22,9 @@ from pydicom.encaps import encapsulate, encapsulate_extended, generate_frames
 from pydicom.pixels import pixel_array
 from pydicom.uid import ImplicitVRLittleEndian
 
-from app.core.errors import BadInput
+from app.core.errors import BadInput, EnvironmentProblem
 from app.video import Player, describe_asset, open_recording, open_video, probe
-from app.video.container import open_payload
+from app.video.container import open_payload, read_packets
 from app.video.decoder import UndecodableFrame
 from app.video.dicom import bounds
 from app.video.dicom.bounds import quiet
@@ -475,3 +475,26 @@ def dicom_pixels(path: Path) -> np.ndarray | None:
     with quiet(), contextlib.suppress(ValueError, RuntimeError):
         found = pixel_array(pydicom.dcmread(path), index=0)
     return found if found.ndim == 3 and found.dtype == np.uint8 else None
+
+
+class _Damaged:
+    """An open recording in which FFmpeg finds no packet any more."""
+
+    def __init__(self, opened: av.container.InputContainer) -> None:
+        self.name, self.format = opened.name, opened.format
+
+    def demux(self, stream: object) -> Iterator[av.Packet]:
+        raise av.error.InvalidDataError(1094995529, "Invalid data", str(stream))
+        yield
+
+
+def test_damage_within_a_file_is_not_taken_for_a_failing_drive(
+    clip: Callable[[str], Path], tmp_path: Path
+) -> None:
+    path = dicoms.video(tmp_path / "video.dcm", clip("h264-mp4").read_bytes(), 60)
+    with open_payload(raw_payload(read_dicom(path))) as opened:
+        damaged, stream = _Damaged(opened), opened.streams.video[0]
+        assert list(read_packets(damaged, stream, to_the_end_of=path)) == []
+        path.unlink()
+        with pytest.raises(EnvironmentProblem, match="could not be read to its end"):
+            list(read_packets(damaged, stream, to_the_end_of=path))
