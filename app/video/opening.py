@@ -136,7 +136,10 @@ def open_video(
 
 
 def _patience_s(path: Path) -> float:
-    return 0.0 if path.stat().st_size > _LARGE_BYTES else _PATIENCE_S
+    try:
+        return 0.0 if path.stat().st_size > _LARGE_BYTES else _PATIENCE_S
+    except OSError:  # taken away just now: who reads it tells
+        return _PATIENCE_S
 
 
 def _read_by(kind: Callable[..., VideoSource], path: Path, **options: Any) -> VideoSource:

@@ -407,3 +407,22 @@ def test_a_child_waits_for_the_next_file(tmp_path: Path) -> None:
     assert waiting is not None
     assert waiting.poll() is not None
     SPARE.end()
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_file_that_is_taken_away_after_the_first_look_has_a_sentence(
+    clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, whole: bool
+) -> None:
+    """Anything else would end the thread of the player."""
+    path = tmp_path / "gone.ts"
+    shutil.copyfile(clip("h264-ts"), path)
+    look = opening.check_file
+
+    def then_taken_away(*args: Any) -> Any:
+        key = look(*args)
+        path.unlink()
+        return key
+
+    monkeypatch.setattr(opening, "check_file", then_taken_away)
+    with pytest.raises(TrocarError, match=r"gone\.ts"):
+        open_video(path, whole=whole)
