@@ -125,7 +125,7 @@ class Cases(QObject):
             return
         self.opening.emit()
         models = self._settings.values.models
-        stop = self._stop_reading = threading.Event()
+        stop = self._stop_reading
         first, *others = recordings
         if self._session.case is None:
             # Its picture does not wait for the case, which needs the whole of a long recording.
@@ -146,12 +146,13 @@ class Cases(QObject):
     def stop_reading(self) -> None:
         """The user does not want the cases that are being made; those that are made stay."""
         self._stop_reading.set()
+        self._stop_reading = threading.Event()
 
     def open_stream(self, path: Path, stream: int) -> None:
         """Open one video of a file that holds several; it is a case of its own."""
         self.opening.emit()
         models, procedure = self._settings.values.models, UNKNOWN_PROCEDURE
-        stop = self._stop_reading = threading.Event()
+        stop = self._stop_reading
 
         def work() -> Loaded | None:
             case = self._case_of((path,), procedure, None, stream, stop=stop)

@@ -400,3 +400,17 @@ def test_a_file_that_only_looks_like_the_recording_is_said(
         ),
         timeout=PATIENCE_MS,
     )
+
+
+def test_stop_ends_all_that_is_being_read(
+    window: MainWindow, qtbot: QtBot, stick: Path, made: list[Path]
+) -> None:
+    cases, ready, over = window.services.cases, threading.Event(), []
+    cases.not_opened.connect(lambda: over.append("not opened"))
+    cases._io.run(ready.wait)
+    drop(window, stick / made[0].name)
+    drop(window, stick / made[1].name)
+    cases.stop_reading()
+    ready.set()
+    qtbot.waitUntil(lambda: len(over) == 2, timeout=PATIENCE_MS)
+    assert window.services.library.cases() == ()
