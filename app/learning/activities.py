@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import IterableDataset
 
 from app.core.errors import BadInput
 from app.core.picture import LabelledPicture
+from app.learning.batches import loaded
 from app.learning.measure_scenes import SceneTask, measured, phantom_scenes
 from app.learning.phantom import PhantomStills
 from app.learning.recipes import Recipe
@@ -125,11 +125,6 @@ class _Batches(IterableDataset):  # type: ignore[misc]
         return network_input(pictures, self.mean, self.std), targets
 
 
-def _single_thread(_worker: int) -> None:
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
-
-
 def train_activities(
     recipe: Recipe,
     pictures: Sequence[LabelledPicture],
@@ -166,21 +161,9 @@ def train_activities(
     trainer.resume()
     scenes = _PictureScenes(recipe, pictures) if pictures else _PhantomScenes(recipe)
 
-    def batches(first: int) -> Iterator[tuple[Tensor, ActivityTargets]]:
-        loader = DataLoader(
-            _Batches(recipe, scenes, first),
-            batch_size=None,
-            num_workers=1,
-            prefetch_factor=4,
-            worker_init_fn=_single_thread,
-            # A fork would copy torch's and OpenCV's locks as they happen to stand.
-            multiprocessing_context="spawn",
-        )
-        return iter(loader)
-
     weights = tuple(float(w) for w in recipe.data.get("class_weights", ()))
     result = trainer.run(
-        batches,
+        lambda first: loaded(_Batches(recipe, scenes, first)),
         ActivityAreaLoss(class_weights=weights),
         evaluate=evaluate,
         score=score,

@@ -5,16 +5,16 @@ Runs in a training process. Batches are made in loader processes beside it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, IterableDataset
 
 from app.core.picture import LabelledPicture
+from app.learning.batches import batches_from
 from app.learning.collate import collate, collate_maps
 from app.learning.phantom import PhantomStills
 from app.learning.recipes import Recipe
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 Make = Callable[[int], View]
 Join = Callable[[Sequence[View]], "tuple[Tensor, Any]"]
-Start = Callable[[int], "Iterator[tuple[Tensor, Any]]"]
 
 MAP_SYSTEMS = ("pranet",)
 """Networks that answer with one map in place of instances."""
@@ -93,48 +92,6 @@ class PictureViews:
             rng = np.random.default_rng((self.seed, number_of_pass, 1))
             self._pass, self._order = number_of_pass, rng.permutation(len(self.pictures))
         return int(self._order[place])
-
-
-class _Batches(IterableDataset):  # type: ignore[misc]
-    """Whole batches from ``first`` on, dealt to the loader processes in turn."""
-
-    def __init__(self, make: Make, join: Join, batch: int, first: int) -> None:
-        self.make, self.join, self.batch, self.first = make, join, batch, first
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Any]]:
-        worker = torch.utils.data.get_worker_info()
-        start, stride = (worker.id, worker.num_workers) if worker else (0, 1)
-        step = self.first + start
-        while True:
-            numbers = range(step * self.batch, (step + 1) * self.batch)
-            yield self.join([self.make(n) for n in numbers])
-            step += stride
-
-
-def batches_from(make: Make, join: Join, batch: int, workers: int) -> Start:
-    """What the training loop asks for: the batches from a step on."""
-
-    def start(first: int) -> Iterator[tuple[Tensor, Any]]:
-        dataset = _Batches(make, join, batch, first)
-        loader = DataLoader(
-            dataset,
-            batch_size=None,
-            num_workers=workers,
-            prefetch_factor=6 if workers else None,
-            worker_init_fn=_single_thread,
-            # A fork would copy torch's and OpenCV's locks as they happen to stand.
-            multiprocessing_context="spawn" if workers else None,
-        )
-        return iter(loader)
-
-    return start
-
-
-def _single_thread(_worker: int) -> None:
-    import cv2
-
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
 
 
 def join_of(recipe: Recipe) -> Join:

@@ -17,9 +17,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import IterableDataset
 
 from app.core.errors import BadInput
+from app.learning.batches import loaded
 from app.learning.phantom.script import write_procedure
 from app.learning.phantom.video import PhantomVideo
 from app.learning.recipes import Recipe
@@ -122,11 +123,6 @@ class _Windows(IterableDataset):  # type: ignore[misc]
         return np.ascontiguousarray(values.transpose(3, 0, 1, 2))
 
 
-def _single_thread(_worker: int) -> None:
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
-
-
 def train_phases(
     recipe: Recipe,
     run_folder: Path,
@@ -167,16 +163,9 @@ def train_phases(
     trainer = Trainer(network.to(device), config, run_folder)
     trainer.resume()
 
-    def batches(first: int) -> Iterator[tuple[Tensor, Tensor]]:
-        loader = DataLoader(
-            _Windows(recipe, first),
-            batch_size=None,
-            num_workers=1,
-            prefetch_factor=4,
-            worker_init_fn=_single_thread,
-            # A fork would copy torch's and OpenCV's locks as they happen to stand.
-            multiprocessing_context="spawn",
-        )
-        return iter(loader)
-
-    return trainer.run(batches, loss, on_progress=on_progress, should_stop=should_stop)
+    return trainer.run(
+        lambda first: loaded(_Windows(recipe, first)),
+        loss,
+        on_progress=on_progress,
+        should_stop=should_stop,
+    )

@@ -5,7 +5,7 @@ Runs in a training process. Batches are made in a loader process beside it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, IterableDataset
 
+from app.learning.batches import batches_from
 from app.learning.phantom import PhantomStills, effects
 from app.learning.recipes import Recipe
 from models import create_model
@@ -77,6 +77,12 @@ class SmokePairs:
         effects.smoke_on(frame, density.astype(np.float32), tuple(tone))
         return SmokePair(smoky=effects.to_bytes(frame), clear=clear)
 
+    def turned(self, number: int) -> SmokePair:
+        """The pair, mirrored and upside down by turns: a scope that is turned has no up."""
+        pair = self.pair(number)
+        across, down = (-1 if number & 1 else 1), (-1 if number & 2 else 1)
+        return SmokePair(smoky=pair.smoky[::down, ::across], clear=pair.clear[::down, ::across])
+
 
 def _near_light(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Smoke shows where the scope lights it: the dark corners of the view stay dark."""
@@ -84,33 +90,13 @@ def _near_light(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.clip(light / 60, 0, 1)
 
 
-class _Batches(IterableDataset):  # type: ignore[misc]
-    def __init__(self, pairs: SmokePairs, batch: int, first: int) -> None:
-        self.pairs, self.batch, self.first = pairs, batch, first
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        step = self.first
-        while True:
-            numbers = range(step * self.batch, (step + 1) * self.batch)
-            pairs = [_turned(self.pairs.pair(n), n) for n in numbers]
-            yield _tensor([p.smoky for p in pairs]), _tensor([p.clear for p in pairs])
-            step += 1
-
-
-def _turned(pair: SmokePair, number: int) -> SmokePair:
-    """Mirrored and upside down by turns; smoke has no up on a scope that is turned."""
-    across, down = (-1 if number & 1 else 1), (-1 if number & 2 else 1)
-    return SmokePair(smoky=pair.smoky[::down, ::across], clear=pair.clear[::down, ::across])
+def _joined(pairs: Sequence[SmokePair]) -> tuple[Tensor, Tensor]:
+    return _tensor([p.smoky for p in pairs]), _tensor([p.clear for p in pairs])
 
 
 def _tensor(pictures: list[NDArray[np.uint8]]) -> Tensor:
     stacked = np.stack(pictures).transpose(0, 3, 1, 2)
     return torch.from_numpy(np.ascontiguousarray(stacked)).float().div_(255)
-
-
-def _single_thread(_worker: int) -> None:
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
 
 
 @torch.no_grad()
@@ -165,20 +151,9 @@ def train_desmoking(
     trainer = Trainer(network.to(device), config, run_folder)
     trainer.resume()
 
-    def batches(first: int) -> Iterator[tuple[Tensor, Tensor]]:
-        loader = DataLoader(
-            _Batches(SmokePairs(seed, recipe.input_size_px), recipe.batch, first),
-            batch_size=None,
-            num_workers=1,
-            prefetch_factor=4,
-            worker_init_fn=_single_thread,
-            # A fork would copy torch's and OpenCV's locks as they happen to stand.
-            multiprocessing_context="spawn",
-        )
-        return iter(loader)
-
+    pairs = SmokePairs(seed, recipe.input_size_px)
     return trainer.run(
-        batches,
+        batches_from(pairs.turned, _joined, recipe.batch, 1),
         DesmokeLoss(),
         evaluate=lambda n: held_out(n, seed, recipe.input_size_px),
         score="psnr",

@@ -12,9 +12,10 @@ import torch
 
 from app.cli.lesson import read_lesson
 from app.cli.main import run
+from app.learning.batches import batches_from
 from app.learning.datasets import entries_of
 from app.learning.finetune import _recipe
-from app.learning.instruments import PictureViews, batches_from, join_of
+from app.learning.instruments import PictureViews, join_of
 from app.learning.recipes import Recipe, read_recipe
 from app.learning.validation import Validation
 from models import create_model, read_card
