@@ -41,7 +41,11 @@ class Rasteriser:
         """The upright picture, C-contiguous."""
         transfer = wide_transfer(frame)
         if transfer is None:
-            picture = _pixels(self._converted(frame, "rgb24", _matrix(frame)), np.uint8)
+            converted = self._converted(frame, "rgb24", _matrix(frame))
+            picture = _pixels(converted, np.uint8)
+            if converted is frame:
+                # RGB already: the decoder's own memory, which it or a cache goes on using.
+                picture = picture.copy()
         else:
             deep = self._converted(frame, "rgb48le", _matrix(frame) or Colorspace.BT2020)
             if transfer not in self._mappers:
@@ -84,9 +88,9 @@ def _matrix(frame: av.VideoFrame) -> Colorspace | None:
 def _pixels(frame: av.VideoFrame, kind: type[Pixel]) -> NDArray[Pixel]:
     plane = frame.planes[0]
     rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-    # A copy: the scaler hands through what is RGB already, and that picture may be cached.
     shown = rows[: frame.height].view(kind)[:, : frame.width * 3]
-    return shown.reshape(frame.height, -1, 3).copy()
+    # Seen in place where the rows lie without gaps, as most widths have them.
+    return np.ascontiguousarray(shown).reshape(frame.height, -1, 3)
 
 
 def deinterlaced(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -50,27 +50,33 @@ class Screen:
     def __init__(self) -> None:
         self._heard = threading.Condition()
         self.shown: list[tuple[float, ShownFrame]] = []
+        self._awaited = False
         self.composed: Callable[[ShownFrame], object] = lambda _shown: None
         self.player = Player(on_frame=self._hear)
 
     def _hear(self, shown: ShownFrame) -> None:
         self.composed(shown)
         with self._heard:
-            self.shown.append((time.perf_counter(), shown))
-            del self.shown[:-200]
-            self._heard.notify_all()
+            # The window keeps no picture that it has shown, and a hundred kept here cost more
+            # time than showing them (fresh memory for each).
+            if self._awaited:
+                self.shown.append((time.perf_counter(), shown))
+                self._heard.notify_all()
 
     def timed(self, act: Callable[[], object], wanted: Callable[[ShownFrame], bool]) -> list[float]:
         """Milliseconds to the first picture after an act, and to the one that is wanted."""
         with self._heard:
-            self.shown.clear()
+            self._awaited = True
         start_s = time.perf_counter()
         act()
         with self._heard:
             if not self._heard.wait_for(lambda: any(wanted(s) for _, s in self.shown), _PATIENCE_S):
                 raise RuntimeError("the player did not show what was asked for")
             last_s = next(at for at, s in self.shown if wanted(s))
-            return [1000 * (self.shown[0][0] - start_s), 1000 * (last_s - start_s)]
+            first_s = self.shown[0][0]
+            self._awaited = False
+            self.shown.clear()
+        return [1000 * (first_s - start_s), 1000 * (last_s - start_s)]
 
     def open(self, path: Path) -> float:
         """To the first frame."""
