@@ -59,6 +59,15 @@ def train(
         float | None,
         typer.Option("--seconds", help="End after this long."),
     ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            "--seed",
+            min=0,
+            help="Of the weights and of the order and views of the pictures, in place of the "
+            "recipe's; what is held out of DATA stays the same.",
+        ),
+    ] = None,
     device: DeviceOption = None,
     as_json: JsonOption = False,
     lines: Annotated[
@@ -76,6 +85,8 @@ def train(
         raise BadInput(f"{plan.title} learns from the phantom alone; leave --data out.")
     if data is None and (validation is not None or hold_out or needs_pictures(plan)):
         raise BadInput(f"{plan.title} needs pictures for that; name their folder with --data.")
+    if seed is not None:
+        plan.train["seed"] = seed
     if base is not None:
         plan, network = start_from(find_model(base, library_folder(library)), plan)
     if seconds is not None:
@@ -84,6 +95,8 @@ def train(
     lesson = Lesson()
     if data is not None:
         lesson = read_lesson(plan, data, validation, hold_out, quiet=quiet)
+    if seed is not None:
+        plan.data["seed"] = seed
     measure = lesson.validation_of(plan)
     with progress(f"Training {plan.title}", quiet=quiet) as bar:
         report = training_report(bar, lines=lines)
@@ -101,6 +114,7 @@ def train(
     more += "" if data is None else f" --data {data.name}"
     more += "" if validation is None else f" --validation {validation.name}"
     more += f" --hold-out {hold_out:g}" if hold_out else ""
+    more += "" if seed is None else f" --seed {seed}"
     more += "" if seconds is None else f" --seconds {seconds:g}"
     command = f"trocar train {Path(recipe).stem}{more} --out {out.name}"
     parent = Path(base).name if base else ""

@@ -31,6 +31,8 @@ def start_from(base: ModelCard, recipe: Recipe) -> tuple[Recipe, nn.Module]:
     Raises:
         BadInput: the model is of another system, or its weights are damaged.
     """
+    import torch
+
     from app.inference.cards import load_network, model_errors
     from models import create_model
 
@@ -60,6 +62,7 @@ def start_from(base: ModelCard, recipe: Recipe) -> tuple[Recipe, nn.Module]:
     )
     # Streams are cut into windows in training; the finished model resets as its card says.
     stateless = {"state_reset": "none"} if recipe.task == PHASES else {}
+    torch.manual_seed(int(recipe.train.get("seed", 0)))
     with model_errors():
         network = create_model(recipe.system, **{**options, **stateless})
     own = network.state_dict()

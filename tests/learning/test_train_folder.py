@@ -20,6 +20,7 @@ from app.learning.recipes import Recipe, read_recipe
 from app.learning.validation import Validation
 from models import create_model, read_card
 from models.card import ModelCard, ModelClass
+from models.checkpoint import read_tensors
 from models.pranet import IMAGE_MEAN_RGB, IMAGE_STD_RGB
 from models.pranet.training import at_scales
 from models.types import MapOutput
@@ -127,6 +128,26 @@ def test_what_is_wrong_is_one_sentence_before_anything_is_learnt(
     assert "is of a class that the network learns, bone, nerve (fog (9))" in fails(
         "--data", str(folder)
     )
+
+
+def test_a_seed_changes_weights_and_order_but_not_what_is_held_out(
+    folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "recipe.toml").write_text(RECIPE.replace("steps = 3", "steps = 1"))
+    plans, weights = [], []
+    for number, more in enumerate(([], ["--seed", "7"], ["--seed", "7"])):
+        out = tmp_path / f"run-{number}"
+        arguments = ["train", str(tmp_path / "recipe.toml"), "--out", str(out), "--device", "cpu",
+                     "--data", str(folder), "--hold-out", "0.3"]  # fmt: skip
+        assert run([*arguments, *more]) == 0
+        plans.append(json.loads((out / "plan.json").read_text()))
+        weights.append(read_tensors(out / "result.safetensors")[0])
+    assert plans[1] == plans[2] != plans[0]
+    assert plans[1]["train"]["seed"] == plans[1]["data"]["seed"] == 7
+    assert plans[0]["pictures"] == plans[1]["pictures"]
+    assert all(torch.equal(weights[1][name], w) for name, w in weights[2].items())
+    assert any(not torch.equal(weights[0][name], w) for name, w in weights[2].items())
+    assert "--seed 7" in read_card(tmp_path / "run-1" / "folder").trained.command
 
 
 def test_every_picture_comes_once_a_pass(folder: Path, tmp_path: Path) -> None:
