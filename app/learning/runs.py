@@ -11,6 +11,7 @@ import platform
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,16 +118,12 @@ def train(
         _check_settings(recipe)
         chosen = device_for(device)
         with _card_errors(chosen):
-            result = _trained(
-                recipe,
-                pictures,
+            result = _lesson(recipe, pictures, evaluate, score)(
                 run_folder,
-                network,
-                evaluate,
-                score,
-                on_progress,
-                should_stop,
-                chosen.device,
+                network=network,
+                device=chosen.device,
+                on_progress=on_progress,
+                should_stop=should_stop,
             )
     if result.ended == "diverged":
         raise BadInput(
@@ -195,65 +192,27 @@ def _card_errors(choice: DeviceChoice) -> Iterator[None]:
         ) from error
 
 
-def _trained(
+def _lesson(
     recipe: Recipe,
     pictures: Sequence[LabelledPicture],
-    run_folder: Path,
-    network: torch.nn.Module | None,
     evaluate: Callable[[torch.nn.Module], dict[str, float]] | None,
     score: str,
-    on_progress: Callable[[Progress], None],
-    should_stop: Callable[[], bool],
-    device: str,
-) -> TrainResult:
+) -> Callable[..., TrainResult]:
+    """What teaches the recipe's network: called with a folder, where to start, and the hooks."""
     if recipe.task == SEGMENTATION:
         from app.learning.instruments import train_instruments
 
-        return train_instruments(
-            recipe,
-            pictures,
-            run_folder,
-            network=network,
-            device=device,
-            evaluate=evaluate,
-            score=score,
-            on_progress=on_progress,
-            should_stop=should_stop,
-        )
+        return partial(train_instruments, recipe, pictures, evaluate=evaluate, score=score)
     if recipe.task == PHASES:
         from app.learning.phases import train_phases
 
-        return train_phases(
-            recipe,
-            run_folder,
-            network=network,
-            device=device,
-            on_progress=on_progress,
-            should_stop=should_stop,
-        )
+        return partial(train_phases, recipe)
     if recipe.task == ENHANCEMENT:
         from app.learning.smoke import train_desmoking
 
-        return train_desmoking(
-            recipe,
-            run_folder,
-            network=network,
-            device=device,
-            on_progress=on_progress,
-            should_stop=should_stop,
-        )
+        return partial(train_desmoking, recipe)
     if recipe.task == ACTIVITIES:
         from app.learning.activities import train_activities
 
-        return train_activities(
-            recipe,
-            pictures,
-            run_folder,
-            network=network,
-            device=device,
-            evaluate=evaluate,
-            score=score,
-            on_progress=on_progress,
-            should_stop=should_stop,
-        )
+        return partial(train_activities, recipe, pictures, evaluate=evaluate, score=score)
     raise BadInput(f"Trocar cannot train a model for {recipe.task}.")
