@@ -26,6 +26,7 @@ SYSTEMS = {
     "dinov2": "models.dinov2",
     "endoarss": "models.endoarss",
     "pranet": "models.pranet",
+    "ms_tcn": "models.ms_tcn",
 }
 """System name -> module with `build(**options) -> nn.Module`."""
 
