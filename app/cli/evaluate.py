@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -158,7 +159,7 @@ def _masks(
             got = measure(
                 card,
                 pictures,
-                change=lambda rgb, seed: corrupt(rgb, name, severity, seed),  # noqa: B023
+                change=partial(corrupt, name, severity),
                 on_progress=follow(number),
             ).as_json()
             row = {k: got[k] for k in ("map50", "map50_95", "dice", "iou")}
@@ -196,12 +197,8 @@ def _scenes(
         result = {"split": which, **measured(network, task, scenes).as_json()}
         for done, (name, severity) in enumerate(worse, 1):
             bar.update(bar.task_ids[0], completed=done)
-            got = measured(
-                network,
-                task,
-                scenes,
-                lambda rgb, seed: corrupt(rgb, name, severity, seed),  # noqa: B023 - used at once
-            ).as_json()
+            change = partial(corrupt, name, severity)
+            got = measured(network, task, scenes, change).as_json()
             row = {"dice": got["dice"], "iou": got["iou"]}
             row["activity_accuracy"] = got["activities"]["accuracy"]
             curves = result.setdefault("corruptions", {})

@@ -23,13 +23,13 @@ Picture = NDArray[np.float32]
 Rng = np.random.Generator
 
 
-def corrupt(rgb: NDArray[np.uint8], name: str, severity: int, seed: int) -> NDArray[np.uint8]:
+def corrupt(name: str, severity: int, rgb: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
     """A picture made worse.
 
     Args:
-        rgb: uint8 (H, W, 3).
         name: one of ``CORRUPTIONS``.
         severity: 1 to 5.
+        rgb: uint8 (H, W, 3).
         seed: decides what is random; the same gives the same picture.
 
     Returns:

@@ -78,30 +78,25 @@ def box_coverage(
     )
 
 
-def false_area(predict: Predict, pictures: Iterable[LabelledPicture]) -> tuple[float, ...]:
-    """Predicted share of each picture without an instrument; ignored pixels left out."""
-    shares = []
-    for picture in pictures:
-        if all(i.label in NOT_INSTRUMENTS for i in picture.instances):
-            found = union(predict(picture.rgb), *picture.rgb.shape[:2])
-            shares.append(float((found & _known(picture)).mean()))
-    return tuple(shares)
+def false_area(found: Sequence[Instance], picture: LabelledPicture) -> float | None:
+    """Predicted share of a picture, ignored pixels left out; None where it has an instrument."""
+    if any(i.label not in NOT_INSTRUMENTS for i in picture.instances):
+        return None
+    plane = union(found, *picture.rgb.shape[:2])
+    return float((plane & _known(picture)).mean())
 
 
-def union_iou(predict: Predict, pictures: Iterable[LabelledPicture]) -> tuple[float, ...]:
-    """Per picture: intersection over union of all instruments together, ignored pixels left out.
+def union_iou(found: Sequence[Instance], picture: LabelledPicture) -> float:
+    """Intersection over union of all instruments together, ignored pixels left out.
 
     A picture without any instrument, seen and predicted, counts 1.
     """
-    out = []
-    for picture in pictures:
-        height, width = picture.rgb.shape[:2]
-        known = _known(picture)
-        found = union(predict(picture.rgb), height, width) & known
-        truth = union(picture.instances, height, width) & known
-        together = np.count_nonzero(found | truth)
-        out.append(np.count_nonzero(found & truth) / together if together else 1.0)
-    return tuple(out)
+    height, width = picture.rgb.shape[:2]
+    known = _known(picture)
+    said = union(found, height, width) & known
+    truth = union(picture.instances, height, width) & known
+    together = np.count_nonzero(said | truth)
+    return float(np.count_nonzero(said & truth) / together) if together else 1.0
 
 
 def _known(picture: LabelledPicture) -> NDArray[np.bool_]:

@@ -94,8 +94,9 @@ def measure(
         sure = tuple(i for i in said if (i.score or 0.0) >= threshold)
         truth.append(truth_rows(picture, classes))
         found.append(found_rows(said, classes))
-        overlaps += union_iou(lambda _: sure, [picture])  # noqa: B023 - used at once
-        alarms += false_area(lambda _: sure, [picture])  # noqa: B023
+        overlaps.append(union_iou(sure, picture))
+        if (share := false_area(sure, picture)) is not None:
+            alarms.append(share)
         marked = segmenter.map_from(output)
         if marked is None:
             marked = _united(sure, picture).astype(np.float32)

@@ -40,25 +40,26 @@ def says(*instances: Instance):
 
 
 def test_overlap_of_all_instruments_together() -> None:
-    predict = says(instance((0, 10)), instance((5, 20)))
-    (iou,) = union_iou(predict, [picture(instance((10, 30)))])
-    assert iou == pytest.approx(10 / 30)
-    (rest,) = union_iou(predict, [picture(instance((10, 30)), ignore=(0, 10))])
+    found = instance((0, 10)), instance((5, 20))
+    assert union_iou(found, picture(instance((10, 30)))) == pytest.approx(10 / 30)
+    rest = union_iou(found, picture(instance((10, 30)), ignore=(0, 10)))
     assert rest == pytest.approx(10 / 20)
-    assert union_iou(says(), [picture()]) == (1.0,)
+    assert union_iou((), picture()) == 1.0
 
 
 def test_a_specimen_bag_is_no_instrument() -> None:
     bag = instance((50, 90), "specimen_bag")
-    predict = says(instance((10, 20)))
-    assert union_iou(predict, [picture(instance((10, 20)), bag)]) == (1.0,)
-    assert false_area(predict, [picture(bag)]) == (0.1,)
-    assert false_area(says(bag), [picture()]) == (0.0,)
+    found = (instance((10, 20)),)
+    assert union_iou(found, picture(instance((10, 20)), bag)) == 1.0
+    assert false_area(found, picture(bag)) == 0.1
+    assert false_area((bag,), picture()) == 0.0
 
 
 def test_false_alarms_are_counted_where_nothing_is_to_be_found() -> None:
-    shown = [picture(), picture(instance((0, 5))), picture(ignore=(10, 15))]
-    assert false_area(says(instance((10, 20))), shown) == pytest.approx((0.1, 0.05))
+    found = (instance((10, 20)),)
+    assert false_area(found, picture()) == pytest.approx(0.1)
+    assert false_area(found, picture(instance((0, 5)))) is None
+    assert false_area(found, picture(ignore=(10, 15))) == pytest.approx(0.05)
 
 
 def test_boxes_are_covered_from_a_fifth_of_their_area_on() -> None:
