@@ -23,7 +23,7 @@ from models import create_model
 from models.losses.instance import InstanceLoss
 from models.losses.structure import MapLoss
 from models.pranet.training import at_scales
-from models.training import Progress, TrainConfig, Trainer, TrainResult
+from models.training import Loss, Progress, TrainConfig, Trainer, TrainResult
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -110,6 +110,7 @@ def train_instruments(
     run_folder: Path,
     *,
     network: torch.nn.Module | None = None,
+    loss: Loss | None = None,
     device: str = "cpu",
     evaluate: Callable[[torch.nn.Module], dict[str, float]] | None = None,
     score: str = "",
@@ -125,6 +126,7 @@ def train_instruments(
         pictures: labelled pictures to learn from besides the phantom; may be empty.
         run_folder: where checkpoints go; a run found there goes on.
         network: where to start; None for fresh weights.
+        loss: of a network that is none of ours; None for the recipe's own.
         device: torch's name of where to compute.
         evaluate, score: see ``models.training.Trainer.run``.
         on_progress, should_stop: likewise.
@@ -145,9 +147,12 @@ def train_instruments(
     trainer.resume()
     batches = batches_from(make, join_of(recipe), recipe.batch, int(data.get("workers", 1)))
     is_map = recipe.system in MAP_SYSTEMS
+    if loss is None:
+        weigh = bool(data.get("weigh_entropy"))
+        loss = MapLoss(weigh_entropy=weigh) if is_map else InstanceLoss()
     return trainer.run(
         at_scales(batches) if is_map else batches,
-        MapLoss(weigh_entropy=bool(data.get("weigh_entropy"))) if is_map else InstanceLoss(),
+        loss,
         evaluate=evaluate,
         score=score,
         on_progress=on_progress,

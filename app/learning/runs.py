@@ -135,7 +135,7 @@ def train(
         seconds=result.seconds,
         ended=result.ended,
         best=result.best,
-        device=_words(chosen, recipe),
+        device=device_words(chosen, recipe),
     )
     if end.ended != "cancelled":
         save_weights(result.network, run_folder / RESULT, half=True)
@@ -150,7 +150,7 @@ def device_for(asked: str | None) -> DeviceChoice:
     return choose_device(asked or "cuda")
 
 
-def _words(choice: DeviceChoice, recipe: Recipe) -> str:
+def device_words(choice: DeviceChoice, recipe: Recipe) -> str:
     """What a run computes on, for its card."""
     import torch
 

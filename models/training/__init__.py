@@ -1,9 +1,10 @@
 """Training: one loop for every network, its settings, and the precision a machine is good at."""
 
 from models.training.config import TrainConfig, native_bf16
-from models.training.loop import Progress, Trainer, TrainResult
+from models.training.loop import Loss, Progress, Trainer, TrainResult
 
 __all__ = [
+    "Loss",
     "Progress",
     "TrainConfig",
     "TrainResult",
