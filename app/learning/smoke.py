@@ -26,7 +26,11 @@ from models.training import Progress, TrainConfig, Trainer, TrainResult
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-CLEAR_SHARE = 0.12
+CLEAR_SHARE = 0.2
+# Of the pictures to learn from, how many are a part seen closer: a tile of a large picture shows
+# a quarter of the view and softer edges, the whole picture at a small size all of it.
+CLOSE_SHARE = 0.4
+CLOSEST = 0.25
 # Held-out pictures come from numbers that no training run of any length reaches.
 HELD_OUT_FROM = 900_000_000
 
@@ -53,9 +57,10 @@ class SmokePairs:
     def __init__(self, seed: int, size_px: tuple[int, int]) -> None:
         self.seed, self.size = seed, (size_px[1], size_px[0])
         self.stills = PhantomStills(seed=seed, size_px=size_px, smoke_share=0.0)
+        self._large_px = (2 * size_px[0], 2 * size_px[1])
 
     def pair(self, number: int, *, amount: float | None = None) -> SmokePair:
-        """The pair of this number; about one in eight has no smoke unless ``amount`` says so.
+        """The pair of this number; about one in five has no smoke unless ``amount`` says so.
 
         Args:
             number: decides picture and smoke.
@@ -77,17 +82,40 @@ class SmokePairs:
         effects.smoke_on(frame, density.astype(np.float32), tuple(tone))
         return SmokePair(smoky=effects.to_bytes(frame), clear=clear)
 
-    def turned(self, number: int) -> SmokePair:
-        """The pair, mirrored and upside down by turns: a scope that is turned has no up."""
-        pair = self.pair(number)
+    def lesson(self, number: int) -> SmokePair:
+        """The pair of this number to learn from: some closer, mirrored and upside down by turns.
+
+        A scope that is turned has no up.
+        """
+        rng = np.random.default_rng((self.seed, number, 2))
+        if rng.random() < CLOSE_SHARE:
+            pair = SmokePairs(self.seed, self._large_px).pair(number)
+            pair = _closer(pair, rng, self.size)
+        else:
+            pair = self.pair(number)
         across, down = (-1 if number & 1 else 1), (-1 if number & 2 else 1)
         return SmokePair(smoky=pair.smoky[::down, ::across], clear=pair.clear[::down, ::across])
+
+
+def _closer(pair: SmokePair, rng: np.random.Generator, size: tuple[int, int]) -> SmokePair:
+    """A part of a pair at the size (height, width)."""
+    share = float(np.exp(rng.uniform(np.log(CLOSEST), 0)))
+    height, width = (round(share * side) for side in pair.clear.shape[:2])
+    top = int(rng.integers(pair.clear.shape[0] - height + 1))
+    left = int(rng.integers(pair.clear.shape[1] - width + 1))
+    part = np.s_[top : top + height, left : left + width]
+    how = cv2.INTER_AREA if height > size[0] else cv2.INTER_LINEAR
+    smoky, clear = (
+        np.asarray(cv2.resize(picture[part], size[::-1], interpolation=how), np.uint8)
+        for picture in (pair.smoky, pair.clear)
+    )
+    return SmokePair(smoky=smoky, clear=clear)
 
 
 def _near_light(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Smoke shows where the scope lights it: the dark corners of the view stay dark."""
     light = cv2.GaussianBlur(rgb.max(axis=2).astype(np.float32), (0, 0), rgb.shape[1] / 40)
-    return np.clip(light / 60, 0, 1)
+    return np.asarray(np.clip(light / 60, 0, 1), np.float32)
 
 
 def _joined(pairs: Sequence[SmokePair]) -> tuple[Tensor, Tensor]:
@@ -153,7 +181,7 @@ def train_desmoking(
 
     pairs = SmokePairs(seed, recipe.input_size_px)
     return trainer.run(
-        batches_from(pairs.turned, _joined, recipe.batch, 1),
+        batches_from(pairs.lesson, _joined, recipe.batch, 1),
         DesmokeLoss(),
         evaluate=lambda n: held_out(n, seed, recipe.input_size_px),
         score="psnr",
