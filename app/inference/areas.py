@@ -19,6 +19,7 @@ from app.inference import device as devices
 from app.inference.cards import load_network
 from app.inference.cores import cores
 from app.inference.device import DeviceChoice
+from app.inference.placed import PlacedNetwork
 from app.inference.preprocess import resized
 from app.inference.segmenter import normalised
 from models import ModelCard
@@ -63,8 +64,7 @@ class SceneReader:
         self, card: ModelCard, device: DeviceChoice | None = None, *, threads: int | None = None
     ) -> None:
         self.card = card
-        self._network = load_network(card).requires_grad_(requires_grad=False)
-        self._placed = devices.CPU
+        self._placed = PlacedNetwork(lambda: load_network(card))
         self.device = device or devices.choose_device()
         self._threads = threads or max(1, cores() - 1)
         self._least_share = float(card.thresholds.get("min_part_share", LEAST_SHARE))
@@ -102,15 +102,11 @@ class SceneReader:
         self, picture: NDArray[np.uint8], choice: DeviceChoice
     ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """Probabilities of the activities, and of the areas at the input's size (S, h, w)."""
-        if self._placed != choice.device:
-            if choice.is_cpu:  # what a failed card holds cannot be trusted
-                self._network = load_network(self.card).requires_grad_(requires_grad=False)
-            self._network.to(choice.device)
-            self._placed = choice.device
+        network = self._placed.on(choice)
         device = torch.device(choice.device)
         with torch.inference_mode():
             frame = torch.from_numpy(picture).to(device).permute(2, 0, 1).unsqueeze(0)
-            output = self._network(normalised(frame.float().contiguous(), self.card))
+            output = network(normalised(frame.float().contiguous(), self.card))
             areas = resized_areas(output.areas.float(), *picture.shape[:2]).softmax(1)
             activities = output.activities[0].double().softmax(0)
             return activities.cpu().numpy(), areas[0].cpu().numpy()

@@ -20,6 +20,7 @@ from app.core.prediction import COURSE
 from app.inference import device as devices
 from app.inference.cards import load_network
 from app.inference.device import DeviceChoice
+from app.inference.placed import PlacedNetwork
 from app.inference.preprocess import resized
 from app.inference.segmenter import normalised
 from models import ModelCard, ModelError
@@ -48,8 +49,7 @@ class PhaseStream:
     def __init__(self, card: ModelCard, device: DeviceChoice | None = None) -> None:
         self.card = card
         self.course = course_of(card)
-        self._network = load_network(card).requires_grad_(requires_grad=False)
-        self._placed = devices.CPU
+        self._placed = PlacedNetwork(lambda: load_network(card))
         self.device = device or devices.choose_device()
         self._state: State | None = None
         self.step_ms = 0.0
@@ -97,7 +97,7 @@ class PhaseStream:
         try:
             with np.load(io.BytesIO(snapshot), allow_pickle=False) as arrays:
                 state = State.from_arrays(dict(arrays))
-            self._network.check(state, batch=1)
+            self._placed.network.check(state, batch=1)
             self._state = state
         except (ValueError, OSError, zipfile.BadZipFile, ModelError) as error:
             raise BadInput(
@@ -120,16 +120,12 @@ class PhaseStream:
     def _step(
         self, picture: NDArray[np.uint8], choice: DeviceChoice
     ) -> tuple[NDArray[np.float64], State]:
-        if self._placed != choice.device:
-            if choice.is_cpu:  # what a failed card holds cannot be trusted
-                self._network = load_network(self.card).requires_grad_(requires_grad=False)
-            self._network.to(choice.device)
-            self._placed = choice.device
+        network = self._placed.on(choice)
         device = torch.device(choice.device)
         with torch.inference_mode():
             frame = torch.from_numpy(picture).to(device).permute(2, 0, 1).unsqueeze(0)
             frame = normalised(frame.float().contiguous(), self.card)
-            logits, state = self._network.step(frame, _moved(self._state, device))
+            logits, state = network.step(frame, _moved(self._state, device))
             # Kept on the host, where a failing card cannot take it along.
             return logits[0].double().cpu().numpy(), _moved(state, torch.device(devices.CPU))
 

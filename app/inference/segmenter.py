@@ -21,6 +21,7 @@ from app.inference.cores import cores
 from app.inference.device import DeviceChoice
 from app.inference.masks import PROTOTYPE_STRIDE_PX, masks_of
 from app.inference.parts import parts_of, probability_map
+from app.inference.placed import PlacedNetwork
 from app.inference.postprocess import (
     decode_boxes,
     find_candidates,
@@ -81,8 +82,7 @@ class Segmenter:
     ) -> None:
         self.card = card
         self.rules = rules_of(card)
-        self._network = _prepared(load_network(card))
-        self._placed = devices.CPU
+        self._placed = PlacedNetwork(lambda: _prepared(load_network(card)))
         self.device = device or devices.choose_device()
         self._threads = threads or max(1, cores() - 1)
         self._fit: Fit | None = None
@@ -183,11 +183,7 @@ class Segmenter:
         return fit
 
     def _forward(self, choice: DeviceChoice, *, half: bool = True) -> Output:
-        if self._placed != choice.device:
-            if choice.is_cpu:  # what a failed card holds cannot be trusted
-                self._network = _prepared(load_network(self.card))
-            self._network.to(choice.device)
-            self._placed = choice.device
+        network = self._placed.on(choice)
         assert self._picture is not None  # noqa: S101 - _fitted comes first
         device = torch.device(choice.device)
         with torch.inference_mode():
@@ -195,7 +191,7 @@ class Segmenter:
             images = torch.from_numpy(self._picture).to(device).unsqueeze(0).permute(0, 3, 1, 2)
             images = normalised(images.float(), self.card)
             with self._autocast(device) if half and self._half else nullcontext():
-                output: Output = self._network(images)
+                output: Output = network(images)
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
             return output
@@ -276,7 +272,7 @@ def _prepared(network: nn.Module) -> nn.Module:
     fuse = getattr(network, "fuse", None)
     if callable(fuse):
         network = fuse()
-    return network.eval().requires_grad_(requires_grad=False).to(memory_format=torch.channels_last)
+    return network.eval().to(memory_format=torch.channels_last)
 
 
 def _type_name(kind: torch.dtype) -> str:

@@ -104,7 +104,7 @@ def test_areas_lie_where_the_network_says(tmp_path: Path) -> None:
     areas = torch.zeros(1, 3, 4, 8)
     areas[0, 1, :, :4] = 4.0
     areas[0, 2, 2:, 4:] = 3.0
-    reader._network = Known(areas)
+    reader._placed.network = Known(areas)
     scene = reader.read(np.zeros((240, 640, 3), np.uint8))
     assert scene.activities == pytest.approx([0.1192, 0.8808], abs=1e-4)
     assert [(a.label, a.track) for a in scene.areas] == [("tool", 1), ("bag", 2)]
@@ -122,6 +122,19 @@ def test_areas_lie_where_the_network_says(tmp_path: Path) -> None:
     areas[0, 2, 3, 7] = 0.052
     areas[0, 0] = 0.05
     assert [a.label for a in reader.read(np.zeros((240, 640, 3), np.uint8)).areas] == ["tool"]
+
+
+def test_a_device_that_fails_is_left_for_the_processor(tmp_path: Path) -> None:
+    card = save_scenes(tmp_path)
+    # torch's "meta" device accepts networks and fails on every real computation.
+    broken = DeviceChoice(device="meta", name="Broken card", reason="chosen", memory_mb=1)
+    reader = SceneReader(card, broken, threads=1)
+    rgb = np.random.default_rng(2).integers(0, 255, (60, 120, 3), np.uint8)
+    scene, expected = reader.read(rgb), SceneReader(card, CPU, threads=1).read(rgb)
+    assert reader.device.is_cpu
+    assert "Broken card stopped working" in reader.device.reason
+    assert scene.activities == pytest.approx(expected.activities)
+    assert [a.mask for a in scene.areas] == [a.mask for a in expected.areas]
 
 
 def test_one_pass_stores_areas_and_activities_once(library: Library, clip: Path) -> None:

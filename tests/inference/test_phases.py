@@ -73,7 +73,7 @@ def test_a_damaged_state_is_refused(phases: ModelCard, state: bytes) -> None:
 
 def test_a_state_of_another_network_is_refused(phases: ModelCard) -> None:
     other = PhaseStream(replace(phases), CPU)
-    other._network = models.create_model(
+    other._placed.network = models.create_model(
         "endomamba", width=16, depth=4, image_size=64, num_classes=3
     ).eval()
     other.step(frames(1)[0])
