@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -30,6 +31,7 @@ class InstanceLoss:
     bins: float = 1.5
     mask: float = 7.5
     top_k: int = 10
+    grows_with_batch: ClassVar[bool] = True
 
     def __call__(
         self, output: InstanceOutput, targets: InstanceTargets

@@ -38,6 +38,9 @@ class TrainConfig:
         average_tau: updates over which the decay ramps up.
         precision: "fp32", "bf16", or "auto": bf16 where the machine computes it natively.
         freeze_norms: BatchNorm keeps its statistics (fine-tuning with tiny batches).
+        patience: evaluations in a row that are no better before the run ends; 0 for no end.
+        deterministic: the same operations in the same order wherever torch has such (slower); the
+            same seed then gives the same weights on one machine.
         seed: of torch's generator.
         report_every: steps between progress reports.
         save_every: steps between checkpoints and evaluations.
@@ -62,6 +65,8 @@ class TrainConfig:
     average_tau: float = 2000.0
     precision: str = "auto"
     freeze_norms: bool = False
+    patience: int = 0
+    deterministic: bool = False
     seed: int = 0
     report_every: int = 10
     save_every: int = 500
@@ -75,6 +80,8 @@ class TrainConfig:
             raise OptionError(f'precision is "{self.precision}", give "auto", "fp32" or "bf16".')
         if min(self.steps, self.accumulate, self.report_every, self.save_every) < 1:
             raise OptionError("steps, accumulate, report_every and save_every must be at least 1.")
+        if self.patience < 0:
+            raise OptionError("patience must be at least 0.")
         if self.schedule_steps is not None and self.schedule_steps < self.steps:
             raise OptionError("schedule_steps must be at least steps.")
         if self.learning_rate <= 0 or not 0 <= self.average_decay < 1:

@@ -7,70 +7,30 @@ batches it would have seen.
 
 from __future__ import annotations
 
-import json
+import gc
 import logging
+import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass, field
 from math import exp, isnan
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor, nn
 
-from models.checkpoint import read_tensors, write_tensors
-from models.errors import CheckpointError
+from models.errors import OptionError
+from models.training import ranks, saved
 from models.training.config import TrainConfig, native_bf16
+from models.training.optimiser import optimiser_of, set_rates
+from models.training.pieces import pieces_of
+from models.training.reports import Batches, Hooks, Loss, Progress, TrainResult
 
 log = logging.getLogger(__name__)
-
-Batches = Callable[[int], Iterator[tuple[Tensor, Any]]]
-Loss = Callable[[Any, Any], tuple[Tensor, dict[str, Tensor]]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """What a run reports while it goes on.
-
-    Attributes:
-        step: batches done.
-        steps: batches in all.
-        loss: mean loss since the last report.
-        parts: mean of its named parts.
-        learning_rate: of the weights.
-        seconds: of the run, earlier processes included.
-        metrics: of the last evaluation; empty before the first.
-    """
-
-    step: int
-    steps: int
-    loss: float
-    parts: dict[str, float]
-    learning_rate: float
-    seconds: float
-    metrics: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainResult:
-    """How a run ended.
-
-    Attributes:
-        network: the averaged weights in eval mode; the best ones by evaluation where the
-            run had one.
-        steps: batches done, those before a resume included.
-        seconds: of the run, earlier processes included.
-        ended: "done", "out of time", "cancelled" or "diverged".
-        best: metrics of the returned weights; empty without evaluation.
-    """
-
-    network: nn.Module
-    steps: int
-    seconds: float
-    ended: str
-    best: dict[str, float]
+LAST = "last.safetensors"
+_ENDS = ("", "done", "cancelled", "stopped", "out of time", "no longer better")
 
 
 class Trainer:
@@ -91,19 +51,21 @@ class Trainer:
         run_folder: Path | None = None,
         weighting: nn.Module | None = None,
     ) -> None:
-        torch.manual_seed(config.seed)
+        torch.manual_seed(config.seed + ranks.ranks().rank)
         self.config, self.run_folder = config, run_folder
         self.network, self.weighting = network, weighting
         if all(parameter.ndim != 5 for parameter in network.parameters()):
             network.to(memory_format=torch.channels_last)
         self.average = deepcopy(network).eval() if config.average_decay else None
-        self.optimiser = _optimiser(network, config)
+        self.optimiser = optimiser_of(network, config)
         self.device = next(network.parameters()).device
         bf16 = config.precision == "bf16" or (
             config.precision == "auto" and native_bf16(self.device)
         )
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
         self.step = self.updates = 0
+        self.pieces, self.worse = 1, 0
+        self.share = 0.0
         self.started_s = time.monotonic()
         self.earlier_s = 0.0
         self.best: dict[str, float] = {}
@@ -119,55 +81,55 @@ class Trainer:
         """The weights to keep if the run ended now."""
         return self.average if self.average is not None else self.network
 
-    def run(
-        self,
-        batches: Batches,
-        loss_of: Loss,
-        *,
-        evaluate: Callable[[nn.Module], dict[str, float]] | None = None,
-        score: str = "",
-        on_progress: Callable[[Progress], None] = lambda _: None,
-        should_stop: Callable[[], bool] = lambda: False,
-    ) -> TrainResult:
+    def run(self, batches: Batches, loss_of: Loss, **hooks: Unpack[Hooks]) -> TrainResult:
         """Trains to the end, or until stopped.
 
         Args:
             batches: gives the iterator of (inputs, targets) from a step on.
-            loss_of: gives the loss and its parts from output and targets, in float32.
-            evaluate: measures a network in eval mode, every `save_every` steps and at the end.
-            score: the metric by which the best weights are kept; larger is better.
-            on_progress: called every `report_every` steps, on this thread.
-            should_stop: asked before every step.
+            loss_of: gives the loss and its parts from output and targets, in float32. One that
+                grows with the batch says so by `grows_with_batch`.
+            hooks: see `Hooks`.
 
         Returns:
             The trained network and how the run ended.
+
+        Raises:
+            OptionError: it is to end when it gets no better, and nothing measures that.
+            torch.OutOfMemoryError: memory does not hold one example.
         """
-        stream, ended = batches(self.step), "done"
+        evaluate, score = hooks.get("evaluate"), hooks.get("score", "")
+        if self.config.patience and (evaluate is None or not score):
+            raise OptionError("patience needs something held out to measure on.")
+        with _deterministic(self.config):
+            return self._run(batches, loss_of, hooks)
+
+    def _run(self, batches: Batches, loss_of: Loss, hooks: Hooks) -> TrainResult:
+        stream, config = batches(self.step), self.config
+        told = hooks.get("on_progress", lambda _: None)
         seen: list[dict[str, float]] = []
-        metrics: dict[str, float] = {}
-        while self.step < self.config.steps:
-            if should_stop():
-                ended = "cancelled"
-                break
-            if self._progress() >= 1:
-                ended = "out of time"
-                break
+        if self.step == 0:
+            self._show(hooks)
+        while not (ended := self._ended(hooks)):
             parts = self._learn(*next(stream), loss_of)
             if parts is None:
                 log.info("training diverged at step %d", self.step)
                 ended = "diverged"
                 break
             seen.append(parts)
-            at_save = self.step % self.config.save_every == 0
-            if at_save and evaluate is not None:
-                metrics = self._evaluate(evaluate, score)
-            if at_save:
+            metrics: dict[str, float] = {}
+            if self.step % config.save_every == 0:
+                metrics = self._evaluate(hooks)
                 self.save()
-            if self.step % self.config.report_every == 0 or self.step == self.config.steps:
-                on_progress(self._report(seen, metrics))
+            if metrics or self.step % config.report_every == 0:
+                told(self._report(seen, metrics))
                 seen = []
-        if evaluate is not None and ended != "cancelled" and self.step % self.config.save_every:
-            self._evaluate(evaluate, score)
+        at_end = ended not in ("cancelled", "diverged")
+        if at_end and self.step % config.save_every:
+            metrics = self._evaluate(hooks)
+            if seen or metrics:
+                told(self._report(seen, metrics))
+        elif seen and at_end:
+            told(self._report(seen, {}))
         if ended != "diverged":
             self.save()
         return TrainResult(
@@ -176,7 +138,25 @@ class Trainer:
             seconds=self.seconds,
             ended=ended,
             best=self.best,
+            pieces=self.pieces,
         )
+
+    def _ended(self, hooks: Hooks) -> str:
+        """How the run ends here, "" where it goes on; of several processes the first one says."""
+        asked = ""
+        self.share = self._progress()
+        if self.step >= self.config.steps:
+            asked = "done"
+        elif hooks.get("should_stop", bool)():
+            asked = "cancelled"
+        elif hooks.get("should_finish", bool)():
+            asked = "stopped"
+        elif self.share >= 1:
+            asked = "out of time"
+        elif self.config.patience and self.worse >= self.config.patience:
+            asked = "no longer better"
+        number, self.share = ranks.agreed([float(_ENDS.index(asked)), self.share], self.device)
+        return _ENDS[int(number)]
 
     def _progress(self) -> float:
         limit = self.config.max_seconds
@@ -191,47 +171,74 @@ class Trainer:
             for module in self.network.modules():
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
-        self._set_rates()
+        set_rates(self.optimiser, self.config, self.step, self.share)
         inputs = inputs.to(self.device)
         targets = targets.to(self.device) if hasattr(targets, "to") else targets
         if inputs.ndim == 4:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
-        with self.autocast:
-            output = self.network(inputs)
-        loss, parts = loss_of(output, targets)
-        if not torch.isfinite(loss):
+        parts = self._gradients(inputs, targets, loss_of)
+        if ranks.any_of(parts is None, self.device):
             for buffer, before in zip(self.network.buffers(), kept, strict=False):
                 buffer.copy_(before)
-            return None
-        if self.weighting is None:
-            loss.backward()
-        else:
-            self.weighting.backward(parts)
-        self.step += 1
-        if self.step % self.config.accumulate == 0 or self.step == self.config.steps:
-            if self.config.clip_value:
-                nn.utils.clip_grad_value_(self.network.parameters(), self.config.clip_value)
-            limit = self.config.clip_norm or float("inf")
-            norm = nn.utils.clip_grad_norm_(self.network.parameters(), limit)
-            if not torch.isfinite(norm):
-                self.optimiser.zero_grad()
-                return None
-            self.optimiser.step()
             self.optimiser.zero_grad()
-            self.updates += 1
-            self._follow()
-        return {"loss": loss.item(), **{name: part.item() for name, part in parts.items()}}
+            return None
+        self.step += 1
+        due = self.step % self.config.accumulate == 0 or self.step == self.config.steps
+        return None if due and not self._update(added=_grows(loss_of)) else parts
 
-    def _set_rates(self) -> None:
-        config = self.config
-        warm = min((self.step + 1) / max(config.warmup_steps, 1), 1.0)
-        target = config.learning_rate * config.rate(self._progress())
-        for group in self.optimiser.param_groups:
-            start = config.warmup_bias_rate if group["kind"] == "bias" else None
-            group["lr"] = target * warm + (start or 0.0) * (1 - warm)
-            if config.warmup_momentum is not None and "momentum" in group:
-                low = config.warmup_momentum
-                group["momentum"] = low + (config.momentum - low) * warm
+    def _gradients(self, inputs: Tensor, targets: Any, loss_of: Loss) -> dict[str, float] | None:
+        """Adds a batch's gradients; where memory is short once more, then in smaller pieces.
+
+        What an update had gathered before memory ran out is lost with the failed pass.
+        """
+        again = False
+        while True:
+            try:
+                return self._in_pieces(inputs, targets, loss_of)
+            except torch.OutOfMemoryError:
+                if again and self.pieces >= len(inputs):
+                    raise
+            self.optimiser.zero_grad()
+            gc.collect()
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+            self.pieces *= 2 if again else 1
+            again = True
+
+    def _in_pieces(self, inputs: Tensor, targets: Any, loss_of: Loss) -> dict[str, float] | None:
+        sums: dict[str, float] = {}
+        for some, theirs in pieces_of(inputs, targets, self.pieces):
+            share = len(some) / len(inputs)
+            weight = 1.0 if _grows(loss_of) else share
+            with self.autocast:
+                output = self.network(some)
+            loss, parts = loss_of(output, theirs)
+            if not torch.isfinite(loss):
+                return None
+            if self.weighting is None:
+                (loss * weight if weight != 1 else loss).backward()
+            else:
+                self.weighting.backward({k: v * share for k, v in parts.items()})
+            sums["loss"] = sums.get("loss", 0.0) + loss.item() * weight
+            for name, part in parts.items():
+                sums[name] = sums.get(name, 0.0) + part.item() * share
+        return sums
+
+    def _update(self, *, added: bool) -> bool:
+        """Moves the weights by what has added up; False where that is not finite."""
+        ranks.share_gradients(self.network.parameters(), added=added)
+        if self.config.clip_value:
+            nn.utils.clip_grad_value_(self.network.parameters(), self.config.clip_value)
+        limit = self.config.clip_norm or float("inf")
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), limit)
+        if not torch.isfinite(norm):
+            self.optimiser.zero_grad()
+            return False
+        self.optimiser.step()
+        self.optimiser.zero_grad()
+        self.updates += 1
+        self._follow()
+        return True
 
     @torch.no_grad()
     def _follow(self) -> None:
@@ -246,55 +253,47 @@ class Trainer:
             else:
                 kept.copy_(now[name])
 
-    @torch.no_grad()
-    def _evaluate(
-        self, evaluate: Callable[[nn.Module], dict[str, float]], score: str
-    ) -> dict[str, float]:
-        network = self.result_network.eval()
-        metrics = evaluate(network)
-        if not self.best or isnan(self.best[score]) or metrics[score] > self.best[score]:
-            self.best, self.best_network = dict(metrics), deepcopy(network)
+    def _evaluate(self, hooks: Hooks) -> dict[str, float]:
+        """Measures, and keeps the weights where they are the best so far; {} if nothing does."""
+        evaluate, score = hooks.get("evaluate"), hooks.get("score", "")
+        metrics: dict[str, float] = {}
+        if evaluate is not None and ranks.ranks().is_first:
+            network = self.result_network.eval()
+            with torch.no_grad():
+                metrics = evaluate(network)
+            if not score:
+                self.best = dict(metrics)
+            elif not self.best or isnan(self.best[score]) or metrics[score] > self.best[score]:
+                self.best, self.best_network = dict(metrics), deepcopy(network)
+                self.worse = 0
+            else:
+                self.worse += 1
+        self._show(hooks)
         return metrics
 
+    @torch.no_grad()
+    def _show(self, hooks: Hooks) -> None:
+        if "on_save" in hooks and ranks.ranks().is_first:
+            hooks["on_save"](self.step, self.result_network.eval())
+
     def _report(self, seen: list[dict[str, float]], metrics: dict[str, float]) -> Progress:
-        mean = {name: sum(s[name] for s in seen) / len(seen) for name in seen[0]}
+        names = seen[0] if seen else ()
+        mean = {name: sum(s[name] for s in seen) / len(seen) for name in names}
         return Progress(
             step=self.step,
             steps=self.config.steps,
-            loss=mean.pop("loss"),
+            loss=mean.pop("loss", float("nan")),
             parts=mean,
             learning_rate=self.optimiser.param_groups[0]["lr"],
             seconds=self.seconds,
             metrics=metrics,
+            pieces=self.pieces,
         )
 
     def save(self) -> None:
-        """Writes `last.safetensors`, whole or not at all; does nothing without a folder."""
-        if self.run_folder is None:
-            return
-        tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
-        beside = {
-            "average": self.average,
-            "best": self.best_network,
-            "weighting": self.weighting,
-        }
-        for prefix, network in beside.items():
-            if network is not None:
-                tensors |= {f"{prefix}.{k}": v for k, v in network.state_dict().items()}
-        for index, state in self.optimiser.state_dict()["state"].items():
-            for key, value in state.items():
-                if value is not None:
-                    tensors[f"optimiser.{index}.{key}"] = torch.as_tensor(value)
-        tensors["random"] = torch.get_rng_state()
-        # Gradients of a begun update are not kept: its batches are learnt again.
-        begun = self.step % self.config.accumulate if self.step < self.config.steps else 0
-        about = {
-            "step": self.step - begun,
-            "updates": self.updates,
-            "seconds": self.seconds,
-            "best": self.best,
-        }
-        write_tensors(self.run_folder / "last.safetensors", tensors, {"run": json.dumps(about)})
+        """Writes the run folder's checkpoint, whole or not at all; nothing without a folder."""
+        if self.run_folder is not None and ranks.ranks().is_first:
+            saved.write(self, self.run_folder / LAST)
 
     def resume(self) -> bool:
         """Goes back to the last checkpoint of the run folder.
@@ -305,59 +304,26 @@ class Trainer:
         Raises:
             CheckpointError: it is damaged, or of another network or optimiser.
         """
-        if self.run_folder is None or not (path := self.run_folder / "last.safetensors").exists():
+        if self.run_folder is None or not (self.run_folder / LAST).exists():
             return False
-        tensors, metadata = read_tensors(path)
-        try:
-            about = json.loads(metadata["run"])
-            self.network.load_state_dict(_under(tensors, "network"))
-            if self.average is not None:
-                self.average.load_state_dict(_under(tensors, "average"))
-            if self.weighting is not None:
-                self.weighting.load_state_dict(_under(tensors, "weighting"))
-            if best := _under(tensors, "best"):
-                self.best_network = deepcopy(self.result_network)
-                self.best_network.load_state_dict(best)
-            whole = self.optimiser.state_dict()
-            whole["state"] = {}
-            for name, value in _under(tensors, "optimiser").items():
-                index, key = name.split(".", 1)
-                whole["state"].setdefault(int(index), {})[key] = value
-            self.optimiser.load_state_dict(whole)
-        except (KeyError, RuntimeError, ValueError) as error:
-            raise CheckpointError(
-                f"{path.name} belongs to another run; start again in an empty folder."
-            ) from error
-        self.step, self.updates, self.best = about["step"], about["updates"], about["best"]
-        self.earlier_s = about.get("seconds", 0.0)
-        torch.set_rng_state(tensors["random"])
+        saved.read(self, self.run_folder / LAST)
         return True
 
 
-def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    head = f"{prefix}."
-    return {k.removeprefix(head): v for k, v in tensors.items() if k.startswith(head)}
+def _grows(loss_of: Loss) -> bool:
+    """Whether a loss is a sum over the batch's examples, not their mean."""
+    return bool(getattr(loss_of, "grows_with_batch", False))
 
 
-def _optimiser(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """Weights with decay, norms and other vectors without, biases apart for their warm-up."""
-    kinds: dict[str, list[nn.Parameter]] = {}
-    for name, parameter in network.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        plain = parameter.ndim < 2 or getattr(parameter, "_no_weight_decay", False)
-        kind = "bias" if name.endswith("bias") else "vector" if plain else "weight"
-        kinds.setdefault(kind, []).append(parameter)
-    groups = [
-        {
-            "params": parameters,
-            "kind": kind,
-            "weight_decay": config.weight_decay * (kind == "weight"),
-        }
-        for kind, parameters in kinds.items()
-    ]
-    if config.optimiser == "sgd":
-        return torch.optim.SGD(
-            groups, lr=config.learning_rate, momentum=config.momentum, nesterov=True
-        )
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(config.momentum, 0.999))
+@contextmanager
+def _deterministic(config: TrainConfig) -> Iterator[None]:
+    """Operations that repeat to the bit while the block lasts, where the settings ask for them."""
+    before = torch.are_deterministic_algorithms_enabled()
+    if config.deterministic:
+        # cuBLAS reads it when it is first used.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(mode=True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)

@@ -165,6 +165,153 @@ def test_the_best_weights_by_evaluation_are_kept() -> None:
     assert same(result.network, kept[1])
 
 
+def test_a_run_ends_when_it_is_no_longer_better_and_counts_across_a_resume(
+    tmp_path: Path,
+) -> None:
+    config = replace(CONFIG, steps=200, patience=3)
+    scores = iter([0.5, 0.6, 0.4, 0.6, 0.5, 0.9])
+
+    def run(trainer: Trainer, until: int) -> Any:
+        return trainer.run(
+            batches,
+            loss_of,
+            evaluate=lambda _: {"accuracy": next(scores)},
+            score="accuracy",
+            should_stop=lambda: trainer.step == until,
+        )
+
+    first = run(Trainer(network(), config, tmp_path), 32)
+    assert (first.ended, first.best) == ("cancelled", {"accuracy": 0.6})
+    again = Trainer(network(), config, tmp_path)
+    assert again.resume()
+    result = run(again, 10**6)
+    assert (result.ended, result.steps, result.best) == ("no longer better", 50, {"accuracy": 0.6})
+    with pytest.raises(OptionError, match="measure"):
+        Trainer(network(), config).run(batches, loss_of)
+
+
+def test_a_run_that_is_asked_to_finish_is_measured_and_keeps_the_best() -> None:
+    reports: list[Progress] = []
+    trainer = Trainer(network(), CONFIG)
+    scores = iter([0.8, 0.2, 0.3])
+    result = trainer.run(
+        batches,
+        loss_of,
+        evaluate=lambda _: {"accuracy": next(scores)},
+        score="accuracy",
+        on_progress=reports.append,
+        should_finish=lambda: trainer.step == 23,
+    )
+    assert (result.ended, result.steps, result.best) == ("stopped", 23, {"accuracy": 0.8})
+    assert [(r.step, r.metrics) for r in reports if r.metrics] == [
+        (10, {"accuracy": 0.8}),
+        (20, {"accuracy": 0.2}),
+        (23, {"accuracy": 0.3}),
+    ]
+
+
+def test_without_a_score_the_last_weights_are_kept() -> None:
+    scores = iter([0.9, 0.1, 0.2, 0.3])
+    trainer = Trainer(network(), CONFIG)
+    result = trainer.run(batches, loss_of, evaluate=lambda _: {"accuracy": next(scores)})
+    assert result.best == {"accuracy": 0.3}
+    assert same(result.network, trainer.result_network)
+
+
+def test_the_network_is_shown_at_the_start_and_at_every_checkpoint(tmp_path: Path) -> None:
+    shown: list[int] = []
+
+    def show(step: int, candidate: nn.Module) -> None:
+        assert not candidate.training
+        shown.append(step)
+
+    trainer = Trainer(network(), replace(CONFIG, steps=25), tmp_path)
+    trainer.run(batches, loss_of, on_save=show)
+    assert shown == [0, 10, 20, 25]
+    again = Trainer(network(), replace(CONFIG, steps=40), tmp_path)
+    assert again.resume()
+    again.run(batches, loss_of, on_save=show)
+    assert shown == [0, 10, 20, 25, 30, 40]
+
+
+def deterministic_mode() -> bool:
+    return torch.are_deterministic_algorithms_enabled()
+
+
+def test_deterministic_operations_are_asked_for_while_a_run_lasts() -> None:
+    seen: list[bool] = []
+    for wanted in (True, False):
+        config = replace(CONFIG, steps=5, deterministic=wanted)
+        Trainer(network(), config).run(
+            batches, loss_of, on_progress=lambda _: seen.append(deterministic_mode())
+        )
+    assert seen == [True, False]
+    assert not deterministic_mode()
+
+
+def short_of_memory(candidate: nn.Module, holds: int) -> list[int]:
+    """A network whose forward pass holds so many examples; returns what it was given."""
+    given: list[int] = []
+
+    def hook(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        given.append(len(inputs[0]))
+        if len(inputs[0]) > holds:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    candidate.register_forward_pre_hook(hook)
+    return given
+
+
+def plain() -> nn.Module:
+    torch.manual_seed(11)
+    return nn.Sequential(nn.Conv2d(2, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 1, 1))
+
+
+def summed(output: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    loss, parts = loss_of(output, target)
+    return loss * len(output), parts
+
+
+summed.grows_with_batch = True  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("loss", [loss_of, summed])
+def test_a_batch_that_memory_does_not_hold_is_learnt_in_pieces(tmp_path: Path, loss: Any) -> None:
+    config = replace(CONFIG, steps=12, optimiser="sgd", average_decay=0, save_every=6)
+    whole = Trainer(plain(), config).run(batches, loss)
+    reports: list[Progress] = []
+    short = plain()
+    given = short_of_memory(short, 1)
+    asked = iter(range(100))
+    trainer = Trainer(short, config, tmp_path)
+    half = trainer.run(
+        batches, loss, on_progress=reports.append, should_stop=lambda: next(asked) == 7
+    )
+    # Once more as it was, then in two, then in four.
+    assert given[:7] == [4, 4, 2, 1, 1, 1, 1]
+    assert half.pieces == reports[0].pieces == 4
+    again = Trainer(plain(), config, tmp_path)
+    assert again.resume()
+    assert again.pieces == 4
+    result = again.run(batches, loss)
+    for name, value in whole.network.state_dict().items():
+        assert torch.allclose(value, result.network.state_dict()[name], atol=1e-5), name
+
+
+def test_one_example_that_memory_does_not_hold_ends_the_run_with_its_checkpoint(
+    tmp_path: Path,
+) -> None:
+    trained = plain()
+    trainer = Trainer(trained, CONFIG, tmp_path)
+    trainer.run(batches, loss_of, should_stop=lambda: trainer.step == 12)
+    short_of_memory(trained, 0)
+    with pytest.raises(torch.OutOfMemoryError):
+        trainer.run(batches, loss_of)
+    again = Trainer(plain(), CONFIG, tmp_path)
+    assert again.resume()
+    assert again.step == 12
+
+
 def test_accumulated_gradients_equal_one_large_batch() -> None:
     """Two batches whose gradients add up move the weights as their sum does."""
     config = replace(
