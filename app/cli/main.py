@@ -35,6 +35,7 @@ COMMANDS: tuple[str, ...] = (
     "relink",
     "phantom",
     "evaluate",
+    "metrics",
     "finetune",
     "train",
     "export",

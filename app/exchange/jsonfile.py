@@ -27,14 +27,19 @@ def read_json(path: Path) -> Any:
         raise BadInput(f"{path.name} is not UTF-8 text; save it as UTF-8.", str(error)) from error
     except OSError as error:
         raise BadInput(f"{path.name} cannot be read.", str(error)) from error
+    return parse_json(text, path.name)
+
+
+def parse_json(text: str, name: str) -> Any:
+    """The same of a text that was read from the file ``name``."""
     try:
         return json.loads(
             text, object_pairs_hook=_unique, parse_constant=_refuse, parse_float=_finite
         )
     except RecursionError as error:
-        raise BadInput(f"{path.name} is nested too deep; it was not read.") from error
+        raise BadInput(f"{name} is nested too deep; it was not read.") from error
     except ValueError as error:
-        raise BadInput(f"{path.name} is not valid JSON: {error}.", str(error)) from error
+        raise BadInput(f"{name} is not valid JSON: {error}.", str(error)) from error
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,0 +1,233 @@
+"""Label files of any layout to cases, and a case's files written again. Any thread.
+
+Everything is read before anything is handed on: one bad line, and there is no case of any file.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from fractions import Fraction
+from math import gcd
+from pathlib import Path
+from typing import Protocol
+
+from app.core.errors import BadInput
+from app.core.labels import LabelFile, LabelledCase, LabelRow
+from app.core.taxonomy import UNKNOWN_PROCEDURE
+from app.core.timeline import Segment, Timeline
+from app.exchange.labels import cholec80
+from app.exchange.labels.frames import PhasesNow
+from app.exchange.labels.lines import Lines, lines_again, read_lines
+
+SUFFIXES = (".txt", ".csv", ".json")
+
+
+class Layout(Protocol):
+    """What a module of a layout has.
+
+    Attributes:
+        BESIDE: names of small tables in a file's folder that say more about it.
+        SPLITS: by the split's name, parts and the names of their cases.
+    """
+
+    KEY: str
+    TITLE: str
+    PROCEDURE: str
+    BESIDE: tuple[str, ...]
+    SPLITS: dict[str, dict[str, frozenset[str]]]
+
+    def belongs(self, lines: Lines) -> bool:
+        """Whether a file is of this layout, by its name and first lines."""
+
+    def read(self, lines: Lines, beside: Mapping[str, Lines]) -> tuple[LabelledCase, ...]:
+        """The cases of a file; ``BadInput`` names file and line."""
+
+    def write(self, lines: Lines, now: PhasesNow, beside: Mapping[str, Lines]) -> bytes:
+        """The file with the phases of now; the same bytes where they are as they were."""
+
+
+LAYOUTS: tuple[Layout, ...] = (cholec80,)
+
+
+def layout_of(key: str) -> Layout:
+    """The layout of that key.
+
+    Raises:
+        BadInput: there is none.
+    """
+    found = next((layout for layout in LAYOUTS if key == layout.KEY), None)
+    if found is None:
+        known = ", ".join(layout.KEY for layout in LAYOUTS)
+        raise BadInput(f"There is no label layout “{key}”; there are {known}.")
+    return found
+
+
+def read_labels(paths: Iterable[Path], *, layout: str = "") -> tuple[LabelledCase, ...]:
+    """All cases of some files and folders; files of one case are one case, by name.
+
+    Args:
+        paths: what in a folder is no label file is left out; a file that is named must be one.
+        layout: key of the layout to read all of it as; "" finds it by the files.
+
+    Raises:
+        BadInput: a file is bad, of no known layout, or two of one case contradict each other.
+    """
+    only = (layout_of(layout),) if layout else LAYOUTS
+    merged: dict[tuple[str, str], LabelledCase] = {}
+    for path, is_named in _files(paths):
+        lines = read_lines(path) if is_named else _tried(path)
+        found = _layout_for(lines, only) if lines is not None else None
+        if lines is None or found is None:
+            if is_named:
+                titles = ", ".join(known.TITLE for known in only)
+                raise BadInput(
+                    f"{path.name} is no label file of {titles}. Files are known by their names, as "
+                    "they were published, and by their first line."
+                )
+            continue
+        for case in found.read(lines, _beside(path, found)):
+            known = merged.get((case.layout, case.name))
+            merged[(case.layout, case.name)] = together(known, case) if known else case
+    if not merged:
+        raise BadInput("There is no label file of a known layout there.")
+    return tuple(merged.values())
+
+
+def read_again(files: Sequence[LabelFile]) -> LabelledCase:
+    """What a case's own files say, as they were imported."""
+    parts = [case for layout, lines, beside in _again(files) for case in layout.read(lines, beside)]
+    case = parts[0]
+    for other in parts[1:]:
+        case = together(case, other)
+    return case
+
+
+def written(files: Sequence[LabelFile], now: PhasesNow | None) -> list[tuple[LabelFile, bytes]]:
+    """A case's own files with the phases of now; as they came where there are no times.
+
+    Raises:
+        BadInput: the layout has no way to say what the case says now.
+    """
+    bodies = {
+        lines.name: layout.write(lines, now, beside)
+        for layout, lines, beside in _again(files)
+        if now is not None
+    }
+    return [(file, bodies.get(file.name, file.content)) for file in files]
+
+
+def _again(files: Sequence[LabelFile]) -> list[tuple[Layout, Lines, dict[str, Lines]]]:
+    out = []
+    for file in files:
+        layout = layout_of(file.layout)
+        beside = {f.name: lines_again(f) for f in files if f.name in layout.BESIDE}
+        if file.name not in layout.BESIDE:
+            out.append((layout, lines_again(file), beside))
+    return out
+
+
+def together(one: LabelledCase, other: LabelledCase) -> LabelledCase:
+    """Two files' labels of one operation.
+
+    Raises:
+        BadInput: both name its phases, and not the same ones.
+    """
+    base = _common(one.time_base, other.time_base)
+    a, b = _in(one, base), _in(other, base)
+    if a.phases is not None and b.phases is not None and a.phases != b.phases:
+        names = " and ".join(c.files[0].name for c in (one, other))
+        raise BadInput(f"{names} name different phases for {one.name}.")
+    length = max(a.length, b.length)
+    phases = a.phases or b.phases
+    files = {(f.name, f.sha256): f for f in (*a.files, *b.files)}
+    return LabelledCase(
+        layout=a.layout,
+        name=a.name,
+        procedure=a.procedure if a.procedure != UNKNOWN_PROCEDURE else b.procedure,
+        time_base=base,
+        length=length,
+        phases=None
+        if phases is None
+        else Timeline(start_pts=0, end_pts=length, segments=phases.segments),
+        rows=(*a.rows, *b.rows),
+        facts=tuple(dict.fromkeys((*a.facts, *b.facts))),
+        files=tuple(files.values()),
+    )
+
+
+def _common(one: Fraction, other: Fraction) -> Fraction:
+    """The longest unit of which both are multiples."""
+    return Fraction(
+        gcd(one.numerator * other.denominator, other.numerator * one.denominator),
+        one.denominator * other.denominator,
+    )
+
+
+def _in(case: LabelledCase, base: Fraction) -> LabelledCase:
+    times = case.time_base / base
+    factor = times.numerator
+    if factor == 1:
+        return case
+    scaled = _scaled(factor)
+    phases = case.phases
+    return LabelledCase(
+        layout=case.layout,
+        name=case.name,
+        procedure=case.procedure,
+        time_base=base,
+        length=case.length * factor,
+        phases=None
+        if phases is None
+        else Timeline(
+            start_pts=0,
+            end_pts=phases.end_pts * factor,
+            segments=tuple(map(scaled, phases.segments)),
+        ),
+        rows=tuple(
+            LabelRow(name=row.name, segments=tuple(map(scaled, row.segments))) for row in case.rows
+        ),
+        facts=case.facts,
+        files=case.files,
+    )
+
+
+def _scaled(factor: int) -> Callable[[Segment], Segment]:
+    return lambda s: Segment(
+        start_pts=s.start_pts * factor, end_pts=s.end_pts * factor, phase=s.phase
+    )
+
+
+def _files(paths: Iterable[Path]) -> list[tuple[Path, bool]]:
+    """Files in order, and whether each was named itself."""
+    out: dict[Path, bool] = {}
+    for path in paths:
+        if not path.is_dir():
+            out[path] = True
+            continue
+        for folder, _, names in sorted(os.walk(path)):
+            for name in sorted(names):
+                if name.casefold().endswith(SUFFIXES):
+                    out.setdefault(Path(folder) / name, False)
+    return list(out.items())
+
+
+def _tried(path: Path) -> Lines | None:
+    """A file of a folder that nobody named: one that is no text is no label file."""
+    try:
+        return read_lines(path)
+    except BadInput:
+        return None
+
+
+def _layout_for(lines: Lines, layouts: Sequence[Layout]) -> Layout | None:
+    return next((layout for layout in layouts if layout.belongs(lines)), None)
+
+
+def _beside(path: Path, layout: Layout) -> dict[str, Lines]:
+    found: dict[str, Lines] = {}
+    for name in layout.BESIDE:
+        for folder in (path.parent, path.parent / "tables"):
+            if (folder / name).is_file() and folder / name != path:
+                found.setdefault(name, read_lines(folder / name))
+    return found
