@@ -27,6 +27,7 @@ SYSTEMS = {
     "endoarss": "models.endoarss",
     "pranet": "models.pranet",
     "ms_tcn": "models.ms_tcn",
+    "endonet": "models.endonet",
 }
 """System name -> module with `build(**options) -> nn.Module`."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from torch import Tensor
 from models import create_model
 from models.errors import ModelError, OptionError
 from models.ms_tcn import MsTcn, State
+from models.ms_tcn.training import StagesLoss
 from tests.helpers.golden_fill import fill
 
 SMALL = {"in_features": 12, "stages": 2, "layers": 4, "maps": 8, "num_classes": 5}
@@ -181,3 +183,16 @@ def test_states_and_features_that_do_not_fit_are_refused(small: MsTcn) -> None:
 def test_options_out_of_range_are_refused(options: dict[str, float]) -> None:
     with pytest.raises(OptionError):
         create_model("ms_tcn", **options)
+
+
+def test_the_loss_sums_stages_and_cuts_restlessness_off_at_16() -> None:
+    steady = torch.zeros(1, 2, 3)
+    jump = torch.tensor([[[0.0, 0.0, 0.0], [0.0, 100.0, 100.0]]])
+    labels = torch.tensor([[0, 1, -1]])
+    loss, parts = StagesLoss()(torch.stack((steady, jump)), labels)
+    # log-probabilities go from -ln 2 to -100 (cut off at 4, squared 16) and to 0, then rest
+    restless = (16 + math.log(2) ** 2) / 4
+    # two labelled frames: ln 2 each in the first stage; ln 2 and 0 in the second
+    assert loss.item() == pytest.approx(1.5 * math.log(2) + 0.15 * restless, rel=1e-5)
+    assert parts["smoothness"].item() == pytest.approx(restless, rel=1e-5)
+    assert parts["accuracy"] == 1.0
