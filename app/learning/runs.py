@@ -59,6 +59,11 @@ def finished(run_folder: Path) -> RunEnd | None:
     return RunEnd(**json.loads(path.read_text(encoding="utf-8")))
 
 
+def write_end(run_folder: Path, end: RunEnd) -> None:
+    """Note that the run in this folder has ended."""
+    (run_folder / RUN).write_text(json.dumps(asdict(end)), encoding="utf-8")
+
+
 def claim(run_folder: Path, plan: dict[str, Any], file: str = PLAN) -> None:
     """Write down what the run in this folder is of, or see that it is of the same.
 
@@ -139,7 +144,7 @@ def train(
     )
     if end.ended != "cancelled":
         save_weights(result.network, run_folder / RESULT, half=True)
-        (run_folder / RUN).write_text(json.dumps(asdict(end)), encoding="utf-8")
+        write_end(run_folder, end)
     return end
 
 

@@ -183,7 +183,9 @@ def train(plan: Recipe, data: Path, out: Path, device: str | None = None) -> Pat
         best=result.best,
         device=runs.device_words(chosen, own),
     )
-    card = publish.card_of(own, end, command=" ".join(sys.argv), figures=end.best)
+    runs.write_end(out, end)
+    said = f"polyps_peer {plan.name} --data {data.name} --out {out.name}"
+    card = publish.card_of(own, end, command=said, figures=end.best)
     return publish.publish(out, card, out).folder or out
 
 
@@ -204,12 +206,16 @@ def main() -> None:
     parser.add_argument("recipe")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seed", type=int, help="in place of the recipe's")
     parser.add_argument("--device")
     given = parser.parse_args()
     if reason := peer.why_not():
         sys.exit(f"{reason}.")
     try:
-        print(train(read_recipe(given.recipe), given.data, given.out, given.device))  # noqa: T201
+        plan = read_recipe(given.recipe)
+        if given.seed is not None:
+            plan.train["seed"] = plan.data["seed"] = given.seed
+        print(train(plan, given.data, given.out, given.device))  # noqa: T201
     except TrocarError as error:
         sys.exit(str(error))
 
