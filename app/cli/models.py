@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli.common import JsonOption, LibraryOption, emit, library_folder
+from app.cli.tables import table
 from app.core.errors import BadInput, EnvironmentProblem
 
 if TYPE_CHECKING:
@@ -83,21 +84,7 @@ def register(app: typer.Typer) -> None:
         text = f"{text}, and it runs ({milliseconds:.0f} ms a frame on {device.name})."
         emit(found, as_json=as_json, text=text)
 
-    @group.command("table")
-    def table(as_json: JsonOption = False) -> None:
-        """Count LMSF-A's eight ablation rows, beside the paper's Table V."""
-        from dataclasses import asdict
-
-        from models.lmsf_a.table import ablation_table
-
-        rows = ablation_table()
-        head = f"{'row':18}{'parameters':>12}{'fused':>12}{'GFLOPs':>9}{'fused':>9}   paper"
-        lines = [
-            f"{r.name:18}{r.parameters:>12,}{r.fused_parameters:>12,}{r.gflops:>9.3f}"
-            f"{r.fused_gflops:>9.3f}   {r.paper_parameters} M, {r.paper_gflops} G"
-            for r in rows
-        ]
-        emit([asdict(r) for r in rows], as_json=as_json, text="\n".join([head, *lines]))
+    group.command("table")(table)
 
     @group.command("import")
     def import_model(

@@ -51,9 +51,11 @@ def replaced_conv(conv: nn.Conv2d, weight: Tensor, bias: Tensor) -> nn.Conv2d:
 class Conv(nn.Module):
     """Conv2d without bias, normalisation, SiLU. Keeps H x W / stride."""
 
-    def __init__(self, c1: int, c2: int, k: int = 1, s: int = 1, norm: str = "bn") -> None:
+    def __init__(
+        self, c1: int, c2: int, k: int = 1, s: int = 1, norm: str = "bn", groups: int = 1
+    ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(c1, c2, k, s, k // 2, bias=False)
+        self.conv = nn.Conv2d(c1, c2, k, s, k // 2, groups=groups, bias=False)
         self.norm = norm2d(norm, c2)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -64,6 +66,13 @@ class Conv(nn.Module):
         if isinstance(self.norm, nn.BatchNorm2d):
             self.conv = replaced_conv(self.conv, *folded_weight(self.conv, self.norm))
             self.norm = nn.Identity()
+
+
+class SeparableConv(nn.Sequential):
+    """A depthwise k x k and a pointwise convolution, each with normalisation and SiLU."""
+
+    def __init__(self, c1: int, c2: int, k: int = 3, norm: str = "bn") -> None:
+        super().__init__(Conv(c1, c1, k, norm=norm, groups=c1), Conv(c1, c2, norm=norm))
 
 
 class ConvGN(nn.Module):
@@ -122,15 +131,24 @@ class C2f(nn.Module):
     """
 
     def __init__(
-        self, c1: int, c2: int, n: int = 1, *, shortcut: bool = False, norm: str = "bn"
+        self,
+        c1: int,
+        c2: int,
+        n: int = 1,
+        *,
+        shortcut: bool = False,
+        norm: str = "bn",
+        **options: str,
     ) -> None:
         super().__init__()
         self.half = c2 // 2
         self.split = Conv(c1, 2 * self.half, norm=norm)
-        self.units = nn.ModuleList(self._unit(self.half, norm, shortcut=shortcut) for _ in range(n))
+        self.units = nn.ModuleList(
+            self._unit(self.half, norm, shortcut=shortcut, **options) for _ in range(n)
+        )
         self.merge = Conv((2 + n) * self.half, c2, norm=norm)
 
-    def _unit(self, c: int, norm: str, *, shortcut: bool) -> nn.Module:
+    def _unit(self, c: int, norm: str, *, shortcut: bool, **_options: str) -> nn.Module:
         return Bottleneck(c, norm, shortcut=shortcut)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ with cross-spatial learning"). The arrangement is LMSF-A's, specification sectio
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from math import gcd
 
@@ -140,13 +141,33 @@ class EMA(nn.Module):
         return out.reshape(b, h, w, c).permute(0, 3, 1, 2)
 
 
-class RVBEMA(nn.Module):
-    """RepViT unit: depthwise mixer, EMA in the slot of squeeze-excite, channel mixer."""
+class SE(nn.Module):
+    """Squeeze-excite (Hu et al. 2018), ratio 1 / 4: x times a gate in (0, 1) per channel."""
 
-    def __init__(self, c: int, norm: str = "bn") -> None:
+    def __init__(self, c: int) -> None:
+        super().__init__()
+        self.reduce, self.expand = nn.Conv2d(c, c // 4, 1), nn.Conv2d(c // 4, c, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        squeezed = x.mean((2, 3), keepdim=True)
+        return x * self.expand(F.relu(self.reduce(squeezed))).sigmoid()
+
+
+ATTENTIONS: dict[str, Callable[[int], nn.Module]] = {
+    "ema": EMA,
+    "se": SE,
+    "none": lambda _: nn.Identity(),
+}
+"""What may stand in a unit's attention slot, by the channels it takes."""
+
+
+class RVB(nn.Module):
+    """RepViT unit: depthwise mixer, attention, channel mixer."""
+
+    def __init__(self, c: int, norm: str = "bn", attention: str = "ema") -> None:
         super().__init__()
         self.mixer = RepVGGDW(c, norm)
-        self.attention = EMA(c)
+        self.attention = ATTENTIONS[attention](c)
         self.expand = nn.Conv2d(c, 2 * c, 1, bias=False)
         self.expand_norm = norm2d(norm, 2 * c, eps=1e-5, momentum=0.1)
         self.reduce = nn.Conv2d(2 * c, c, 1, bias=False)
@@ -166,7 +187,7 @@ class RVBEMA(nn.Module):
 
 
 class C2fPro(C2f):
-    """`C2f` with RVBEMA units; has no shortcut besides the units' own."""
+    """`C2f` with RepViT units; has no shortcut besides the units' own."""
 
-    def _unit(self, c: int, norm: str, *, shortcut: bool) -> nn.Module:  # noqa: ARG002
-        return RVBEMA(c, norm)
+    def _unit(self, c: int, norm: str, *, shortcut: bool, **options: str) -> nn.Module:  # noqa: ARG002
+        return RVB(c, norm, **options)

@@ -1,4 +1,4 @@
-"""Heads of LMSF-A: the shared GroupNorm head (LMSH) and YOLOv8's decoupled head.
+"""Heads of LMSF-A: the shared GroupNorm head (LMSH), and decoupled ones such as YOLOv8's.
 
 Specification sections 1.4 and 1.6. Both map three feature maps (strides 8, 16, 32) to an
 `InstanceOutput`.
@@ -7,13 +7,14 @@ Specification sections 1.4 and 1.6. Both map three feature maps (strides 8, 16, 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from math import log
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.blocks.conv import Conv, ConvGN
+from models.blocks.conv import Conv, ConvGN, SeparableConv
 from models.types import InstanceOutput, anchor_grid
 
 STRIDES_PX = (8, 16, 32)
@@ -114,8 +115,48 @@ class LMSH(nn.Module):
         return assemble(boxes, logits, coefficients, self.proto(features[0]))
 
 
+def _wide(c: int, mid: int, out: int, norm: str) -> nn.Sequential:
+    first, second = Conv(c, mid, 3, norm=norm), Conv(mid, mid, 3, norm=norm)
+    return nn.Sequential(first, second, nn.Conv2d(mid, out, 1))
+
+
+def _narrow(c: int, mid: int, out: int, norm: str) -> nn.Sequential:
+    return nn.Sequential(Conv(c, mid, norm=norm), Conv(mid, mid, norm=norm), nn.Conv2d(mid, out, 1))
+
+
+def _single(c: int, _mid: int, out: int, _norm: str) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(c, out, 1))
+
+
+def _separable(c: int, mid: int, out: int, norm: str, depth: int = 2) -> nn.Sequential:
+    units = [SeparableConv(mid if i else c, mid, norm=norm) for i in range(depth)]
+    return nn.Sequential(*units, Conv(mid, mid, norm=norm), nn.Conv2d(mid, out, 1))
+
+
+_BRANCHES = {
+    "yolov8": (_wide, _wide, _wide),
+    "lqe": (_wide, _wide, _wide),
+    "efficient": (_single, _single, _wide),
+    "ladh": (partial(_separable, depth=3), _narrow, _separable),
+}
+HEADS = tuple(_BRANCHES)
+"""Forms of `DecoupledHead`: how each finds boxes, classes and mask coefficients."""
+
+
 class DecoupledHead(nn.Module):
-    """YOLOv8-seg's head: three branches per level, BatchNorm, nothing shared."""
+    """YOLOv8-seg's head, nothing shared between levels, and three others of Table VIII.
+
+    Args:
+        channels: of the three levels.
+        num_classes: K.
+        hidden: of the prototypes.
+        prototypes: P.
+        norm: "bn" or "gn".
+        form: "yolov8": three branches of two 3 x 3 convolutions. "lqe": the same, and the class
+            logits move by how sharp the box is (`BoxQuality`). "efficient": boxes and classes
+            are one layer each behind two 3 x 3 convolutions that they share. "ladh": separable
+            convolutions for boxes and masks, 1 x 1 ones for classes.
+    """
 
     def __init__(
         self,
@@ -124,31 +165,59 @@ class DecoupledHead(nn.Module):
         hidden: int = 64,
         prototypes: int = 32,
         norm: str = "bn",
+        form: str = "yolov8",
     ) -> None:
         super().__init__()
         c2 = max(16, channels[0] // 4, 4 * BINS)
         c3 = max(channels[0], min(num_classes, 100))
         c4 = max(channels[0] // 4, prototypes)
 
-        def branch(c: int, mid: int, out: int) -> nn.Sequential:
-            return nn.Sequential(
-                Conv(c, mid, 3, norm=norm), Conv(mid, mid, 3, norm=norm), nn.Conv2d(mid, out, 1)
-            )
-
-        self.box = nn.ModuleList(branch(c, c2, 4 * BINS) for c in channels)
-        self.classify = nn.ModuleList(branch(c, c3, num_classes) for c in channels)
-        self.coefficients = nn.ModuleList(branch(c, c4, prototypes) for c in channels)
+        box, classify, coefficients = _BRANCHES[form]
+        self.box = nn.ModuleList(box(c, c2, 4 * BINS, norm) for c in channels)
+        self.classify = nn.ModuleList(classify(c, c3, num_classes, norm) for c in channels)
+        self.coefficients = nn.ModuleList(coefficients(c, c4, prototypes, norm) for c in channels)
         self.proto = Proto(channels[0], hidden, prototypes, norm)
         self.dfl = DFL()
-        for box, classify, stride in zip(self.box, self.classify, STRIDES_PX, strict=True):
-            nn.init.constant_(box[-1].bias, 1.0)  # type: ignore[index]
-            nn.init.constant_(classify[-1].bias, class_bias(num_classes, stride))  # type: ignore[index]
+        self.quality = nn.ModuleList(BoxQuality() for _ in channels if form == "lqe")
+        self.stems = nn.ModuleList(
+            nn.Sequential(Conv(c, c, 3, norm=norm), Conv(c, c, 3, norm=norm))
+            for c in channels
+            if form == "efficient"
+        )
+        for boxes, logits, stride in zip(self.box, self.classify, STRIDES_PX, strict=True):
+            nn.init.constant_(boxes[-1].bias, 1.0)  # type: ignore[index]
+            nn.init.constant_(logits[-1].bias, class_bias(num_classes, stride))  # type: ignore[index]
 
     def forward(self, features: Sequence[Tensor]) -> InstanceOutput:
-        levels = range(len(features))
-        return assemble(
-            [self.box[i](features[i]) for i in levels],
-            [self.classify[i](features[i]) for i in levels],
-            [self.coefficients[i](features[i]) for i in levels],
-            self.proto(features[0]),
-        )
+        boxes, logits, coefficients = [], [], []
+        for i, x in enumerate(features):
+            trunk = self.stems[i](x) if self.stems else x
+            boxes.append(self.box[i](trunk))
+            logits.append(self.classify[i](trunk))
+            if self.quality:
+                logits[i] = logits[i] + self.quality[i](boxes[i])
+            coefficients.append(self.coefficients[i](x))
+        return assemble(boxes, logits, coefficients, self.proto(features[0]))
+
+
+class BoxQuality(nn.Module):
+    """LQE: how sure a box is of its sides, as a logit (Li et al. 2021, GFL v2, section 3.2).
+
+    From the four likeliest bins of each side and their mean, 20 numbers, by a small network that
+    answers 0 until it has learnt.
+    """
+
+    def __init__(self, hidden: int = 64, likeliest: int = 4) -> None:
+        super().__init__()
+        self.likeliest = likeliest
+        self.first = nn.Conv2d(4 * (likeliest + 1), hidden, 1)
+        self.second = nn.Conv2d(hidden, 1, 1)
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.second.bias)  # type: ignore[arg-type]
+
+    def forward(self, bins: Tensor) -> Tensor:
+        """(B, 64, h, w) logits of the bins -> (B, 1, h, w)."""
+        b, _, h, w = bins.shape
+        share = bins.reshape(b, 4, BINS, h, w).softmax(2).topk(self.likeliest, 2).values
+        known = torch.cat((share, share.mean(2, keepdim=True)), 2).flatten(1, 2)
+        return self.second(F.relu(self.first(known)))

@@ -8,6 +8,7 @@ switches off is the YOLOv8n-seg baseline.
 from __future__ import annotations
 
 from copy import deepcopy
+from functools import partial
 from math import ceil
 
 import torch
@@ -16,9 +17,9 @@ from torch import Tensor, nn
 
 from models.blocks.conv import SPPF, C2f, Conv
 from models.blocks.fusion import SSFF, triple_encode
-from models.blocks.repvit import C2fPro
+from models.blocks.repvit import ATTENTIONS, C2fPro
 from models.errors import OptionError
-from models.lmsf_a.head import LMSH, DecoupledHead
+from models.lmsf_a.head import HEADS, LMSH, DecoupledHead
 from models.types import InstanceOutput
 
 
@@ -35,6 +36,8 @@ class LMSFA(nn.Module):
         depth: repeat multiple of the 3, 6, 6, 3 ladder; 0.33 is the published one.
         prototypes: P.
         norm: "bn", or "gn" to train with batches of one or two (GroupNorm cannot be folded).
+        attention: in the RepViT units: "ema" as published, "se" or "none".
+        head: what stands where `lmsh` is off: "yolov8", "lqe", "efficient" or "ladh".
     """
 
     def __init__(
@@ -48,8 +51,19 @@ class LMSFA(nn.Module):
         depth: float = 0.33,
         prototypes: int = 32,
         norm: str = "bn",
+        attention: str = "ema",
+        head: str = "yolov8",
     ) -> None:
         super().__init__()
+        if attention not in ATTENTIONS or head not in HEADS:
+            raise OptionError(
+                f'lmsf_a: attention is "{attention}" and head is "{head}"; give one of '
+                f"{', '.join(ATTENTIONS)}, and one of {', '.join(HEADS)}."
+            )
+        if (lmsh and head != "yolov8") or (not c2f_pro and attention != "ema"):
+            raise OptionError(
+                "lmsf_a: another head needs lmsh = false, another attention c2f_pro = true."
+            )
         if norm not in ("bn", "gn"):
             raise OptionError(f'lmsf_a: norm is "{norm}", give "bn" or "gn".')
         if num_classes < 1 or prototypes < 1 or not 0.05 <= width <= 2 or not 0 < depth <= 2:
@@ -60,7 +74,7 @@ class LMSFA(nn.Module):
         c1, c2, c3, c4, c5 = (ceil(c * width / 8) * 8 for c in (64, 128, 256, 512, 1024))
         once, twice = max(round(3 * depth), 1), max(round(6 * depth), 1)
         self.num_classes, self.neck_fusion = num_classes, neck
-        stage = C2fPro if c2f_pro else C2f
+        stage = partial(C2fPro, attention=attention) if c2f_pro else C2f
 
         def conv(a: int, b: int, k: int = 1, s: int = 1) -> Conv:
             return Conv(a, b, k, s, norm)
@@ -92,8 +106,8 @@ class LMSFA(nn.Module):
         self.bottom4 = stage(merge4, c4, once, norm=norm)
         self.bottom_down5 = conv(c4, c4, 3, 2)
         self.bottom5 = stage(merge5, c5, once, norm=norm)
-        head = LMSH if lmsh else DecoupledHead
-        self.head = head((c3, c4, c5), num_classes, c3, prototypes, norm)
+        inputs = ((c3, c4, c5), num_classes, c3, prototypes, norm)
+        self.head = LMSH(*inputs) if lmsh else DecoupledHead(*inputs, form=head)
 
     def forward(self, images: Tensor) -> InstanceOutput:
         """Runs the network.

@@ -12,6 +12,7 @@ from models import create_model
 from models.blocks.repvit import RepVGGDW
 from models.errors import OptionError
 from models.lmsf_a import LMSFA
+from models.lmsf_a.head import BoxQuality
 from models.types import InstanceOutput, decode_boxes
 
 
@@ -105,6 +106,12 @@ def test_refusals_say_what_to_do() -> None:
         create_model("lmsf_a", norm="ln")
     with pytest.raises(OptionError, match="lmsf_a has no 'classes'"):
         create_model("lmsf_a", classes=3)
+    with pytest.raises(OptionError, match="one of ema, se, none, and one of yolov8, lqe"):
+        create_model("lmsf_a", attention="cbam")
+    with pytest.raises(OptionError, match="another head needs lmsh = false"):
+        create_model("lmsf_a", head="ladh")
+    with pytest.raises(OptionError, match="another attention c2f_pro = true"):
+        create_model("lmsf_a", attention="se", c2f_pro=False)
     with pytest.raises(OptionError, match="no network"):
         create_model("yolo")
 
@@ -158,6 +165,44 @@ def test_other_widths_and_norms_run_and_fuse(width: float, norm: str) -> None:
     with torch.no_grad():
         assert largest_difference(network(images), network.fuse()(images)) < 1e-4
     assert count(network) != count(LMSFA(num_classes=2))
+
+
+@pytest.mark.parametrize("head", ["lqe", "efficient", "ladh"])
+@pytest.mark.parametrize("norm", ["bn", "gn"])
+def test_other_heads_answer_fold_and_learn_everywhere(head: str, norm: str) -> None:
+    torch.manual_seed(6)
+    network = create_model(
+        "lmsf_a", num_classes=3, width=0.125, c2f_pro=False, neck=False, lmsh=False, head=head,
+        norm=norm,
+    )  # fmt: skip
+    images = torch.rand(2, 3, 64, 96)
+    if head == "lqe":
+        for part in network.head.quality:
+            nn.init.normal_(part.second.weight)
+    out = network(images)
+    plain = create_model("lmsf_a", num_classes=3, c2f_pro=False, neck=False, lmsh=False)
+    expected = plain.eval()(images)
+    assert [x.shape for x in out] == [x.shape for x in expected]
+    sum(x.square().sum() for x in out[:4]).backward()
+    silent = [n for n, p in network.named_parameters() if p.requires_grad and p.grad is None]
+    assert silent == []
+    randomise_norms(network)
+    network.eval()
+    with torch.no_grad():
+        assert largest_difference(network(images), network.fuse()(images)) < 1e-4
+
+
+def test_quality_moves_scores_by_how_sharp_the_box_is() -> None:
+    """Zero until learnt; then of the four likeliest bins of each side and their mean."""
+    quality = BoxQuality()
+    bins = torch.randn(2, 64, 3, 5)
+    assert quality(bins).abs().max() == 0
+    nn.init.constant_(quality.first.weight, 0)
+    nn.init.constant_(quality.first.bias, 0)
+    nn.init.constant_(quality.second.weight[:, :1], 1)
+    nn.init.constant_(quality.first.weight[:1, :1], 1)
+    first_side = bins[:, :16].softmax(1).amax(1)
+    assert torch.allclose(quality(bins)[:, 0], first_side, atol=1e-6)
 
 
 def test_ssff_equals_the_published_volume_form() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.blocks.repvit import EMA, RVBEMA, RepVGGDW
+from models.blocks.repvit import EMA, RVB, SE, RepVGGDW
 
 
 def published_gate(ema: EMA, x: Tensor) -> Tensor:
@@ -67,7 +67,7 @@ def test_ema_multiplies_by_its_gate_and_groups_are_interchangeable() -> None:
     )
 
 
-@pytest.mark.parametrize("block", [RepVGGDW, RVBEMA])
+@pytest.mark.parametrize("block", [RepVGGDW, RVB])
 def test_blocks_fold_to_the_same_function(block: type[nn.Module]) -> None:
     torch.manual_seed(3)
     module = randomised(block(16)).double().eval()
@@ -82,3 +82,24 @@ def test_blocks_fold_to_the_same_function(block: type[nn.Module]) -> None:
             part.fuse()
     assert torch.allclose(module(x), before, atol=1e-9)
     assert not any(isinstance(part, nn.BatchNorm2d) for part in module.modules())
+
+
+@pytest.mark.parametrize("attention", ["se", "none"])
+def test_units_without_ema_fold_to_the_same_function(attention: str) -> None:
+    torch.manual_seed(5)
+    unit = randomised(RVB(16, attention=attention)).double().eval()
+    x = torch.randn(2, 16, 5, 6, dtype=torch.float64)
+    before = unit(x)
+    unit.fuse()
+    unit.mixer.fuse()
+    assert torch.allclose(unit(x), before, atol=1e-9)
+
+
+def test_squeeze_excite_by_hand() -> None:
+    torch.manual_seed(6)
+    se = randomised(SE(8))
+    x = torch.randn(2, 8, 3, 4)
+    assert se.reduce.out_channels == 2
+    squeezed = x.mean((2, 3)) @ se.reduce.weight[:, :, 0, 0].T + se.reduce.bias
+    gate = (squeezed.relu() @ se.expand.weight[:, :, 0, 0].T + se.expand.bias).sigmoid()
+    assert torch.allclose(se(x), x * gate[:, :, None, None], atol=1e-6)
