@@ -28,6 +28,7 @@ SYSTEMS = {
     "pranet": "models.pranet",
     "ms_tcn": "models.ms_tcn",
     "endonet": "models.endonet",
+    "sprmamba": "models.sprmamba",
 }
 """System name -> module with `build(**options) -> nn.Module`."""
 

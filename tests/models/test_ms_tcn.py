@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from models import create_model
-from models.errors import ModelError, OptionError
+from models.errors import CheckpointError, ModelError, OptionError
 from models.ms_tcn import MsTcn, State
+from models.ms_tcn.convert import convert, is_ms_tcn
 from models.ms_tcn.training import StagesLoss
 from tests.helpers.golden_fill import fill
 
@@ -196,3 +197,27 @@ def test_the_loss_sums_stages_and_cuts_restlessness_off_at_16() -> None:
     assert loss.item() == pytest.approx(1.5 * math.log(2) + 0.15 * restless, rel=1e-5)
     assert parts["smoothness"].item() == pytest.approx(restless, rel=1e-5)
     assert parts["accuracy"] == 1.0
+
+
+@pytest.mark.parametrize("prefix", ["", "model.", "module."])
+def test_a_training_scripts_file_tells_its_options(small: MsTcn, prefix: str) -> None:
+    state = small.state_dict()
+    file: dict[str, object] = {f"{prefix}{n}": v for n, v in state.items()}
+    file = {"state_dict": file, "epoch": 16} if prefix else file
+    assert is_ms_tcn(file)
+    options, network, report = convert(file)
+    assert options == SMALL
+    assert report.loaded == tuple(sorted(state))
+    assert all(torch.equal(state[n], v) for n, v in network.state_dict().items())
+
+
+def test_a_file_that_does_not_fit_is_named(small: MsTcn) -> None:
+    state = small.state_dict()
+    with pytest.raises(CheckpointError, match=r"missing, stages\.0\.conv_1x1\.bias first"):
+        convert({n: v for n, v in state.items() if n != "stages.0.conv_1x1.bias"})
+    with pytest.raises(CheckpointError, match=r"it has no stage1\.norm\.weight"):
+        convert({**state, "stage1.norm.weight": torch.ones(3)})
+    with pytest.raises(CheckpointError, match="names layers that it does not hold"):
+        convert({**state, "stage1.layers.9000.conv_1x1.bias": torch.ones(8)})
+    with pytest.raises(CheckpointError, match="no weights of an MS-TCN"):
+        convert({"stage1.conv_1x1.weight": torch.ones(3)})
