@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.common import JsonOption, LibraryOption, emit, open_library, progress
+from app.core.errors import BadInput
 
 if TYPE_CHECKING:
     from app.exchange.case_export import Exported
@@ -23,6 +24,7 @@ class Format(StrEnum):
     PHASE_CSV = "phase-csv"
     DICOM_VIDEO = "dicom-video"
     DICOM_SEG = "dicom-seg"
+    LABELS = "labels"
 
 
 def register(app: typer.Typer) -> None:
@@ -31,7 +33,9 @@ def register(app: typer.Typer) -> None:
 
 
 def export(
-    case: Annotated[str, typer.Argument(help="The case's number.")],
+    case: Annotated[
+        str, typer.Argument(help="The case's number; for labels also “all” that were imported.")
+    ],
     out: Annotated[Path, typer.Option("--out", help="Folder to write into; made where missing.")],
     form: Annotated[Format, typer.Option("--format", help="What to write.")] = Format.COCO,
     pictures: Annotated[
@@ -53,7 +57,10 @@ def export(
     library: LibraryOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a case: outlines as COCO or DICOM SEG, phases as CSV, the recording as DICOM video."""
+    """Write a case: outlines as COCO or DICOM SEG, phases as CSV, the recording as DICOM video.
+
+    “labels” writes the label files that it was imported from, with its phases as they are now.
+    """
     from app.exchange.case_export import export_coco, export_phases
 
     if (start is None) != (end is None):
@@ -63,6 +70,10 @@ def export(
             done = export_coco(lib, case, out, pictures=pictures, polygons=polygons)
         elif form is Format.PHASE_CSV:
             done = export_phases(lib, case, out)
+        elif form is Format.LABELS:
+            from app.exchange.labels.library import export_labels
+
+            done = export_labels(lib, _imported(lib) if case == "all" else [case], out)
         elif form is Format.DICOM_SEG:
             from app.exchange.dicom_seg import export_dicom_seg
 
@@ -75,6 +86,13 @@ def export(
         as_json=as_json,
         text=f"Wrote {done.words} to {done.path}",
     )
+
+
+def _imported(lib: Library) -> list[str]:
+    found = [c.case_id for c in lib.cases() if lib.label_files(c.case_id)]
+    if not found:
+        raise BadInput("No case of this library was imported from label files.")
+    return found
 
 
 def _dicom_video(

@@ -38,6 +38,7 @@ COMMANDS: tuple[str, ...] = (
     "metrics",
     "finetune",
     "train",
+    "import_labels",
     "export",
     "report",
     "record",

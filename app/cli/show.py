@@ -106,8 +106,13 @@ def _text(data: dict[str, Any]) -> str:
     lines = [
         f"Case {data['case']}: {data['title']} ({data['procedure']}, {data['state']})",
         *(
-            f"  recording  {a['path']}  {a['frames']} frames, {a['width']} x {a['height']}, "
-            f"{a['annotations']} annotations, {a['phase_segments']} phase segments"
+            "  "
+            + (
+                f"recording  {a['path']}  {a['frames']} frames, {a['width']} x {a['height']}, "
+                if a["path"]
+                else f"labels     of {a['duration_s']:.0f} s without a recording, "
+            )
+            + f"{a['annotations']} annotations, {a['phase_segments']} phase segments"
             + "".join(f"\n    part     {p['path']}  from {p['start_s']:.1f} s" for p in a["parts"])
             for a in data["assets"]
         ),

@@ -73,9 +73,12 @@ class Part:
 class Asset:
     """One recorded medium of a case: a file, or the files of a split recording as one.
 
+    Imported labels without a recording stand on an asset that has no file: it has a time and
+    nothing to see (``has_recording``).
+
     Attributes:
         asset_id: for life.
-        path: where the file lies now, absolute; of several, the first one.
+        path: where the file lies now, absolute; of several, the first one; "" without a recording.
         quick_hash: SHA-256 over size, first and last MiB: known at once; of several files, over
             theirs. It says what the case was made from, and stays.
         sha256: of the whole file, "" until the background hash is done; "" where there are parts.
@@ -83,8 +86,8 @@ class Asset:
         time_base: seconds per pts unit.
         start_pts: pts of the first presentable frame.
         end_pts: pts just after the last presentable frame.
-        frames: number of presentable frames.
-        width_px, height_px: the raster (upright).
+        frames: number of presentable frames; without a recording, of moments that have labels.
+        width_px, height_px: the raster (upright); 0 without a recording.
         codec: FFmpeg's name.
         pictures, steps: of the file, as a part has them; "" where there are parts.
         parts: the files of a split recording, contiguous in its time, or the one file that took
@@ -109,12 +112,20 @@ class Asset:
 
     def __post_init__(self) -> None:
         validate.positive("Asset.frames", self.frames)
-        validate.positive("Asset.width_px", self.width_px)
-        validate.positive("Asset.height_px", self.height_px)
+        if self.has_recording:
+            validate.positive("Asset.width_px", self.width_px)
+            validate.positive("Asset.height_px", self.height_px)
+
+    @property
+    def has_recording(self) -> bool:
+        """Whether there is, or was, something to see; False for labels alone."""
+        return bool(self.path)
 
     @property
     def files(self) -> tuple[Part, ...]:
         """The files it is made of, in order; a single one as a part that is the whole."""
+        if not self.has_recording:
+            return ()
         return self.parts or (
             Part(
                 path=self.path,

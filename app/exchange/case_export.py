@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from app.core.timeline import timeline_of_run
 from app.exchange import coco, phase_csv
 from app.exchange.images import write_png
 from app.store import Library
-from app.video import VideoSource, open_recording
+from app.video import open_recording
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +77,12 @@ def export_phases(library: Library, case_id: str, out: Path) -> Exported:
     with writing(out):
         tiers: list[phase_csv.Tier] = []
         for asset in case.assets:
+            if not asset.has_recording:
+                tiers += _tiers(library, case, asset, lambda pts: pts)
+                continue
             with open_recording(asset) as source:
-                tiers += _tiers(library, case, asset, source)
+                times = [source.pts(i) for i in range(len(source))]
+                tiers += _tiers(library, case, asset, partial(bisect_left, times))
         path = out / "phases.csv"
         phase_csv.write(path, tiers, find_taxonomy(case.procedure))
         write_readme(out, case, "phase segments")
@@ -124,12 +129,9 @@ def annotated_frames(
     ]
 
 
-def _tiers(library: Library, case: Case, asset: Asset, source: VideoSource) -> list[phase_csv.Tier]:
-    pts = [source.pts(i) for i in range(len(source))]
-
-    def index_of(moment: int) -> int:
-        return bisect_left(pts, moment)
-
+def _tiers(
+    library: Library, case: Case, asset: Asset, index_of: Callable[[int], int]
+) -> list[phase_csv.Tier]:
     tiers = []
     human = library.human_timeline(asset.asset_id)
     if human is not None:

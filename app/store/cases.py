@@ -105,6 +105,7 @@ def erase(conn: sqlite3.Connection, clock: audit.Clock, case_id: str) -> str:
         raise BadInput(f"There is no case {case_id} in this library; “trocar cases” lists them.")
     conn.execute("INSERT INTO erasing VALUES (?, ?)", (case_id, row[0]))
     for statement in (
+        "DELETE FROM label_files WHERE case_id = ?",
         "DELETE FROM fragments WHERE asset_id IN (SELECT asset_id FROM assets WHERE case_id = ?)",
         "DELETE FROM recordings WHERE case_id = ?",
         "DELETE FROM segments WHERE asset_id IN (SELECT asset_id FROM assets WHERE case_id = ?)",

@@ -21,12 +21,14 @@ from app.core.case import Case
 from app.core.correction import Annotation, Bookmark, Correction, HumanTimeline
 from app.core.errors import BadInput, EnvironmentProblem, Refused, TrocarError
 from app.core.frame import FrameIdentity
+from app.core.labels import LabelFile
 from app.core.recording import Fragment, Recording
 from app.store import (
     audit,
     corrections,
     db,
     files,
+    label_rows,
     opening,
     recordings,
     rows,
@@ -286,6 +288,11 @@ class Library:
         """
         with self._reading() as conn:
             return tuple(recordings.read(conn, case_id, intact_only=True))
+
+    def label_files(self, case_id: str) -> tuple[LabelFile, ...]:
+        """The label files that a case was imported from, as they were written."""
+        with self._reading() as conn:
+            return tuple(label_rows.read(conn, case_id))
 
     def fragments(self, asset_id: str) -> tuple[Fragment, ...]:
         """What of a live recording is known to be on the disk, until it is final."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sqlite_utils.migrations import Migrations
 
 APPLICATION_ID = 0x54524F43
-VERSION = 3
+VERSION = 4
 
 _HUMAN_WORK = """
 CREATE TABLE cases (
@@ -148,6 +148,17 @@ _RECORDINGS = (
     UNIQUE (asset_id, position)
 ) STRICT""",
 )
+_LABEL_FILES = """CREATE TABLE label_files (
+    case_id TEXT NOT NULL REFERENCES cases (case_id),
+    position INTEGER NOT NULL,
+    layout TEXT NOT NULL,
+    name TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    numbers TEXT NOT NULL,
+    content BLOB NOT NULL,
+    row_sha BLOB NOT NULL,
+    UNIQUE (case_id, position)
+) STRICT"""
 _TRIGGERS = (
     """CREATE TRIGGER audit_is_never_changed BEFORE UPDATE ON audit
     BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END""",
@@ -186,6 +197,11 @@ def migrations() -> Migrations:
         for statement in _RECORDINGS:
             db.execute(statement)
         db.execute("PRAGMA user_version=3")
+
+    @steps()
+    def label_files(db: Database) -> None:
+        db.execute(_LABEL_FILES)
+        db.execute("PRAGMA user_version=4")
 
     return steps
 

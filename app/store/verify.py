@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.core.errors import BadInput, TrocarError
-from app.store import audit, recordings, rows, work_rows
+from app.store import audit, label_rows, recordings, rows, work_rows
 from app.store.backups import Backup, open_backup
 from app.store.states import digest
 
@@ -123,7 +123,10 @@ def _readers(conn: sqlite3.Connection, case_id: str) -> tuple[Callable[[], Itera
             yield recording
             yield from recordings.read_fragments(conn, recording.asset_id)
 
-    return case, assets, annotations, reviews, bookmarks, timelines, live
+    def labels() -> Iterator[object]:
+        yield from label_rows.read(conn, case_id)
+
+    return case, assets, annotations, reviews, bookmarks, timelines, live, labels
 
 
 def _history(conn: sqlite3.Connection) -> tuple[int, list[str]]:

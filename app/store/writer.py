@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
 from app.core.case import Asset, Case, CaseState, Part
 from app.core.correction import Correction
 from app.core.errors import EnvironmentProblem
+from app.core.labels import LabelFile, LabelledCase
 from app.core.recording import Fragment, Recording
-from app.store import audit, cases, corrections, recordings
+from app.store import audit, cases, corrections, label_rows, recordings
 from app.store.corrections import Saved
 from app.store.files import Ballast
 from app.store.store_thread import Outcome, StoreThread
@@ -127,6 +128,35 @@ class Writer(StoreThread):
         def work(conn: sqlite3.Connection) -> Outcome[None]:
             recordings.put_fragment(conn, asset_id, fragment)
             return Outcome(None)
+
+        return self.submit(work)
+
+    def import_cases(
+        self, found: Sequence[tuple[str, LabelledCase]]
+    ) -> Future[tuple[Case | None, ...]]:
+        """Cases of labels alone, by title, all of them or none.
+
+        Resolves to the new case of each; None for one whose labels a case holds already.
+        """
+
+        def work(conn: sqlite3.Connection) -> Outcome[tuple[Case | None, ...]]:
+            known = [label_rows.case_of(conn, one.files[0]) for _, one in found]
+            return Outcome(
+                tuple(
+                    None if case_id else label_rows.make(conn, self.clock, one, title)
+                    for case_id, (title, one) in zip(known, found, strict=True)
+                )
+            )
+
+        return self.submit(work)
+
+    def import_labels(self, correction: Correction, files: Sequence[LabelFile]) -> Future[Saved]:
+        """Labels for a case that is there: what they change, and their files, in one step."""
+
+        def work(conn: sqlite3.Connection) -> Outcome[Saved]:
+            saved = corrections.commit(conn, self.clock, correction)
+            label_rows.put(conn, self.clock, correction.case_id, files)
+            return Outcome(saved, saved)
 
         return self.submit(work)
 

@@ -224,6 +224,8 @@ def open_recording(
         BadInput: it is not where it was, or another file lies in its place; as ``open_video``.
         EnvironmentProblem, OpenCancelled: as ``open_video``.
     """
+    if not asset.has_recording:
+        raise BadInput("This case has labels alone and no recording.")
     problems = {i: why for i, file in enumerate(asset.files) if (why := not_there(file))}
     if problems and (not missing_ok or len(problems) == len(asset.files)):
         raise BadInput(next(iter(problems.values())))

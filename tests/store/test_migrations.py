@@ -83,7 +83,7 @@ def test_an_older_library_is_brought_up_to_date_by_a_writer_only(
 def test_the_tables_are_strict_and_hardened(conn: sqlite3.Connection) -> None:
     tables = conn.execute("PRAGMA table_list").fetchall()
     ours = [t for t in tables if t[0] == "main" and not t[1].startswith(("sqlite_", "_sqlite"))]
-    assert len(ours) == 13
+    assert len(ours) == 14
     assert all(strict and not without_rowid for *_, without_rowid, strict in ours)
     values = {
         name: conn.execute(f"PRAGMA {name}").fetchone()[0]

@@ -85,14 +85,14 @@ def read(lines: Lines, beside: Mapping[str, Lines]) -> tuple[LabelledCase, ...]:
     )
 
 
-def write(lines: Lines, now: PhasesNow, beside: Mapping[str, Lines]) -> bytes:
+def write(lines: Lines, now: PhasesNow, beside: Mapping[str, Lines]) -> Lines:
     """The file with the phases of now.
 
     Raises:
         BadInput: there is a moment without a phase, or with one that the data set does not have.
     """
     if "tool" in lines.name.casefold():
-        return lines.content()
+        return lines
     cells, _, base = _cells(lines, _numbers(beside))
 
     def spell(cell: Cell, key: str | None) -> str:
@@ -106,7 +106,7 @@ def write(lines: Lines, now: PhasesNow, beside: Mapping[str, Lines]) -> bytes:
             )
         return spelling
 
-    return rewritten(lines, cells, lambda c: now.at(c.time * base), spell)
+    return rewritten(lines, cells, lambda c: now.instead_of(c.key, c.time * base), spell)
 
 
 def _cells(lines: Lines, numbers: Mapping[str, str]) -> tuple[list[Cell], int, Fraction]:

@@ -45,6 +45,10 @@ class PhasesNow:
         """The phase that runs there."""
         return self.timeline.phase_at(self.pts(seconds))
 
+    def instead_of(self, was: str | None, seconds: Fraction) -> str | None:
+        """The phase that runs there; beyond the timeline's end nobody changed what was."""
+        return self.at(seconds) if self.pts(seconds) < self.timeline.end_pts else was
+
     def segments(self) -> list[tuple[Fraction, Fraction, Segment]]:
         """Start and end in seconds, and the segment."""
         first = self.timeline.start_pts
@@ -103,7 +107,7 @@ def rewritten(
     cells: Sequence[Cell],
     said_now: Callable[[Cell], str | None],
     spell: Callable[[Cell, str | None], str],
-) -> bytes:
+) -> Lines:
     """The file with the labels of now; a row that still says the same keeps its text.
 
     A class is written as the file itself writes it elsewhere, else by ``spell``.
@@ -118,4 +122,4 @@ def rewritten(
             text = lines.lines[cell.place].text
             word = spelt[now] if now in spelt else spell(cell, now)
             changed[cell.place] = text[: cell.start] + word + text[cell.end :]
-    return lines.content(changed)
+    return lines.changed(changed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ class Line:
     """One line.
 
     Attributes:
-        number: in the file, from 1.
+        number: in the file, from 1; 0 for a line that was added.
         text: without its end, and without the file's byte-order mark.
         end: what ends it, "" for a last line without.
     """
@@ -50,15 +50,18 @@ class Lines:
         """The whole text, without a byte-order mark."""
         return "".join(line.text + line.end for line in self.lines)
 
-    def content(self, changed: Mapping[int, str] | None = None) -> bytes:
-        """The file's bytes.
+    @property
+    def content(self) -> bytes:
+        """The file's bytes."""
+        return (_BOM * self.bom + self.text).encode()
 
-        Args:
-            changed: other texts for lines, by place in ``lines``.
-        """
-        texts = changed or {}
-        body = "".join(texts.get(i, line.text) + line.end for i, line in enumerate(self.lines))
-        return (_BOM * self.bom + body).encode()
+    def changed(self, texts: Mapping[int, str]) -> Lines:
+        """The same with other texts for lines, by place in ``lines``."""
+        lines = tuple(
+            replace(line, text=texts[i]) if i in texts else line
+            for i, line in enumerate(self.lines)
+        )
+        return replace(self, lines=lines)
 
     def bad(self, line: Line, what: str) -> BadInput:
         """What to raise for a line: names the file and the line."""
@@ -76,16 +79,15 @@ class Lines:
         """What a case keeps of this file: all of it, or the lines at some places."""
         if places is None:
             return LabelFile(
-                layout=layout, name=self.name, sha256=self.sha256, content=self.content()
+                layout=layout, name=self.name, sha256=self.sha256, content=self.content
             )
-        own = [self.lines[i] for i in places]
-        content = (_BOM * self.bom + "".join(line.text + line.end for line in own)).encode()
+        own = replace(self, lines=tuple(self.lines[i] for i in places))
         return LabelFile(
             layout=layout,
             name=self.name,
             sha256=self.sha256,
-            content=content,
-            numbers=tuple(line.number for line in own),
+            content=own.content,
+            numbers=tuple(line.number for line in own.lines),
         )
 
 

@@ -43,7 +43,7 @@ class Layout(Protocol):
     def read(self, lines: Lines, beside: Mapping[str, Lines]) -> tuple[LabelledCase, ...]:
         """The cases of a file; ``BadInput`` names file and line."""
 
-    def write(self, lines: Lines, now: PhasesNow, beside: Mapping[str, Lines]) -> bytes:
+    def write(self, lines: Lines, now: PhasesNow, beside: Mapping[str, Lines]) -> Lines:
         """The file with the phases of now; the same bytes where they are as they were."""
 
 
@@ -103,18 +103,18 @@ def read_again(files: Sequence[LabelFile]) -> LabelledCase:
     return case
 
 
-def written(files: Sequence[LabelFile], now: PhasesNow | None) -> list[tuple[LabelFile, bytes]]:
-    """A case's own files with the phases of now; as they came where there are no times.
+def written(files: Sequence[LabelFile], now: PhasesNow | None) -> list[Lines]:
+    """A case's own files with the phases of now; as they came where there are none.
 
     Raises:
         BadInput: the layout has no way to say what the case says now.
     """
-    bodies = {
+    done = {
         lines.name: layout.write(lines, now, beside)
         for layout, lines, beside in _again(files)
         if now is not None
     }
-    return [(file, bodies.get(file.name, file.content)) for file in files]
+    return [done.get(file.name) or lines_again(file) for file in files]
 
 
 def _again(files: Sequence[LabelFile]) -> list[tuple[Layout, Lines, dict[str, Lines]]]:

@@ -1,0 +1,218 @@
+"""Labels into the library and out of it again: all of what is asked for, or nothing. Any thread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.core.case import Asset, Case
+from app.core.correction import CaseFields, Change, Correction, HumanTimeline
+from app.core.errors import BadInput, Refused
+from app.core.labels import LabelledCase
+from app.core.taxonomy import UNKNOWN_PROCEDURE
+from app.core.timeline import Segment, Timeline
+from app.exchange.case_export import Exported, writing
+from app.exchange.labels.frames import PhasesNow
+from app.exchange.labels.lines import Line, Lines
+from app.exchange.labels.reading import layout_of, read_labels, written
+from app.store import files as store_files
+
+if TYPE_CHECKING:
+    from app.store import Library
+
+LONGER_S = 2
+_RATES = tuple(Fraction(n) for n in (1, 24, 25, 30, 50, 60)) + (Fraction(30000, 1001),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """What an import did.
+
+    Attributes:
+        cases: the new cases, or the one that got labels.
+        known: how many operations were left out, since a case has their labels already.
+        notes: what a user should know, in sentences.
+    """
+
+    cases: tuple[Case, ...]
+    known: int = 0
+    notes: tuple[str, ...] = ()
+
+
+def import_cases(library: Library, paths: Iterable[Path], *, layout: str = "") -> Imported:
+    """Make a case of every operation of label files and folders, without recordings.
+
+    Raises:
+        BadInput: as ``read_labels``; nothing was imported.
+        Refused: the library is open for reading only.
+    """
+    writer = library.writer
+    found = _read(paths, layout)
+    titled = [(f"{layout_of(case.layout).TITLE} {case.name}", case) for case in found]
+    made = writer.import_cases(titled).result()
+    cases = tuple(case for case in made if case is not None)
+    return Imported(cases=cases, known=len(made) - len(cases))
+
+
+def import_onto(
+    library: Library, case_id: str, paths: Iterable[Path], *, layout: str = ""
+) -> Imported:
+    """Make the phases of label files those of a case's recording, by time.
+
+    Labels that end up to two seconds after the recording are cut there; time without labels stays
+    without a phase. One undo takes all of it back.
+
+    Raises:
+        BadInput: the files speak of several operations or of no phases, or end well after the
+            recording.
+        Refused: the case is another operation, or has phases by a human already.
+    """
+    writer = library.writer
+    found = _read(paths, layout)
+    case = library.case(case_id)
+    if len(found) != 1 or found[0].phases is None or not case.assets:
+        names = ", ".join(c.name for c in found[:3])
+        what = f"{len(found)} operations ({names}, …)" if len(found) > 1 else "no phases"
+        raise BadInput(f"Name the phase file of one operation; these speak of {what}.")
+    one, asset = found[0], case.assets[0]
+    if len({case.procedure, one.procedure} - {UNKNOWN_PROCEDURE}) == 2:
+        raise Refused(
+            f"Case {case_id} is a {case.procedure}, and {one.files[0].name} is of a "
+            f"{one.procedure}; nothing was imported."
+        )
+    if library.human_timeline(asset.asset_id) is not None:
+        raise Refused(
+            f"Case {case_id} has phases by a human already; take them back first. "
+            "Nothing was imported."
+        )
+    line, notes = placed(one, asset)
+    writer.import_labels(_correction(case, asset, line, one), one.files).result()
+    return Imported(cases=(library.case(case_id),), notes=notes)
+
+
+def placed(one: LabelledCase, asset: Asset) -> tuple[Timeline, tuple[str, ...]]:
+    """The phases in a recording's own time, and what is to be said about it.
+
+    Raises:
+        BadInput: they end well after the recording.
+    """
+    assert one.phases is not None  # noqa: S101 - asked before
+    empty = Timeline(start_pts=asset.start_pts, end_pts=asset.end_pts)
+    place = PhasesNow(timeline=empty, time_base=asset.time_base)
+    has_s, recording_s = one.duration_s, asset.duration_ms / 1000
+    if has_s > recording_s + LONGER_S:
+        raise BadInput(
+            f"{one.files[0].name} has labels up to {has_s:.1f} s and the recording ends at "
+            f"{recording_s:.1f} s; is it another one{_rate_words(has_s / recording_s)}? "
+            "Nothing was imported."
+        )
+    segments = []
+    for s in one.phases.segments:
+        start = place.pts(s.start_pts * one.time_base)
+        end = min(place.pts(s.end_pts * one.time_base), asset.end_pts)
+        if start < end:
+            segments.append(Segment(start_pts=start, end_pts=end, phase=s.phase))
+    rest_s = recording_s - has_s
+    notes = (f"The last {rest_s:.0f} s of the recording have no labels.",)
+    line = Timeline(start_pts=asset.start_pts, end_pts=asset.end_pts, segments=tuple(segments))
+    return line, notes if rest_s > LONGER_S else ()
+
+
+def export_labels(library: Library, case_ids: Sequence[str], out: Path) -> Exported:
+    """Write the label files that cases were imported from, with the phases that they have now.
+
+    What nobody changed goes out byte for byte; the lines of several cases of one file are put
+    together again in their old order.
+
+    Raises:
+        BadInput: a case was not imported, or says what its layout cannot say.
+        EnvironmentProblem: the folder cannot be written.
+    """
+    whole: dict[tuple[str, str], list[Lines]] = {}
+    for case_id in case_ids:
+        for lines in _labels_of(library, case_id):
+            whole.setdefault((lines.name, lines.sha256), []).append(lines)
+    names = [name for name, _ in whole]
+    with writing(out):
+        path = out
+        for (name, sha256), parts in whole.items():
+            folder = out if names.count(name) == 1 else out / sha256[:8]
+            folder.mkdir(exist_ok=True)
+            path = folder / name
+            store_files.write_file(path, joined(parts).content)
+    count = len(whole)
+    words = "1 label file" if count == 1 else f"{count} label files"
+    return Exported(
+        path=path if count == 1 else out,
+        words=words,
+        counts={"cases": len(case_ids), "files": count},
+    )
+
+
+def joined(parts: Sequence[Lines]) -> Lines:
+    """One file of what several cases have of it; lines that they share stand once."""
+    if len(parts) == 1:
+        return parts[0]
+    placed: dict[tuple[int, int, int], Line] = {}
+    for owner, part in enumerate(parts):
+        last, added = 0, 0
+        for line in part.lines:
+            last, added = (line.number, 0) if line.number else (last, added + 1)
+            placed.setdefault((last, owner if added else -1, added), line)
+    lines = tuple(placed[key] for key in sorted(placed))
+    return Lines(name=parts[0].name, sha256=parts[0].sha256, lines=lines, bom=parts[0].bom)
+
+
+def _labels_of(library: Library, case_id: str) -> list[Lines]:
+    case = library.case(case_id)
+    files = library.label_files(case_id)
+    if not files:
+        raise BadInput(
+            f"Case {case_id} was not imported from label files; export its phases as CSV instead."
+        )
+    now = None
+    if case.assets:
+        asset = case.assets[0]
+        said = library.human_timeline(asset.asset_id)
+        if said is not None:
+            now = PhasesNow(timeline=said.timeline, time_base=asset.time_base)
+    return written(files, now)
+
+
+def _read(paths: Iterable[Path], layout: str) -> tuple[LabelledCase, ...]:
+    try:
+        return read_labels(paths, layout=layout)
+    except BadInput as error:
+        raise BadInput(f"{error.user_message} Nothing was imported.", error.detail) from error
+
+
+def _correction(case: Case, asset: Asset, line: Timeline, one: LabelledCase) -> Correction:
+    changes = [
+        Change(
+            object_id=f"timeline:{asset.asset_id}",
+            before=None,
+            after=HumanTimeline(asset_id=asset.asset_id, timeline=line),
+        )
+    ]
+    if case.procedure == UNKNOWN_PROCEDURE != one.procedure:
+        fields = {"title": case.title, "state": case.state.value}
+        changes.append(
+            Change(
+                object_id="case",
+                before=CaseFields(procedure=case.procedure, **fields),
+                after=CaseFields(procedure=one.procedure, **fields),
+            )
+        )
+    return Correction(case_id=case.case_id, title="Import the phases", changes=tuple(changes))
+
+
+def _rate_words(ratio: float) -> str:
+    """Which rate would explain labels that last ``ratio`` times as long as the recording."""
+    for said in _RATES:
+        for real in _RATES:
+            if said != real and abs(ratio / float(real / said) - 1) < 0.004:
+                return f", or are there {float(real):g} labels a second and not {float(said):g}"
+    return ""

@@ -1,0 +1,136 @@
+"""Labels into a library and out again: real files to the byte, corrections, all or nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from app.annotate.phases import Block, Tiers, relabel
+from app.core.errors import BadInput, Refused
+from app.core.taxonomy import find_taxonomy
+from app.exchange.labels.library import export_labels, import_cases, import_onto
+from app.store import Library
+from tests.helpers.human_work import asset
+from tests.store.conftest import open_small
+
+# Of folders of real labels: how many operations, and files that are labels or name their classes.
+REAL = {"cholec80_phase_txt": (10, 11)}
+
+
+@pytest.fixture
+def ten_seconds(tmp_path: Path) -> Path:
+    """Phases of ten seconds, with a byte-order mark and ends of lines of two kinds."""
+    file = tmp_path / "video07-phase.txt"
+    names = ["preparation"] * 4 + ["CalotTriangleDissection"] * 6
+    file.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(names).encode() + b"\n")
+    return file
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_labels_come_in_and_go_out_to_the_byte(
+    name: str, shared_data: Path, own_library: Path, tmp_path: Path
+) -> None:
+    cases, files = REAL[name]
+    with open_small(own_library) as library:
+        done = import_cases(library, [shared_data / name])
+        assert len(done.cases) == cases
+        assert import_cases(library, [shared_data / name]).known == cases
+        ids = [case.case_id for case in done.cases]
+        assert export_labels(library, ids, tmp_path / "out").counts["files"] == files
+        assert library.verify().ok
+    for written in (tmp_path / "out").rglob("*.*"):
+        originals = list((shared_data / name).rglob(written.name))
+        assert [p.read_bytes() for p in originals] == [written.read_bytes()]
+
+
+def test_a_corrected_phase_changes_its_own_lines_alone(
+    ten_seconds: Path, own_library: Path, tmp_path: Path
+) -> None:
+    with open_small(own_library) as library:
+        (case,) = import_cases(library, [ten_seconds]).cases
+        assert case.title == "Cholec80 video07"
+        (recording,) = case.assets
+        assert not recording.has_recording
+        assert recording.duration_ms == 10_000
+        said = library.human_timeline(recording.asset_id)
+        assert said is not None
+        tiers = Tiers(
+            case_id=case.case_id,
+            asset_id=recording.asset_id,
+            taxonomy=find_taxonomy(case.procedure),
+            you=said.timeline,
+            model=None,
+            start_pts=0,
+            end_pts=10,
+        )
+        change = relabel(tiers, Block(row="you", index=1), "clipping_cutting")
+        assert change is not None
+        library.writer.commit(change).result()
+        export_labels(library, [case.case_id], tmp_path / "out")
+        changed = (tmp_path / "out" / ten_seconds.name).read_bytes()
+        was = ten_seconds.read_bytes()
+        assert changed == was.replace(b"CalotTriangleDissection", b"ClippingCutting")
+        library.writer.undo(case.case_id).result()
+        export_labels(library, [case.case_id], tmp_path / "out")
+        assert (tmp_path / "out" / ten_seconds.name).read_bytes() == was
+
+
+def test_a_bad_line_anywhere_and_nothing_is_imported(ten_seconds: Path, own_library: Path) -> None:
+    bad = ten_seconds.with_name("video08-phase.txt")
+    bad.write_text("preparation\nsomething\n", encoding="utf-8")
+    with open_small(own_library) as library:
+        with pytest.raises(BadInput, match=r"video08-phase\.txt, line 2.*Nothing was imported"):
+            import_cases(library, [ten_seconds.parent])
+        assert library.cases() == ()
+
+
+def test_a_deleted_case_can_be_imported_again(ten_seconds: Path, own_library: Path) -> None:
+    with open_small(own_library) as library:
+        (case,) = import_cases(library, [ten_seconds]).cases
+        library.writer.delete_case(case.case_id).result()
+        assert len(import_cases(library, [ten_seconds]).cases) == 1
+        assert library.verify().ok
+
+
+def test_labels_for_a_recording_are_placed_by_time(
+    ten_seconds: Path, own_library: Path, tmp_path: Path
+) -> None:
+    """Of 4 s at 25 frames a second, though the labels stand one a second."""
+    short = tmp_path / "short" / ten_seconds.name
+    short.parent.mkdir()
+    short.write_text("preparation\n" * 2 + "clippingcutting\n" * 3, encoding="utf-8")
+    with open_small(own_library) as library:
+        case = library.writer.create_case("Recording", "unknown", (asset(),)).result()
+        with pytest.raises(BadInput, match=r"up to 10\.0 s.*ends at 4\.0 s"):
+            import_onto(library, case.case_id, [ten_seconds])
+        assert library.label_files(case.case_id) == ()
+        (case,) = import_onto(library, case.case_id, [short]).cases
+        assert case.procedure == "cholecystectomy"
+        said = library.human_timeline("asset-1")
+        assert said is not None
+        assert [(s.start_pts, s.end_pts) for s in said.timeline.segments] == [
+            (0, 50 * 512),
+            (50 * 512, 100 * 512),
+        ]
+        with pytest.raises(Refused, match="phases by a human already"):
+            import_onto(library, case.case_id, [short])
+        export_labels(library, [case.case_id], tmp_path / "out")
+        assert (tmp_path / "out" / short.name).read_bytes() == short.read_bytes()
+        assert library.undo_title(case.case_id) == "Import the phases"
+
+
+def test_a_wrong_rate_is_guessed(tmp_path: Path, own_library: Path) -> None:
+    file = tmp_path / "video01-phase.txt"
+    file.write_text("preparation\n" * 100, encoding="utf-8")
+    with open_small(own_library) as library:
+        case = library.writer.create_case("Recording", "unknown", (asset(),)).result()
+        with pytest.raises(BadInput, match="25 labels a second and not 1"):
+            import_onto(library, case.case_id, [file])
+
+
+def test_a_library_for_reading_takes_nothing(ten_seconds: Path, own_library: Path) -> None:
+    with open_small(own_library):
+        pass
+    with Library.open(own_library, "read") as library, pytest.raises(Refused):
+        import_cases(library, [ten_seconds])
