@@ -18,7 +18,9 @@ from app.learning.recipes import Recipe, read_recipe
 from models import ModelCard, read_card
 from models.card import ModelClass
 from models.checkpoint import read_tensors, write_tensors
+from models.lmsf_a.table import rows
 from models.metrics.masks import LabelledMask, encode
+from tests.benchmarks import polyps_ablation
 from tests.benchmarks.polyps_table import FIGURES, Candidate, difference, figures, lines, report
 
 TINY = {"width": 0.125, "depth": 0.1, "num_classes": 1}
@@ -121,3 +123,22 @@ def test_a_difference_is_of_the_same_draws_of_pictures() -> None:
     assert difference(truth, all_of, all_of, rounds=2)["map50"] == (0.0, 0.0, 0.0)
     assert figures(truth, two, [2])["dice"] == 0.0
     assert figures(truth, two, [0, 1])["map50"] == 100.0
+
+
+def test_eight_rows_of_the_ablation_are_ranked_beside_the_paper() -> None:
+    third = [row for row in rows() if row.table == "III"]
+    plan = read_recipe("lmsf-a-polyps-cpu")
+    recipes = [polyps_ablation.row_recipe(plan, row, 40) for row in third]
+    assert len({r.name for r in recipes}) == 8
+    assert recipes[0].options == {
+        "num_classes": 1, "c2f_pro": False, "neck": False, "lmsh": False
+    }  # fmt: skip
+    assert {r.train["steps"] for r in recipes} == {40}
+    assert {r.train["learning_rate"] for r in recipes} == {plan.train["learning_rate"]}
+
+    got = [{name: row.paper[name] / 2 for name in ("map50", "map50_95")} for row in third]
+    text = list(polyps_ablation.lines(third, got))
+    assert text[2] == "| YOLOv8n-seg | 36.0 | 7.5 | 20.4 | 8 | 72.0 | 7.5 | 40.9 | 8 |"
+    assert text[9] == "| LMSF-A | 37.2 | 1 | 21.5 | 1 | 74.4 | 1 | 43.0 | 1 |"
+    assert text[-2].endswith("+1.00")
+    assert polyps_ablation.agreement([1, 2, 3], [9, 5, 1]) == pytest.approx(-1)
