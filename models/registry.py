@@ -29,6 +29,7 @@ SYSTEMS = {
     "ms_tcn": "models.ms_tcn",
     "endonet": "models.endonet",
     "sprmamba": "models.sprmamba",
+    "supra": "models.supra",
 }
 """System name -> module with `build(**options) -> nn.Module`."""
 

@@ -20,9 +20,16 @@ KERNEL_SIZE = 3
 
 
 class Advance(NamedTuple):
-    """What T frames gave: every stage's logits (stages, B, classes, T), and the new state."""
+    """What T frames gave.
+
+    Attributes:
+        logits: float (stages, B, classes, T); the last are the answer.
+        hidden: float (B, maps, T), what the first stage's answer was made from.
+        state: to hand to the next call.
+    """
 
     logits: Tensor
+    hidden: Tensor
     state: State
 
 
@@ -57,15 +64,15 @@ class Stage(nn.Module):
             x = layer(x, functional.pad(x, (layer.dilation, layer.dilation)))
         return self.conv_out_classes(x)
 
-    def advance(self, x: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
-        """Looks back alone: over what is carried (B, maps, C). Returns logits and new columns."""
+    def advance(self, x: Tensor, columns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Looks back alone, over what is carried (B, maps, C): logits, hidden and new columns."""
         x = self.conv_1x1(x)
         kept, sizes = [], [2 * layer.dilation for layer in self.layers]
         for layer, before in zip(self.layers, columns.split(sizes, -1), strict=True):
             seen = torch.cat((before.to(x.dtype), x), -1)
             kept.append(seen[..., -2 * layer.dilation :])
             x = layer(x, seen)
-        return self.conv_out_classes(x), torch.cat(kept, -1)
+        return self.conv_out_classes(x), x, torch.cat(kept, -1)
 
 
 class MsTcn(nn.Module):
@@ -164,14 +171,15 @@ class MsTcn(nn.Module):
         if state is None:
             state = self.start(len(features))
         self.check(state, len(features))
-        x, logits, columns = features, [], []
+        x, logits, hidden, columns = features, [], [], []
         for stage, before in zip((self.stage1, *self.stages), state.columns, strict=True):
-            answer, after = stage.advance(x, before)
+            answer, inside, after = stage.advance(x, before)
             logits.append(answer)
+            hidden.append(inside)
             columns.append(after.to(before.dtype))
             x = answer.softmax(1)
         new = State(columns=torch.stack(columns), frames=state.frames + features.shape[-1])
-        return Advance(logits=torch.stack(logits), state=new)
+        return Advance(logits=torch.stack(logits), hidden=hidden[0], state=new)
 
     def start(self, batch: int = 1) -> State:
         """The state before the first frame."""

@@ -120,8 +120,9 @@ def test_any_split_equals_the_whole(small: MsTcn, sizes: list[int]) -> None:
     x = features(sum(sizes))
     state, parts = None, []
     for first, last in itertools.pairwise([0, *itertools.accumulate(sizes)]):
-        logits, state = small.advance(x[..., first:last], state)
-        parts.append(logits)
+        part = small.advance(x[..., first:last], state)
+        state = part.state
+        parts.append(part.logits)
     torch.testing.assert_close(torch.cat(parts, -1), small(x), atol=1e-5, rtol=0)
     assert state.frames == sum(sizes)
 
@@ -140,7 +141,7 @@ def test_steps_equal_the_whole_and_carry_a_constant_state() -> None:
 @torch.inference_mode()
 def test_a_stored_state_goes_on_as_the_stream_did(small: MsTcn) -> None:
     x = features(30)
-    _, state = small.advance(x[..., :20])
+    state = small.advance(x[..., :20]).state
     file = io.BytesIO()
     np.savez(file, **state.to_arrays())
     file.seek(0)
