@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import models
 from app.core.errors import BadInput
-from app.core.prediction import PHASES, SEGMENTATION
+from app.core.prediction import ENHANCEMENT, PHASES, SEGMENTATION
 from models import ModelCard
 
 if TYPE_CHECKING:
@@ -70,6 +70,25 @@ def default_models(library_folder: Path, procedure: str) -> tuple[ModelCard, ...
     if not chosen:
         raise BadInput("No model is installed; import one with “trocar models import FOLDER”.")
     return tuple(chosen)
+
+
+def desmoking_model(library_folder: Path) -> ModelCard:
+    """The model that clears smoke from the view: an imported one before the demo, then the newest.
+
+    Raises:
+        BadInput: there is none with weights.
+    """
+    able = [
+        c
+        for c in model_cards(library_folder)
+        if c.task == ENHANCEMENT and c.weights_path is not None
+    ]
+    if not able:
+        raise BadInput(
+            "No model that clears smoke is installed; import one with "
+            "“trocar models import FOLDER”."
+        )
+    return max(able, key=lambda c: (not c.demo, c.created, c.name))
 
 
 def load_network(card: ModelCard) -> nn.Module:

@@ -1,13 +1,15 @@
-"""The plate with the sliders of brightness, contrast, gamma and sharpening. GUI thread."""
+"""The plate with the sliders of brightness, contrast, gamma and sharpening, and the switch that
+clears smoke. GUI thread."""
 
 from __future__ import annotations
 
 from PySide6.QtCore import QRectF, QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QPainter, QPaintEvent
-from PySide6.QtWidgets import QFrame, QGridLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QFrame, QGridLayout, QWidget
 
 from app.ui import osd, theme
 from app.ui.adjust import Adjustment
+from app.ui.clearing import SmokeClearing
 from app.ui.keys import KeyMap
 from app.ui.widgets import Button, IconButton, Label, RingSlider, mark, row
 
@@ -26,7 +28,7 @@ class AdjustPlate(QFrame):
     moved = Signal(object)
     closed = Signal()
 
-    def __init__(self, keys: KeyMap, parent: QWidget) -> None:
+    def __init__(self, keys: KeyMap, clearing: SmokeClearing, parent: QWidget) -> None:
         super().__init__(parent)
         mark(self, "osd")
         self.setAccessibleName("How the picture is shown")
@@ -57,8 +59,14 @@ class AdjustPlate(QFrame):
             grid.addWidget(value, place, 2)
             self.sliders[name], self._values[name] = slider, value
         self.reset = Button("As recorded", "plain", tooltip=keys.tooltip("adjust_reset"))
-        self.reset.clicked.connect(lambda: self.show_adjustment(Adjustment(), tell=True))
-        grid.addWidget(row(self.reset, 0), 5, 0, 1, 3)
+        self.reset.clicked.connect(self.show_as_recorded)
+        self._clearing = clearing
+        self.smoke = QCheckBox("Clear smoke")
+        self.smoke.setToolTip(keys.tooltip("clear_smoke"))
+        self.smoke.clicked.connect(clearing.toggle)
+        clearing.switched.connect(lambda: self.smoke.setChecked(clearing.is_on))
+        grid.addWidget(self.smoke, 5, 0, 1, 3)
+        grid.addWidget(row(self.reset, 0), 6, 0, 1, 3)
         self.hide()
 
     def show_adjustment(self, adjustment: Adjustment, *, tell: bool = False) -> None:
@@ -69,6 +77,12 @@ class AdjustPlate(QFrame):
         self._name_values()
         if tell:
             self.moved.emit(adjustment)
+
+    def show_as_recorded(self) -> None:
+        """Nothing stands between the recording and the eye any more."""
+        self.show_adjustment(Adjustment(), tell=True)
+        if self._clearing.is_on:
+            self._clearing.toggle()
 
     def _moved(self) -> None:
         self._name_values()

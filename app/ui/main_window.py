@@ -34,7 +34,6 @@ from app.core.resources import demo_recording
 from app.core.taxonomy import UNKNOWN_PROCEDURE
 from app.ui import style, theme
 from app.ui.actions import ACTIONS
-from app.ui.adjust import Adjustment
 from app.ui.adjust_plate import AdjustPlate
 from app.ui.ask import ProcedureLine
 from app.ui.bars import WORKSPACES, StatusBar, TopBar
@@ -135,7 +134,7 @@ class MainWindow(QMainWindow):
         self.playing = Playing(services, self.review, self.slot, self.keys)
         self.stretching = Stretching(self, services, self.review, self.slot, self.keys)
         self.recording_view = RecordingView(services, self.review, self.slot, self.keys)
-        self.adjusting = AdjustPlate(self.keys, self)
+        self.adjusting = AdjustPlate(self.keys, services.clearing, self)
         self.figures = Figures(services, self.top, self.status, self.review)
         self._bind_keys()
         self._connect()
@@ -213,10 +212,12 @@ class MainWindow(QMainWindow):
         for name, x, y in (("left", -1, 0), ("right", 1, 0), ("up", 0, -1), ("down", 0, 1)):
             bind(f"pan_{name}", lambda x=x, y=y: self.current_stage().pan_share(x, y))
         bind("adjust", self.show_adjusting)
-        bind("adjust_reset", lambda: self.adjusting.show_adjustment(Adjustment(), tell=True))
+        bind("adjust_reset", self.adjusting.show_as_recorded)
+        bind("clear_smoke", s.clearing.toggle)
         bind("full_screen", self.toggle_full_screen)
         bind("snapshot", self.save_snapshot)
         bind("snapshot_plain", lambda: self.save_snapshot(with_overlay=False))
+        bind("snapshot_shown", lambda: self.save_snapshot(as_shown=True))
         bind("copy_moment", self._copy_moment)
         bind("copy_picture", lambda: self.slot.say(copy_picture(self.current_stage())))
         bind("procedure", self.ask_procedure)
@@ -567,9 +568,14 @@ class MainWindow(QMainWindow):
             return
         self.slot.say(from_error(error, key="player"))
 
-    def save_snapshot(self, *, with_overlay: bool = True) -> None:
-        """Save the frame with its overlay and the research mark, or bare."""
-        told = save_snapshot(self.current_stage(), self.services.session, with_overlay=with_overlay)
+    def save_snapshot(self, *, with_overlay: bool = True, as_shown: bool = False) -> None:
+        """Save the frame with its overlay and the research mark, or bare, or as the eye sees it."""
+        told = save_snapshot(
+            self.current_stage(),
+            self.services.session,
+            with_overlay=with_overlay,
+            as_shown=as_shown,
+        )
         if told is not None:
             self.slot.say(told)
 

@@ -28,7 +28,12 @@ def picture_folder() -> Path:
 
 
 def save_snapshot(
-    stage: Stage, session: Session, folder: Path | None = None, *, with_overlay: bool = True
+    stage: Stage,
+    session: Session,
+    folder: Path | None = None,
+    *,
+    with_overlay: bool = True,
+    as_shown: bool = False,
 ) -> Message | None:
     """Save the frame on the stage as PNG; what to tell the user.
 
@@ -37,24 +42,27 @@ def save_snapshot(
         session: which case and frame it is.
         folder: where it goes.
         with_overlay: with what is drawn on it, and the research mark.
+        as_shown: adjusted and cleared of smoke as on screen; else as recorded.
     """
     if session.frame is None or session.case is None:
         return None
     folder = folder or picture_folder()
-    bare = "" if with_overlay else "-plain"
+    bare = "-as-shown" if as_shown else "" if with_overlay else "-plain"
     path = folder / f"case-{session.case.case_id}-frame-{session.frame.index}{bare}.png"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         return Message(text=NOT_SAVED, tone=Tone.ERROR, detail=error.strerror or "")
-    picture = stage.snapshot(with_overlay=with_overlay)
-    for key, value in about(session).items():
+    picture = stage.snapshot(with_overlay=with_overlay, as_shown=as_shown)
+    shown = "; ".join(stage.chips)
+    pixels = f"as shown: {shown}" if as_shown and shown else "as recorded"
+    for key, value in {**about(session), "Pixels": pixels}.items():
         picture.setText(key, value)
     if not picture.save(str(path), "PNG"):
         return Message(text=NOT_SAVED, tone=Tone.ERROR)
     url = QUrl.fromLocalFile(str(path))
     return Message(
-        text=f"{'Picture' if with_overlay else 'Bare picture'} saved as {path.name}.",
+        text=f"{'Picture' if with_overlay else 'Bare picture'} saved as {path.name}, {pixels}.",
         tone=Tone.OK,
         button="Open",
         action=lambda: QDesktopServices.openUrl(url),

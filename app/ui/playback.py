@@ -17,7 +17,8 @@ from PySide6.QtGui import QColor
 
 from app.core.taxonomy import Taxonomy
 from app.ui import theme
-from app.ui.adjust import Adjuster, Adjustment
+from app.ui.adjust import Adjuster, Adjustment, Picture
+from app.ui.clearing import SmokeClearing
 from app.ui.osd import KeyRow
 from app.ui.overlay_worker import Composed, OverlayWorker, View
 from app.ui.player_bridge import PlayerBridge
@@ -26,8 +27,9 @@ from app.ui.stage import Stage
 from app.ui.words import numbered
 
 if TYPE_CHECKING:
+    from app.inference.clearing import Cleared
     from app.overlay import OverlayStyle
-    from app.video.player import ShownFrame
+    from app.video.player import PlayerState, ShownFrame
 
 NOTHING, OUTLINE = 0, 1
 
@@ -61,6 +63,7 @@ class Playback(QObject):
         session: Session,
         player: PlayerBridge,
         overlay: OverlayWorker,
+        clearing: SmokeClearing,
         dial: int,
         fill: float,
     ) -> None:
@@ -79,7 +82,11 @@ class Playback(QObject):
         self._resize.setInterval(_RESIZE_MS)
         self._resize.timeout.connect(self.refresh_view)
         self.adjuster = Adjuster()
-        player.adjust = self.adjuster.of_arriving
+        self._clearing = clearing
+        player.adjust = self._of_arriving
+        player.changed.connect(self._on_state)
+        clearing.switched.connect(self._on_switched)
+        clearing.cleared.connect(self._on_cleared)
         self._chips: dict[str, str] = {}
         self._pixel_aspect = 1.0
         player.shown.connect(self._on_frame)
@@ -150,20 +157,63 @@ class Playback(QObject):
         self.set_chip("adjusted", f"Adjusted for the eye: {words}" if words else "")
         self._show_adjusted()
 
+    def _of_arriving(self, rgb: Picture) -> Picture | None:
+        """On the decode thread: what is seen in the frame's place, None for the frame."""
+        cleared = self._clearing.of_arriving(rgb)
+        adjusted = self.adjuster.of_arriving(rgb if cleared is None else cleared)
+        return cleared if adjusted is None else adjusted
+
+    @Slot(object)
+    def _on_state(self, state: PlayerState) -> None:
+        if not state.playing:
+            self._clear_standing()
+
+    @Slot()
+    def _on_switched(self) -> None:
+        if self._stage is not None and self._stage.isVisible():  # else Live's is
+            self._show_adjusted()
+        self._name_clearing()
+
+    @Slot(object)
+    def _on_cleared(self, cleared: Cleared) -> None:
+        frame = self._stage.frame if self._stage is not None else None
+        if frame is not None and frame.rgb is cleared.of:
+            self._show_adjusted()
+
+    def _clear_standing(self) -> None:
+        """Ask for the frame on screen without smoke, in full resolution; it stays as it is so far.
+
+        One that arrived lost the veil of the frame before already.
+        """
+        frame = self._stage.frame if self._stage is not None else None
+        if frame is not None and self._clearing.of_standing(frame.rgb, whole=True) is not None:
+            self._show_adjusted()
+
     def _show_adjusted(self) -> None:
+        """Show the frame on screen as the eye wants it now."""
         stage = self._stage
         if stage is None or stage.frame is None:
-            return
-        if self.adjuster.now.is_neutral:
-            stage.set_view(None)
+            self._name_clearing()
             return
         frame = stage.frame
+        cleared = self._clearing.of_standing(frame.rgb, whole=not self._player.state.playing)
+        self._clearing.covers = cleared is not None
+        self._name_clearing()
+        if self.adjuster.now.is_neutral:
+            stage.set_view(cleared)
+            return
+        seen = frame.rgb if cleared is None else cleared
 
         def show(view: NDArray[np.uint8]) -> None:
             if stage.frame is frame:
                 stage.set_view(view)
 
-        self.adjuster.of_standing(frame.rgb, show)
+        self.adjuster.of_standing(seen, show)
+
+    def _name_clearing(self) -> None:
+        words = self._clearing.words()
+        if self._chips.get("smoke", "") != words:
+            self.set_chip("smoke", words)
 
     def stop(self) -> None:
         """No timer and no thread may outlive the window."""
@@ -266,6 +316,9 @@ class Playback(QObject):
         else:
             self._keep_stale(frame.pts)
         self._overlay.want(frame.pts, self._direction())
+        self._name_clearing()
+        if not self._direction():
+            self._clear_standing()
         self.time_changed.emit(frame.time_ms, shown.exact)
 
     def _keep_stale(self, pts: int) -> None:

@@ -12,6 +12,7 @@ from PySide6.QtCore import QObject, Signal
 
 from app.ui.analysis import Analysis
 from app.ui.cases import Cases
+from app.ui.clearing import SmokeClearing
 from app.ui.clips import Clips
 from app.ui.leaving import Leaving
 from app.ui.live.recovery import Recovery
@@ -42,6 +43,7 @@ class Services(QObject):
         session: the open case.
         player: the decode thread's bridge.
         overlay: the overlay thread.
+        clearing: of smoke, for the view alone.
         playback: keeps frame, overlay and stage in step.
         thumbnails: small pictures of moments.
         cases: opening, adding, listing and deleting cases.
@@ -66,9 +68,15 @@ class Services(QObject):
         self.session = Session(library)
         self.player = PlayerBridge()
         self.overlay = OverlayWorker(library)
+        self.clearing = SmokeClearing(library.folder)
         values = settings.values
         self.playback = Playback(
-            self.session, self.player, self.overlay, _dial(values.overlay), values.fill
+            self.session,
+            self.player,
+            self.overlay,
+            self.clearing,
+            _dial(values.overlay),
+            values.fill,
         )
         self.thumbnails = Thumbnails(library.cache_folder, writable=library.is_writable)
         self.session.case_opened.connect(self._show_strip)
@@ -83,6 +91,7 @@ class Services(QObject):
         self.recovery.case_asked.connect(self.cases.open_case)
         for source in (
             self.recovery,
+            self.clearing,
             self.session,
             self.cases,
             self.analysis,
@@ -127,6 +136,7 @@ class Services(QObject):
         self.overlay.close()
         self.sound.close()
         self.player.close()
+        self.clearing.close()
         self.thumbnails.close()
         self.cases.close()
         self.library.close()

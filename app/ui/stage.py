@@ -302,11 +302,16 @@ class Stage(QWidget):
         self.update()
         self.view_changed.emit()
 
-    def snapshot(self, *, with_overlay: bool = True) -> QImage:
-        """The frame in its own raster, never adjusted: alone, or with overlay and research mark."""
+    def snapshot(self, *, with_overlay: bool = True, as_shown: bool = False) -> QImage:
+        """The frame in its own raster: alone, or with overlay and research mark.
+
+        Args:
+            with_overlay: with what is drawn on it.
+            as_shown: adjusted and cleared of smoke as on screen, and the words that say so.
+        """
         if self._image is None:
             return QImage()
-        exact = self._image if self._frame is None else _rgb_image(self._frame.rgb)
+        exact = self._image if self._frame is None or as_shown else _rgb_image(self._frame.rgb)
         if not with_overlay:
             return exact.copy()
         made = exact.convertToFormat(QImage.Format.Format_RGB32)
@@ -314,6 +319,8 @@ class Stage(QWidget):
         if self._overlay is not None:
             painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
             painter.drawImage(QRectF(made.rect()), self._overlay)
+        if as_shown:
+            osd.draw_chips(painter, self._chips, made.width() / 2, theme.px(8))
         draw_research_mark(painter, QRectF(made.rect()), max(12, made.height() // 45))
         painter.end()
         return made

@@ -8,8 +8,8 @@ from PySide6.QtWidgets import QMenu, QWidget
 from app.ui.keys import KeyMap
 
 STRETCH = ("mark_first", "mark_last", "loop", "loop_change", "clip")
-PICTURE = ("snapshot", "snapshot_plain", "copy_picture", "copy_moment")
-LOOK = ("adjust", "adjust_reset", "fields", "fit", "pixels")
+PICTURE = ("snapshot", "snapshot_plain", "snapshot_shown", "copy_picture", "copy_moment")
+LOOK = ("adjust", "adjust_reset", "clear_smoke", "fields", "fit", "pixels")
 
 
 def open_menu(parent: QWidget, keys: KeyMap, at: QPoint, *groups: tuple[str, ...]) -> QMenu:

@@ -8,6 +8,8 @@ section 4), because neither code nor tables were published.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -97,14 +99,16 @@ def _padded(images: Tensor, multiple_px: int) -> Tensor:
 
 
 @torch.no_grad()
-def in_tiles(network: nn.Module, image: Tensor, tile_px: int = 256, overlap_px: int = 32) -> Tensor:
+def in_tiles(
+    network: Callable[[Tensor], Tensor], image: Tensor, tile_px: int = 256, overlap_px: int = 32
+) -> Tensor:
     """A large picture in tiles that fade into one another, so that memory stays bounded.
 
     A tile's own light decides its frequencies and its grid: the tiles of a picture are close to
     the picture in one piece, not equal to it.
 
     Args:
-        network: in eval mode.
+        network: in eval mode; (1, 3, h, w) to the same.
         image: float (3, H, W) in [0, 1].
         tile_px: edge of a tile.
         overlap_px: shared by neighbours, below half of a tile.

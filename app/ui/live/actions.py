@@ -33,6 +33,7 @@ ACTIONS: tuple[Action, ...] = (
     _action("live_snapshot", "Snapshot", "S"),
     _action("live_tissue", "Tissue only", "H", hold=True),
     _action("live_overlay", "Nothing, outline, fill, labels, confidence", "V"),
+    _action("live_clear_smoke", "Clear smoke from the view, or not", "Ctrl+H"),
     _action("live_zoom_in", "Zoom in", "Ctrl++ Ctrl+=", repeats=True),
     _action("live_zoom_out", "Zoom out", "Ctrl+-", repeats=True),
     _action("live_fit", "Fit the picture", "Ctrl+0"),

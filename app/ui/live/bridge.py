@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from app.ui.adjust import Picture
+
 if TYPE_CHECKING:
     from app.video.live.capture import LiveFrame, LiveState
 
@@ -24,6 +26,8 @@ class LiveBridge(QObject):
         changed: (LiveState) connecting, live, lost, ended.
 
     Attributes:
+        adjust: on the thread that decodes, makes what is seen in a picture's place, None for it.
+        view: that of the picture that was delivered last.
         tap: called with every picture on the thread that decodes; None for nobody.
         skipped: pictures that gave way to a newer one before the window could show them.
     """
@@ -36,7 +40,9 @@ class LiveBridge(QObject):
     def __init__(self) -> None:
         super().__init__()
         self._lock = threading.Lock()
-        self._newest: LiveFrame | None = None
+        self._newest: tuple[LiveFrame, Picture | None] | None = None
+        self.adjust: Callable[[Picture], Picture | None] | None = None
+        self.view: Picture | None = None
         self._told = False
         self._generation = 0
         self.tap: Callable[[LiveFrame], object] | None = None
@@ -62,12 +68,13 @@ class LiveBridge(QObject):
 
     def _on_frame(self, generation: int, frame: LiveFrame) -> None:
         """Decode thread: keep the newest picture, and tell the GUI once."""
+        view = self.adjust(frame.rgb) if self.adjust is not None else None
         with self._lock:
             if generation != self._generation:
                 return
             tap = self.tap
             self.skipped += self._newest is not None
-            self._newest = frame
+            self._newest = (frame, view)
             told, self._told = self._told, True
         if tap is not None:
             tap(frame)
@@ -77,9 +84,10 @@ class LiveBridge(QObject):
     @Slot()
     def _deliver(self) -> None:
         with self._lock:
-            frame, self._newest = self._newest, None
+            newest, self._newest = self._newest, None
             self._told = False
-        if frame is not None:
+        if newest is not None:
+            frame, self.view = newest
             self.shown.emit(frame)
 
     @Slot(int, object)

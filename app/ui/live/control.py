@@ -81,8 +81,9 @@ class LiveControl(QObject):
         self._io = Background("trocar-live-io")
         self._ending = Background("trocar-live-ending")
         self._bridge = LiveBridge()
+        self._bridge.adjust = services.clearing.of_arriving
         self.models = LiveModels(services, self._io)
-        self.screen = LiveScreen(workspace.stage)
+        self.screen = LiveScreen(workspace.stage, services.clearing)
         self.taxonomy: Taxonomy = find_taxonomy(services.settings.values.procedure)
         self.session: LiveSession | None = None
         self._sessions: list[LiveSession] = []
@@ -140,6 +141,7 @@ class LiveControl(QObject):
         bind("live_phase", self.choose_phase)
         bind("live_pause", self.pause)
         bind("live_snapshot", self.snapshot)
+        bind("live_clear_smoke", self._services.clearing.toggle)
         bind("live_edge", self.screen.to_live)
         bind("live_undo", self.undo)
         bind("live_overlay", self.next_dial)
@@ -557,7 +559,7 @@ class LiveControl(QObject):
     def _take_frame(self, frame: LiveFrame) -> None:
         if self.session is not None:
             self.silent_since_s = None
-            self.screen.take(frame)
+            self.screen.take(frame, self._bridge.view)
 
     @Slot(object)
     def _take_state(self, state: LiveState) -> None:

@@ -16,12 +16,15 @@ from PySide6.QtCore import QObject, Signal, Slot
 from app.core.errors import TrocarError
 from app.core.frame import Frame
 from app.inference.live_pace import Pace
+from app.ui.adjust import Picture
+from app.ui.clearing import SmokeClearing
 from app.ui.live.answers import Drawn
 from app.ui.live.bridge import LiveBridge
 from app.ui.live.stage import LiveStage
 
 if TYPE_CHECKING:
     from app.inference import LiveAnswer
+    from app.inference.clearing import Cleared
     from app.live.look_back import LookBack
     from app.video import VideoSource
     from app.video.live.capture import LiveFrame
@@ -53,10 +56,13 @@ class LiveScreen(QObject):
     _edge = Signal()
     _broken = Signal(object)
 
-    def __init__(self, stage: LiveStage) -> None:
+    def __init__(self, stage: LiveStage, clearing: SmokeClearing) -> None:
         super().__init__()
-        self._stage = stage
+        self._stage, self._clearing = stage, clearing
         self._bridge = LiveBridge()
+        self._bridge.adjust = clearing.of_arriving
+        clearing.switched.connect(self._show_cleared)
+        clearing.cleared.connect(self._on_cleared)
         self._bridge.shown.connect(self._show_behind)
         self._edge.connect(self.to_live)
         self._broken.connect(self._look_back_failed)
@@ -84,11 +90,12 @@ class LiveScreen(QObject):
 
     # The live picture
 
-    def take(self, frame: LiveFrame) -> None:
-        """The newest live frame came."""
+    def take(self, frame: LiveFrame, view: Picture | None = None) -> None:
+        """The newest live frame came; ``view`` is what is seen in its place."""
         self.live = frame
         if not self.behind:
-            self._show(Frame(rgb=frame.rgb, pts=frame.pts, index=frame.number, time_ms=0.0))
+            shown = Frame(rgb=frame.rgb, pts=frame.pts, index=frame.number, time_ms=0.0)
+            self._show(shown, view)
 
     def take_drawn(self, drawn: Drawn) -> None:
         """The newest outlines came."""
@@ -225,14 +232,39 @@ class LiveScreen(QObject):
         if self.behind:
             if self._look_back is not None and not self._look_back.seeking:
                 self._asked_pts = None
-            self._show(frame)
+            self._show(frame, self._bridge.view)
 
     @Slot(object)
     def _look_back_failed(self, error: TrocarError) -> None:
         self.to_live()
         self.failed.emit(error)
 
-    def _show(self, frame: Frame) -> None:
+    def _show(self, frame: Frame, view: Picture | None) -> None:
         self.shown = frame
-        self._stage.set_frame(frame)
+        self._stage.set_frame(frame, view)
+        self._name_clearing()
+        if self.behind and not self.playing:
+            self._clearing.of_standing(frame.rgb, whole=False)
         self.refresh()
+
+    @Slot(object)
+    def _on_cleared(self, cleared: Cleared) -> None:
+        if self._stage.frame is not None and self._stage.frame.rgb is cleared.of:
+            self._show_cleared()
+
+    @Slot()
+    def _show_cleared(self) -> None:
+        """The picture on screen with or without smoke; in full resolution it never is here.
+
+        What records needs the processor.
+        """
+        frame = self._stage.frame
+        if frame is not None:
+            view = self._clearing.of_standing(frame.rgb, whole=False)
+            self._clearing.covers = view is not None
+            self._stage.set_view(view)
+        self._name_clearing()
+
+    def _name_clearing(self) -> None:
+        words = self._clearing.words()
+        self._stage.set_chips((words,) if words else ())
