@@ -109,11 +109,13 @@ class FileSource(VideoSource):
         if self._growth is None:
             return False
         try:
-            index, is_whole = self._growth.now()
-        except TrocarError:
+            return self._take_in(*self._growth.now())
+        except (TrocarError, OSError, av.FFmpegError):
             self._broke_off = True
             self._end_growth()
             raise
+
+    def _take_in(self, index: PacketIndex, is_whole: bool) -> bool:
         if index is self.index and not is_whole:
             return False
         known = self.index

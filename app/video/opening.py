@@ -13,6 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import av
+
 from app.core.case import Asset, Part
 from app.core.errors import BadInput, EnvironmentProblem, TrocarError
 from app.video.dicom.recording import holds_stills, is_dicom, open_dicom
@@ -147,9 +149,13 @@ def _read_by(kind: Callable[..., VideoSource], path: Path, **options: Any) -> Vi
     try:
         return kind(path, **options)
     except OSError as error:
-        raise EnvironmentProblem(
-            f"{path.name} cannot be read any more ({error.strerror}); check its drive."
-        ) from error
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path, error: OSError | av.FFmpegError) -> EnvironmentProblem:
+    """The sentence of a drive that fails, or is taken away, while a file on it is read."""
+    reason = error.strerror or type(error).__name__
+    return EnvironmentProblem(f"{path.name} cannot be read any more ({reason}); check its drive.")
 
 
 def _keep_index(

@@ -9,8 +9,11 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+
+import av
 
 from app.core.case import Asset
 from app.core.errors import TrocarError
@@ -19,7 +22,7 @@ from app.video.clock import PlaybackClock, bounded_speed
 from app.video.decoder import SeekCancelled, UndecodableFrame
 from app.video.first_look import SPARE
 from app.video.index import OpenCancelled
-from app.video.opening import not_there
+from app.video.opening import not_there, unreadable
 from app.video.opening import open_source as open_any
 from app.video.player_state import PlayerState, ShownFrame
 from app.video.playing import GROWTH_S, Playing
@@ -28,6 +31,8 @@ from app.video.source import VideoSource
 CACHE_BYTES = 512 << 20
 _NOTHING = Path()
 _JOIN_S = 2.0
+_UNFORESEEN = (OSError, av.FFmpegError)
+"""What a failing drive raises where no reader has made a sentence of it."""
 
 log = logging.getLogger(__name__)
 
@@ -229,6 +234,8 @@ class Player:
                     self._turn()
                 except TrocarError as error:
                     self._fail(error)
+                except _UNFORESEEN as error:
+                    self._let_go(error)
         finally:
             SPARE.end()
             if self._source is not None:
@@ -275,6 +282,9 @@ class Player:
         except TrocarError as error:
             self._stay_with_known(source, error)
             return
+        except _UNFORESEEN as error:
+            self._stay_with_known(source, unreadable(source.path, error))
+            return
         with self._changed:
             self._find_awaited(source)
             self._state = replace(
@@ -307,6 +317,19 @@ class Player:
             self._state = replace(self._state, playing=False)
         self._settled = True
         self._on_error(error)
+
+    def _let_go(self, error: OSError | av.FFmpegError) -> None:
+        """Close a file whose drive fails, and say so."""
+        path = self.state.path
+        source, self._source, self._last = self._source, None, None
+        self._clock.stop()
+        with self._changed:
+            self._state = PlayerState(speed=self._state.speed)
+        if source is not None:
+            with suppress(*_UNFORESEEN):
+                source.close()
+        self._announce()
+        self._on_error(unreadable(path or Path("The recording"), error))
 
     def _announce(self) -> None:
         state = self.state

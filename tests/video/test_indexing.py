@@ -28,6 +28,7 @@ from app.video import (
 )
 from app.video import index as indexing_of
 from app.video.container import open_container, video_stream
+from app.video.decoder import Decoder
 from app.video.file_source import FileSource
 from app.video.first_look import SPARE, first_look
 from app.video.index import OpenCancelled, build_index
@@ -319,6 +320,35 @@ def test_a_file_that_breaks_off_is_not_whole(
         gate.opened.set()
         player.close()
         KEPT.lie_in(None, writable=False)
+
+
+def test_what_cannot_be_taken_in_is_told_of_once(
+    clip: Clip, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A drive that fails at every turn: the player stays with what is known."""
+
+    def fails(*_args: Any, **_options: Any) -> None:
+        raise OSError(5, "Input/output error")
+
+    shown: list[ShownFrame] = []
+    said: list[TrocarError] = []
+    player = Player(on_frame=shown.append, on_error=said.append)
+    try:
+        player.open(clip("h264-ts"))
+        wait_for(lambda: shown)
+        monkeypatch.setattr(Decoder, "grow", fails)
+        gate.opened.set()
+        wait_for(lambda: said)
+        assert "cannot be read any more (Input/output error)" in said[0].user_message
+        state = player.state
+        assert (state.is_whole, state.grows) == (False, False)
+        for index in (3, 5, 7):
+            player.seek_index(index)
+            wait_for(lambda at=index: shown[-1].exact and shown[-1].index == at)
+        assert len(said) == 1
+    finally:
+        gate.opened.set()
+        player.close()
 
 
 def test_a_file_that_is_still_being_written_is_shown_but_not_kept(

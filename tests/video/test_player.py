@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 
 from app.core.errors import BadInput, TrocarError
@@ -376,6 +378,59 @@ def test_a_file_that_is_taken_away(
     one.until(lambda: len(one.errors) > 1 and not one.states[-1].playing)
     one.open(clip("h264-mp4"))
     assert number_of(one.shown[-1].frame.rgb) == 0
+
+
+@pytest.mark.parametrize("reads", ["frame", "read_ahead", "skip_to", "hold", "close"])
+@pytest.mark.parametrize(
+    "error", [OSError(errno.EIO, "Input/output error"), av.error.UnknownError(5, "Unknown error")]
+)
+def test_a_drive_that_fails_where_nobody_foresees_it(
+    screen: Callable[..., Screen], clip: Any, reads: str, error: Exception
+) -> None:
+    """The file is closed with a sentence; the player goes on with the next one."""
+    opened: list[VideoSource] = []
+
+    def fails(*_args: Any, **_options: Any) -> Any:
+        raise error
+
+    def keep(path: Path, **options: Any) -> VideoSource:
+        opened.append(FileSource(path, **options))
+        return opened[-1]
+
+    one = screen(open_source=keep, cache_bytes=1)
+    one.open(clip("h264-ts"))
+    closed: list[bool] = []
+    close = opened[0].close
+    opened[0].close = lambda: (closed.append(True), close())
+    setattr(opened[0], "frame" if reads == "close" else reads, fails)
+    if reads == "close":
+        opened[0].close = lambda: (close(), closed.append(True), fails())
+    one.player.seek_index(40)
+    one.player.play()
+    one.until(lambda: one.errors)
+    assert one.errors[0].user_message.startswith("h264-ts.ts cannot be read any more (")
+    assert closed == [True]
+    assert one.player.state == PlayerState()
+    assert one.states[-1].path is None
+    one.open(clip("h264-mp4"))
+    assert number_of(one.shown[-1].frame.rgb) == 0
+    assert len(one.errors) == 1
+
+
+def test_a_file_whose_drive_fails_while_it_is_opened(
+    screen: Callable[..., Screen], clip: Any
+) -> None:
+    def fail_first(path: Path, **options: Any) -> VideoSource:
+        if path.suffix == ".ts":
+            raise OSError(errno.EIO, "Input/output error")
+        return FileSource(path, **options)
+
+    one = screen(open_source=fail_first)
+    one.player.open(clip("h264-ts"))
+    one.until(lambda: one.errors)
+    assert "Input/output error" in one.errors[0].user_message
+    assert one.player.state.path is None
+    one.open(clip("h264-mp4"))
 
 
 def test_a_picture_that_may_not_be_shown_stops_play(
