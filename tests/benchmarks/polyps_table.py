@@ -3,7 +3,8 @@
 ``python -m tests.benchmarks.polyps_table --data FOLDER DIR DIR …`` on finished runs of ``trocar
 train`` and of ``polyps_peer``. The validation pictures are measured in their own pixels by what
 ``trocar evaluate`` measures with, all of them and without those that nearly repeat one that was
-learnt from; the difference to the first run comes with a bootstrap over pictures.
+learnt from; the difference to the first run comes with a bootstrap over pictures. Runs of one
+recipe with several seeds are summed up too: mean and standard deviation.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def cards_of(run: Path, scratch: Path) -> Iterator[tuple[str, ModelCard]]:
 def predicted(card: ModelCard, pictures: Sequence[LabelledPicture]) -> Rows:
     """What a model finds in each picture."""
     low = replace(card, thresholds={**card.thresholds, "score": LOWEST_SCORE})
-    segmenter = Segmenter(low, may_halve=False)
+    segmenter = Segmenter(low)
     return [found_rows(segmenter.predict(p.rgb), card.class_keys) for p in pictures]
 
 
@@ -104,6 +105,21 @@ def difference(
     return out
 
 
+def over_seeds(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, tuple[float, float]]]:
+    """Mean and standard deviation by model and weights, where there is more than one run."""
+    names = dict.fromkeys((row["model"], row["weights"]) for row in rows)
+    out = {}
+    for model, weights in names:
+        mine = [r["all"] for r in rows if (r["model"], r["weights"]) == (model, weights)]
+        if len(mine) > 1:
+            table = {name: [values[name] for values in mine] for name in FIGURES}
+            out[f"{model} {weights}, {len(mine)} runs"] = {
+                name: (round(float(np.mean(v)), 2), round(float(np.std(v, ddof=1)), 2))
+                for name, v in table.items()
+            }
+    return out
+
+
 def report(data: Path, runs: Sequence[Path], rounds: int) -> dict[str, Any]:
     """Measure all runs; see the module's docstring."""
     dataset = open_dataset(data)
@@ -119,27 +135,30 @@ def report(data: Path, runs: Sequence[Path], rounds: int) -> dict[str, Any]:
             for kind, card in cards_of(run, Path(scratch))
         ]
     truth = [truth_rows(p, all_of[0].card.class_keys) for p in held]
+    rows = [
+        {
+            "name": one.name,
+            "model": one.card.name,
+            "weights": one.weights,
+            "parameters": one.card.parameters,
+            "device": one.card.trained.device,
+            "seconds": one.card.trained.seconds,
+            "all": figures(truth, one, everything),
+            "without_repeats": figures(truth, one, rest),
+        }
+        for one in all_of
+    ]
     return {
         "pictures": len(held),
         "instances": sum(map(len, truth)),
         "near_repeats": [held[i].name for i in sorted(repeats)],
-        "rows": [
-            {
-                "name": one.name,
-                "model": one.card.name,
-                "parameters": one.card.parameters,
-                "device": one.card.trained.device,
-                "seconds": one.card.trained.seconds,
-                "all": figures(truth, one, everything),
-                "without_repeats": figures(truth, one, rest),
-            }
-            for one in all_of
-        ],
+        "rows": rows,
+        "over_seeds": over_seeds(rows),
         "first_minus": {
-            f"{b.run.name} {b.weights}": difference(truth, a, b, rounds)
+            b.name: difference(truth, a, b, rounds)
             for a in all_of[:2]
             for b in all_of[2:]
-            if a.weights == b.weights
+            if a.weights == b.weights and a.card.name != b.card.name
         },
         "draws": rounds,
     }
@@ -156,6 +175,9 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
             values = " | ".join(f"{row[which][name]:.1f}" for name in FIGURES)
             spent = f"{row['seconds']:.0f} s, {row['device']}"
             yield f"| {row['name']} | {row['parameters']:,} | {values} | {spent} |"
+    for name, values in found["over_seeds"].items():
+        said = (f"{k} {mean:.1f} ± {spread:.1f}" for k, (mean, spread) in values.items())
+        yield f"\n{name}: {', '.join(said)}"
     for name, values in found["first_minus"].items():
         said = (f"{k} {d:+.1f} ({low:+.1f} to {high:+.1f})" for k, (d, low, high) in values.items())
         yield f"\nFirst minus {name}, {found['draws']} draws: {', '.join(said)}"

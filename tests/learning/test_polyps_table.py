@@ -21,7 +21,15 @@ from models.checkpoint import read_tensors, write_tensors
 from models.lmsf_a.table import rows
 from models.metrics.masks import LabelledMask, encode
 from tests.benchmarks import polyps_ablation
-from tests.benchmarks.polyps_table import FIGURES, Candidate, difference, figures, lines, report
+from tests.benchmarks.polyps_table import (
+    FIGURES,
+    Candidate,
+    difference,
+    figures,
+    lines,
+    over_seeds,
+    report,
+)
 
 TINY = {"width": 0.125, "depth": 0.1, "num_classes": 1}
 
@@ -75,6 +83,8 @@ def trained(data: Path, out: Path) -> Path:
 def test_a_run_is_measured_at_its_end_and_at_its_best(data: Path, tmp_path: Path) -> None:
     first, second = trained(data, tmp_path / "whole"), tmp_path / "plain"
     shutil.copytree(first, second)
+    for file in second.glob("*/card.toml"):  # a model of another name, learnt alike
+        file.write_text(file.read_text().replace('name = "spots"', 'name = "plain"', 1))
     tensors, about = read_tensors(second / "last.safetensors")
     for key, value in tensors.items():  # weights of the end that find nothing
         if key == "average.head.classify.bias":
@@ -93,6 +103,7 @@ def test_a_run_is_measured_at_its_end_and_at_its_best(data: Path, tmp_path: Path
     for name, value in direct.items():
         assert by_name["whole best"]["all"][name] == pytest.approx(100 * value, abs=0.01)
     assert found["first_minus"]["plain best"]["dice"] == (0.0, 0.0, 0.0)
+    assert found["over_seeds"] == {}
     text = "\n".join(lines(found))
     assert all(name in text for name in (*FIGURES, "whole final", "validation/0"))
 
@@ -123,6 +134,22 @@ def test_a_difference_is_of_the_same_draws_of_pictures() -> None:
     assert difference(truth, all_of, all_of, rounds=2)["map50"] == (0.0, 0.0, 0.0)
     assert figures(truth, two, [2])["dice"] == 0.0
     assert figures(truth, two, [0, 1])["map50"] == 100.0
+
+
+def test_seeds_are_summed_up_by_model_and_weights() -> None:
+    def row(model: str, weights: str, value: float) -> dict[str, object]:
+        return {"model": model, "weights": weights, "all": dict.fromkeys(FIGURES, value)}
+
+    found = over_seeds(
+        [
+            row("a", "best", 60.0),
+            row("a", "best", 64.0),
+            row("a", "final", 1.0),
+            row("b", "best", 9),
+        ]
+    )
+    assert list(found) == ["a best, 2 runs"]
+    assert found["a best, 2 runs"]["miou"] == (62.0, 2.83)
 
 
 def test_eight_rows_of_the_ablation_are_ranked_beside_the_paper() -> None:
