@@ -211,7 +211,7 @@ def _begin_of(text: str) -> str:
     kind, is_address, _ = text.partition("://")
     if is_address:
         return f"{kind[:_NAME_LENGTH]}://{UNSAID}"
-    word = re.split(r"[:/?=&;]", text, maxsplit=1)[0]
+    word = re.split(r"[:/?=&;\s]", text, maxsplit=1)[0]
     if "@" in text:
         return UNSAID
     return text[:_NAME_LENGTH] if word == text else f"{word[:_NAME_LENGTH]}{UNSAID}"

@@ -95,7 +95,8 @@ def test_a_call_that_nobody_answers_tells_no_key(caplog: pytest.LogCaptureFixtur
      "rtsp:/doctor:sesame@tower/1", "rtsp:doctor:sesame@tower", "doctor:sesame@tower",
      "rtmp:/cdn/live/sesame", "rtmpt://cdn/live/sesame", "cdn/live/sesame", "sesame@tower",
      "rtmp://cdn playpath=sesame", "rtmp:\\\\cdn\\live\\sesame", "rtsp://[sesame/1",
-     "rtsp://doctor:sesame℀@tower/1", "tcp://doctor:sesame@tower/1", "token=sesame"],
+     "rtsp://doctor:sesame℀@tower/1", "tcp://doctor:sesame@tower/1", "token=sesame",
+     "camera doctor sesame", "tower\tsesame"],
 )  # fmt: skip
 def test_no_secret_is_in_a_refusal(text: str) -> None:
     with pytest.raises(BadInput) as refused:
