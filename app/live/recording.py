@@ -1,4 +1,7 @@
-"""One recording from its first picture to its case. On the session's thread, but for ``asset``."""
+"""One recording from its first picture to its case.
+
+On the session's thread, but for ``asset`` and ``begins_with``.
+"""
 
 from __future__ import annotations
 
@@ -83,18 +86,21 @@ class LiveRecording:
         return self._first is not None and self.asset is None
 
     def begins_with(self, first: LivePacket, raster: Raster | None) -> None:
-        """The first picture is on its way to the file: from here on there may be a case."""
+        """The first picture is on its way to the file: from here on there may be a case.
+
+        Once, on the thread that hands the picture on.
+        """
         raster = raster or Raster(
             first_pts=first.pts,
             width_px=first.coding.width_px or 16,
             height_px=first.coding.height_px or 16,
         )
-        self._first = first
         self._stored = replace(
             self._stored,
             started_utc_ms=self._library.writer.clock(),
             rasters=(replace(raster, first_pts=first.pts),),
         )
+        self._first = first
 
     def make_case(self, title: str, procedure: str) -> Case:
         """The case of a recording that has begun.
@@ -217,6 +223,7 @@ class LiveRecording:
             EnvironmentProblem: the library could not take the case; the file is kept.
         """
         state = self.recorder.stop()
+        self._first = None  # what was asked for before it ended makes no case any more
         if not state.frames:
             self.recorder.path.unlink(missing_ok=True)
             if self.asset is not None:

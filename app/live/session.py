@@ -227,9 +227,12 @@ class LiveSession:
             if begins and (not packet.is_keyframe or packet.pts > LATEST_START_PTS):
                 return
             self._is_begun = True
+            if begins:
+                # Here: on the session's thread another recording may have taken its place.
+                running.begins_with(packet, self._raster)
         running.recorder.put(packet)
         if begins:
-            self._later(lambda: self._make_case(packet))
+            self._later(lambda: self._see_to_case(running))
 
     def _stated(self, state: LiveState) -> None:
         if state.gaps:
@@ -291,15 +294,12 @@ class LiveSession:
             for packet in before:
                 running.recorder.put(packet)
             self._is_begun = bool(before)
+            if before:
+                running.begins_with(before[0], self._raster)
             self._running = running
         if before:
             # By itself: the recording runs, whether the library takes it at once or later.
-            self._later(lambda: self._make_case(before[0]))
-
-    def _make_case(self, first: LivePacket) -> None:
-        if self._running is not None:
-            self._running.begins_with(first, self._raster)
-            self._see_to_case(self._running)
+            self._later(lambda: self._see_to_case(running))
 
     def _see_to_case(self, recording: LiveRecording) -> None:
         """The case of a recording that has a picture and no case yet."""

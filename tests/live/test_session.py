@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from app.core.recording import RecordingStage
 from app.live import LiveSession, recover
 from app.store import Library
 from app.video import open_recording
-from app.video.live.state import LiveStatus
+from app.video.live.state import LivePacket, LiveStatus
 from app.video.opening import open_source
 from tests.helpers.clips import number_of
 from tests.live.conftest import Seen, came, is_over, wait_for
@@ -179,6 +180,32 @@ def test_a_second_recording_makes_a_case_of_its_own(
     for case in library.cases():
         (asset,) = case.assets
         assert asset.path.endswith(".mp4")
+
+
+def test_what_comes_between_stop_and_record_is_of_the_first(
+    session_of: Begin, library: Library, long_clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each recording begins with its own first picture, however late the disk's thread is."""
+    packets: list[LivePacket] = []
+    hand_on = LiveSession._packet
+    monkeypatch.setattr(LiveSession, "_packet", lambda _session, packet: packets.append(packet))
+    session, _ = session_of(long_clip, speed=8, pre_roll_s=0.0)
+    wait_for(lambda: is_over(session))
+    keys = [n for n, packet in enumerate(packets) if packet.is_keyframe]
+    session.record().result()
+    late = threading.Event()
+    session._later(late.wait)
+    ended, begun = session.stop_recording(), session.record()
+    for packet in packets[: keys[2]]:
+        hand_on(session, packet)
+    late.set()
+    begun.result()
+    for packet in packets[keys[3] :]:
+        hand_on(session, packet)
+    cases = [ended.result(), session.stop_recording().result()]
+    session.close(finish=True)
+    starts = [library.case(case.case_id).assets[0].start_pts for case in cases if case]
+    assert starts == [packets[0].pts, packets[keys[3]].pts]
 
 
 def test_an_interrupted_finalising_is_taken_up_at_the_next_start(
