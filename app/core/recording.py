@@ -18,13 +18,15 @@ class RecordingStage(StrEnum):
 
     ``RUNNING``: being written, or the program ended meanwhile. ``WRITTEN``: whole, as MPEG-TS.
     ``FINAL``: a plain MP4 has taken its place; the MPEG-TS may still have to go. ``KEPT``: the
-    MPEG-TS stays the recording, since an MP4 cannot stand for it.
+    MPEG-TS stays the recording, since an MP4 cannot stand for it. ``DELETING``: its files go, then
+    its case; what a crash interrupts is finished at the next start.
     """
 
     RUNNING = "running"
     WRITTEN = "written"
     FINAL = "final"
     KEPT = "kept"
+    DELETING = "deleting"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

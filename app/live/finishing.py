@@ -18,6 +18,7 @@ from app.core.errors import BadInput, TrocarError
 from app.core.recording import LIVE_TIME_BASE, Gap, Recording, RecordingStage
 from app.inference.new_case import save_thumbnail
 from app.live.annotations import grown, timeline_correction
+from app.live.deleting import finish_deletions
 from app.video import (
     OpenCancelled,
     UndecodableFrame,
@@ -165,6 +166,10 @@ def recover(
         told: called with each recording as soon as its case is whole.
     """
     found = []
+    for case_id, sentence in finish_deletions(library):
+        gone = Recovered(case_id=case_id, length_s=0.0, was_interrupted=False, sentence=sentence)
+        told(gone)
+        found.append(gone)
     for recording in library.recordings():
         if GROWING.is_growing(Path(recording.path)) or cancelled():
             continue

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from app.core.errors import BadInput, Refused
+from app.core.errors import BadInput, EnvironmentProblem, Refused
 from app.core.recording import recorded_files
 from app.inference.new_case import case_of
-from app.live import delete_with_recording, finish_recording, finishing, recover
+from app.live import delete_with_recording, deleting, finish_recording, finishing, recover
 from app.store import Library
 from app.video import full_hash
 from app.video.record.recorder import Recorder
@@ -66,6 +66,52 @@ def test_an_mpeg_ts_that_was_never_completed_goes_too(
     interrupted(library, path)
     assert delete_with_recording(library, "0001") == (path,)
     assert not path.exists()
+
+
+class Crash(BaseException):
+    """The program ends."""
+
+
+@pytest.mark.parametrize("moment", ["before the file", "before the case"])
+def test_a_deletion_that_a_crash_interrupts_is_finished_at_the_next_start(
+    library: Library, recorded: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    def crash(*_args: object) -> None:
+        raise Crash
+
+    with monkeypatch.context() as patched:
+        if moment == "before the file":
+            patched.setattr(deleting, "_unlinked", crash)
+        else:
+            patched.setattr(library.writer, "delete_case", crash)
+        with pytest.raises(Crash):
+            delete_with_recording(library, "0001")
+    assert recorded.exists() == (moment == "before the file")
+    (told,) = recover(library)
+    assert (told.case_id, told.sentence) == (
+        "0001",
+        "Case 0001 and its recording, whose deletion broke off, are gone.",
+    )
+    assert not recorded.exists()
+    assert library.cases() == ()
+    assert recover(library) == ()
+
+
+def test_a_file_that_cannot_be_deleted_is_named(
+    library: Library, recorded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlink = Path.unlink
+
+    def busy(file: Path, *, missing_ok: bool = False) -> None:
+        if file == recorded:
+            raise PermissionError(13, "Permission denied")
+        unlink(file, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", busy)
+    with pytest.raises(EnvironmentProblem, match=r"is deleted, but its recording live\.mp4"):
+        delete_with_recording(library, "0001")
+    assert library.cases() == ()
+    assert recorded.exists()
 
 
 def test_what_is_being_recorded_is_not_deleted(library: Library, tmp_path: Path) -> None:
