@@ -2,16 +2,38 @@
 
 from typing import Any
 
+from models.endomamba.heads import LocalisingEndoMamba, Places, SegmentingEndoMamba
 from models.endomamba.network import IMAGE_MEAN_RGB, IMAGE_STD_RGB, SIZES, Advance, EndoMamba
 from models.endomamba.state import State
 
-__all__ = ["IMAGE_MEAN_RGB", "IMAGE_STD_RGB", "SIZES", "Advance", "EndoMamba", "State", "build"]
+__all__ = [
+    "IMAGE_MEAN_RGB",
+    "IMAGE_STD_RGB",
+    "SIZES",
+    "Advance",
+    "EndoMamba",
+    "LocalisingEndoMamba",
+    "Places",
+    "SegmentingEndoMamba",
+    "State",
+    "build",
+]
 
 
-def build(**options: Any) -> EndoMamba:
-    """Builds the network for the registry; takes the options of `EndoMamba`.
+def build(
+    *, head: str = "phase", **options: Any
+) -> EndoMamba | SegmentingEndoMamba | LocalisingEndoMamba:
+    """Builds the network for the registry.
+
+    Args:
+        head: "phase", "classification", "segmentation", "localisation", or "none" for the backbone.
+        **options: those of the network's class.
 
     Raises:
         OptionError: where an option is out of range.
     """
-    return EndoMamba(**options)
+    if head == "segmentation":
+        return SegmentingEndoMamba(**options)
+    if head == "localisation":
+        return LocalisingEndoMamba(**options)
+    return EndoMamba(head=head, **options)  # type: ignore[arg-type]

@@ -1,10 +1,11 @@
 """Weights of the released EndoMamba files, mapped onto this network with a full account.
 
-The released training code writes four layouts (names and prefixes read in its repository): phases
+The released training code writes five layouts (names and prefixes read in its repository): phases
 (`model`, the network's own names), classification (`backbone_state_dict`, names under `module.`),
-pre-training (`model`, names under `encoder.`, no class token, one position row per patch) and
-segmentation (bare, names under `encoder.`). Runs wherever a foreign file is converted; reading
-the file itself, under limits, is the caller's work.
+pre-training (`model`, names under `encoder.`, no class token, one position row per patch),
+segmentation (bare, names under `encoder.`, beside a decoder's) and localisation (the network's own
+names and two heads'). Runs wherever a foreign file is converted; reading the file itself, under
+limits, is the caller's work.
 """
 
 from __future__ import annotations
@@ -15,17 +16,21 @@ from math import isqrt
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from models.endomamba import build
 from models.endomamba.network import EndoMamba
 from models.errors import CheckpointError
+from models.foreign import check_fit
 
 _ABSENT_BY_LAYOUT = {
     "phase": frozenset[str](),
     "classification": frozenset({"head.weight", "head.bias"}),
     "pretraining": frozenset({"head.weight", "head.bias", "cls_token", "pos_embed"}),
     "segmentation": frozenset({"head.weight", "head.bias"}),
+    "localisation": frozenset({"head.weight", "head.bias"}),
 }
+_SEGMENTS, _LOCATES = "segmentation_head.0.bias", "vis_head.head.4.bias"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +38,7 @@ class ConversionReport:
     """What became of every name, the network's and the file's; each tuple is sorted.
 
     Attributes:
-        layout: "phase", "classification", "pretraining" or "segmentation".
+        layout: "phase", "classification", "pretraining", "segmentation" or "localisation".
         loaded: the network's names that were filled.
         missing: the network's names that the file has no value for; they keep their own.
         unexpected: the file's names, as they stand there, that were not used.
@@ -49,11 +54,12 @@ class ConversionReport:
 
 def convert(
     checkpoint: Mapping[str, object], *, keep_positions: bool = False
-) -> tuple[dict[str, object], EndoMamba, ConversionReport]:
+) -> tuple[dict[str, object], nn.Module, ConversionReport]:
     """The network that a released file is of, with its weights.
 
     What the file lacks is as the released training starts it: a class token of zeros, random
-    position rows. A file without a head gets one of a single class that says nothing.
+    position rows. A file without a head gets one of a single class that says nothing. Files of
+    segmentation and localisation give those networks, whole.
 
     Args:
         checkpoint: the file's content.
@@ -67,10 +73,28 @@ def convert(
     """
     options = _options_of(checkpoint)
     torch.manual_seed(0)
+    if "head" in options:
+        return _whole(checkpoint, options)
     network = EndoMamba(**options)
     report = load_released(network, checkpoint, keep_positions=keep_positions)
     if "head.weight" in report.missing:
-        torch.nn.init.zeros_(network.head.weight)
+        nn.init.zeros_(network.head.weight)
+    return options, network, report
+
+
+def _whole(
+    checkpoint: Mapping[str, object], options: dict[str, Any]
+) -> tuple[dict[str, object], nn.Module, ConversionReport]:
+    """A network whose released names are its own."""
+    layout, entries = _entries(checkpoint)
+    found = {_plain(original): value for original, (_, value) in entries.items()}
+    network = build(**options)
+    own = network.state_dict()
+    check_fit(own, found, own.keys())
+    network.load_state_dict(found, strict=False)
+    report = ConversionReport(
+        layout=layout, loaded=tuple(sorted(found)), missing=(), unexpected=(), reshaped=()
+    )
     return options, network, report
 
 
@@ -137,6 +161,12 @@ def _options_of(checkpoint: Mapping[str, object]) -> dict[str, Any]:
     if depth > len(shapes):
         raise CheckpointError("The file names blocks that it does not hold; it is damaged.")
     side = isqrt(rows if layout == "pretraining" else rows - 1)
+    plain = {_plain(name): value for name, (_, value) in entries.items()}
+    head: dict[str, Any] = {}
+    if layout == "segmentation" and _SEGMENTS in plain:
+        head = {"head": layout, "num_classes": plain[_SEGMENTS].numel()}
+    elif layout == "localisation":
+        head = {"head": layout, "num_classes": plain[_LOCATES].numel() // 2}
     return {
         "width": width,
         "depth": depth,
@@ -145,6 +175,7 @@ def _options_of(checkpoint: Mapping[str, object]) -> dict[str, Any]:
         "num_classes": shapes.get("head.bias", (1,))[0],
         "state_reset": "staggered",
         "temporal_position": "frozen",
+        **head,
     }
 
 
@@ -154,17 +185,21 @@ def _entries(checkpoint: Mapping[str, object]) -> tuple[str, dict[str, tuple[str
     if not isinstance(inner, Mapping):
         raise CheckpointError("The file holds no weights where EndoMamba's files have them.")
     tensors = {name: value for name, value in inner.items() if isinstance(value, Tensor)}
-    bare = {name: name.removeprefix("module.") for name in tensors}
+    bare = {name: _plain(name) for name in tensors}
     encoder = any(name.startswith("encoder.") for name in bare.values())
     if "backbone_state_dict" in checkpoint:
         layout = "classification"
     elif not encoder:
-        layout = "phase"
+        layout = "localisation" if _LOCATES in bare.values() else "phase"
     else:
         layout = "pretraining" if "mask_token" in bare.values() else "segmentation"
     if encoder:
         bare = {name: _below_encoder(short) for name, short in bare.items()}
     return layout, {name: (bare[name], value) for name, value in tensors.items()}
+
+
+def _plain(name: str) -> str:
+    return name.removeprefix("module.")
 
 
 def _below_encoder(name: str) -> str:

@@ -16,9 +16,9 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from models.endomamba.mixer import EXPAND, KERNEL_SIZE, STATE_SIZE, MambaMixer, full_precision
+from models.endomamba.blocks import Block, PatchEmbed
+from models.endomamba.mixer import EXPAND, KERNEL_SIZE, STATE_SIZE, full_precision
 from models.endomamba.resets import reset_due_stream, segments, shown_stream
 from models.endomamba.state import State
 from models.errors import ModelError, OptionError
@@ -32,7 +32,7 @@ IMAGE_STD_RGB = (0.229, 0.224, 0.225)
 SIZES = {"tiny": (192, 24), "small": (384, 24), "middle": (576, 32)}
 """Width and depth of the published sizes."""
 
-Head = Literal["phase", "classification"]
+Head = Literal["phase", "classification", "none"]
 StateReset = Literal["none", "staggered"]
 TemporalPosition = Literal["running", "frozen"]
 
@@ -45,42 +45,12 @@ class Advance(NamedTuple):
     state: State
 
 
-class Block(nn.Module):
-    """RMSNorm, then a mixer; the residual is added one block later, in full precision."""
+class Encoded(NamedTuple):
+    """What T frames gave: tokens after the final norm (B, T, N, width), first the class token's,
+    then the patches' in row order; and the new state."""
 
-    def __init__(self, width: int, depth: int, drop: float, *, bidirectional: bool) -> None:
-        super().__init__()
-        self.norm = nn.RMSNorm(width, eps=1e-5)
-        self.mixer = MambaMixer(width, depth, bidirectional=bidirectional)
-        self.drop = drop
-
-    def forward(
-        self, residual: Tensor, conv_state: Tensor | None = None, ssm_state: Tensor | None = None
-    ) -> tuple[Tensor, Tensor | None, Tensor]:
-        """Returns the residual stream (S, L, width) with this block's output added, and states."""
-        hidden, conv_state, ssm_state = self.mixer(self.norm(residual), conv_state, ssm_state)
-        if self.training and self.drop > 0:
-            keep = hidden.new_empty(len(hidden), 1, 1).bernoulli_(1 - self.drop) / (1 - self.drop)
-            hidden = hidden * keep
-        return residual + hidden, conv_state, ssm_state
-
-
-class PatchEmbed(nn.Module):
-    """Non-overlapping patches of every frame as tokens; a Conv3d in name, a product in fact."""
-
-    def __init__(self, width: int, patch_px: int) -> None:
-        super().__init__()
-        size = (1, patch_px, patch_px)
-        self.proj = nn.Conv3d(3, width, kernel_size=size, stride=size)
-        self.patch_px = patch_px
-
-    def forward(self, clip: Tensor) -> Tensor:
-        """Maps (B, 3, T, H, W) to (B, T, H/p * W/p, width), patches in row order."""
-        batch, channels, frames, height, width = clip.shape
-        p = self.patch_px
-        patches = clip.reshape(batch, channels, frames, height // p, p, width // p, p)
-        patches = patches.permute(0, 2, 3, 5, 1, 4, 6).flatten(4).flatten(2, 3)
-        return functional.linear(patches, self.proj.weight.flatten(1), self.proj.bias)
+    tokens: Tensor
+    state: State
 
 
 class EndoMamba(nn.Module):
@@ -94,7 +64,8 @@ class EndoMamba(nn.Module):
         image_size: side of the square input in pixels, a multiple of `patch_size`.
         patch_size: side of a patch in pixels.
         head: "phase" gives each frame's logits from the mean of its tokens, "classification" from
-            its class token; a clip's logits are then the mean over its frames.
+            its class token; a clip's logits are then the mean over its frames. "none" is the
+            backbone alone, whose logits are the mean of the tokens.
         state_reset: "none" carries one state for ever. "staggered" runs two streams that start
             afresh every 32 frames, 16 frames apart, and reports the one with 16 to 31 earlier
             frames, as the released test does.
@@ -122,7 +93,7 @@ class EndoMamba(nn.Module):
     ) -> None:
         super().__init__()
         _require_known("size", size, tuple(SIZES))
-        _require_known("head", head, ("phase", "classification"))
+        _require_known("head", head, ("phase", "classification", "none"))
         _require_known("state_reset", state_reset, ("none", "staggered"))
         _require_known("temporal_position", temporal_position, ("running", "frozen"))
         self.width = SIZES[size][0] if width is None else width
@@ -153,12 +124,15 @@ class EndoMamba(nn.Module):
             for index, drop in enumerate(drops)
         )
         self.norm_f = nn.RMSNorm(self.width, eps=1e-5)
-        self.head = nn.Linear(self.width, num_classes)
-        for weight in (self.pos_embed, self.head.weight, self.patch_embed.proj.weight):
+        self.head: nn.Module = nn.Identity()
+        if head != "none":
+            self.head = nn.Linear(self.width, num_classes)
+            nn.init.trunc_normal_(self.head.weight, std=0.02)
+            nn.init.zeros_(self.head.bias)
+        for weight in (self.pos_embed, self.patch_embed.proj.weight):
             nn.init.trunc_normal_(weight, std=0.02)
         for code in (self.pos_embed, self.cls_token):
             code._no_weight_decay = True  # type: ignore[attr-defined]
-        nn.init.zeros_(self.head.bias)
         nn.init.zeros_(self.patch_embed.proj.bias)
 
     def forward(self, clip: Tensor) -> Tensor:
@@ -201,6 +175,13 @@ class EndoMamba(nn.Module):
         Raises:
             ModelError: where the clip's size or the state does not fit this network.
         """
+        tokens, state = self.encode(clip, state)
+        features = tokens.mean(2)
+        pooled = tokens[:, :, 0] if self.head_kind == "classification" else features
+        return Advance(logits=self.head(pooled), features=features, state=state)
+
+    def encode(self, clip: Tensor, state: State | None = None) -> Encoded:
+        """As `advance`, without pooling and head."""
         fits = clip.ndim == 5 and clip.shape[1] == 3 and clip.shape[3:] == (self.image_size,) * 2
         if not fits or clip.shape[2] < 1:
             raise ModelError(
@@ -216,16 +197,13 @@ class EndoMamba(nn.Module):
         for block in self.layers[: self.spatial_depth]:
             residual, _, _ = block(residual)
         residual = residual.unflatten(0, (batch, frames))
-        mean, token = [], []
+        shown = []
         for first, last in segments(state.frames, frames, streams):
             part = residual[:, first:last].repeat(streams, 1, 1, 1)
             tokens, state = self._consume(part, state)
-            shown = self.norm_f(tokens.unflatten(0, (streams, batch))[shown_stream(state, streams)])
-            mean.append(shown.mean(2))
-            token.append(shown[:, :, 0])
-        features = torch.cat(mean, 1)
-        pooled = features if self.head_kind == "phase" else torch.cat(token, 1)
-        return Advance(logits=self.head(pooled), features=features, state=state)
+            part = tokens.unflatten(0, (streams, batch))[shown_stream(state, streams)]
+            shown.append(self.norm_f(part))
+        return Encoded(tokens=torch.cat(shown, 1), state=state)
 
     def _embed(self, clip: Tensor, first_frame: int) -> Tensor:
         """Tokens (B, T, N, width) of a clip, with both position codes, in full precision."""

@@ -183,7 +183,8 @@ def test_every_parameter_learns() -> None:
     "options",
     [
         {"size": "huge"},
-        {"head": "segmentation"},
+        {"head": "detection"},
+        {"head": "segmentation", "patch_size": 8},
         {"state_reset": "sometimes"},
         {"temporal_position": "backwards"},
         {"width": 33},
