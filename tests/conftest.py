@@ -43,10 +43,11 @@ def real_clip(shared_data: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def own_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Every test has a library and settings of its own."""
+    """Every test has a library, settings and a cache of its own."""
     folder = tmp_path / "library"
     monkeypatch.setenv("TROCAR_LIBRARY", str(folder))
     monkeypatch.setenv("TROCAR_CONFIG", str(tmp_path / "config"))
+    monkeypatch.setenv("TROCAR_CACHE", str(tmp_path / "cache"))
     return folder
 
 

@@ -74,14 +74,24 @@ def register(app: typer.Typer) -> None:
         threads: Annotated[
             int | None, typer.Option(help="Processor threads. Default: all cores but one.", min=1)
         ] = None,
+        engine: Annotated[
+            str,
+            typer.Option(
+                help="What computes the outlines: auto, or one that “trocar engines” lists. "
+                "Default: the fastest that is known to say what PyTorch says."
+            ),
+        ] = "auto",
         library: LibraryOption = None,
         as_json: JsonOption = False,
     ) -> None:
         """Run models over video files and keep what they say; resumes where it stopped."""
         from app.inference.analysis import AnalysisJob
         from app.inference.cards import default_models, find_model
+        from app.inference.engines.kinds import AUTOMATIC, kind_of
         from app.inference.new_case import case_of, complete_fingerprints
 
+        if engine != AUTOMATIC:
+            kind_of(engine)
         chosen = _device(device)
         with (
             open_library(library, "write", recordings=True) as opened,
@@ -114,6 +124,7 @@ def register(app: typer.Typer) -> None:
                     every=every,
                     device=chosen,
                     threads=threads,
+                    engine=engine,
                 ).run(
                     lambda p: bar.update(task, completed=p.done, total=p.total),
                     should_cancel=stopped,

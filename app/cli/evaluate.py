@@ -232,7 +232,7 @@ def _boxes(card: ModelCard, folder: Path) -> dict[str, Any]:
     from app.inference import Segmenter
     from app.learning.evaluate import box_coverage
 
-    got = box_coverage(Segmenter(card, may_halve=False).predict, _cholect50(folder))
+    got = box_coverage(Segmenter(card).predict, _cholect50(folder))
     return {
         "boxes": got.boxes,
         "covered": round(100 * got.covered, 2),

@@ -22,6 +22,7 @@ COMMANDS: tuple[str, ...] = (
     "analyze",
     "bench",
     "doctor",
+    "engines",
     "models",
     "probe",
     "frame",

@@ -21,6 +21,7 @@ from app.core.frame import Frame
 from app.core.prediction import ACTIVITIES, PHASES, SEGMENTATION
 from app.inference.area_pass import AreaPass
 from app.inference.cores import cores
+from app.inference.engines.kinds import EAGER
 from app.inference.passes import MaskPass, Pass, PhasePass
 from app.video import UndecodableFrame, VideoSource, open_recording
 from models import ModelCard
@@ -151,6 +152,7 @@ class AnalysisJob:
         every: frames between two that are outlined.
         device: where to run; chosen when the first frame has to be computed.
         threads: of the processor; all but one when None, so that the window stays awake.
+        engine: that outlines, a key of ``engines.kinds``, or ``auto``.
 
     Raises:
         BadInput: no recording, no model, or a model of a task that cannot be run.
@@ -165,6 +167,7 @@ class AnalysisJob:
         every: int = 1,
         device: DeviceChoice | None = None,
         threads: int | None = None,
+        engine: str = EAGER,
     ) -> None:
         if not case.assets:
             raise BadInput(f"Case {case.case_id} has no recording to analyse.")
@@ -177,6 +180,7 @@ class AnalysisJob:
                 raise BadInput(f"{card.name} is made for {card.task}, which analysis does not run.")
         self._library, self._case, self._models = library, case, tuple(models)
         self._every, self._device, self._threads = every, device, threads
+        self._engine = engine
         self._asked: tuple[Frame, str | None] | None = None
         self._asked_lock = threading.Lock()
         self._meter = _Meter()
@@ -230,7 +234,7 @@ class AnalysisJob:
 
     def _pass(self, store: Any, asset: Asset, source: VideoSource, card: ModelCard) -> Pass:
         if card.task == SEGMENTATION:
-            return MaskPass(store, asset, source, card, self._every)
+            return MaskPass(store, asset, source, card, self._every, self._engine)
         if card.task == ACTIVITIES:
             return AreaPass(store, asset, source, card, self._every)
         return PhasePass(store, asset, source, card)

@@ -19,9 +19,9 @@ from app.inference import device as devices
 from app.inference.cards import load_network
 from app.inference.cores import cores
 from app.inference.device import DeviceChoice
+from app.inference.engines.eager import normalised
 from app.inference.placed import PlacedNetwork
 from app.inference.preprocess import resized
-from app.inference.segmenter import normalised
 from models import ModelCard
 from models.endoarss import resized_areas
 

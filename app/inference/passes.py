@@ -18,6 +18,7 @@ from app.core.case import Asset
 from app.core.errors import BadInput
 from app.core.frame import Frame
 from app.core.prediction import LIVE, FramePrediction, Instance, PhasePrediction, Run
+from app.inference.engines.kinds import EAGER
 from app.inference.postprocess import Rules, rules_of
 from app.inference.tracking import Tracker
 from models import ModelCard
@@ -129,6 +130,17 @@ class StoredPass:
             )
         return self.run
 
+    def _note(self, settings: Settings) -> None:
+        """Keep with the run what was not known, or was otherwise, when it began."""
+        if self.run is None or all(self.run.settings.get(k) == v for k, v in settings.items()):
+            return
+        before = str(self.run.settings.get("engine", ""))
+        # A run that is taken up again keeps what computed its first frames.
+        named = dict.fromkeys(", ".join((before, str(settings["engine"]))).split(", "))
+        settings = {**settings, "engine": ", ".join(n for n in named if n)}
+        if any(self.run.settings.get(k) != v for k, v in settings.items()):
+            self.run = self._store.amend(self.run.run_id, settings)
+
     def _put_state(self, snapshot: bytes, *, at_once: bool) -> None:
         """Keep the state after the frame visited last, now and then or at once."""
         if self.run is None or self._visited is None:
@@ -151,6 +163,7 @@ class MaskPass(StoredPass):
         source: VideoSource,
         card: ModelCard,
         every: int = 1,
+        engine: str = EAGER,
     ) -> None:
         decisive: Settings = {
             "input_width_px": card.input_size_px[0],
@@ -158,6 +171,7 @@ class MaskPass(StoredPass):
             **asdict(rules_of(card)),
         }
         super().__init__(store, asset, source, card, range(0, len(source), every), every, decisive)
+        self._engine = engine
         self._segmenter: Segmenter | None = None
         self._tracker = Tracker()
         self._untracked: set[int] = set()
@@ -177,7 +191,7 @@ class MaskPass(StoredPass):
         from app.inference.segmenter import Segmenter
 
         if self._segmenter is None:
-            self._segmenter = Segmenter(self.card, device, threads=threads)
+            self._segmenter = Segmenter(self.card, device, threads=threads, engine=self._engine)
         self._started(self._segmenter.describe())
 
     def visit(self, index: int, frame: Frame | None) -> None:
@@ -227,6 +241,7 @@ class MaskPass(StoredPass):
         if frame is None:
             return (), 0.0
         found = self._segmenter.predict(frame.rgb)
+        self._note(self._segmenter.computed_by())
         self.spent_ms += self._segmenter.cost.total_ms
         return found, self._segmenter.cost.total_ms
 

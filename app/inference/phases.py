@@ -20,9 +20,9 @@ from app.core.prediction import COURSE
 from app.inference import device as devices
 from app.inference.cards import load_network
 from app.inference.device import DeviceChoice
+from app.inference.engines.eager import normalised
 from app.inference.placed import PlacedNetwork
 from app.inference.preprocess import resized
-from app.inference.segmenter import normalised
 from models import ModelCard, ModelError
 from models.endomamba.state import State
 

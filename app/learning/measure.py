@@ -82,7 +82,7 @@ def measure(
     from app.inference import Segmenter
 
     low = replace(card, thresholds={**card.thresholds, "score": LOWEST_SCORE})
-    segmenter = Segmenter(low, device, may_halve=False)
+    segmenter = Segmenter(low, device)
     threshold = card.thresholds.get("score", 0.25)
     classes = card.class_keys
     truth, found, overlaps, alarms = [], [], [], []

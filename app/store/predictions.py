@@ -13,7 +13,7 @@ import sqlite3
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -194,6 +194,15 @@ class PredictionStore:
                 (asset_id,),
             )
         )
+
+    def amend(self, run_id: int, settings: Mapping[str, str | int | float | bool]) -> Run:
+        """Keep settings with a run that were not known, or were others, when it began."""
+        run = next(r for r in self.runs() if r.run_id == run_id)
+        whole = json.dumps({**run.settings, **settings})
+        with self._transaction() as conn:
+            conn.execute("UPDATE runs SET settings = ? WHERE run_id = ?", (whole, run_id))
+        self._runs.pop(run_id, None)
+        return next(r for r in self.runs() if r.run_id == run_id)
 
     def finish(self, run_id: int, frames: int | None = None) -> None:
         """Mark that the whole asset has been looked at.

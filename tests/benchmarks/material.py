@@ -167,7 +167,7 @@ def _as_bins(boxes: torch.Tensor, centres: torch.Tensor, strides: torch.Tensor) 
     return bins.reshape(len(boxes), 64).T
 
 
-def segmenter_at_1080p(root: Path, *, may_halve: bool = True) -> Segmenter:
+def segmenter_at_1080p(root: Path) -> Segmenter:
     """A segmenter that has seen a 1080p frame: the demo's weights where it is full size."""
     card = next(
         (c for c in models.list_cards() if c.system == "lmsf_a" and c.parameters > FULL_SIZE),
@@ -175,7 +175,7 @@ def segmenter_at_1080p(root: Path, *, may_halve: bool = True) -> Segmenter:
     )
     card = card or instrument_model(root)
     card = replace(card, input_size_px=INPUT_PX, thresholds=THRESHOLDS)
-    segmenter = Segmenter(card, CPU, threads=1, may_halve=may_halve)
+    segmenter = Segmenter(card, CPU, threads=1)
     for number in range(0, 60, 30):
         segmenter.predict(frame(number))
     return segmenter

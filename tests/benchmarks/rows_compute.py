@@ -37,21 +37,16 @@ def forward(rounds: int) -> list[Row]:
     """One frame through the network, 640 x 384, batch 1, one thread."""
     with tempfile.TemporaryDirectory() as folder:
         segmenter = material.segmenter_at_1080p(Path(folder))
-        exact = material.segmenter_at_1080p(Path(folder), may_halve=False)
     work: dict[str, Callable[[], object]] = {
         "ours": segmenter.forward,
-        "fp32": exact.forward,
     }
     why = peer.why_not()
     if not why:
         network, images = peer.network(), torch.rand(1, 3, 384, 640)
         work["peer"] = lambda: _quiet(network, images)
     times = interleaved(work, rounds)
-    precision = segmenter.describe()["precision"]
-    note = f"LMSF-A 1.8 M parameters, {precision} as chosen here; peer fp32 eager, 3.3 M"
-    row = row_of("forward 384x640", times, why or note, peer="peer", peer_name=_name(why))
-    more = {"ours_fp32": times["fp32"].cpu_ms, "precision": precision}
-    return [replace(row, more={**row.more, **more})]
+    note = "LMSF-A 1.8 M parameters, PyTorch fp32; peer fp32 eager, 3.3 M; engines: row engines"
+    return [row_of("forward 384x640", times, why or note, peer="peer", peer_name=_name(why))]
 
 
 def frame_to_raw(rounds: int) -> list[Row]:

@@ -30,7 +30,7 @@ def pranet(rounds: int) -> list[Row]:
     )
     with tempfile.TemporaryDirectory() as folder:
         card = models.save_model(models.create_model("pranet"), card, Path(folder))
-        segmenter = Segmenter(card, CPU, threads=1, may_halve=False)
+        segmenter = Segmenter(card, CPU, threads=1)
     frame = material.frame()
     side = min(frame.shape[:2])
     square = frame[:side, :side].copy()

@@ -104,7 +104,7 @@ def test_a_map_network_runs_as_a_segmenter(tmp_path: Path) -> None:
         std_rgb=IMAGE_STD_RGB,
     )
     card = models.save_model(network, card, tmp_path)
-    segmenter = Segmenter(card, CPU, threads=1, may_halve=False)
+    segmenter = Segmenter(card, CPU, threads=1)
     found = segmenter.predict(rgb)
     assert found
     united = np.zeros((64, 96), bool)

@@ -70,7 +70,7 @@ def pictures() -> list[LabelledPicture]:
 
 def test_one_pass_says_what_separate_passes_say(card: ModelCard) -> None:
     got = measure(card, pictures(), CPU)
-    predict = Segmenter(card, CPU, may_halve=False).predict
+    predict = Segmenter(card, CPU).predict
     assert got.union_ious == tuple(union_iou(predict(p.rgb), p) for p in pictures())
     false_areas = [false_area(predict(p.rgb), p) for p in pictures()]
     assert got.false_areas == tuple(a for a in false_areas if a is not None)
