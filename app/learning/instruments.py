@@ -6,24 +6,26 @@ Runs in a training process. Batches are made in loader processes beside it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import torch
 
+from app.core.errors import BadInput
 from app.core.picture import LabelledPicture
 from app.learning.batches import batches_from
 from app.learning.collate import collate, collate_maps
 from app.learning.phantom import PhantomStills
 from app.learning.recipes import Recipe
-from app.learning.views import Augmentation, View, augmented, fitted
+from app.learning.views import Augmentation, View, augmented, fitted, mosaic
 from models import create_model
 from models.losses.instance import InstanceLoss
 from models.losses.structure import MapLoss
 from models.pranet.training import at_scales
-from models.training import Loss, Progress, TrainConfig, Trainer, TrainResult
+from models.training import Hooks, Loss, TrainConfig, Trainer, TrainResult
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -62,6 +64,8 @@ class PictureViews:
         seed: decides the views.
         phantom_share: share of phantom views, 0 to 1.
         how: how far a view may stray from its picture; None for the picture as it is.
+        views: of the whole run, after which the mosaic's last passes are counted back; None where
+            it has no end.
     """
 
     def __init__(
@@ -71,8 +75,11 @@ class PictureViews:
         seed: int,
         phantom_share: float,
         how: Augmentation | None,
+        views: int | None = None,
     ) -> None:
         self.pictures, self.size_px, self.seed = pictures, size_px, seed
+        last = 0 if how is None or views is None else how.mosaic_off_passes * len(pictures)
+        self.mosaic_until = float("inf") if views is None else views - last
         self.phantom_share, self.how = phantom_share, how
         self._pass, self._order = -1, np.arange(0)
         self.phantom = PhantomViews(seed, size_px) if phantom_share > 0 else None
@@ -84,6 +91,9 @@ class PictureViews:
         picture = self.pictures[self._place(number)]
         if self.how is None:
             return fitted(picture, self.size_px)
+        if self.how.mosaic and number < self.mosaic_until and rng.random() < self.how.mosaic:
+            others = [self.pictures[int(i)] for i in rng.integers(len(self.pictures), size=3)]
+            return mosaic((picture, *others), self.size_px, self.how, rng)
         return augmented(picture, self.size_px, self.how, rng)
 
     def _place(self, number: int) -> int:
@@ -104,6 +114,16 @@ def join_of(recipe: Recipe) -> Join:
     return partial(collate, classes=recipe.classes)
 
 
+def _loss_of(recipe: Recipe) -> Loss:
+    if recipe.system in MAP_SYSTEMS:
+        return MapLoss(weigh_entropy=bool(recipe.data.get("weigh_entropy")))
+    said = recipe.data.get("loss", {})
+    known = [f.name for f in fields(InstanceLoss)]
+    if not isinstance(said, dict) or set(said) - set(known):
+        raise BadInput(f"The recipe's data.loss takes a table of {', '.join(known)}.")
+    return InstanceLoss(**said)
+
+
 def train_instruments(
     recipe: Recipe,
     pictures: Sequence[LabelledPicture],
@@ -112,49 +132,41 @@ def train_instruments(
     network: torch.nn.Module | None = None,
     loss: Loss | None = None,
     device: str = "cpu",
-    evaluate: Callable[[torch.nn.Module], dict[str, float]] | None = None,
-    score: str = "",
-    on_progress: Callable[[Progress], None],
-    should_stop: Callable[[], bool],
+    **hooks: Unpack[Hooks],
 ) -> TrainResult:
     """Train a recipe's network.
 
     Args:
         recipe: what and how. ``data.phantom_share`` (default 1 without pictures, else 0.5) mixes
-            phantom views in; ``data.augment`` (default true) changes the pictures;
-            ``data.weigh_entropy`` (default false) is of ``MapLoss``.
+            phantom views in; ``data.augment`` (default true, or a table of ``Augmentation``)
+            changes the pictures; ``data.weigh_entropy`` (default false) is of ``MapLoss``,
+            ``data.loss`` a table of ``InstanceLoss``.
         pictures: labelled pictures to learn from besides the phantom; may be empty.
         run_folder: where checkpoints go; a run found there goes on.
         network: where to start; None for fresh weights.
         loss: of a network that is none of ours; None for the recipe's own.
         device: torch's name of where to compute.
-        evaluate, score: see ``models.training.Trainer.run``.
-        on_progress, should_stop: likewise.
+        hooks: see ``models.training.Hooks``.
     """
     config = TrainConfig(**recipe.train)
     torch.manual_seed(config.seed)
     network = network or create_model(recipe.system, **recipe.options)
+    loss = _loss_of(recipe) if loss is None else loss
     data: dict[str, Any] = recipe.data
     seed = int(data.get("seed", config.seed))
     make: Make
     if pictures:
         share = float(data.get("phantom_share", 0.5))
-        how = Augmentation() if data.get("augment", True) else None
-        make = PictureViews(pictures, recipe.input_size_px, seed, share, how)
+        how = Augmentation.of(data.get("augment", True))
+        views = config.steps * recipe.batch
+        make = PictureViews(pictures, recipe.input_size_px, seed, share, how, views)
     else:
         make = PhantomViews(seed, recipe.input_size_px)
     trainer = Trainer(network.to(device), config, run_folder)
     trainer.resume()
     batches = batches_from(make, join_of(recipe), recipe.batch, int(data.get("workers", 1)))
-    is_map = recipe.system in MAP_SYSTEMS
-    if loss is None:
-        weigh = bool(data.get("weigh_entropy"))
-        loss = MapLoss(weigh_entropy=weigh) if is_map else InstanceLoss()
     return trainer.run(
-        at_scales(batches) if is_map else batches,
+        at_scales(batches) if recipe.system in MAP_SYSTEMS else batches,
         loss,
-        evaluate=evaluate,
-        score=score,
-        on_progress=on_progress,
-        should_stop=should_stop,
+        **hooks,
     )

@@ -5,12 +5,14 @@ numpy and cv2 only; runs in the loader processes of training.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from app.core.errors import BadInput
 from app.core.picture import LabelledPicture
 
 MASK_STRIDE = 4
@@ -43,20 +45,58 @@ class Augmentation:
         scale: smallest and largest zoom.
         shift: largest shift as share of the size.
         flip: mirror left and right half the time.
+        flip_vertical: mirror top and bottom half the time.
         hue, saturation, brightness: largest relative change (hue in OpenCV's 0-180).
         blur_px: largest Gaussian sigma.
-        jpeg: lowest JPEG quality; half of the views are compressed.
+        jpeg: lowest JPEG quality, half of the views are compressed; 95 and more for none.
+        mosaic: share of the views that show four pictures.
+        mosaic_off_passes: last passes over the pictures without.
+
+    Raises:
+        BadInput: a value is out of range.
     """
 
     rotate_deg: float = 20.0
     scale: tuple[float, float] = (0.85, 1.4)
     shift: float = 0.1
     flip: bool = True
+    flip_vertical: bool = False
     hue: float = 4.0
     saturation: float = 0.3
     brightness: float = 0.25
     blur_px: float = 1.2
     jpeg: int = 30
+    mosaic: float = 0.0
+    mosaic_off_passes: int = 0
+
+    def __post_init__(self) -> None:
+        low, high = self.scale
+        in_range = 0 <= self.rotate_deg <= 180 and 0.05 <= low <= high <= 20
+        in_range &= min(self.hue, self.blur_px, self.mosaic_off_passes) >= 0 and self.hue <= 180
+        shares = (self.shift, self.mosaic, self.saturation, self.brightness)
+        if not (in_range and all(0 <= s <= 1 for s in shares) and 0 <= self.jpeg <= 100):
+            raise BadInput(
+                "The recipe's data.augment has a value out of range: rotate_deg is 0 to 180, scale "
+                "two numbers from 0.05 to 20 (smaller first), hue 0 to 180, jpeg 0 to 100, shift, "
+                "mosaic, saturation and brightness 0 to 1."
+            )
+
+    @classmethod
+    def of(cls, said: object) -> Augmentation | None:
+        """What a recipe's ``data.augment`` says: true, false for None, or a table of changes.
+
+        Raises:
+            BadInput: the table has a name that there is not, or a value of another kind.
+        """
+        if not isinstance(said, dict):
+            return cls() if said else None
+        try:
+            return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in said.items()})
+        except (TypeError, ValueError) as error:
+            names = ", ".join(f.name for f in fields(cls))
+            raise BadInput(
+                f"The recipe's data.augment cannot be used; it takes {names}.", str(error)
+            ) from error
 
 
 def letterbox_matrix(
@@ -84,24 +124,72 @@ def augmented(
 ) -> View:
     """A random view of the picture at (width, height)."""
     height, width = picture.rgb.shape[:2]
-    to_width, to_height = size_px
+    turn = _turn(size_px, how, rng)
+    fit = _square(letterbox_matrix(width, height, *size_px))
+    view = _warped(picture, (turn @ fit)[:2], size_px)
+    return replace(view, rgb=photometric(view.rgb, how, rng))
+
+
+def mosaic(
+    pictures: Sequence[LabelledPicture],
+    size_px: tuple[int, int],
+    how: Augmentation,
+    rng: np.random.Generator,
+) -> View:
+    """A random view of four pictures that meet in one corner (YOLOv4, YOLOv8).
+
+    Each is as large as it would be alone; the corner lies anywhere in the middle half of a canvas
+    of twice the size, and the view is of the canvas's middle, turned as one picture would be.
+    Nothing of a picture shows beyond its own part.
+    """
+    width, height = size_px
+    corner = rng.uniform(0.5, 1.5, 2) * size_px - np.array(size_px) / 2
+    turn = _turn(size_px, how, rng)
+    rgb = np.full((height, width, 3), PAD_GREY, np.uint8)
+    free, ignore = np.ones((height, width), bool), np.zeros((height, width), bool)
+    masks: list[NDArray[np.bool_]] = []
+    labels: list[str] = []
+    for number, picture in enumerate(pictures):
+        rows, cols = picture.rgb.shape[:2]
+        scale = min(width / cols, height / rows)
+        x, y = corner - np.array([number % 2 == 0, number < 2]) * scale * (cols, rows)
+        place = np.array([[scale, 0, x + scale / 2 - 0.5], [0, scale, y + scale / 2 - 0.5]])
+        matrix = (turn @ _square(place))[:2]
+        own = cv2.warpAffine(np.full((rows, cols), 255, np.uint8), matrix, size_px) > 127
+        own &= free
+        if not own.any():
+            continue
+        view = _warped(picture, matrix, size_px, cv2.BORDER_REPLICATE)
+        rgb[own] = view.rgb[own]
+        ignore |= view.ignore & own
+        free &= ~own
+        for mask, label in zip(view.masks, view.labels, strict=True):
+            if (mask & own).any():
+                masks.append(mask & own)
+                labels.append(label)
+    rgb = photometric(rgb, how, rng)
+    return View(rgb=rgb, masks=tuple(masks), labels=tuple(labels), ignore=ignore)
+
+
+def _turn(
+    size_px: tuple[int, int], how: Augmentation, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """3 x 3 matrix of a random rotation, zoom, shift and mirroring about the view's centre."""
+    width, height = size_px
     angle = rng.uniform(-how.rotate_deg, how.rotate_deg)
     zoom = rng.uniform(*how.scale)
-    turn = np.vstack(
-        (cv2.getRotationMatrix2D((to_width / 2, to_height / 2), angle, zoom), (0, 0, 1))
-    )
-    turn[0, 2] += rng.uniform(-how.shift, how.shift) * to_width
-    turn[1, 2] += rng.uniform(-how.shift, how.shift) * to_height
+    turn = _square(cv2.getRotationMatrix2D((width / 2, height / 2), angle, zoom))
+    turn[0, 2] += rng.uniform(-how.shift, how.shift) * width
+    turn[1, 2] += rng.uniform(-how.shift, how.shift) * height
     if how.flip and rng.random() < 0.5:
-        turn = np.array([[-1.0, 0, to_width - 1], [0, 1, 0], [0, 0, 1]]) @ turn
-    fit = np.vstack((letterbox_matrix(width, height, *size_px), (0, 0, 1)))
-    view = _warped(picture, (turn @ fit)[:2], size_px)
-    return View(
-        rgb=photometric(view.rgb, how, rng),
-        masks=view.masks,
-        labels=view.labels,
-        ignore=view.ignore,
-    )
+        turn = np.array([[-1.0, 0, width - 1], [0, 1, 0], [0, 0, 1]]) @ turn
+    if how.flip_vertical and rng.random() < 0.5:
+        turn = np.array([[1.0, 0, 0], [0, -1, height - 1], [0, 0, 1]]) @ turn
+    return turn
+
+
+def _square(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.vstack((matrix, (0.0, 0.0, 1.0)))
 
 
 def photometric(
@@ -116,7 +204,7 @@ def photometric(
     sigma = rng.uniform(0, how.blur_px)
     if sigma > 0.3:
         out = cv2.GaussianBlur(out, (0, 0), sigma)
-    if rng.random() < 0.5:
+    if rng.random() < 0.5 and how.jpeg < 95:
         quality = int(rng.integers(how.jpeg, 95))
         _, data = cv2.imencode(".jpg", out, (cv2.IMWRITE_JPEG_QUALITY, quality))
         out = cv2.imdecode(data, cv2.IMREAD_COLOR)
@@ -124,13 +212,16 @@ def photometric(
 
 
 def _warped(
-    picture: LabelledPicture, matrix: NDArray[np.float64], size_px: tuple[int, int]
+    picture: LabelledPicture,
+    matrix: NDArray[np.float64],
+    size_px: tuple[int, int],
+    border: int = cv2.BORDER_CONSTANT,
 ) -> View:
     scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
     rgb = picture.rgb
     if scale < 0.6:  # a plain bilinear warp would alias
         rgb = cv2.GaussianBlur(rgb, (0, 0), 0.4 / scale)
-    rgb = cv2.warpAffine(rgb, matrix, size_px, borderValue=(PAD_GREY,) * 3)
+    rgb = cv2.warpAffine(rgb, matrix, size_px, borderMode=border, borderValue=(PAD_GREY,) * 3)
     masks, labels = [], []
     for instance in picture.instances:
         plane = instance.mask.full().astype(np.uint8) * 255

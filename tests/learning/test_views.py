@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from app.core.errors import BadInput
 from app.core.mask import Mask
 from app.core.picture import LabelledPicture
 from app.core.prediction import Instance
 from app.learning.collate import class_of, collate
-from app.learning.views import Augmentation, View, augmented, fitted
+from app.learning.instruments import PictureViews
+from app.learning.views import Augmentation, View, augmented, fitted, mosaic
 
 SIZE_PX = (96, 64)
 
@@ -103,3 +110,157 @@ def test_what_is_too_small_to_learn_is_ignored_and_not_background() -> None:
     assert not targets.valid.any()
     assert targets.ignore is not None
     assert targets.ignore[0].nonzero().tolist() == [[5, 7]]
+
+
+STILL = Augmentation(
+    hue=0, saturation=0, brightness=0, blur_px=0, jpeg=100, rotate_deg=0, scale=(0.5, 1.5),
+    flip_vertical=True, mosaic=1.0,
+)  # fmt: skip
+SHAPES = ((90, 150), (120, 80), (64, 64), (200, 210))
+BOXES = ((0.1, 0.15, 0.45, 0.5), (0.5, 0.55, 0.95, 0.9))
+"""Of two instances, as shares of a picture: y0, x0, y1, x1."""
+
+
+def four_pictures() -> list[LabelledPicture]:
+    """Flat instances, each of a colour of its own, on black; the last rows are not known."""
+    pictures = []
+    for n, (height, width) in enumerate(SHAPES):
+        rgb, found = np.zeros((height, width, 3), np.uint8), []
+        for k, (y0, x0, y1, x1) in enumerate(BOXES):
+            plane = np.zeros((height, width), bool)
+            plane[int(y0 * height) : int(y1 * height), int(x0 * width) : int(x1 * width)] = True
+            rgb[plane] = (60 + 45 * n, 80 + 120 * k, 200)
+            found.append(Instance(label=f"{n}{k}", mask=Mask.from_full(plane)))
+        zone = np.zeros((height, width), bool)
+        zone[-6:] = True
+        pictures.append(
+            LabelledPicture(
+                name=str(n), group="g", rgb=rgb, instances=tuple(found), ignore=Mask.from_full(zone)
+            )
+        )
+    return pictures
+
+
+def shown(view: View, label: str) -> np.ndarray:
+    """Where the view has the very colour of an instance."""
+    colour = np.array((60 + 45 * int(label[0]), 80 + 120 * int(label[1]), 200))
+    return (np.abs(view.rgb.astype(int) - colour) <= 12).all(2)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 100_000), turned=st.booleans())
+def test_a_mosaic_keeps_every_instance_that_shows_and_no_other(seed: int, turned: bool) -> None:
+    how = replace(STILL, rotate_deg=30.0) if turned else STILL
+    view = mosaic(four_pictures(), (128, 96), how, np.random.default_rng(seed))
+    assert view.rgb.shape == (96, 128, 3)
+    assert len(view.masks) == len(view.labels) == len(set(view.labels)) <= 8
+    total = sum((m.astype(int) for m in view.masks), np.zeros((96, 128), int))
+    assert total.max(initial=0) <= 1, "pictures overlap"
+    by_label = dict(zip(view.labels, view.masks, strict=True))
+    for label in (i.label for p in four_pictures() for i in p.instances):
+        visible, mask = shown(view, label), by_label.get(label, np.zeros((96, 128), bool))
+        plane, around = mask.astype(np.uint8), np.ones((3, 3), np.uint8)
+        near = cv2.dilate(plane, around) > 0
+        inside = cv2.erode(plane, around, borderType=cv2.BORDER_CONSTANT, borderValue=0) > 0
+        assert not (visible & ~near).any(), f"{label} shows where its mask is not"
+        assert not (inside & ~visible).any(), f"the mask of {label} lies where it does not show"
+        assert mask.any() == (label in by_label)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 100_000))
+def test_targets_of_a_mosaic_follow_its_masks(seed: int) -> None:
+    view = mosaic(four_pictures(), (128, 96), STILL, np.random.default_rng(seed))
+    classes = [f"{n}{k}" for n in range(4) for k in range(2)]
+    _, targets = collate([view], classes)
+    for row, (mask, label) in enumerate(zip(view.masks, view.labels, strict=True)):
+        if not targets.valid[0, row]:
+            assert mask.sum() < 60, "left out although it is large enough to learn"
+            continue
+        y, x = np.nonzero(mask)
+        box = [x.min(), y.min(), x.max() + 1, y.max() + 1]
+        assert targets.boxes[0, row].tolist() == box
+        assert classes[int(targets.classes[0, row])] == label
+        half = mask.reshape(24, 4, 32, 4).mean((1, 3)) >= 0.5
+        assert np.array_equal(targets.masks[0, row].numpy(), half)
+
+
+def test_a_mosaic_shows_pictures_at_the_size_they_have_alone() -> None:
+    """With a zoom of 1 and no shift an instance that shows whole has its usual area."""
+    how = replace(STILL, scale=(1.0, 1.0), shift=0.0)
+    alone = {p.name: fitted(p, (128, 96)).masks for p in four_pictures()}
+    whole = 0
+    for seed in range(30):
+        view = mosaic(four_pictures(), (128, 96), how, np.random.default_rng(seed))
+        for mask, label in zip(view.masks, view.labels, strict=True):
+            border = mask[0].any() | mask[-1].any() | mask[:, 0].any() | mask[:, -1].any()
+            if not border:
+                whole += 1
+                usual = alone[label[0]][int(label[1])].sum()
+                assert mask.sum() == pytest.approx(usual, rel=0.12)
+    assert whole > 20
+
+
+@pytest.mark.parametrize("size_px", [(160, 96), (96, 160)])
+def test_rectangles_are_filled_as_squares_are(size_px: tuple[int, int]) -> None:
+    seen = set()
+    for seed in range(12):
+        view = mosaic(four_pictures(), size_px, STILL, np.random.default_rng(seed))
+        assert view.rgb.shape == (size_px[1], size_px[0], 3)
+        seen |= {label[0] for label in view.labels}
+    assert seen == {"0", "1", "2", "3"}
+
+
+def flat(number: int) -> LabelledPicture:
+    plane = np.ones((40, 60), bool)
+    return LabelledPicture(
+        name=str(number),
+        group="g",
+        rgb=np.full((40, 60, 3), 20 * number + 10, np.uint8),
+        instances=(Instance(label=str(number), mask=Mask.from_full(plane)),),
+    )
+
+
+def test_the_last_passes_are_without_mosaic_and_a_number_decides_its_view() -> None:
+    pictures, how = [flat(n) for n in range(6)], replace(STILL, mosaic_off_passes=2)
+    make = PictureViews(pictures, (64, 64), 3, 0.0, how, views=30)
+    counts = [len(set(make(n).labels)) for n in range(30)]
+    assert max(counts[:18]) > 1
+    assert sum(c > 1 for c in counts[:18]) > 9
+    assert set(counts[18:]) == {1}
+    again = PictureViews(pictures, (64, 64), 3, 0.0, how, views=30)
+    for number in (17, 4, 25):
+        one, two = make(number), again(number)
+        assert np.array_equal(one.rgb, two.rgb)
+        assert one.labels == two.labels
+    single = PictureViews(pictures[:1], (64, 64), 3, 0.0, how, views=30)
+    assert set(single(0).labels) == {"0"}
+
+
+def test_the_shipped_recipes_draw_what_they_always_drew() -> None:
+    """Another order of random draws would make the demo's weights unrepeatable."""
+    how, used, by_hand = Augmentation(), np.random.default_rng(7), np.random.default_rng(7)
+    augmented(bright_square(), SIZE_PX, how, used)
+    for limit in (how.rotate_deg, None, how.shift, how.shift):
+        by_hand.uniform(*(how.scale if limit is None else (-limit, limit)))
+    by_hand.random()
+    for limit in (how.hue, how.saturation, how.brightness):
+        by_hand.uniform(-limit, limit)
+    by_hand.uniform(0, how.blur_px)
+    if by_hand.random() < 0.5:
+        by_hand.integers(how.jpeg, 95)
+    assert used.random() == by_hand.random()
+
+
+def test_a_recipe_says_how_far_views_stray() -> None:
+    assert Augmentation.of(said=True) == Augmentation()
+    assert Augmentation.of(said=False) is None
+    some = Augmentation.of({"scale": [0.5, 1.5], "mosaic": 1.0})
+    assert some is not None
+    assert (some.scale, some.mosaic, some.jpeg) == ((0.5, 1.5), 1.0, 30)
+    for wrong in ({"mosaik": 1.0}, {"scale": 2}, {"scale": [1]}, {"hue": "much"}):
+        with pytest.raises(BadInput, match=r"data\.augment cannot be used; it takes rotate_deg"):
+            Augmentation.of(wrong)
+    for far in ({"mosaic": 1.5}, {"scale": [1.5, 0.5]}, {"jpeg": 101}, {"shift": -0.1}):
+        with pytest.raises(BadInput, match="out of range"):
+            Augmentation.of(far)

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from models.errors import OptionError
 from models.losses.assignment import assign
+from models.losses.boundary import edge_loss, gradient_loss
 from models.losses.boxes import complete_iou
 from models.losses.instance import InstanceLoss
 from models.losses.targets import boxes_of_masks, targets_of_masks
@@ -229,6 +231,60 @@ def test_the_ignored_zone_changes_nothing() -> None:
         masks=targets.masks, ignore=torch.ones_like(zone),
     )  # fmt: skip
     assert InstanceLoss()(output, everything)[0].item() == 0
+
+
+def edges_by_hand(mask: np.ndarray) -> np.ndarray:
+    """Largest less smallest of the 3 x 3 cells round each, those beyond the frame left out."""
+    out = np.zeros_like(mask)
+    for y, x in np.ndindex(mask.shape):
+        near = mask[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
+        out[y, x] = near.max() - near.min()
+    return out
+
+
+def test_border_losses_by_hand() -> None:
+    rng = np.random.default_rng(0)
+    logits, truth = rng.normal(size=(2, 7, 9)) * 2, (rng.random((2, 7, 9)) > 0.6) * 1.0
+    window = np.zeros((2, 7, 9))
+    window[0, 1:6, 2:8] = window[1, :, :4] = 1
+    said, true = window / (1 + np.exp(-logits)), truth * window
+    edge, gradient = [], []
+    for p, t, w in zip(said, true, window, strict=True):
+        e, wanted = edges_by_hand(p), edges_by_hand(t)
+        right = np.where(wanted > 0, e, 1 - e)[w > 0]
+        edge.append(-np.log(right).mean())
+        error = np.pad(p - t, 1)
+        x, y = error[1:-1, 2:] - error[1:-1, :-2], error[2:, 1:-1] - error[:-2, 1:-1]
+        gradient.append(((abs(x) + abs(y)) / 2)[w > 0].mean())
+    args = [torch.from_numpy(v).float() for v in (logits, truth, window)]
+    assert edge_loss(*args).item() == pytest.approx(np.mean(edge), rel=1e-4)
+    assert gradient_loss(*args).item() == pytest.approx(np.mean(gradient), rel=1e-4)
+    sure = [(args[1] * 2 - 1) * 30, *args[1:]]
+    assert edge_loss(*sure).item() == pytest.approx(0, abs=1e-4)
+    assert gradient_loss(*sure).item() == pytest.approx(0, abs=1e-4)
+
+
+def test_border_losses_are_off_until_they_have_a_weight() -> None:
+    torch.manual_seed(3)
+    output, targets = raw_output(64), random_targets(2, 3, 64, 3)
+    plain, parts = InstanceLoss()(output, targets)
+    assert "edge" not in parts
+    assert "gradient" not in parts
+    loss, more = InstanceLoss(edge=2.0, gradient=0.5)(output, targets)
+    assert loss.item() == pytest.approx(
+        plain.item() + 2 * (more["edge"] + more["gradient"]).item(), rel=1e-5
+    )
+    assert min(more["edge"], more["gradient"]) > 0
+    doubled = InstanceLoss(edge=4.0, gradient=0.5)(output, targets)[1]
+    assert doubled["edge"].item() == pytest.approx(2 * more["edge"].item(), rel=1e-5)
+    loss.backward()
+    assert torch.isfinite(output.prototypes.grad).all()
+    nothing, parts = InstanceLoss(edge=2.0)(raw_output(64), random_targets(2, 0, 64, 3))
+    assert torch.isfinite(nothing)
+    assert parts["edge"] == 0
+    for wrong in ({"edge": -1.0}, {"mask": "much"}, {"top_k": 0}):
+        with pytest.raises(OptionError, match="weights of at least 0"):
+            InstanceLoss(**wrong)
 
 
 def test_targets_of_masks() -> None:
