@@ -91,6 +91,9 @@ class Cases(QObject):
         self._session = session
         self._player = player
         self._io = Background("trocar-io")
+        # Files from outside may take minutes, which opening a case of the library does not.
+        self._reading = Background("trocar-reading")
+        self._asked = 0
         self._slow = Background("trocar-slow")
         # What the user wants gone waits for no hash of hours, and closing does not drop it.
         self._deleting = Background("trocar-delete")
@@ -105,6 +108,7 @@ class Cases(QObject):
         """End the threads."""
         self._closing = True
         self._io.close()
+        self._reading.close()
         self._slow.close()
         self._deleting.close()
 
@@ -135,9 +139,10 @@ class Cases(QObject):
             case = self._case_of(first, procedure, title, stop=stop)
             return load_case(self._library, case.case_id, models) if case else None
 
-        self._io.run(work, self._show_made, self._not_opened)
+        asked = self._ask()
+        self._reading.run(work, lambda made: self._show_made(made, asked), self._not_opened)
         for parts in others:
-            self._io.run(
+            self._reading.run(
                 lambda p=parts: self._case_of(p, procedure, title, stop=stop),
                 lambda _case: self.refresh(),
                 self._failed,
@@ -158,7 +163,8 @@ class Cases(QObject):
             case = self._case_of((path,), procedure, None, stream, stop=stop)
             return load_case(self._library, case.case_id, models) if case else None
 
-        self._io.run(work, self._show_made, self._not_opened)
+        asked = self._ask()
+        self._reading.run(work, lambda made: self._show_made(made, asked), self._not_opened)
 
     def _case_of(
         self,
@@ -186,9 +192,17 @@ class Cases(QObject):
         except OpenCancelled:
             return None
 
-    def _show_made(self, loaded: Loaded | None) -> None:
+    def _ask(self) -> int:
+        """Something is to be shown: the number of the wish, of which the newest counts."""
+        self._asked += 1
+        return self._asked
+
+    def _show_made(self, loaded: Loaded | None, asked: int) -> None:
         if loaded is not None:
-            self._show(loaded)
+            if asked == self._asked:
+                self._show(loaded)
+            else:
+                self.refresh()
             return
         self._leave_preview()
         self.not_opened.emit()
@@ -228,7 +242,7 @@ class Cases(QObject):
             else:
                 self.found.emit(found)
 
-        self._io.run(work, done, failed, newest="look")
+        self._reading.run(work, done, failed, newest="look")
 
     def stop_looking(self) -> None:
         """The user does not want to know any more what a folder holds."""
@@ -237,9 +251,11 @@ class Cases(QObject):
     def open_case(self, case_id: str) -> None:
         """Open a case of the library."""
         self.opening.emit()
-        models = self._settings.values.models
+        models, asked = self._settings.values.models, self._ask()
         self._io.run(
-            lambda: load_case(self._library, case_id, models), self._show, self._not_opened
+            lambda: load_case(self._library, case_id, models),
+            lambda loaded: self._show_made(loaded, asked),
+            self._not_opened,
         )
 
     def _tell_growth(self, state: PlayerState) -> None:
@@ -300,7 +316,7 @@ class Cases(QObject):
             # The last one is stored after all others.
             self._io.follow(stored[-1], lambda _: self._relinked(done), self._failed)
 
-        self._io.run(work, store, lambda error: self.not_relinked.emit(error.user_message))
+        self._reading.run(work, store, lambda error: self.not_relinked.emit(error.user_message))
 
     def read_missing(self, done: Callable[[tuple[MissingFile, ...]], object]) -> None:
         """Which files of the library are not where they were."""

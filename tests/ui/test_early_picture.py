@@ -67,6 +67,26 @@ def test_the_picture_does_not_wait_for_the_case(
     assert services.player.previewed is None
 
 
+def test_a_case_opens_while_a_long_file_is_read(
+    window: MainWindow, qtbot: QtBot, tmp_path: Path, gate: threading.Event
+) -> None:
+    services = window.services
+    window.open_files([make_clip(tmp_path / "first.mp4", RECIPES["h264-mp4"])])
+    qtbot.waitUntil(lambda: services.session.case is not None, timeout=PATIENCE_MS)
+    assert services.session.case is not None
+    first = services.session.case.case_id
+    window.open_files([make_clip(tmp_path / "long.ts", RECIPES["h264-ts"])])
+    with qtbot.waitSignal(services.cases.opened, timeout=PATIENCE_MS // 2):
+        services.cases.open_case(first)
+    listed: list[list[object]] = []
+    services.cases.listed.connect(listed.append)
+    gate.set()
+    qtbot.waitUntil(lambda: len(services.library.cases()) == 2, timeout=PATIENCE_MS)
+    # It is in the list; what was asked for last stays on screen.
+    qtbot.waitUntil(lambda: bool(listed) and len(listed[-1]) == 2, timeout=PATIENCE_MS)
+    assert services.session.case.case_id == first
+
+
 def test_a_file_that_is_no_recording_leaves_no_picture(
     window: MainWindow, qtbot: QtBot, tmp_path: Path
 ) -> None:
