@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from app.analysis.palette import report_style
 from app.analysis.summary import telling_run
 from app.core.case import Asset, Case
 from app.core.errors import BadInput, Refused
@@ -16,6 +15,7 @@ from app.core.frame import Frame
 from app.core.prediction import SEGMENTATION, FramePrediction, Run
 from app.core.taxonomy import find_taxonomy
 from app.overlay import OverlayStyle, picture_with_overlay, shown_instances
+from app.overlay.palette import report_style
 from app.store import Library
 from app.video import quick_hash
 from app.video.clip.export import Draw

@@ -15,12 +15,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from numpy.typing import NDArray
 
 from app import __version__
-from app.analysis import palette
 from app.analysis.summary import AssetSummary, CaseSummary, summarise
 from app.core.errors import BadInput, EnvironmentProblem
 from app.core.resources import RESEARCH_USE, RESEARCH_USE_SHORT
 from app.core.timeline import Segment
-from app.overlay import picture_with_overlay, shown_instances
+from app.overlay import palette, picture_with_overlay, shown_instances
 from app.store import Library, files
 from app.video import UndecodableFrame, open_recording
 

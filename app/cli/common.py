@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import platformdirs
@@ -153,28 +155,69 @@ def progress(description: str, *, quiet: bool) -> Iterator[Progress]:
             tenths = int(10 * task.completed / task.total) if task.total else 0
             if tenths > self.said and not quiet and not console.is_terminal:
                 self.said = tenths
-                sys.stderr.write(f"{task.description}: {10 * tenths} %\n")
+                words = task.fields["words"]
+                more = f", {words}" if words else ""
+                sys.stderr.write(f"{task.description}: {10 * tenths} %{more}\n")
 
     bar = Bar(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[words]}"),
         console=console,
         disable=quiet or not console.is_terminal,
     )
     with bar:
-        bar.add_task(description, total=None)
+        bar.add_task(description, total=None, words="")
         yield bar
 
 
 def training_report(bar: Progress, *, lines: bool) -> Callable[[TrainingProgress], None]:
-    """What a training loop calls: moves the bar, or prints a JSON line for the window to read."""
+    """What a training loop calls: moves the bar, or prints a JSON line for the window to read.
+
+    The bar says loss, rate and the last figures of what is held out.
+    """
+    from app.ui.words import length
+
+    figures: dict[str, float] = {}
+    pieces = 1
 
     def report(now: TrainingProgress) -> None:
+        nonlocal pieces
         if lines:
             _say(to_json(asdict(now)))
-        else:
-            bar.update(bar.task_ids[0], completed=now.step, total=now.steps)
+            return
+        figures.update(now.metrics)
+        if now.pieces > pieces:
+            pieces = now.pieces
+            sys.stderr.write(
+                f"Note: Memory is short, so each batch is learnt in {pieces} pieces.\n"
+            )
+        said = {"loss": now.loss, **dict(list(figures.items())[:2]), "rate": now.learning_rate}
+        words = ", ".join(f"{name} {value:.3g}" for name, value in said.items())
+        if now.step < now.steps and not bar.console.is_terminal:
+            words += f", about {length(now.seconds / now.step * (now.steps - now.step))} left"
+        bar.update(bar.task_ids[0], completed=now.step, total=now.steps, words=words)
 
     return report
+
+
+@contextmanager
+def stoppable() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl+C was pressed while the block lasts, so that work ends where it can go on.
+
+    Pressed once more it ends at once.
+    """
+    asked = Event()
+
+    def note(_number: int, _frame: object) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)

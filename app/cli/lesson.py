@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING
 
 from app.cli.common import progress
 from app.core.picture import LabelledPicture
-from app.core.prediction import ACTIVITIES
 
 if TYPE_CHECKING:
     from app.learning.datasets import Survey
-    from app.learning.measure_scenes import SceneValidation
+    from app.learning.evaluation import Evaluation
     from app.learning.recipes import Recipe
-    from app.learning.validation import Validation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,17 +32,11 @@ class Lesson:
     learn: Sequence[LabelledPicture] = ()
     measure: Sequence[LabelledPicture] = ()
 
-    def validation_of(self, recipe: Recipe) -> Validation | SceneValidation | None:
-        """What measures the network on the held-out pictures; None without any."""
-        if not self.measure:
-            return None
-        if recipe.task == ACTIVITIES:
-            from app.learning.measure_scenes import SceneValidation
+    def validation_of(self, recipe: Recipe) -> Evaluation | None:
+        """What measures the network while it learns; None where nothing does."""
+        from app.learning.lessons import evaluation_of
 
-            return SceneValidation(recipe, self.measure)
-        from app.learning.validation import Validation
-
-        return Validation(recipe, self.measure)
+        return evaluation_of(recipe, self.measure)
 
 
 def needs_pictures(recipe: Recipe) -> bool:

@@ -14,6 +14,7 @@ from app.cli.common import (
     emit,
     library_folder,
     progress,
+    stoppable,
     training_report,
 )
 from app.cli.lesson import Lesson, needs_pictures, read_lesson
@@ -68,17 +69,37 @@ def train(
             "recipe's; what is held out of DATA stays the same.",
         ),
     ] = None,
+    deterministic: Annotated[
+        bool,
+        typer.Option(
+            "--deterministic",
+            help="The same weights from the same seed on this machine, where the network allows; "
+            "slower.",
+        ),
+    ] = False,
+    tensorboard: Annotated[
+        bool,
+        typer.Option(
+            "--tensorboard",
+            help="TensorBoard files in OUT beside log.csv; needs trocar[tensorboard].",
+        ),
+    ] = False,
     device: DeviceOption = None,
     as_json: JsonOption = False,
     lines: Annotated[
         bool, typer.Option("--lines", hidden=True, help="Progress as JSON lines on stdout.")
     ] = False,
 ) -> None:
-    """Train a network. What comes out lies in OUT as a model folder with its card."""
+    """Train a network. What comes out lies in OUT as a model folder with its card.
+
+    Ctrl+C stops where the same command goes on. On several graphics cards: torchrun
+    --nproc-per-node N -m app train RECIPE …
+    """
     from app.core.prediction import ACTIVITIES, SEGMENTATION
     from app.inference.cards import find_model, model_errors
     from app.learning import publish, recipes, runs
     from app.learning.start import start_from
+    from models.training.ranks import ranks
 
     plan, network = recipes.read_recipe(recipe), None
     if data is not None and plan.task not in (SEGMENTATION, ACTIVITIES):
@@ -89,17 +110,18 @@ def train(
         plan.train["seed"] = seed
     if base is not None:
         plan, network = start_from(find_model(base, library_folder(library)), plan)
+    if deterministic:
+        plan.train["deterministic"] = True
     if seconds is not None:
         plan.train["max_seconds"] = seconds
-    quiet = as_json or lines
+    quiet = as_json or lines or not ranks().is_first
     lesson = Lesson()
     if data is not None:
         lesson = read_lesson(plan, data, validation, hold_out, quiet=quiet)
     if seed is not None:
         plan.data["seed"] = seed
     measure = lesson.validation_of(plan)
-    with progress(f"Training {plan.title}", quiet=quiet) as bar:
-        report = training_report(bar, lines=lines)
+    with progress(f"Training {plan.title}", quiet=quiet) as bar, stoppable() as is_stopped:
         end = runs.train(
             plan,
             lesson.learn,
@@ -107,14 +129,20 @@ def train(
             network=network,
             device=device,
             evaluate=measure,
-            score=measure.score if measure else "",
-            on_progress=report,
+            tensorboard=tensorboard,
+            on_progress=training_report(bar, lines=lines),
+            should_stop=is_stopped,
         )
+    if end.ended == "cancelled":
+        raise typer.Abort
+    if not ranks().is_first:
+        return
     more = "" if base is None else f" --base {Path(base).name}"
     more += "" if data is None else f" --data {data.name}"
     more += "" if validation is None else f" --validation {validation.name}"
     more += f" --hold-out {hold_out:g}" if hold_out else ""
     more += "" if seed is None else f" --seed {seed}"
+    more += " --deterministic" if deterministic else ""
     more += "" if seconds is None else f" --seconds {seconds:g}"
     command = f"trocar train {Path(recipe).stem}{more} --out {out.name}"
     parent = Path(base).name if base else ""

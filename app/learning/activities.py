@@ -7,9 +7,9 @@ beside it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import torch
@@ -18,8 +18,8 @@ from torch.utils.data import IterableDataset
 
 from app.core.errors import BadInput
 from app.core.picture import LabelledPicture
-from app.learning.batches import loaded
-from app.learning.measure_scenes import SceneTask, measured, phantom_scenes
+from app.learning.batches import generator_of, loaded, share_of
+from app.learning.measure_scenes import SceneTask
 from app.learning.phantom import PhantomStills
 from app.learning.recipes import Recipe
 from app.learning.scenes import (
@@ -35,14 +35,14 @@ from app.learning.scenes import (
 from app.learning.views import Augmentation, photometric
 from models import create_model
 from models.endoarss.training import ActivityAreaLoss, TaskWeighting
-from models.training import Progress, TrainConfig, Trainer, TrainResult
+from models.training import Hooks, TrainConfig, Trainer, TrainResult
+from models.training.ranks import ranks
 from models.types import ActivityTargets
 
 COLOUR = Augmentation(hue=4, saturation=0.2, brightness=0.2, blur_px=0.8, jpeg=50)
 KEPT_SCENES = 1500
 # Moments of each activity: in an operation's own shares the rare ones would hardly be seen.
 SHARES = {OUTSIDE: 0.13, INSPECTING: 0.25, OPERATING: 0.37, BAGGING: 0.25}
-HELD_OUT_OPERATIONS = 8
 
 
 class _PhantomScenes:
@@ -50,7 +50,8 @@ class _PhantomScenes:
     drawn before, which is then seen through another mirror and other colours."""
 
     def __init__(self, recipe: Recipe) -> None:
-        self.task, self.data, self.batch = SceneTask.of_recipe(recipe), recipe.data, recipe.batch
+        self.task, self.data = SceneTask.of_recipe(recipe), recipe.data
+        self.batch = share_of(recipe.batch)
 
     def __call__(self, rng: np.random.Generator, first: int) -> Iterator[list[Scene]]:
         """Batches from a step on."""
@@ -87,10 +88,10 @@ class _PictureScenes:
     def __call__(self, rng: np.random.Generator, first: int) -> Iterator[list[Scene]]:
         """Batches from a step on."""
         del rng  # the order is the run's, not the step's
-        place, count = first * self.batch, len(self.pictures)
+        place, count, mine = first * self.batch, len(self.pictures), ranks()
         while True:
             scenes = []
-            for number in range(place, place + self.batch):
+            for number in range(place, place + self.batch)[mine.rank :: mine.count]:
                 order = np.random.default_rng((self.seed, number // count)).permutation(count)
                 scenes.append(self.task.scene(self.pictures[int(order[number % count])]))
             yield scenes
@@ -106,7 +107,7 @@ class _Batches(IterableDataset):  # type: ignore[misc]
         self.std = np.array(recipe.card["std_rgb"], np.float32)
 
     def __iter__(self) -> Iterator[tuple[Tensor, ActivityTargets]]:
-        rng = np.random.default_rng((self.seed, self.first))
+        rng = generator_of(self.seed, self.first)
         for scenes in self.scenes(rng, self.first):
             yield self._collated(scenes, rng)
 
@@ -132,10 +133,7 @@ def train_activities(
     *,
     network: nn.Module | None = None,
     device: str = "cpu",
-    evaluate: Callable[[nn.Module], dict[str, float]] | None = None,
-    score: str = "",
-    on_progress: Callable[[Progress], None],
-    should_stop: Callable[[], bool],
+    **hooks: Unpack[Hooks],
 ) -> TrainResult:
     """Train a recipe's EndoARSS.
 
@@ -145,9 +143,7 @@ def train_activities(
             ``weighting`` (see ``TaskWeighting``) and ``class_weights`` of the areas.
         pictures: to learn from in place of the phantom; may be empty.
         run_folder, network, device: see ``app.learning.instruments.train_instruments``.
-        evaluate, score: see ``models.training.Trainer.run``; what learns from the phantom is
-            measured on held-out operations of it at the end.
-        on_progress, should_stop: likewise.
+        hooks: see ``models.training.Hooks``.
 
     Raises:
         BadInput: the recipe lacks one of these.
@@ -162,19 +158,11 @@ def train_activities(
     scenes = _PictureScenes(recipe, pictures) if pictures else _PhantomScenes(recipe)
 
     weights = tuple(float(w) for w in recipe.data.get("class_weights", ()))
-    result = trainer.run(
+    return trainer.run(
         lambda first: loaded(_Batches(recipe, scenes, first)),
         ActivityAreaLoss(class_weights=weights),
-        evaluate=evaluate,
-        score=score,
-        on_progress=on_progress,
-        should_stop=should_stop,
+        **hooks,
     )
-    if pictures or result.ended in ("cancelled", "diverged"):
-        return result
-    task = SceneTask.of_recipe(recipe)
-    held_out = phantom_scenes(task, HELD_OUT_OPERATIONS)
-    return replace(result, best=measured(result.network, task, held_out).figures())
 
 
 def _check(recipe: Recipe, *, phantom: bool) -> None:

@@ -6,15 +6,30 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import cv2
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset
+
+from models.training.ranks import ranks
 
 Start = Callable[[int], Iterator[tuple[torch.Tensor, Any]]]
 """What the training loop asks for: the batches from a step on."""
 
 
+def share_of(batch: int) -> int:
+    """Examples of a batch that this process learns from, where several share it."""
+    return batch // ranks().count
+
+
+def generator_of(seed: int, first: int) -> np.random.Generator:
+    """What draws the examples from a step on, another one in each process that shares them."""
+    mine = ranks()
+    return np.random.default_rng((seed, first, mine.rank) if mine.rank else (seed, first))
+
+
 class _Numbered(IterableDataset):  # type: ignore[misc]
-    """Whole batches from ``first`` on, dealt to the loader processes in turn."""
+    """Batches from ``first`` on, dealt to the loader processes in turn; of each this process's
+    share, where several train together."""
 
     def __init__(
         self,
@@ -28,9 +43,9 @@ class _Numbered(IterableDataset):  # type: ignore[misc]
     def __iter__(self) -> Iterator[tuple[torch.Tensor, Any]]:
         worker = torch.utils.data.get_worker_info()
         start, stride = (worker.id, worker.num_workers) if worker else (0, 1)
-        step = self.first + start
+        step, mine = self.first + start, ranks()
         while True:
-            numbers = range(step * self.batch, (step + 1) * self.batch)
+            numbers = range(step * self.batch, (step + 1) * self.batch)[mine.rank :: mine.count]
             yield self.join([self.make(n) for n in numbers])
             step += stride
 
@@ -60,6 +75,8 @@ def loaded(dataset: IterableDataset[Any], workers: int = 1, *, ahead: int = 4) -
         num_workers=workers,
         prefetch_factor=ahead if workers else None,
         worker_init_fn=_single_thread,
+        # Seeds of the loader processes; torch's own generator stays as a resumed run finds it.
+        generator=torch.Generator().manual_seed(ranks().rank),
         # A fork would copy torch's and OpenCV's locks as they happen to stand.
         multiprocessing_context="spawn" if workers else None,
     )

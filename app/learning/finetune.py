@@ -18,6 +18,7 @@ from app.core.taxonomy import find_taxonomy
 from app.inference.cards import load_network, model_errors
 from app.learning import publish, runs, sets
 from app.learning.evaluate import mask_figures
+from app.learning.lessons import evaluation_of
 from app.learning.recipes import Recipe
 from app.store import Library
 
@@ -74,7 +75,7 @@ def finetune(
         held_out_every: see ``sets.freeze``.
         steps: batches of eight views, three in ten of them from the phantom.
         device: see ``runs.device_for``.
-        on_progress, should_stop: see ``models.training.Trainer.run``.
+        on_progress, should_stop: see ``models.training.Hooks``.
 
     Raises:
         BadInput: the base cannot be fine-tuned, the name cannot be used or is taken, an unfinished
@@ -111,6 +112,7 @@ def finetune(
         run_folder,
         network=load_network(base),
         device=device,
+        evaluate=evaluation_of(recipe, frozen.held_out),
         on_progress=on_progress,
         should_stop=should_stop,
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from app.core.picture import LabelledPicture
+from app.learning.evaluation import outlined, score_of, spread
 from app.learning.recipes import Recipe
 from app.learning.scenes import Scene, draw_window, network_input, scene_of
 from models.endoarss import resized_areas
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 # Held-out operations come from numbers that no training run reaches.
 HELD_OUT_FROM = 950_000
+HELD_OUT_OPERATIONS = 8
 Change = Callable[[NDArray[np.uint8], int], NDArray[np.uint8]]
 
 
@@ -142,18 +145,53 @@ def phantom_scenes(task: SceneTask, operations: int) -> Iterator[Scene]:
 
 
 class SceneValidation:
-    """Measures a network in eval mode on held-out pictures; call it with the network.
+    """Measures a network in eval mode on held-out scenes; call it with the network.
+
+    Args:
+        recipe: of the run; ``data.score`` is one of ``areas_miou``, ``areas_mdice``,
+            ``activity_accuracy`` and ``activity_f1``.
+        pictures: held out; where there are none, scenes of held-out phantom operations.
 
     Attributes:
         score: the figure by which the best weights are kept.
     """
 
-    score = "areas_miou"
+    def __init__(self, recipe: Recipe, pictures: Sequence[LabelledPicture] = ()) -> None:
+        self.recipe, self.pictures = recipe, pictures
+        known = ("areas_miou", "areas_mdice", "activity_accuracy", "activity_f1")
+        self.score = score_of(recipe, known)
+        self._drawn: list[Scene] = []
 
-    def __init__(self, recipe: Recipe, pictures: Sequence[LabelledPicture]) -> None:
-        self.task, self.pictures = SceneTask.of_recipe(recipe), pictures
+    @cached_property
+    def task(self) -> SceneTask:
+        """What the network is to tell apart."""
+        return SceneTask.of_recipe(self.recipe)
 
     def __call__(self, network: nn.Module) -> dict[str, float]:
         """The figures; see ``SceneFigures.figures``."""
-        scenes = (self.task.scene(picture) for picture in self.pictures)
-        return measured(network, self.task, scenes).figures()
+        return measured(network, self.task, self._scenes()).figures()
+
+    @torch.no_grad()
+    def samples(self, network: nn.Module | None) -> Iterator[NDArray[np.uint8]]:
+        """See ``Evaluation.samples``; outlines of the areas."""
+        shown = [self.task.scene(p) for p in spread(self.pictures)] or spread(self._phantom())
+        mean, std = (np.array(v, np.float32) for v in (self.task.mean_rgb, self.task.std_rgb))
+        for scene in shown:
+            areas: NDArray[np.generic] = scene.areas
+            if network is not None:
+                device = next(network.parameters()).device
+                output: Any = network(network_input([scene.rgb], mean, std).to(device))
+                called = resized_areas(output.areas.float(), *scene.areas.shape).argmax(1)
+                areas = called[0].cpu().numpy()
+            kinds = [k for k in range(1, len(self.task.classes)) if (areas == k).any()]
+            labels = [self.task.classes[k] for k in kinds]
+            yield outlined(scene.rgb, [areas == k for k in kinds], labels)
+
+    def _scenes(self) -> Iterable[Scene]:
+        if self.pictures:
+            return (self.task.scene(picture) for picture in self.pictures)
+        return self._phantom()
+
+    def _phantom(self) -> list[Scene]:
+        self._drawn = self._drawn or list(phantom_scenes(self.task, HELD_OUT_OPERATIONS))
+        return self._drawn

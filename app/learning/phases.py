@@ -8,9 +8,10 @@ was tried: with six streams the steps were so alike that the network unlearned (
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Unpack
 
 import cv2
 import numpy as np
@@ -20,18 +21,23 @@ from torch import Tensor, nn
 from torch.utils.data import IterableDataset
 
 from app.core.errors import BadInput
-from app.learning.batches import loaded
+from app.learning.batches import generator_of, loaded, share_of
+from app.learning.evaluation import score_of
 from app.learning.phantom.script import write_procedure
 from app.learning.phantom.video import PhantomVideo
 from app.learning.recipes import Recipe
 from app.learning.views import Augmentation, photometric
 from models import create_model
 from models.endomamba.training import PhaseLoss
-from models.training import Progress, TrainConfig, Trainer, TrainResult
+from models.metrics.confusion import Confusion
+from models.training import Hooks, TrainConfig, Trainer, TrainResult
 
 DRAWN_SIZE_PX = (176, 99)
 COLOUR = Augmentation(hue=4, saturation=0.2, brightness=0.2, blur_px=0.0, jpeg=50)
 KEPT_WINDOWS = 400
+# Held-out windows come from operations that no training run reaches.
+HELD_OUT_FROM = 950_000
+HELD_OUT_WINDOWS = 48
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -93,18 +99,18 @@ class _Windows(IterableDataset):  # type: ignore[misc]
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         recipe = self.recipe
         seed = int(recipe.data["seed"])
-        rng = np.random.default_rng((seed, self.first))
+        rng, batch = generator_of(seed, self.first), share_of(recipe.batch)
         kept: list[Window] = []
         length = int(recipe.data["window"])
         while True:
             fresh: list[Window] = []
-            wanted = recipe.batch if len(kept) < recipe.batch else (recipe.batch + 1) // 2
+            wanted = batch if len(kept) < batch else (batch + 1) // 2
             while len(fresh) < wanted:
                 number = int(rng.integers(int(recipe.data["operations"])))
                 window = draw_window(rng, recipe, seed * 100_000 + number)
                 if len(window.labels) == length:
                     fresh.append(window)
-            again = [kept[int(i)] for i in rng.integers(len(kept) or 1, size=recipe.batch - wanted)]
+            again = [kept[int(i)] for i in rng.integers(len(kept) or 1, size=batch - wanted)]
             kept = (kept + fresh)[-KEPT_WINDOWS:]
             chosen = fresh + again
             clips = np.stack([self._seen(w, rng) for w in chosen])
@@ -123,14 +129,49 @@ class _Windows(IterableDataset):  # type: ignore[misc]
         return np.ascontiguousarray(values.transpose(3, 0, 1, 2))
 
 
+class PhaseValidation:
+    """Measures a network in eval mode on windows of held-out phantom operations.
+
+    Attributes:
+        score: the recipe's ``data.score``, else ``f1``, the mean over the phases.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe, self.score = recipe, score_of(recipe, ("f1", "accuracy"))
+        self._drawn: list[Window] = []
+
+    @torch.no_grad()
+    def __call__(self, network: nn.Module) -> dict[str, float]:
+        """``accuracy`` and ``f1`` over the frames of all windows."""
+        if not self._drawn:
+            self._drawn = [
+                draw_window(
+                    np.random.default_rng((HELD_OUT_FROM, n)), self.recipe, HELD_OUT_FROM + n
+                )
+                for n in range(HELD_OUT_WINDOWS)
+            ]
+        table, device = Confusion(self.recipe.classes), next(network.parameters()).device
+        mean, std = (np.array(self.recipe.card[k], np.float32) for k in ("mean_rgb", "std_rgb"))
+        for window in self._drawn:
+            clip = ((window.frames.astype(np.float32) / 255 - mean) / std).transpose(3, 0, 1, 2)
+            said = network(torch.from_numpy(np.ascontiguousarray(clip))[None].to(device))
+            table.add(window.labels, said[0].argmax(-1).cpu().numpy())
+        figures = table.figures()
+        return {name: float(figures[name]) for name in ("accuracy", "f1")}
+
+    def samples(self, network: nn.Module | None) -> Iterator[NDArray[np.uint8]]:
+        """None: a phase is not to be seen in a picture."""
+        del network
+        yield from ()
+
+
 def train_phases(
     recipe: Recipe,
     run_folder: Path,
     *,
     network: nn.Module | None = None,
     device: str = "cpu",
-    on_progress: Callable[[Progress], None],
-    should_stop: Callable[[], bool],
+    **hooks: Unpack[Hooks],
 ) -> TrainResult:
     """Train a recipe's EndoMamba on phantom operations.
 
@@ -139,7 +180,7 @@ def train_phases(
             (frames), ``most_gap_s`` (seconds between two of them) and, if wanted,
             ``class_weights`` and ``smoothness`` (see ``PhaseLoss``).
         run_folder, network, device: see ``app.learning.instruments.train_instruments``.
-        on_progress, should_stop: see ``models.training.Trainer.run``.
+        hooks: see ``models.training.Hooks``.
 
     Raises:
         BadInput: the recipe lacks one of these.
@@ -166,6 +207,5 @@ def train_phases(
     return trainer.run(
         lambda first: loaded(_Windows(recipe, first)),
         loss,
-        on_progress=on_progress,
-        should_stop=should_stop,
+        **hooks,
     )

@@ -6,30 +6,32 @@ A run that was stopped or killed goes on where its last checkpoint was. What cam
 
 from __future__ import annotations
 
+import errno
 import json
 import platform
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.core.errors import BadInput, EnvironmentProblem
 from app.core.picture import LabelledPicture
-from app.core.prediction import ACTIVITIES, ENHANCEMENT, PHASES, SEGMENTATION
 from app.learning.datasets import entries_of
+from app.learning.evaluation import Evaluation
+from app.learning.lessons import lesson_of
 from app.learning.recipes import Recipe
+from app.learning.run_log import PLAN, RUN
+from app.learning.run_record import recorded
 
 if TYPE_CHECKING:
     import torch
 
     from app.inference.device import DeviceChoice
-    from models.training import Progress, TrainResult
+    from models.training import Progress
 
 RESULT = "result.safetensors"
-RUN = "run.json"
-PLAN = "plan.json"
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +41,7 @@ class RunEnd:
     Attributes:
         steps: batches learnt from.
         seconds: of training, earlier processes of a resumed run included.
-        ended: ``done``, ``out of time`` or ``cancelled``.
+        ended: see ``models.training.TrainResult``.
         best: metrics of the kept weights, empty without evaluation.
         device: what it computed on, in words.
     """
@@ -90,69 +92,118 @@ def train(
     *,
     network: torch.nn.Module | None = None,
     device: str | None = None,
-    evaluate: Callable[[torch.nn.Module], dict[str, float]] | None = None,
-    score: str = "",
+    evaluate: Evaluation | None = None,
+    tensorboard: bool = False,
     on_progress: Callable[[Progress], None],
     should_stop: Callable[[], bool] = lambda: False,
 ) -> RunEnd:
     """Train in ``run_folder``; a run that is already finished there is left as it is.
 
+    A file ``finish`` in the folder ends the run as if it had been planned so. Started by torch's
+    launcher, its processes share every batch; the first one writes.
+
     Args:
         recipe: what and how; the same as before where a run goes on.
         pictures: labelled pictures to learn from besides the phantom.
-        run_folder: where checkpoints and the result go.
+        run_folder: where checkpoints, log, samples and the result go.
         network: where to start; None for fresh weights.
         device: see ``device_for``.
-        evaluate, score, on_progress, should_stop: see ``models.training.Trainer.run``.
+        evaluate: measures it; None for no measuring, which keeps the last weights.
+        tensorboard: event files beside the log.
+        on_progress, should_stop: see ``models.training.Hooks``.
 
     Raises:
-        BadInput: the recipe asks for what there is not, the folder holds another run, or the
-            run diverged.
-        EnvironmentProblem: the graphics card failed.
+        BadInput: the recipe asks for what there is not, the folder holds another run or is
+            trained in by another process, or the run diverged.
+        EnvironmentProblem: the graphics card failed, or the folder cannot be written.
     """
-    train_plan = {k: v for k, v in recipe.train.items() if k != "max_seconds"}
-    names = [f"{p.group}/{p.name}" for p in entries_of(pictures)]
-    claim(run_folder, {**asdict(recipe), "train": train_plan, "card": {}, "pictures": names})
-    done = finished(run_folder)
-    if done is not None:
-        return done
+    import torch
+
     from app.inference.cards import model_errors
     from models.checkpoint import save_weights
+    from models.training.ranks import joined
 
-    with model_errors():
-        _check_settings(recipe)
+    train_plan = {k: v for k, v in recipe.train.items() if k != "max_seconds"}
+    names = [f"{p.group}/{p.name}" for p in entries_of(pictures)]
+    plan = {**asdict(recipe), "train": train_plan, "card": {}, "pictures": names}
+    with model_errors(), _disk_errors(run_folder):
         chosen = device_for(device)
-        with _card_errors(chosen):
-            result = _lesson(recipe, pictures, evaluate, score)(
-                run_folder,
-                network=network,
-                device=chosen.device,
-                on_progress=on_progress,
-                should_stop=should_stop,
+        with joined(torch.device(chosen.device)) as mine:
+            if mine.is_first:
+                claim(run_folder, plan)
+            done = finished(run_folder)
+            if done is not None:
+                return done
+            _check_settings(recipe, mine.count)
+            words = device_words(chosen, recipe)
+            record = recorded(
+                run_folder, words, evaluate, tensorboard=tensorboard, writes=mine.is_first
             )
-    if result.ended == "diverged":
-        raise BadInput(
-            f"Training {recipe.name} diverged after {result.steps} batches, so there is no model; "
-            "start again under another name with a smaller learning rate."
+            with _card_errors(chosen), record as told:
+                result = lesson_of(recipe, pictures)(
+                    run_folder,
+                    network=network,
+                    device=chosen.device,
+                    evaluate=evaluate,
+                    score=evaluate.score if evaluate else "",
+                    on_progress=_both(told.on_progress, on_progress),
+                    on_save=told.on_save,
+                    should_stop=should_stop,
+                    should_finish=told.is_asked_to_finish,
+                )
+                told.ended = result.ended
+        if result.ended == "diverged":
+            raise BadInput(
+                f"Training {recipe.name} diverged: its loss is no number any more after "
+                f"{result.steps} batches; the last good checkpoint is kept in {run_folder.name}, "
+                "start again under another name with a smaller learning rate."
+            )
+        if result.pieces > 1:
+            words += f", batches in {result.pieces} pieces where memory was short"
+        end = RunEnd(
+            steps=result.steps,
+            seconds=result.seconds,
+            ended=result.ended,
+            best=result.best,
+            device=words,
         )
-    end = RunEnd(
-        steps=result.steps,
-        seconds=result.seconds,
-        ended=result.ended,
-        best=result.best,
-        device=device_words(chosen, recipe),
-    )
-    if end.ended != "cancelled":
-        save_weights(result.network, run_folder / RESULT, half=True)
-        write_end(run_folder, end)
+        if end.ended != "cancelled" and mine.is_first:
+            save_weights(result.network, run_folder / RESULT, half=True)
+            write_end(run_folder, end)
     return end
 
 
-def device_for(asked: str | None) -> DeviceChoice:
-    """Where to train: what was asked for, else an NVIDIA card that works, else the processor."""
-    from app.inference.device import choose_device
+def _both(
+    first: Callable[[Progress], None], then: Callable[[Progress], None]
+) -> Callable[[Progress], None]:
+    def tell(now: Progress) -> None:
+        first(now)
+        then(now)
 
-    return choose_device(asked or "cuda")
+    return tell
+
+
+def device_for(asked: str | None) -> DeviceChoice:
+    """Where to train: what was asked for, else an NVIDIA card that works, else the processor.
+
+    Of several processes each gets a card of its own.
+
+    Raises:
+        BadInput: there are fewer cards than processes.
+    """
+    from app.inference.device import choose_device
+    from models.training.ranks import ranks
+
+    mine, asked = ranks(), asked or "cuda"
+    if mine.count == 1 or asked != "cuda":
+        return choose_device(asked)
+    choice = choose_device(f"cuda:{mine.local}")
+    if choice.is_cpu and not choose_device("cuda").is_cpu:
+        raise BadInput(
+            f"There is no graphics card for process {mine.local + 1} of this computer; start as "
+            "many as there are cards (--nproc-per-node)."
+        )
+    return choice
 
 
 def device_words(choice: DeviceChoice, recipe: Recipe) -> str:
@@ -170,9 +221,14 @@ def device_words(choice: DeviceChoice, recipe: Recipe) -> str:
     return f"{name}, {'bfloat16' if bf16 else 'float32'}"
 
 
-def _check_settings(recipe: Recipe) -> None:
+def _check_settings(recipe: Recipe, processes: int) -> None:
     from models.training import TrainConfig
 
+    if recipe.batch % processes:
+        raise BadInput(
+            f"The recipe's batch of {recipe.batch} cannot be shared evenly by {processes} "
+            "processes; start another number of them or change the batch."
+        )
     known = [f.name for f in fields(TrainConfig)]
     for name in recipe.train:
         if name not in known:
@@ -189,35 +245,30 @@ def _card_errors(choice: DeviceChoice) -> Iterator[None]:
 
     try:
         yield
-    except (torch.OutOfMemoryError, torch.AcceleratorError) as error:
+    except torch.OutOfMemoryError as error:
         raise EnvironmentProblem(
-            f"{choice.name} stopped working or has not enough free memory; the same command with "
-            "--device cpu goes on at the last checkpoint.",
+            f"{choice.name} has too little free memory even for one picture at a time; close what "
+            "else uses it, or go on at the last checkpoint with the same command and --device cpu.",
+            str(error),
+        ) from error
+    except torch.AcceleratorError as error:
+        raise EnvironmentProblem(
+            f"{choice.name} stopped working; the same command with --device cpu goes on at the "
+            "last checkpoint.",
             str(error),
         ) from error
 
 
-def _lesson(
-    recipe: Recipe,
-    pictures: Sequence[LabelledPicture],
-    evaluate: Callable[[torch.nn.Module], dict[str, float]] | None,
-    score: str,
-) -> Callable[..., TrainResult]:
-    """What teaches the recipe's network: called with a folder, where to start, and the hooks."""
-    if recipe.task == SEGMENTATION:
-        from app.learning.instruments import train_instruments
-
-        return partial(train_instruments, recipe, pictures, evaluate=evaluate, score=score)
-    if recipe.task == PHASES:
-        from app.learning.phases import train_phases
-
-        return partial(train_phases, recipe)
-    if recipe.task == ENHANCEMENT:
-        from app.learning.smoke import train_desmoking
-
-        return partial(train_desmoking, recipe)
-    if recipe.task == ACTIVITIES:
-        from app.learning.activities import train_activities
-
-        return partial(train_activities, recipe, pictures, evaluate=evaluate, score=score)
-    raise BadInput(f"Trocar cannot train a model for {recipe.task}.")
+@contextmanager
+def _disk_errors(run_folder: Path) -> Iterator[None]:
+    """A folder that takes no more becomes a sentence; the last checkpoint is whole."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _DISK:
+            raise
+        raise EnvironmentProblem(
+            f"The run in {run_folder.name} cannot be saved ({error.strerror}); free some space or "
+            "make the folder writable, and the same command goes on at the last checkpoint.",
+            f"{type(error).__name__} {error.errno}",
+        ) from error

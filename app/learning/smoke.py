@@ -5,10 +5,10 @@ Runs in a training process. Batches are made in a loader process beside it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import cv2
 import numpy as np
@@ -16,12 +16,13 @@ import torch
 from numpy.typing import NDArray
 
 from app.learning.batches import batches_from
+from app.learning.evaluation import SAMPLES, score_of
 from app.learning.phantom import PhantomStills, effects
 from app.learning.recipes import Recipe
 from models import create_model
 from models.metrics.pictures import psnr, ssim
 from models.rga_net.training import DesmokeLoss
-from models.training import Progress, TrainConfig, Trainer, TrainResult
+from models.training import Hooks, TrainConfig, Trainer, TrainResult
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -127,6 +128,22 @@ def _tensor(pictures: list[NDArray[np.uint8]]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(stacked)).float().div_(255)
 
 
+def _bytes(answer: Tensor) -> NDArray[np.uint8]:
+    """uint8 (H, W, 3) of what the network answers, float (3, H, W)."""
+    picture = (answer.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+    return np.ascontiguousarray(picture)
+
+
+def _device(network: nn.Module) -> torch.device:
+    return next(network.parameters()).device
+
+
+def _held_out_pair(pairs: SmokePairs, number: int) -> SmokePair:
+    """Thin and dense smoke in turn."""
+    place = HELD_OUT_FROM + number
+    return pairs.pair(place, amount=0.15 + 0.5 * (place % 6) / 5)
+
+
 @torch.no_grad()
 def held_out(
     network: nn.Module, seed: int, size_px: tuple[int, int], count: int = 24
@@ -139,12 +156,10 @@ def held_out(
     """
     pairs = SmokePairs(seed + 1, size_px)
     figures: dict[str, list[float]] = {}
-    for number in range(HELD_OUT_FROM, HELD_OUT_FROM + count):
-        pair = pairs.pair(number, amount=0.15 + 0.5 * (number % 6) / 5)
-        answers = network(_tensor([pair.smoky, pair.clear])).clamp(0, 1)
-        cleaned, untouched = (
-            np.ascontiguousarray((a * 255).round().byte().permute(1, 2, 0).numpy()) for a in answers
-        )
+    for number in range(count):
+        pair = _held_out_pair(pairs, number)
+        answers = network(_tensor([pair.smoky, pair.clear]).to(_device(network)))
+        cleaned, untouched = map(_bytes, answers)
         for name, value in (
             ("psnr", psnr(cleaned, pair.clear)),
             ("ssim", ssim(cleaned, pair.clear)),
@@ -156,21 +171,48 @@ def held_out(
     return {name: float(np.mean(values)) for name, values in figures.items()}
 
 
+class SmokeValidation:
+    """Measures a network in eval mode on phantom pairs of another seed; call it with the network.
+
+    Attributes:
+        score: the recipe's ``data.score``, else ``psnr``.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.score = score_of(recipe, ("psnr", "ssim", "psnr_clear"))
+        self.size_px = recipe.input_size_px
+        self.seed = int(recipe.data.get("seed", TrainConfig(**recipe.train).seed))
+
+    def __call__(self, network: nn.Module) -> dict[str, float]:
+        """See ``held_out``."""
+        return held_out(network, self.seed, self.size_px)
+
+    @torch.no_grad()
+    def samples(self, network: nn.Module | None) -> Iterator[NDArray[np.uint8]]:
+        """See ``Evaluation.samples``; pictures with their smoke taken away."""
+        pairs = SmokePairs(self.seed + 1, self.size_px)
+        for number in range(SAMPLES):
+            pair = _held_out_pair(pairs, number)
+            if network is None:
+                yield pair.clear
+            else:
+                yield _bytes(network(_tensor([pair.smoky]).to(_device(network)))[0])
+
+
 def train_desmoking(
     recipe: Recipe,
     run_folder: Path,
     *,
     network: nn.Module | None = None,
     device: str = "cpu",
-    on_progress: Callable[[Progress], None],
-    should_stop: Callable[[], bool],
+    **hooks: Unpack[Hooks],
 ) -> TrainResult:
-    """Train a recipe's network to take smoke away; the best by held-out PSNR is kept.
+    """Train a recipe's network to take smoke away.
 
     Args:
         recipe: its ``data.seed`` chooses the pictures.
         run_folder, network, device: see ``app.learning.instruments.train_instruments``.
-        on_progress, should_stop: see ``models.training.Trainer.run``.
+        hooks: see ``models.training.Hooks``.
     """
     config = TrainConfig(**recipe.train)
     torch.manual_seed(config.seed)
@@ -183,8 +225,5 @@ def train_desmoking(
     return trainer.run(
         batches_from(pairs.lesson, _joined, recipe.batch, 1),
         DesmokeLoss(),
-        evaluate=lambda n: held_out(n, seed, recipe.input_size_px),
-        score="psnr",
-        on_progress=on_progress,
-        should_stop=should_stop,
+        **hooks,
     )

@@ -5,15 +5,16 @@ What the model is worth in a frame's own pixels, ``evaluate.py`` says afterwards
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from app.core.errors import BadInput
 from app.core.picture import LabelledPicture
 from app.learning.collate import class_of
+from app.learning.evaluation import outlined, score_of, spread
 from app.learning.instruments import MAP_SYSTEMS, join_of
 from app.learning.recipes import Recipe
 from app.learning.views import View, fitted
@@ -48,12 +49,7 @@ class Validation:
         self.join = join_of(recipe)
         is_map = recipe.system in MAP_SYSTEMS
         known = ("mdice", "miou") if is_map else ("map50_95", "map50", "mdice", "miou")
-        self.score = str(recipe.data.get("score", known[0]))
-        if self.score not in known:
-            raise BadInput(
-                f"The recipe keeps the weights of the best {self.score}, which is not measured; "
-                f"give {', '.join(known)}."
-            )
+        self.score = score_of(recipe, known)
 
     @torch.no_grad()
     def __call__(self, network: nn.Module) -> dict[str, float]:
@@ -75,6 +71,26 @@ class Validation:
             return {"mdice": float(dice), "miou": float(iou)}
         got = mask_metrics(truth, found, self.recipe.classes)
         return {k: getattr(got, k) for k in ("map50", "map50_95", "mdice", "miou")}
+
+    @torch.no_grad()
+    def samples(self, network: nn.Module | None) -> Iterator[NDArray[np.uint8]]:
+        """See ``Evaluation.samples``; outlines of what the model's card would let through."""
+        least = float(self.recipe.card.get("thresholds", {}).get("score", 0.25))
+        for picture in spread(self.pictures):
+            view = fitted(picture, self.recipe.input_size_px)
+            masks: Sequence[NDArray[np.generic]] = view.masks
+            labels: Sequence[str] = view.labels
+            if network is not None:
+                images, _ = self.join([view])
+                output: Any = network(images.to(next(network.parameters()).device))
+                if isinstance(output, MapOutput):
+                    masks = [(output.logits[0, 0] > 0).cpu().numpy()]
+                    labels = self.recipe.classes[:1]
+                else:
+                    (found,) = detect(output, score_above=least)
+                    masks = list(found.masks)
+                    labels = [self.recipe.classes[int(k)] for k in found.classes]
+            yield outlined(view.rgb, masks, labels)
 
     def _union(self, view: View) -> np.ndarray[Any, np.dtype[np.bool_]]:
         plane = np.zeros(view.ignore.shape, bool)

@@ -25,7 +25,7 @@ from models.errors import OptionError
 from models.training import ranks, saved
 from models.training.config import TrainConfig, native_bf16
 from models.training.optimiser import optimiser_of, set_rates
-from models.training.pieces import pieces_of
+from models.training.pieces import enough_for_norms, pieces_of
 from models.training.reports import Batches, Hooks, Loss, Progress, TrainResult
 
 log = logging.getLogger(__name__)
@@ -210,7 +210,7 @@ class Trainer:
         for some, theirs in pieces_of(inputs, targets, self.pieces):
             share = len(some) / len(inputs)
             weight = 1.0 if _grows(loss_of) else share
-            with self.autocast:
+            with self.autocast, enough_for_norms():
                 output = self.network(some)
             loss, parts = loss_of(output, theirs)
             if not torch.isfinite(loss):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from models.checkpoint import read_tensors, write_tensors
@@ -82,6 +83,23 @@ def read(trainer: Trainer, path: Path) -> None:
     trainer.worse, trainer.pieces = about.get("worse", 0), about.get("pieces", 1)
     if ranks.ranks().is_first:
         torch.set_rng_state(tensors["random"])
+
+
+def step_of(path: Path) -> int:
+    """Batches done at a checkpoint; 0 where there is none.
+
+    Raises:
+        CheckpointError: it is damaged.
+    """
+    if not path.exists():
+        return 0
+    try:
+        with safe_open(path, "pt") as stream:
+            return int(json.loads(stream.metadata()["run"])["step"])
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path.name} is damaged or belongs to another run; start again in an empty folder."
+        ) from error
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

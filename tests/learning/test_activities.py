@@ -98,7 +98,7 @@ def test_batches_repeat_themselves_and_go_on_from_a_step(recipe: Recipe) -> None
 def test_a_run_becomes_a_model_and_an_encoder_can_be_its_base(
     recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.learning.activities.HELD_OUT_OPERATIONS", 1)
+    monkeypatch.setattr("app.learning.measure_scenes.HELD_OUT_OPERATIONS", 1)
     reports = []
     end = runs.train(recipe, [], tmp_path / "run", device="cpu", on_progress=reports.append)
     assert (end.steps, end.ended) == (2, "done")

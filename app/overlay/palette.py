@@ -7,7 +7,7 @@ from functools import cache
 
 from app.core.resources import resources_dir
 from app.core.taxonomy import Taxonomy
-from app.overlay import Dial, OverlayStyle
+from app.overlay.style import Dial, OverlayStyle
 
 RGB = tuple[int, int, int]
 

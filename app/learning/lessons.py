@@ -1,0 +1,74 @@
+"""What teaches the network of a recipe, and what measures it while it learns; by its task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from app.core.errors import BadInput
+from app.core.picture import LabelledPicture
+from app.core.prediction import ACTIVITIES, ENHANCEMENT, PHASES, SEGMENTATION
+from app.learning.evaluation import Evaluation
+from app.learning.recipes import Recipe
+
+if TYPE_CHECKING:
+    from models.training import TrainResult
+
+
+def lesson_of(recipe: Recipe, pictures: Sequence[LabelledPicture]) -> Callable[..., TrainResult]:
+    """What teaches it: called with a folder, where to start, a device and the loop's hooks.
+
+    Raises:
+        BadInput: Trocar trains no network for this task.
+    """
+    if recipe.task == SEGMENTATION:
+        from app.learning.instruments import train_instruments
+
+        return partial(train_instruments, recipe, pictures)
+    if recipe.task == PHASES:
+        from app.learning.phases import train_phases
+
+        return partial(train_phases, recipe)
+    if recipe.task == ENHANCEMENT:
+        from app.learning.smoke import train_desmoking
+
+        return partial(train_desmoking, recipe)
+    if recipe.task == ACTIVITIES:
+        from app.learning.activities import train_activities
+
+        return partial(train_activities, recipe, pictures)
+    raise BadInput(f"Trocar cannot train a model for {recipe.task}.")
+
+
+def evaluation_of(recipe: Recipe, held_out: Sequence[LabelledPicture]) -> Evaluation | None:
+    """What measures it.
+
+    Args:
+        recipe: of the run.
+        held_out: pictures to be measured on; without any a task that learns from the phantom is
+            measured on what the phantom holds out, where it has that.
+
+    Returns:
+        None where nothing measures it.
+
+    Raises:
+        BadInput: the recipe keeps the best by a figure that is not measured.
+    """
+    if recipe.task == SEGMENTATION and held_out:
+        from app.learning.validation import Validation
+
+        return Validation(recipe, held_out)
+    if recipe.task == ACTIVITIES:
+        from app.learning.measure_scenes import SceneValidation
+
+        return SceneValidation(recipe, held_out)
+    if recipe.task == PHASES:
+        from app.learning.phases import PhaseValidation
+
+        return PhaseValidation(recipe)
+    if recipe.task == ENHANCEMENT:
+        from app.learning.smoke import SmokeValidation
+
+        return SmokeValidation(recipe)
+    return None
