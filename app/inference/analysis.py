@@ -22,8 +22,8 @@ from app.core.prediction import ACTIVITIES, PHASES, SEGMENTATION
 from app.inference.area_pass import AreaPass
 from app.inference.cores import cores
 from app.inference.engines.kinds import EAGER
-from app.inference.passes import MaskPass, Pass, PhasePass
-from app.video import UndecodableFrame, VideoSource, open_recording
+from app.inference.passes import FramePass, MaskPass, Pass, PhasePass
+from app.video import OpenCancelled, UndecodableFrame, VideoSource, open_recording
 from models import ModelCard
 
 if TYPE_CHECKING:
@@ -209,7 +209,8 @@ class AnalysisJob:
         Args:
             progress: called on this thread after each batch was stored.
             should_pause: asked before each frame; what is on screen is served while pausing.
-            should_cancel: asked before each frame; what was done is kept.
+            should_cancel: asked before each frame, and while a recording is indexed; what was done
+                is kept.
 
         Raises:
             BadInput: a recording or a model cannot be read.
@@ -222,7 +223,12 @@ class AnalysisJob:
         visited: list[list[Pass]] = []
         cancelled = False
         for place, asset in enumerate(self._case.assets):
-            with open_recording(asset) as source:
+            try:
+                opened = open_recording(asset, cancelled=should_cancel)
+            except OpenCancelled:
+                cancelled = True
+                break
+            with opened as source:
                 passes: list[Pass] = [self._pass(store, asset, source, c) for c in self._models]
                 visited.append(passes)
                 later = sum(a.frames for a in self._case.assets[place + 1 :])
@@ -314,7 +320,7 @@ class AnalysisJob:
             return
         if asset_id is not None and asset_id != self._meter.asset_id:
             return
-        fresh = [p.look_at(frame) for p in passes if isinstance(p, MaskPass | AreaPass)]
+        fresh = [p.look_at(frame) for p in passes if isinstance(p, FramePass)]
         if any(fresh):
             self._hooks.progress(self._meter.report(self._device))
 

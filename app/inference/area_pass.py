@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from app.core.case import Asset
 from app.core.frame import Frame
 from app.core.prediction import ACTIVITY_NAMES, FramePrediction, PhasePrediction
-from app.inference.passes import Settings, StoredPass, time_grid
+from app.inference.passes import FramePass, Settings, time_grid
 from models import ModelCard
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from app.video import VideoSource
 
 
-class AreaPass(StoredPass):
+class AreaPass(FramePass):
     """Areas of every n-th frame, and what goes on in one of them a second."""
 
     def __init__(
@@ -33,12 +33,10 @@ class AreaPass(StoredPass):
         every: int = 1,
     ) -> None:
         decisive: Settings = {
-            "input_width_px": card.input_size_px[0],
-            "input_height_px": card.input_size_px[1],
             ACTIVITY_NAMES: ",".join(card.activity_keys),
             **{name: float(value) for name, value in card.thresholds.items()},
         }
-        super().__init__(store, asset, source, card, range(0, len(source), every), every, decisive)
+        super().__init__(store, asset, source, card, every, decisive)
         self._seconds = {-(-i // every) * every for i in time_grid(source, 1000.0)}
         self._reader: SceneReader | None = None
         self._frames: list[FramePrediction] = []
@@ -57,9 +55,6 @@ class AreaPass(StoredPass):
     def left(self) -> list[int]:
         return [i for i in self.grid if i not in self._stored]
 
-    def needs_picture(self, index: int) -> bool:
-        return index not in self._stored
-
     def begin(self, device: DeviceChoice, threads: int) -> None:
         from app.inference.areas import SceneReader
 
@@ -71,17 +66,8 @@ class AreaPass(StoredPass):
         if index not in self._stored:
             self._look(index, frame)
 
-    def look_at(self, frame: Frame) -> bool:
-        """Compute and store a frame out of turn.
-
-        Returns:
-            False where it is stored already or not among the frames that are looked at.
-        """
-        if frame.index in self._stored or frame.index not in self.grid:
-            return False
+    def _look_early(self, frame: Frame) -> None:
         self._look(frame.index, frame)
-        self.flush()
-        return True
 
     def flush(self, *, keep_state: bool = False) -> None:
         del keep_state  # every frame stands for itself

@@ -87,7 +87,11 @@ class StoredPass:
         self.grid = grid
         self._store, self._asset, self._source = store, asset, source
         self._sample_every = sample_every
-        self._decisive = decisive
+        self._decisive = {
+            "input_width_px": card.input_size_px[0],
+            "input_height_px": card.input_size_px[1],
+            **decisive,
+        }
         self.run: Run | None = self._find_run()
         self._stored: set[int] = set()
         if self.run is not None:
@@ -153,7 +157,45 @@ class StoredPass:
             self._store.put_state(self.run.run_id, self._source.pts(self._visited), snapshot)
 
 
-class MaskPass(StoredPass):
+class FramePass(StoredPass):
+    """Every n-th frame is looked at, and any of them may be out of turn."""
+
+    def __init__(
+        self,
+        store: PredictionStore,
+        asset: Asset,
+        source: VideoSource,
+        card: ModelCard,
+        every: int,
+        decisive: Settings,
+    ) -> None:
+        super().__init__(store, asset, source, card, range(0, len(source), every), every, decisive)
+
+    def needs_picture(self, index: int) -> bool:
+        return index not in self._stored
+
+    def look_at(self, frame: Frame) -> bool:
+        """Compute and store a frame out of turn.
+
+        Returns:
+            False where it is stored already or not among the frames that are looked at.
+        """
+        if frame.index in self._stored or frame.index not in self.grid:
+            return False
+        self._look_early(frame)
+        self.flush()
+        return True
+
+    def _look_early(self, frame: Frame) -> None:
+        """Compute a frame whose turn has not come."""
+        raise NotImplementedError
+
+    def flush(self, *, keep_state: bool = False) -> None:
+        """See ``Pass``."""
+        raise NotImplementedError
+
+
+class MaskPass(FramePass):
     """Instances of every n-th frame, with tracks."""
 
     def __init__(
@@ -165,12 +207,7 @@ class MaskPass(StoredPass):
         every: int = 1,
         engine: str = EAGER,
     ) -> None:
-        decisive: Settings = {
-            "input_width_px": card.input_size_px[0],
-            "input_height_px": card.input_size_px[1],
-            **asdict(rules_of(card)),
-        }
-        super().__init__(store, asset, source, card, range(0, len(source), every), every, decisive)
+        super().__init__(store, asset, source, card, every, asdict(rules_of(card)))
         self._engine = engine
         self._segmenter: Segmenter | None = None
         self._tracker = Tracker()
@@ -183,9 +220,6 @@ class MaskPass(StoredPass):
     def left(self) -> list[int]:
         front = self._front()
         return [i for i in self.grid if i >= front]
-
-    def needs_picture(self, index: int) -> bool:
-        return index not in self._stored
 
     def begin(self, device: DeviceChoice, threads: int) -> None:
         from app.inference.segmenter import Segmenter
@@ -205,21 +239,13 @@ class MaskPass(StoredPass):
         self._keep(index, tracked, computed_ms)
         self.computed += 1
 
-    def look_at(self, frame: Frame) -> bool:
-        """Compute and store a frame out of turn; its tracks come when its turn comes.
-
-        Returns:
-            False where it is stored already or not among the frames that are looked at.
-        """
-        if frame.index in self._stored or frame.index not in self.grid:
-            return False
+    def _look_early(self, frame: Frame) -> None:
+        """Its tracks come when its turn comes."""
         found, computed_ms = self._look(frame)
         self._keep(frame.index, found, computed_ms)
         self.instances -= len(found)
         self._untracked.add(frame.index)
         self.computed += 1
-        self.flush()
-        return True
 
     def flush(self, *, keep_state: bool = False) -> None:
         if self.run is None:
@@ -328,11 +354,7 @@ class PhasePass(StoredPass):
         per_second = card.frames_per_second or 1.0
         grid = time_grid(source, 1000.0 / per_second)
         every = 0 if per_second == 1.0 else max(1, round(source.info.frame_rate / per_second))
-        decisive: Settings = {
-            "input_width_px": card.input_size_px[0],
-            "input_height_px": card.input_size_px[1],
-            "frames_per_second": per_second,
-        }
+        decisive: Settings = {"frames_per_second": per_second}
         super().__init__(store, asset, source, card, grid, every, decisive)
         self._stream: PhaseStream | None = None
         self._last_rgb: NDArray[np.uint8] | None = None

@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -25,7 +26,8 @@ from app.inference.device import DeviceChoice
 from app.inference.passes import PhasePass
 from app.inference.postprocess import Rules, rules_of
 from app.store import Library
-from app.video import describe_asset, open_video
+from app.video import describe_asset, open_video, opening
+from app.video import index as indexing
 from models.card import ModelCard
 from tests.helpers.clips import RECIPES, damaged_clip, make_clip
 from tests.inference.conftest import save_instruments, save_phases
@@ -141,6 +143,30 @@ def test_a_cancelled_analysis_goes_on_as_if_nothing_had_happened(
     )
     for a, b in zip(got, reference, strict=True):
         assert a.probabilities == pytest.approx(b.probabilities, abs=1e-6)
+
+
+def test_an_analysis_is_cancelled_while_its_recording_is_indexed(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = new_case(library, make_clip(tmp_path / "clip.ts", RECIPES["h264-ts"]))
+    monkeypatch.setattr(opening, "_known", opening._KnownFiles())
+    monkeypatch.setattr(indexing, "_CHECK_EVERY", 8)
+    begun, whole = threading.Event(), threading.Event()
+    read = indexing.read_packets
+
+    def held(*args: object, **options: object) -> Iterator[object]:
+        for number, packet in enumerate(read(*args, **options)):
+            if number == 40:
+                begun.set()
+                time.sleep(0.5)  # long enough to be asked whether it goes on
+            yield packet
+        whole.set()
+
+    monkeypatch.setattr(indexing, "read_packets", held)
+    result = job(library, case).run(should_cancel=begun.is_set)
+    assert result.cancelled
+    assert not whole.is_set(), "it waited for the whole index"
+    assert library.predictions(case.case_id).runs() == ()
 
 
 def test_an_analysis_cancelled_while_a_network_loads_does_not_load_the_next(
