@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,7 +27,11 @@ def written_whole(path: Path) -> Iterator[Path]:
     part = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
         yield part
+        _onto_the_disk(part)
         part.replace(path)
+        if os.name == "posix":
+            with suppress(OSError):  # not every file system can; the file is whole all the same
+                _onto_the_disk(path.parent, os.O_RDONLY)
     except (OSError, av.FFmpegError) as error:
         reason = error.strerror or type(error).__name__
         raise EnvironmentProblem(
@@ -37,3 +42,11 @@ def written_whole(path: Path) -> Iterator[Path]:
         # A drive that is gone took it along, and has been told of.
         with suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+def _onto_the_disk(path: Path, flags: int = os.O_RDWR) -> None:
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -64,6 +64,21 @@ def test_nothing_is_left_of_what_fails(
     assert [(f.name, f.read_bytes()) for f in tmp_path.iterdir()] == [("clip.mp4", b"old")]
 
 
+def test_what_does_not_reach_the_disk_does_not_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(b"old")
+    monkeypatch.setattr("os.fsync", fails)
+    says = r"clip\.mp4 cannot be written \(Input/output error\)"
+    with pytest.raises(EnvironmentProblem, match=says), written_whole(path) as part:
+        part.write_bytes(b"new")
+    assert [(f.name, f.read_bytes()) for f in tmp_path.iterdir()] == [("clip.mp4", b"old")]
+
+
 def test_a_folder_that_goes_is_said(tmp_path: Path) -> None:
     folder = tmp_path / "stick"
     folder.mkdir()

@@ -6,7 +6,6 @@ The MP4 appears under its name only after it was read back and found equal.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -21,6 +20,7 @@ from app.core.errors import BadInput, EnvironmentProblem
 from app.video.container import open_container, read_packets, video_stream
 from app.video.index import OpenCancelled, build_index
 from app.video.live.state import LIVE_TIME_BASE
+from app.video.written_whole import written_whole
 
 _CHECK_EVERY = 256
 _REFUSALS = (av.error.ArgumentError, av.error.InvalidDataError, av.error.PatchWelcomeError)
@@ -65,30 +65,24 @@ def finalise(
         EnvironmentProblem: the MP4 cannot be written now.
         OpenCancelled: ``cancelled()`` answered true; nothing is left behind.
     """
-    part = target.with_name(f".{target.stem}.part.mp4")
-    try:
-        _remux(recording, part, cancelled)
-        frames, digest = _compare(recording, part, cancelled)
-        _check_shown(recording, part, cancelled)
-        _onto_the_disk(part)
+    with written_whole(target) as part:
+        try:
+            _remux(recording, part, cancelled)
+            frames, digest = _compare(recording, part, cancelled)
+            _check_shown(recording, part, cancelled)
+        except _REFUSALS as error:
+            raise _refused(recording, error) from error
+        except (OSError, av.FFmpegError) as error:
+            reason = getattr(error, "strerror", None) or type(error).__name__
+            raise EnvironmentProblem(
+                f"{recording.name} was not made an MP4 ({reason}); it is kept as it is and "
+                "plays. Free some space, then it can be tried again.",
+                type(error).__name__,
+            ) from error
         if target.exists():
             raise EnvironmentProblem(
                 f"{target.name} is there already; move it away to finish this recording."
             )
-        part.replace(target)
-        if os.name == "posix":
-            _onto_the_disk(target.parent, os.O_RDONLY)
-    except _REFUSALS as error:
-        raise _refused(recording, error) from error
-    except (OSError, av.FFmpegError) as error:
-        reason = getattr(error, "strerror", None) or type(error).__name__
-        raise EnvironmentProblem(
-            f"{recording.name} was not made an MP4 ({reason}); it is kept as it is and "
-            "plays. Free some space, then it can be tried again.",
-            type(error).__name__,
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)
     return Finalised(path=target, frames=frames, payload_sha256=digest)
 
 
@@ -205,11 +199,3 @@ def _refused(recording: Path, error: ValueError | av.FFmpegError) -> StaysMpegTs
         f"{recording.name} stays the recording, as it is, and plays: MP4 cannot hold its pictures.",
         f"{type(error).__name__} {getattr(error, 'strerror', '')}".strip(),
     )
-
-
-def _onto_the_disk(path: Path, flags: int = os.O_RDWR) -> None:
-    descriptor = os.open(path, flags)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
