@@ -15,7 +15,16 @@ from itertools import pairwise
 
 from app.core.errors import BadInput
 from app.core.labels import LabelledCase, LabelRow
-from app.exchange.labels.frames import Cell, Names, PhasesNow, as_timeline, rewritten, runs
+from app.exchange.labels.frames import (
+    Cell,
+    Names,
+    PhasesNow,
+    as_timeline,
+    check_steps,
+    rewritten,
+    runs,
+    table_cells,
+)
 from app.exchange.labels.lines import Line, Lines, whole
 
 KEY, TITLE, PROCEDURE = "cholec80", "Cholec80", "cholecystectomy"
@@ -123,18 +132,10 @@ def _cells(lines: Lines, numbers: Mapping[str, str]) -> tuple[list[Cell], int, F
         _no_hole(lines, [place for place, _ in filled])
         return cells, 1, Fraction(1)
     rows = filled[1:] if first[0].casefold() == "frame" else filled
-    if not rows:
-        raise BadInput(f"{lines.name} has a header and no row.")
-    found = []
-    for place, line in rows:
-        row = _ROW.fullmatch(line.text)
-        frame = whole(row[1]) if row else None
-        if row is None or frame is None:
-            raise lines.bad(line, "expected the number of a frame and a phase")
-        key = _phase(lines, line, row[2], numbers)
-        found.append(Cell(place, row.start(2), row.end(2), frame, key))
-    step = check_steps(lines, [(lines.lines[c.place], c.time) for c in found], first=0)
-    return found, step, Fraction(1, FPS)
+    cells, step = table_cells(
+        lines, rows, _ROW, first=0, key=lambda line, word: _phase(lines, line, word, numbers)
+    )
+    return cells, step, Fraction(1, FPS)
 
 
 def _numbers(beside: Mapping[str, Lines]) -> dict[str, str]:
@@ -147,23 +148,6 @@ def _no_hole(lines: Lines, places: list[int]) -> None:
     for before, here in pairwise(places):
         if here != before + 1:
             raise lines.bad(lines.lines[before + 1], "it is empty, and every second has a phase")
-
-
-def check_steps(lines: Lines, rows: list[tuple[Line, int]], *, first: int) -> int:
-    """The step from each row to the next, which is one and the same.
-
-    Raises:
-        BadInput: frames are missing, come twice or are out of order; the line is named.
-    """
-    step = rows[1][1] - rows[0][1] if len(rows) > 1 else 1
-    due = first
-    for line, frame in rows:
-        if frame != due or step < 1:
-            what = "is missing" if frame > due else "comes twice or is out of order"
-            missed = due if frame > due else frame
-            raise lines.bad(line, f"frame {frame} stands where {due} is due; {missed} {what}")
-        due += step
-    return step
 
 
 def _phase(lines: Lines, line: Line, word: str, numbers: Mapping[str, str]) -> str:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby
 
+from app.core.errors import BadInput
 from app.core.timeline import Segment, Timeline
-from app.exchange.labels.lines import Lines
+from app.exchange.labels.lines import Line, Lines, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,56 @@ class Names:
 def folded(name: str) -> str:
     """A name by which spellings that differ in case and separators are one."""
     return re.sub(r"[^a-z0-9]", "", name.casefold())
+
+
+def table_cells(
+    lines: Lines,
+    rows: Sequence[tuple[int, Line]],
+    pattern: re.Pattern[str],
+    *,
+    first: int,
+    key: Callable[[Line, str], str | None],
+) -> tuple[list[Cell], int]:
+    """Rows of a frame and a label, and the step between them; times count from ``first``.
+
+    Args:
+        lines: of the file.
+        rows: of it, with their places.
+        pattern: of a row, the frame its first group and the label its second.
+        first: number of the first frame.
+        key: the class of a label, None for none.
+
+    Raises:
+        BadInput: a row is none, or frames are missing, twice there or out of order.
+    """
+    cells = []
+    for place, line in rows:
+        row = pattern.fullmatch(line.text)
+        frame = whole(row[1]) if row else None
+        if row is None or frame is None:
+            raise lines.bad(line, "expected the number of a frame and a label")
+        cells.append(Cell(place, row.start(2), row.end(2), frame - first, key(line, row[2])))
+    if not cells:
+        raise BadInput(f"{lines.name} has a header and no row.")
+    frames = [(lines.lines[c.place], c.time + first) for c in cells]
+    return cells, check_steps(lines, frames, first=first)
+
+
+def check_steps(lines: Lines, rows: list[tuple[Line, int]], *, first: int) -> int:
+    """The step from each row to the next, which is one and the same.
+
+    Raises:
+        BadInput: frames are missing, come twice or are out of order; the line is named.
+    """
+    step = rows[1][1] - rows[0][1] if len(rows) > 1 else 1
+    due = first
+    for line, frame in rows:
+        if frame != due or step < 1:
+            what = "is missing" if frame > due else "comes twice or is out of order"
+            missed = due if frame > due else frame
+            raise lines.bad(line, f"frame {frame} stands where {due} is due; {missed} {what}")
+        due += step
+    return step
 
 
 def as_timeline(cells: Sequence[Cell], step: int) -> Timeline:

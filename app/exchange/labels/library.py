@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from app.store import Library
 
 LONGER_S = 2
-_RATES = tuple(Fraction(n) for n in (1, 24, 25, 30, 50, 60)) + (Fraction(30000, 1001),)
+_RATES = (*map(Fraction, (1, 24, 25, 30, 50, 60)), Fraction(30000, 1001))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

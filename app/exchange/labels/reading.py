@@ -16,7 +16,16 @@ from app.core.errors import BadInput
 from app.core.labels import LabelFile, LabelledCase, LabelRow
 from app.core.taxonomy import UNKNOWN_PROCEDURE
 from app.core.timeline import Segment, Timeline
-from app.exchange.labels import cholec80
+from app.exchange.labels import (
+    autolaparo,
+    cholec80,
+    cholect50,
+    heichole,
+    jigsaws,
+    multibypass140,
+    ophnet,
+    pitvis,
+)
 from app.exchange.labels.frames import PhasesNow
 from app.exchange.labels.lines import Lines, lines_again, read_lines
 
@@ -47,7 +56,16 @@ class Layout(Protocol):
         """The file with the phases of now; the same bytes where they are as they were."""
 
 
-LAYOUTS: tuple[Layout, ...] = (cholec80,)
+LAYOUTS: tuple[Layout, ...] = (
+    cholec80,
+    cholect50,
+    autolaparo,
+    pitvis,
+    ophnet,
+    multibypass140,
+    heichole,
+    jigsaws,
+)
 
 
 def layout_of(key: str) -> Layout:
@@ -61,6 +79,12 @@ def layout_of(key: str) -> Layout:
         known = ", ".join(layout.KEY for layout in LAYOUTS)
         raise BadInput(f"There is no label layout “{key}”; there are {known}.")
     return found
+
+
+def splits_of(layout: str, name: str) -> dict[str, str]:
+    """Which part of each official split a case is in."""
+    parts = layout_of(layout).SPLITS.items()
+    return {split: part for split, sets in parts for part, names in sets.items() if name in names}
 
 
 def read_labels(paths: Iterable[Path], *, layout: str = "") -> tuple[LabelledCase, ...]:
@@ -137,7 +161,7 @@ def together(one: LabelledCase, other: LabelledCase) -> LabelledCase:
     a, b = _in(one, base), _in(other, base)
     if a.phases is not None and b.phases is not None and a.phases != b.phases:
         names = " and ".join(c.files[0].name for c in (one, other))
-        raise BadInput(f"{names} name different phases for {one.name}.")
+        raise BadInput(f"{names} name different phases for {one.name}; take one of them.")
     length = max(a.length, b.length)
     phases = a.phases or b.phases
     files = {(f.name, f.sha256): f for f in (*a.files, *b.files)}
@@ -227,7 +251,7 @@ def _layout_for(lines: Lines, layouts: Sequence[Layout]) -> Layout | None:
 def _beside(path: Path, layout: Layout) -> dict[str, Lines]:
     found: dict[str, Lines] = {}
     for name in layout.BESIDE:
-        for folder in (path.parent, path.parent / "tables"):
+        for folder in (path.parent, path.parent / "tables", path.parent.parent):
             if (folder / name).is_file() and folder / name != path:
                 found.setdefault(name, read_lines(folder / name))
     return found

@@ -15,7 +15,12 @@ from tests.helpers.human_work import asset
 from tests.store.conftest import open_small
 
 # Of folders of real labels: how many operations, and files that are labels or name their classes.
-REAL = {"cholec80_phase_txt": (10, 11)}
+REAL = {
+    "cholec80_phase_txt": (10, 11),
+    "cholect50": (3, 4),
+    "multibypass140": (5, 7),
+    "ophnet/OphNet2024_loca_challenge_phase.csv": (743, 1),
+}
 
 
 @pytest.fixture
@@ -27,11 +32,20 @@ def ten_seconds(tmp_path: Path) -> Path:
     return file
 
 
-@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize(
+    "name",
+    [
+        *REAL,
+        *(
+            pytest.param(f"ophnet/OphNet2024_{table}.csv", marks=pytest.mark.long)
+            for table in ("loca_all", "loca_challenge", "surgery")
+        ),
+    ],
+)
 def test_real_labels_come_in_and_go_out_to_the_byte(
     name: str, shared_data: Path, own_library: Path, tmp_path: Path
 ) -> None:
-    cases, files = REAL[name]
+    cases, files = REAL.get(name, (1969 if "surgery" in name else 743, 1))
     with open_small(own_library) as library:
         done = import_cases(library, [shared_data / name])
         assert len(done.cases) == cases
@@ -40,7 +54,8 @@ def test_real_labels_come_in_and_go_out_to_the_byte(
         assert export_labels(library, ids, tmp_path / "out").counts["files"] == files
         assert library.verify().ok
     for written in (tmp_path / "out").rglob("*.*"):
-        originals = list((shared_data / name).rglob(written.name))
+        folder = shared_data / name.partition("/")[0]
+        originals = list(folder.rglob(written.name))
         assert [p.read_bytes() for p in originals] == [written.read_bytes()]
 
 
