@@ -80,6 +80,8 @@ class ModelCard:
         licence: of the weights.
         demo: trained on synthetic pictures, to be marked as such.
         causal: needs no later frames.
+        features_of: name of the model whose frame features it reads; empty for one that looks at
+            pictures itself.
         input_size_px: width and height the network sees; frames are fitted into it.
         mean_rgb: subtracted from RGB in [0, 1].
         std_rgb: divided by after the mean is subtracted.
@@ -109,6 +111,7 @@ class ModelCard:
     licence: str = ""
     demo: bool = False
     causal: bool = True
+    features_of: str = ""
     input_size_px: tuple[int, int] = (640, 640)
     mean_rgb: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std_rgb: tuple[float, float, float] = (1.0, 1.0, 1.0)
@@ -161,6 +164,20 @@ class ModelCard:
         path = self.folder / WEIGHTS_FILE
         return path if path.is_file() else None
 
+    @property
+    def why_not_live(self) -> str:
+        """Why it cannot look at a live picture, as a sentence; empty where it can."""
+        if not self.causal:
+            return (
+                f"{self.title} looks ahead: it labels recordings, and cannot say what goes on now."
+            )
+        if self.features_of:
+            return (
+                f"{self.title} reads what {self.features_of} stored of a recording, and does not "
+                "look at a live picture."
+            )
+        return ""
+
     def suits(self, procedure: str) -> bool:
         """Whether the model was made for this procedure."""
         return not self.procedures or procedure in self.procedures
@@ -177,6 +194,7 @@ class ModelCard:
             "weights": None if self.weights_path is None else str(self.weights_path),
             "licence": self.licence,
             "causal": self.causal,
+            "features_of": self.features_of,
             "demo": self.demo,
             "title": self.title,
             "system": self.system,
@@ -283,7 +301,7 @@ def _card(values: dict[str, Any], folder: Path, what: str) -> ModelCard:
 
 
 _TEXTS = {"name", "title", "system", "task", "picture", "licence", "limits", "parent", "created",
-          "weights_sha256"}  # fmt: skip
+          "features_of", "weights_sha256"}  # fmt: skip
 _NUMBERS = {"frames_per_second", "parameters"}
 _LISTS: dict[str, tuple[type, ...]] = {
     "procedures": (str,),

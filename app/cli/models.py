@@ -28,6 +28,12 @@ KeepPositionsOption = Annotated[
         help="Of a pre-training file, keep the position rows that the released code discards.",
     ),
 ]
+FeaturesOption = Annotated[
+    str,
+    typer.Option(
+        help="Of a file of TeCNO or SPRMamba: the installed model whose frame features it reads."
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -91,19 +97,21 @@ def register(app: typer.Typer) -> None:
         source: Annotated[
             Path,
             typer.Argument(
-                help="Folder with card.toml and weights, or a .pth or .safetensors file of "
-                "EndoMamba, DINOv2, PraNet or its Res2Net.",
+                help="Folder with card.toml and weights, or a .pth, .ckpt, .torch or .safetensors "
+                "file of EndoMamba, DINOv2, PraNet or its Res2Net, a ResNet-50 (ImageNet's, "
+                "SelfSupSurg's), TeCNO or SPRMamba.",
                 show_default=False,
             ),
         ],
         procedure: ProcedureOption = "hysterectomy",
         keep_positions: KeepPositionsOption = False,
+        features_of: FeaturesOption = "",
         library: LibraryOption = None,
         as_json: JsonOption = False,
     ) -> None:
         """Check a model and copy it into the library; convert one that its authors released."""
         import models
-        from app.inference.cards import model_errors, model_folder
+        from app.inference.cards import find_model, model_errors, model_folder
         from app.inference.foreign import SUFFIXES, import_released
         from models.card import CARD_FILE
 
@@ -125,7 +133,11 @@ def register(app: typer.Typer) -> None:
                 emit(card.as_json(), as_json=as_json, text=text)
                 return
             card, report = import_released(
-                source, root, procedure=procedure, keep_positions=keep_positions
+                source,
+                root,
+                procedure=procedure,
+                keep_positions=keep_positions,
+                features_of=find_model(features_of, root.parent) if features_of else None,
             )
         found = {**card.as_json(), "conversion": report}
         emit(found, as_json=as_json, text=conversion_words(card, report))
@@ -136,11 +148,19 @@ def register(app: typer.Typer) -> None:
         root: Path,
         procedure: ProcedureOption = "hysterectomy",
         keep_positions: KeepPositionsOption = False,
+        features_of: FeaturesOption = "",
     ) -> None:
         """The child process of an import."""
         from app.inference.foreign import convert
 
-        emit(convert(file, root, procedure=procedure, keep_positions=keep_positions), as_json=True)
+        report = convert(
+            file,
+            root,
+            procedure=procedure,
+            keep_positions=keep_positions,
+            features_of=features_of,
+        )
+        emit(report, as_json=True)
 
     @group.command("export")
     def export_model(
@@ -187,6 +207,11 @@ def conversion_words(card: ModelCard, report: Mapping[str, Any]) -> str:
         lines.append(f"It can be chosen; its outputs are taken for these classes: {names}.")
     else:
         lines.append(f"It cannot be chosen. {card.limits}")
+        if card.system == "endonet":
+            lines.append(
+                f"“trocar models import FILE --features-of {card.name}” adds what reads it."
+            )
+            return "\n".join(lines)
         recipe = {"dinov2": "endoarss", "pranet": "pranet"}.get(card.system, "endomamba-demo")
         lines.append(f"“trocar train {recipe} --base {card.name} --out DIR” trains it.")
     return "\n".join(lines)
@@ -225,6 +250,8 @@ def card_words(card: ModelCard) -> str:
         ("Classes", ", ".join(c.name for c in card.classes)),
         ("Activities", ", ".join(a.name for a in card.activities)),
         ("Made for", ", ".join(card.procedures) or "any procedure"),
+        ("Reads", card.features_of and f"frame features of {card.features_of}"),
+        ("Live", card.why_not_live),
         ("Pictures", card.picture),
         ("Trained on", card.trained.data),
         ("Figures", ", ".join(f"{k} {v:g}" for k, v in card.figures.items())),

@@ -19,10 +19,16 @@ from typing import Any
 import models
 from app.core.errors import BadInput, EnvironmentProblem
 from app.inference.cards import model_errors
-from app.inference.foreign_cards import dinov2_card, endomamba_card, pranet_card
-from models import ModelCard
+from app.inference.foreign_cards import (
+    dinov2_card,
+    endomamba_card,
+    endonet_card,
+    features_card,
+    pranet_card,
+)
+from models import ModelCard, OptionError
 
-PICKLED = (".pth", ".pt")
+PICKLED = (".pth", ".pt", ".ckpt", ".torch")
 SUFFIXES = (*PICKLED, ".safetensors")
 _TIME_LIMIT_S = 600
 _FILE_LIMIT_BYTES = 8 << 30
@@ -30,15 +36,21 @@ _MEMORY_LIMIT_BYTES = 48 << 30
 
 
 def import_released(
-    file: Path, root: Path, *, procedure: str, keep_positions: bool = False
+    file: Path,
+    root: Path,
+    *,
+    procedure: str,
+    keep_positions: bool = False,
+    features_of: ModelCard | None = None,
 ) -> tuple[ModelCard, dict[str, Any]]:
-    """Install a checkpoint as the authors of EndoMamba, DINOv2 or PraNet released it.
+    """Install a checkpoint as the authors of a network that Trocar knows released it.
 
     Args:
         file: the checkpoint; its name becomes the model's.
         root: a folder of models.
         procedure: whose taxonomy names the outputs of the file's phase head, in order.
         keep_positions: of a pre-training file, keep the position rows.
+        features_of: of a network that reads frame features: whose.
 
     Returns:
         The card, and what became of every tensor (see the system's ``ConversionReport``).
@@ -49,12 +61,30 @@ def import_released(
     """
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root, prefix=".converted-") as made:
-        report = _in_child(file, Path(made), procedure, keep_positions)
+        encoder = "" if features_of is None else features_of.name
+        report = _in_child(file, Path(made), procedure, keep_positions, encoder)
+        folder = Path(made) / _name_of(file)
         with model_errors():
-            return models.install_model(Path(made) / _name_of(file), root), report
+            if features_of is not None:
+                _check_features(models.read_card(folder), features_of)
+            return models.install_model(folder, root), report
 
 
-def convert(file: Path, root: Path, *, procedure: str, keep_positions: bool) -> dict[str, Any]:
+def _check_features(card: ModelCard, encoder: ModelCard) -> None:
+    """Refuse an encoder that makes other features than the network reads."""
+    if not card.features_of:
+        raise BadInput(f"{card.name} looks at pictures itself; leave --features-of out.")
+    made = getattr(models.create_model(encoder.system, **encoder.options), "feature_channels", 0)
+    if made != card.options["in_features"]:
+        raise OptionError(
+            f"{card.name} reads {card.options['in_features']} features of a frame, {encoder.name} "
+            f"makes {made or 'none'}; name the encoder that it was trained on."
+        )
+
+
+def convert(
+    file: Path, root: Path, *, procedure: str, keep_positions: bool, features_of: str = ""
+) -> dict[str, Any]:
     """Read the checkpoint and write ``root/<name>``; what the child process does.
 
     Returns:
@@ -65,12 +95,28 @@ def convert(file: Path, root: Path, *, procedure: str, keep_positions: bool) -> 
     """
     from models.dinov2 import convert as dinov2
     from models.endomamba import convert as endomamba
+    from models.endonet import convert as endonet
+    from models.ms_tcn import convert as ms_tcn
     from models.pranet import convert as pranet
+    from models.sprmamba import convert as sprmamba
 
     _limit_this_process()
     name = _name_of(file)
     with model_errors():
         checkpoint = _read(file)
+        for system, knows, read in (
+            ("ms_tcn", ms_tcn.is_ms_tcn, ms_tcn.convert),
+            ("sprmamba", sprmamba.is_sprmamba, sprmamba.convert),
+        ):
+            if knows(checkpoint):
+                options, temporal, found = read(checkpoint)
+                card = features_card(name, system, options, found, procedure, features_of)
+                models.save_model(temporal, card, root)
+                return asdict(found)
+        if endonet.is_endonet(checkpoint):
+            options, frames, parts = endonet.convert(checkpoint)
+            models.save_model(frames, endonet_card(name, options, parts), root)
+            return asdict(parts)
         if dinov2.is_dinov2(checkpoint):
             options, encoder, account = dinov2.convert(checkpoint)
             models.save_model(encoder, dinov2_card(name, options, account), root)
@@ -79,8 +125,8 @@ def convert(file: Path, root: Path, *, procedure: str, keep_positions: bool) -> 
             polyps, names = pranet.convert(checkpoint)
             models.save_model(polyps, pranet_card(name, names), root)
             return asdict(names)
-        options, network, report = endomamba.convert(checkpoint, keep_positions=keep_positions)
-        models.save_model(network, endomamba_card(name, options, report, procedure), root)
+        released, network, report = endomamba.convert(checkpoint, keep_positions=keep_positions)
+        models.save_model(network, endomamba_card(name, released, report, procedure), root)
     return asdict(report)
 
 
@@ -94,7 +140,9 @@ def _read(file: Path) -> Mapping[str, object]:
     return read_tensors(file)[0]
 
 
-def _in_child(file: Path, made: Path, procedure: str, keep_positions: bool) -> dict[str, Any]:
+def _in_child(
+    file: Path, made: Path, procedure: str, keep_positions: bool, features_of: str
+) -> dict[str, Any]:
     if not file.is_file():
         raise BadInput(f"There is no file {file.name}.")
     command = [
@@ -103,6 +151,7 @@ def _in_child(file: Path, made: Path, procedure: str, keep_positions: bool) -> d
         *("models", "convert", str(file.absolute()), str(made.absolute())),
         *("--procedure", procedure),
         *(["--keep-positions"] if keep_positions else []),
+        *(["--features-of", features_of] if features_of else []),
     ]
     try:
         child = subprocess.run(

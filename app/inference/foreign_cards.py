@@ -6,20 +6,21 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from app.core.errors import BadInput
-from app.core.prediction import PHASES, SEGMENTATION
+from app.core.prediction import AREAS, PHASES, SEGMENTATION
 from app.core.taxonomy import find_taxonomy
 from models.card import BACKBONE, ModelCard, ModelClass, Training
 
 if TYPE_CHECKING:
     from models.dinov2.convert import ConversionReport as EncoderReport
     from models.endomamba.convert import ConversionReport as PhaseReport
+    from models.foreign import ConversionReport
     from models.pranet.convert import ConversionReport as MapReport
 
 
 def endomamba_card(
     name: str, options: dict[str, Any], report: PhaseReport, procedure: str
 ) -> ModelCard:
-    """The card of an EndoMamba: a phase model, or a backbone where the file has no head.
+    """The card of an EndoMamba: a phase model, one of areas, or a backbone without a phase head.
 
     Raises:
         BadInput: the head tells more or fewer phases apart than the procedure has.
@@ -29,19 +30,19 @@ def endomamba_card(
     sizes = {size: label for label, size in SIZES.items()}
     size = sizes.get((options["width"], options["depth"]), f"of width {options['width']}")
     has_head = "head.weight" in report.loaded
-    phases = find_taxonomy(procedure).phases if has_head else ()
-    if has_head and len(phases) != options["num_classes"]:
-        raise BadInput(
-            f"The file tells {options['num_classes']} phases apart, the procedure “{procedure}” "
-            f"has {len(phases)}; name its procedure with --procedure."
-        )
+    classes = _phases_of(procedure, options["num_classes"]) if has_head else ()
+    task, kind = (PHASES, "phases") if has_head else (BACKBONE, "backbone")
+    if report.layout == "segmentation" and options.get("head") == "segmentation":
+        task, kind = AREAS, "areas"
+        names = ("background", *(f"area_{i}" for i in range(1, options["num_classes"])))
+        classes = tuple(ModelClass(key=n, name=n.replace("_", " ").capitalize()) for n in names)
     return ModelCard(
         name=name,
-        title=f"EndoMamba {size}, {'phases' if has_head else 'backbone'}",
+        title=f"EndoMamba {size}, {kind}",
         system="endomamba",
         options=options,
-        task=PHASES if has_head else BACKBONE,
-        classes=tuple(ModelClass(key=p.key, name=p.name) for p in phases),
+        task=task,
+        classes=classes,
         procedures=(procedure,) if has_head else (),
         licence="not stated for the weights; EndoMamba's code is under Apache-2.0",
         input_size_px=(options["image_size"], options["image_size"]),
@@ -49,17 +50,103 @@ def endomamba_card(
         std_rgb=IMAGE_STD_RGB,
         frames_per_second=1.0,
         trained=Training(data=f"not by Trocar; imported from a {report.layout} file"),
-        limits=_endomamba_limits(report, has_head),
+        limits=_endomamba_limits(report, kind),
         created=datetime.now(UTC).date().isoformat(),
     )
 
 
-def _endomamba_limits(report: PhaseReport, has_head: bool) -> str:
-    if has_head:
+def _endomamba_limits(report: PhaseReport, kind: str) -> str:
+    if kind == "phases":
         return "Imported; nothing was measured here. Its phases are named in the file's order."
+    if kind == "areas":
+        return (
+            "Imported; nothing was measured here, and the file does not name its areas. The "
+            "analysis does not run it yet. It was trained on pictures stretched between their "
+            "darkest and brightest value."
+        )
+    if report.layout == "localisation":
+        return "It finds things, which Trocar does not show; a backbone that names no phases."
     lost = [n for n in ("cls_token", "pos_embed") if n in report.missing]
     fresh = f" Not in the file, hence untrained: {', '.join(lost)}." if lost else ""
     return f"A backbone without a phase head: it names no phases until it is trained to.{fresh}"
+
+
+def _phases_of(procedure: str, count: int) -> tuple[ModelClass, ...]:
+    """The procedure's phases as a model's classes.
+
+    Raises:
+        BadInput: there are more or fewer than the file tells apart.
+    """
+    phases = find_taxonomy(procedure).phases
+    if len(phases) != count:
+        raise BadInput(
+            f"The file tells {count} phases apart, the procedure “{procedure}” "
+            f"has {len(phases)}; name its procedure with --procedure."
+        )
+    return tuple(ModelClass(key=p.key, name=p.name) for p in phases)
+
+
+def features_card(
+    name: str,
+    system: str,
+    options: dict[str, Any],
+    report: ConversionReport,
+    procedure: str,
+    features_of: str,
+) -> ModelCard:
+    """The card of a network that names phases from frame features: MS-TCN or SPRMamba.
+
+    Raises:
+        BadInput: nobody said whose features, or the phases are more or fewer than the procedure's.
+    """
+    title, causal = {"ms_tcn": ("MS-TCN (TeCNO)", True), "sprmamba": ("SPRMamba", False)}[system]
+    if not features_of:
+        raise BadInput(
+            f"{name} reads {options['in_features']} features of a frame in place of pictures; name "
+            "the model that makes them with --features-of."
+        )
+    ahead = "" if causal else " It looks ahead, hence labels recordings and never a live picture."
+    return ModelCard(
+        name=name,
+        title=f"{title}, phases",
+        system=system,
+        options=options,
+        task=PHASES,
+        classes=_phases_of(procedure, options["num_classes"]),
+        procedures=(procedure,),
+        licence="not stated in the file",
+        causal=causal,
+        features_of=features_of,
+        frames_per_second=1.0,
+        trained=Training(data=f"not by Trocar; imported from a {report.layout} file"),
+        limits="Imported; nothing was measured here. Its phases are named in the file's order, and "
+        f"it is worth nothing on features of another encoder than it was trained on.{ahead}",
+        created=datetime.now(UTC).date().isoformat(),
+    )
+
+
+def endonet_card(name: str, options: dict[str, Any], report: ConversionReport) -> ModelCard:
+    """The card of a ResNet-50 that makes frame features."""
+    from models.endonet import IMAGE_MEAN_RGB, IMAGE_STD_RGB, SIDE_PX
+
+    licences = {"vissl": "not stated in the file; SelfSupSurg's weights are under CC BY-NC-SA 4.0"}
+    return ModelCard(
+        name=name,
+        title=f"ResNet-50, frame features ({report.layout})",
+        system="endonet",
+        options=options,
+        task=BACKBONE,
+        classes=(),
+        licence=licences.get(report.layout, "not stated in the file"),
+        input_size_px=(SIDE_PX, SIDE_PX),
+        mean_rgb=IMAGE_MEAN_RGB,
+        std_rgb=IMAGE_STD_RGB,
+        frames_per_second=1.0,
+        trained=Training(data=f"not by Trocar; imported from a {report.layout} file"),
+        limits="It makes features of frames, which MS-TCN and SPRMamba read. Its own MS-TCN is "
+        "untrained, so that it names no phases by itself.",
+        created=datetime.now(UTC).date().isoformat(),
+    )
 
 
 def dinov2_card(name: str, options: dict[str, Any], report: EncoderReport) -> ModelCard:

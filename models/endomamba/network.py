@@ -111,6 +111,7 @@ class EndoMamba(nn.Module):
                 f"({patch_size})."
             )
         self.image_size, self.num_classes = image_size, num_classes
+        self.feature_channels = self.width
         self.head_kind, self.state_reset = head, state_reset
         self.temporal_position = temporal_position
         self.spatial_depth = self.depth // 2

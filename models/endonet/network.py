@@ -82,6 +82,7 @@ class EndoNet(nn.Module):
         if num_tools < 1:
             raise OptionError(f"EndoNet needs at least 1 tool, not {num_tools}.")
         self.num_classes, self.num_tools = num_classes, num_tools
+        self.feature_channels = FEATURES
         self.temporal = MsTcn(FEATURES, stages, layers, maps, num_classes)
         self.model = ResNet50()
         self.fc_phase = nn.Linear(FEATURES, num_classes)

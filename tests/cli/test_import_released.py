@@ -12,12 +12,16 @@ from safetensors.torch import save_file
 
 import models
 from app.cli.main import run
+from app.core.errors import BadInput
 from app.inference.cards import default_models, find_model
+from app.inference.foreign_cards import features_card
 from app.inference.phases import PhaseStream
 from app.learning.recipes import read_recipe
 from app.learning.start import start_from
+from models.card import ModelCard
 from models.dinov2 import DinoV2
 from models.endomamba import EndoMamba
+from models.foreign import ConversionReport
 from models.pranet import PraNet
 
 # The released layout in all but width: 24 blocks, 331 tensors.
@@ -191,3 +195,73 @@ def test_what_is_no_model_is_named(
         status, _, err = imported(capsys, named)
         assert status == 1
         assert err.startswith(f"{name} is no model; name a folder with card.toml in it")
+
+
+def test_a_public_resnet_makes_frame_features(
+    tmp_path: Path, own_library: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(5)
+    state = models.create_model("endonet").model.state_dict()
+    trunk = {f"_feature_blocks.{k}": v for k, v in state.items()}
+    file = tmp_path / "moco.torch"
+    torch.save({"classy_state_dict": {"base_model": {"model": {"trunk": trunk}}}}, file)
+    status, out, err = imported(capsys, file)
+    assert (status, err) == (0, "")
+    assert "moco is installed: ResNet-50, frame features (vissl)" in out
+    assert "318 tensors were taken, 0 left out" in out
+    assert "models import FILE --features-of moco" in out
+    card = find_model("moco", own_library)
+    assert (card.system, card.task, card.input_size_px) == ("endonet", "backbone", (224, 224))
+    assert "CC BY-NC-SA" in card.licence
+    loaded = models.load_model(card)
+    assert all(torch.equal(state[k], v) for k, v in loaded.model.state_dict().items())
+
+
+def test_a_network_of_frame_features_names_its_encoder(
+    network: EndoMamba, tmp_path: Path, own_library: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    encoder = ModelCard(
+        name="eyes", title="Eyes", system="endomamba", task="backbone", classes=(), options=NARROW
+    )
+    models.save_model(network, encoder, own_library / "models")
+    options = {"in_features": 32, "num_classes": 7, "stages": 2, "layers": 2, "width": 16}
+    state = models.create_model("sprmamba", **options).state_dict()
+    file = tmp_path / "spr.pth"
+    torch.save({"model": state, "epoch": 3}, file)
+    status, out, err = imported(
+        capsys, file, "--features-of", "eyes", "--procedure", "cholecystectomy", "--json"
+    )
+    assert (status, err) == (0, "")
+    said = json.loads(out)
+    assert (said["task"], said["causal"], said["features_of"]) == (
+        "phase-recognition",
+        False,
+        "eyes",
+    )
+    assert said["classes"][6] == "gallbladder_retraction"
+    card = find_model("spr", own_library)
+    assert "looks ahead" in card.why_not_live
+    assert all(torch.equal(state[k], v) for k, v in models.load_model(card).state_dict().items())
+    assert run(["models", "show", "spr"]) == 0
+    shown = capsys.readouterr().out
+    assert "frame features of eyes" in shown
+    assert "cannot say what goes on now" in shown
+
+    other = {**options, "in_features": 40}
+    torch.save(models.create_model("sprmamba", **other).state_dict(), tmp_path / "wide.pth")
+    status, _, err = imported(capsys, tmp_path / "wide.pth", "--features-of", "eyes")
+    assert (status, err.count("\n")) == (1, 1)
+    assert "wide reads 40 features of a frame, eyes makes 32" in err
+    assert not (own_library / "models" / "wide").exists()
+
+
+def test_whose_features_are_read_has_to_be_said() -> None:
+    report = ConversionReport(layout="tecno", loaded=(), missing=(), unexpected=())
+    options = {"in_features": 2048, "num_classes": 7}
+    with pytest.raises(BadInput, match=r"reads 2048 features .* with --features-of"):
+        features_card("tcn", "ms_tcn", options, report, "cholecystectomy", "")
+    with pytest.raises(BadInput, match="tells 7 phases apart"):
+        features_card("tcn", "ms_tcn", options, report, "unknown", "eyes")
+    card = features_card("tcn", "ms_tcn", options, report, "cholecystectomy", "eyes")
+    assert card.causal
+    assert "reads what eyes stored" in card.why_not_live
