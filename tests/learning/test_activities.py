@@ -19,9 +19,11 @@ from app.core.picture import LabelledPicture
 from app.core.prediction import Instance
 from app.learning import publish, runs
 from app.learning.activities import _Batches, _PhantomScenes, _PictureScenes, train_activities
+from app.learning.lessons import evaluation_of
 from app.learning.measure_scenes import SceneTask, SceneValidation, measured, phantom_scenes
 from app.learning.phantom.stills import PhantomInstance
 from app.learning.recipes import Recipe, read_recipe
+from app.learning.run_log import sample_files
 from app.learning.scenes import (
     BAGGING,
     INSPECTING,
@@ -100,8 +102,13 @@ def test_a_run_becomes_a_model_and_an_encoder_can_be_its_base(
 ) -> None:
     monkeypatch.setattr("app.learning.measure_scenes.HELD_OUT_OPERATIONS", 1)
     reports = []
-    end = runs.train(recipe, [], tmp_path / "run", device="cpu", on_progress=reports.append)
+    evaluate = evaluation_of(recipe, [])
+    end = runs.train(
+        recipe, [], tmp_path / "run", device="cpu", evaluate=evaluate, on_progress=reports.append
+    )
     assert (end.steps, end.ended) == (2, "done")
+    shown = {(s.step, s.number) for s in sample_files(tmp_path / "run")}
+    assert shown == {(step, n) for step in (None, 0, 2) for n in range(4)}
     assert set(reports[-1].parts) == {"activity", "areas"}
     assert {"areas_miou", "activity_accuracy", "instrument_iou"} <= end.best.keys()
     card = publish.card_of(recipe, end, command="trocar train", figures=end.best)
