@@ -12,10 +12,16 @@ import pytest
 
 from app.core.errors import BadInput
 from app.exchange import labelme
+from app.overlay import contours, mask_from_polygon
 
 
-def write_pair(folder: Path, shapes: list[dict[str, object]], name: str = "op-frame-1") -> Path:
-    picture = np.full((60, 80, 3), 90, np.uint8)
+def write_pair(
+    folder: Path,
+    shapes: list[dict[str, object]],
+    name: str = "op-frame-1",
+    size: tuple[int, int] = (60, 80),
+) -> Path:
+    picture = np.full((*size, 3), 90, np.uint8)
     _, data = cv2.imencode(".png", picture)
     (folder / f"{name}.png").write_bytes(data.tobytes())
     file = folder / f"{name}.json"
@@ -101,6 +107,25 @@ def test_picture_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "op-frame-1.png").write_bytes(b"no picture")
     with pytest.raises(BadInput, match=r"op-frame-1\.png is not a picture"):
         list(labelme.read_folder(tmp_path))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_polygons_become_masks_and_polygons_again(tmp_path: Path, seed: int) -> None:
+    """A wobbly outline in a frame of PELD's size, read, traced, written and read once more."""
+    angles = np.linspace(0, 2 * np.pi, 60, endpoint=False)
+    rng = np.random.default_rng(seed)
+    waves = sum(rng.uniform(0, 22) * np.sin(k * angles + rng.uniform(0, 6)) for k in range(2, 6))
+    points = np.stack((np.cos(angles), np.sin(angles)), 1) * (140 + waves)[:, None] + (540, 360)
+    write_pair(tmp_path, [polygon("nerve", points.tolist())], size=(720, 1080))
+    (first,) = next(iter(labelme.read_folder(tmp_path))).instances
+    rings = contours(first.mask)
+    assert mask_from_polygon(rings, 1080, 720).iou(first.mask) == 1
+    (ring,) = contours(first.mask, tolerance_px=1.0)
+    assert 20 < len(ring) < 400
+    write_pair(tmp_path, [polygon("nerve", ring.tolist())], size=(720, 1080))
+    (second,) = next(iter(labelme.read_folder(tmp_path))).instances
+    assert second.label == first.label
+    assert second.mask.iou(first.mask) > 0.98
 
 
 def test_the_real_frames(shared_data: Path) -> None:

@@ -12,6 +12,7 @@ import models
 from app.cli.main import run
 from app.core.errors import BadInput
 from app.learning.recipes import list_recipes, read_recipe
+from app.learning.views import Augmentation
 from models.training import TrainConfig
 
 TINY = """
@@ -92,6 +93,11 @@ def test_the_published_settings_of_lmsf_a() -> None:
     assert config.steps == 300 * math.ceil(490 / recipe.batch)
     assert config.warmup_steps == 3 * math.ceil(490 / recipe.batch)
     assert (config.optimiser, config.schedule) == ("sgd", "linear")
+    how = Augmentation.of(recipe.data["augment"])
+    assert how == Augmentation(
+        mosaic=1.0, rotate_deg=0, scale=(0.5, 1.5), shift=0.1, hue=2.7, saturation=0.7,
+        brightness=0.4, blur_px=0, jpeg=100,
+    )  # fmt: skip
 
 
 def test_no_such_recipe() -> None:

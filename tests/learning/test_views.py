@@ -14,6 +14,7 @@ from app.core.errors import BadInput
 from app.core.mask import Mask
 from app.core.picture import LabelledPicture
 from app.core.prediction import Instance
+from app.inference.preprocess import letterbox
 from app.learning.collate import class_of, collate
 from app.learning.instruments import PictureViews
 from app.learning.views import Augmentation, View, augmented, fitted, mosaic
@@ -43,6 +44,31 @@ def test_fitted_keeps_the_aspect() -> None:
     assert (cols[-1] + 1 - cols[0]) / (rows[-1] + 1 - rows[0]) == pytest.approx(2, rel=0.1)
     lit = view.rgb[..., 0] > 140
     assert (lit & view.masks[0]).sum() / (lit | view.masks[0]).sum() > 0.85
+
+
+@pytest.mark.parametrize("size", [(1080, 720), (1920, 1080), (720, 576), (576, 720)])
+@pytest.mark.parametrize("input_px", [(640, 640), (640, 384)])
+def test_a_mask_goes_into_a_view_and_back_to_its_frame(
+    size: tuple[int, int], input_px: tuple[int, int]
+) -> None:
+    """Back by the geometry that inference uses, which pads less but fits the frame the same."""
+    width, height = size
+    y, x = np.mgrid[:height, :width]
+    across, down = (x / width - 0.45) / 0.3, (y / height - 0.6) / 0.35
+    plane = across**2 + down**2 < 1
+    picture = LabelledPicture(
+        name="p",
+        group="g",
+        rgb=np.zeros((height, width, 3), np.uint8),
+        instances=(Instance(label="hook", mask=Mask.from_full(plane)),),
+    )
+    (mask,) = fitted(picture, input_px).masks
+    fit = letterbox(width, height, input_px)
+    wide, high = fit.picture_width_px, fit.picture_height_px
+    top, left = (input_px[1] - high) // 2, (input_px[0] - wide) // 2
+    seen = mask[top : top + high, left : left + wide].astype(np.float32)
+    back = cv2.resize(seen, size, interpolation=cv2.INTER_LINEAR) > 0.5
+    assert (back & plane).sum() / (back | plane).sum() > 0.99
 
 
 @pytest.mark.parametrize("seed", range(8))
