@@ -107,6 +107,8 @@ class Trainer:
         stream, config = batches(self.step), self.config
         told = hooks.get("on_progress", lambda _: None)
         seen: list[dict[str, float]] = []
+        latest: list[dict[str, float]] = []
+        measured_at = -1
         if self.step == 0:
             self._show(hooks)
         while not (ended := self._ended(hooks)):
@@ -116,20 +118,19 @@ class Trainer:
                 ended = "diverged"
                 break
             seen.append(parts)
+            latest = [parts]
             metrics: dict[str, float] = {}
-            if self.step % config.save_every == 0:
-                metrics = self._evaluate(hooks)
+            at_end = self.step == config.steps
+            if self.step % config.save_every == 0 or at_end:
+                metrics, measured_at = self._evaluate(hooks), self.step
                 self.save()
-            if metrics or self.step % config.report_every == 0:
+            if metrics or at_end or self.step % config.report_every == 0:
                 told(self._report(seen, metrics))
                 seen = []
-        at_end = ended not in ("cancelled", "diverged")
-        if at_end and self.step % config.save_every:
+        if ended not in ("cancelled", "diverged") and measured_at != self.step:
             metrics = self._evaluate(hooks)
-            if seen or metrics:
-                told(self._report(seen, metrics))
-        elif seen and at_end:
-            told(self._report(seen, {}))
+            if latest:
+                told(self._report(seen or latest, metrics))
         if ended != "diverged":
             self.save()
         return TrainResult(
@@ -277,12 +278,11 @@ class Trainer:
             hooks["on_save"](self.step, self.result_network.eval())
 
     def _report(self, seen: list[dict[str, float]], metrics: dict[str, float]) -> Progress:
-        names = seen[0] if seen else ()
-        mean = {name: sum(s[name] for s in seen) / len(seen) for name in names}
+        mean = {name: sum(s[name] for s in seen) / len(seen) for name in seen[0]}
         return Progress(
             step=self.step,
             steps=self.config.steps,
-            loss=mean.pop("loss", float("nan")),
+            loss=mean.pop("loss"),
             parts=mean,
             learning_rate=self.optimiser.param_groups[0]["lr"],
             seconds=self.seconds,
