@@ -37,7 +37,16 @@ LIVE_WORDS = "The analysis waits while a picture is live"
 def pick(cards: Sequence[ModelCard], task: str, wanted: str, procedure: str) -> ModelCard | None:
     """The model for a task: the one asked for, else as ``default_models`` chooses."""
     able = [c for c in cards if c.task == task and c.weights_path is not None]
-    able.sort(key=lambda c: (c.name == wanted, c.suits(procedure), not c.demo, c.created, c.name))
+    able.sort(
+        key=lambda c: (
+            c.name == wanted,
+            not c.why_not_live,
+            c.suits(procedure),
+            not c.demo,
+            c.created,
+            c.name,
+        )
+    )
     return able[-1] if able else None
 
 
@@ -91,7 +100,11 @@ class Analysis(QObject):
         self.worker.progressed.connect(self._progressed)
         self.worker.completed.connect(self._completed)
         self.worker.device_known.connect(self._device_known)
-        cases.opened.connect(lambda loaded: self._opened(whole=not (loaded.missing or loaded.gone)))
+        cases.opened.connect(
+            lambda loaded: self._opened(
+                whole=loaded.case.assets[0].has_recording and not (loaded.missing or loaded.gone)
+            )
+        )
         session.case_opened.connect(self.changed)
         session.model_changed.connect(playback.refresh_view)
         playback.unknown.connect(self._look_at)
@@ -165,8 +178,12 @@ class Analysis(QObject):
 
     def start(self) -> None:
         """Analyse the open case with the models in use."""
-        case = self._session.case
-        if case is None:
+        case, asset = self._session.case, self._session.asset
+        if case is None or asset is None:
+            return
+        if not asset.has_recording:
+            words = "There is nothing to analyse: the case has labels alone."
+            self.said.emit(Message(text=words, lasting_s=4, key="analysis"))
             return
         if self.live:
             self._put_aside(case.case_id)
@@ -268,6 +285,9 @@ class Analysis(QObject):
 
     def tail_words(self) -> str:
         """What stands on the part of the ribbon that is not analysed."""
+        asset = self._session.asset
+        if asset is not None and not asset.has_recording:
+            return ""
         if not self._library.is_writable:
             return "Not analysed: the library is open for reading"
         if not self.in_use():
@@ -330,7 +350,7 @@ class Analysis(QObject):
 
     def _start(self, case: Case, cards: tuple[ModelCard, ...]) -> None:
         self._later = [c for c in self._later if c != case.case_id]
-        self._generation = self.worker.analyse(case, cards)
+        self._generation = self.worker.analyse(case, cards, self._settings.values.engine)
         self._under_way[self._generation] = self.case_id = case.case_id
         self._percent.setdefault(case.case_id, 0)
         self.running, self.paused, self.progress = True, False, None

@@ -33,7 +33,7 @@ from app.ui.messages import Message, Tone, from_error
 from app.ui.player_bridge import PlayerBridge
 from app.ui.session import CASE, Session
 from app.ui.settings import Settings
-from app.ui.words import length, moment
+from app.ui.words import count, length, moment
 
 if TYPE_CHECKING:
     from app.inference.relink import FoundFile, MissingFile, Relinked
@@ -232,7 +232,7 @@ class Cases(QObject):
         def failed(error: TrocarError) -> None:
             if stop is self._stop_looking:
                 self.not_found.emit()
-                self._failed(error)
+                self.import_labels(paths, otherwise=error)
 
         def done(found: Found | None) -> None:
             if stop is not self._stop_looking:
@@ -243,6 +243,40 @@ class Cases(QObject):
                 self.found.emit(found)
 
         self._reading.run(work, done, failed, newest="look")
+
+    def import_labels(self, paths: Sequence[Path], otherwise: TrocarError | None = None) -> None:
+        """Make cases of label files, and open the first one.
+
+        Args:
+            paths: files and folders.
+            otherwise: what to say where they hold no labels, for lack of recordings.
+        """
+        models = self._settings.values.models
+
+        def work() -> tuple[str, Loaded | None]:
+            from app.exchange.labels.library import import_cases
+            from app.exchange.labels.reading import has_labels
+
+            if otherwise is not None and not has_labels(paths):
+                raise otherwise
+            done = import_cases(self._library, paths)
+            words = f"{count(len(done.cases))} cases were made of the labels."
+            if len(done.cases) < 2:
+                words = "A case was made of the labels." if done.cases else "No case was made."
+            if done.known:
+                words += f" {count(done.known)} were there already."
+            timed = next((c for c in done.cases if c.assets), None)
+            return words, load_case(self._library, timed.case_id, models) if timed else None
+
+        def show(done: tuple[str, Loaded | None]) -> None:
+            words, loaded = done
+            if loaded is not None:
+                self.opening.emit()
+                self._show(loaded)
+            self.refresh()
+            self.said.emit(Message(text=words, lasting_s=6, key="labels"))
+
+        self._io.run(work, show, self._failed)
 
     def stop_looking(self) -> None:
         """The user does not want to know any more what a folder holds."""
@@ -270,7 +304,7 @@ class Cases(QObject):
     def _show(self, loaded: Loaded) -> None:
         self._player.previewed = None
         session = self._session
-        session.open(loaded.case, loaded.work, loaded.gone, loaded.missing)
+        session.open(loaded.case, loaded.work, loaded.gone, loaded.missing, loaded.labels)
         session.segment_run = loaded.run
         session.show_model(loaded.model)
         self.opened.emit(loaded)
@@ -278,6 +312,9 @@ class Cases(QObject):
         if loaded.missing:
             self._player.leave()
             self.say_missing(loaded.missing)
+            return
+        if not loaded.case.assets[0].has_recording:
+            self._player.leave()
             return
         self._player.player.open(loaded.case.assets[0])
         self._look_after(loaded.case)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.core.case import Asset, Case
 from app.core.errors import BadInput
+from app.core.labels import LabelRow
 from app.core.prediction import ACTIVITIES, PHASES, SEGMENTATION, Run
 from app.core.timeline import Timeline, timeline_from_phases, timeline_of_run
 from app.ui.human_work import HumanWork
 from app.ui.session import ModelTier
 
 if TYPE_CHECKING:
+    from app.core.labels import LabelFile
     from app.store import Library, PredictionStore
 
 
@@ -29,6 +31,7 @@ class Loaded:
         model: the model's tier, None before the first phase run.
         missing: why its recording cannot be played, in a sentence; "" where it can.
         gone: positions of the parts of a split recording that are not there, where others are.
+        labels: what imported label files say beside the phases, in the recording's time.
     """
 
     case: Case
@@ -37,6 +40,7 @@ class Loaded:
     model: ModelTier | None
     missing: str
     gone: frozenset[int] = frozenset()
+    labels: tuple[LabelRow, ...] = ()
 
 
 def load_case(library: Library, case_id: str, models: Mapping[str, str]) -> Loaded:
@@ -51,19 +55,45 @@ def load_case(library: Library, case_id: str, models: Mapping[str, str]) -> Load
         BadInput: there is no such case, or it has no recording.
     """
     case = library.case(case_id)
+    if not case.assets and (files := library.label_files(case_id)):
+        raise BadInput(_without_times(case, files))
     if not case.assets:
         raise BadInput(f"Case {case_id} has no recording; add one by dropping its video here.")
     asset = case.assets[0]
     work = load_work(library, asset)
     run, model = load_predictions(library, case_id, asset, models)
     missing, gone = _missing(asset)
-    return Loaded(case=case, work=work, run=run, model=model, missing=missing, gone=gone)
+    return Loaded(
+        case=case,
+        work=work,
+        run=run,
+        model=model,
+        missing=missing,
+        gone=gone,
+        labels=load_labels(library, case_id, asset),
+    )
+
+
+def load_labels(library: Library, case_id: str, asset: Asset) -> tuple[LabelRow, ...]:
+    """Tools, steps and the like of the label files that a case was imported from."""
+    from app.exchange.labels.library import rows_for
+
+    return rows_for(library.label_files(case_id), asset)
+
+
+def _without_times(case: Case, files: Sequence[LabelFile]) -> str:
+    from app.exchange.labels.reading import read_again
+
+    facts = "; ".join(read_again(files).facts)
+    return f"Case {case.case_id} has labels of the operation as a whole and no times: {facts}."
 
 
 def _missing(asset: Asset) -> tuple[str, frozenset[int]]:
     """Why nothing can be played, and which parts are not there where others are."""
     from app.video.opening import not_there
 
+    if not asset.has_recording:
+        return "", frozenset()
     problems = [not_there(file) for file in asset.files]
     gone = frozenset(i for i, problem in enumerate(problems) if problem)
     if len(gone) < len(problems):

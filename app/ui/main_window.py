@@ -69,7 +69,7 @@ SIZE, SMALLEST = QSize(1680, 1050), QSize(1180, 680)
 FRAME = QSize(16, 48)
 VIDEO_FILTER = (
     "Video (*.mp4 *.mkv *.mov *.avi *.mpg *.mpeg *.ts *.m2ts *.mts *.m4v *.wmv *.webm *.mxf *.flv "
-    "*.dcm DICOMDIR);;All files (*)"
+    "*.dcm DICOMDIR);;Labels of public data sets (*.txt *.csv *.json);;All files (*)"
 )
 SCOPES = {
     "library": (Scope.LIBRARY,),

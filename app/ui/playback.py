@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 NOTHING, OUTLINE = 0, 1
 
 NOT_FOUND = "The recording is not found"
+NO_RECORDING = "Labels alone, no recording"
 STALE_FADED_MS = 100.0
 STALE_GONE_MS = 250.0
 MOST_KEY_ROWS = 6
@@ -215,6 +216,15 @@ class Playback(QObject):
         if self._chips.get("smoke", "") != words:
             self.set_chip("smoke", words)
 
+    def go_to(self, ms: float) -> None:
+        """Go to a moment; where there are labels alone, the playhead goes there by itself."""
+        asset = self._session.asset
+        if asset is None or asset.has_recording:
+            self._player.seek_ms(ms)
+        else:
+            at = min(max(ms, 0.0), asset.duration_ms)
+            self.time_changed.emit(at, True)  # noqa: FBT003 - exact
+
     def stop(self) -> None:
         """No timer and no thread may outlive the window."""
         self._resize.stop()
@@ -232,7 +242,8 @@ class Playback(QObject):
     def refresh_view(self) -> None:
         """Compose anew: another case, run, style or size."""
         session, stage = self._session, self._stage
-        if session.case is None or session.asset is None or session.work is None or stage is None:
+        none = session.case is None or session.asset is None or session.work is None
+        if none or stage is None or not session.asset.has_recording:
             self._view = None
             self._overlay.set_view(None)
             return
@@ -288,6 +299,8 @@ class Playback(QObject):
         if session.frame is None:
             self.time_changed.emit(0.0, False)  # noqa: FBT003 - not the place of the case before
         self.set_chip("missing", NOT_FOUND if session.missing else "")
+        alone = session.asset is not None and not session.asset.has_recording
+        self.set_chip("labels", NO_RECORDING if alone else "")
         self.refresh_view()
 
     @Slot(object)

@@ -63,6 +63,7 @@ class Playing(QObject):
         playback.key_changed.connect(review.show_key)
         playback.dial_changed.connect(self._dial_changed)
         services.player.changed.connect(self._changed)
+        review.ribbon.seek.connect(playback.go_to)
         transport.dial_moved.connect(playback.set_dial)
         transport.speed_chosen.connect(lambda x: self._player.player.set_speed(x))
         transport.set_dial(playback.dial)
@@ -85,7 +86,7 @@ class Playing(QObject):
         keys.bind("bookmark_remove", self.remove_bookmark)
         keys.bind("bookmark_back", lambda: self.to_bookmark(-1))
         keys.bind("bookmark_on", lambda: self.to_bookmark(1))
-        keys.bind("to_start", lambda: bridge.player.seek_index(0))
+        keys.bind("to_start", self.to_start)
         keys.bind("to_end", self.to_end)
         for name, direction in (("slower", -1), ("stop", 0), ("faster", 1)):
             keys.bind(name, lambda d=direction: bridge.player.shuttle(d))
@@ -100,7 +101,7 @@ class Playing(QObject):
         """Play or pause; without the recording, say again where it is not."""
         if missing := self._services.session.missing:
             self._services.cases.say_missing(missing)
-        else:
+        elif not self._is_blind():
             self._player.toggle()
 
     def step(self, frames: int) -> None:
@@ -109,6 +110,9 @@ class Playing(QObject):
         A held key waits for the picture: every frame is seen, and none comes after it is let go.
         Keys that are tapped all count.
         """
+        if self._is_blind():
+            self.jump(1000.0 * frames)
+            return
         if self._held.repeats and self._stepping:
             return
         self._stepping = True
@@ -124,19 +128,29 @@ class Playing(QObject):
     def jump(self, ms: float) -> None:
         """Go back or on by some milliseconds."""
         frame = self._services.session.frame
-        if frame is not None:
-            self._player.seek_ms(frame.time_ms + ms)
+        if frame is not None or self._is_blind():
+            here = frame.time_ms if frame else self._review.stage.time_ms
+            self._services.playback.go_to(here + ms)
+
+    def to_start(self) -> None:
+        """Go to the first frame."""
+        if self._is_blind():
+            self._services.playback.go_to(0.0)
+        else:
+            self._player.player.seek_index(0)
 
     def to_end(self) -> None:
         """Go to the last frame."""
-        info = self._player.state.info
-        if info is not None:
+        info, asset = self._player.state.info, self._services.session.asset
+        if asset is not None and self._is_blind():
+            self._services.playback.go_to(asset.duration_ms)
+        elif info is not None:
             self._player.player.seek_index(info.frames - 1)
 
     def to_boundary(self, direction: int) -> None:
         """Go to the next (1) or previous (-1) change of phase."""
-        asset, frame = self._services.session.asset, self._services.session.frame
-        if asset is None or frame is None:
+        asset = self._services.session.asset
+        if asset is None:
             return
         segments = [b.segment for b in self._review.ribbon.data.blocks]
         edges = {asset.start_pts, *(p for s in segments for p in (s.start_pts, s.end_pts))}
@@ -145,15 +159,21 @@ class Playing(QObject):
     def _to_nearest(self, places: Iterable[int], direction: int) -> bool:
         """Go to the nearest of some pts on one side; False where there is none."""
         asset, frame = self._services.session.asset, self._services.session.frame
-        if asset is None or frame is None:
+        if asset is None or (frame is None and not self._is_blind()):
             return False
+        here = frame.pts if frame else asset.pts(self._review.stage.time_ms)
         if direction > 0:
-            target = min((p for p in places if p > frame.pts), default=None)
+            target = min((p for p in places if p > here), default=None)
         else:
-            target = max((p for p in places if p < frame.pts), default=None)
+            target = max((p for p in places if p < here), default=None)
         if target is not None:
-            self._player.seek_ms(asset.time_ms(target))
+            self._services.playback.go_to(asset.time_ms(target))
         return target is not None
+
+    def _is_blind(self) -> bool:
+        """Whether there are labels alone, in which the playhead goes by itself."""
+        asset = self._services.session.asset
+        return asset is not None and not asset.has_recording
 
     def to_bookmark(self, direction: int) -> None:
         """Go to the next (1) or previous (-1) bookmark."""

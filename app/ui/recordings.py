@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 # As in app.video.dicom.folder, which is loaded with the first recording, not with the window.
 _DICOMDIR = "DICOMDIR"
+_LABELS = (".txt", ".csv", ".json")
 _MANY_FILES = 10
 _LONG_MS = 1000
 
@@ -74,8 +75,14 @@ class Recordings(QObject):
         return self.join, self.relink
 
     def open(self, paths: Sequence[Path]) -> None:
-        """Make a case of a file; of folders and several files, ask first what they are."""
+        """Make a case of a file; of folders and several files, ask first what they are.
+
+        Label files of public data sets become cases without a recording.
+        """
         if not self.may_open():
+            return
+        if all(path.suffix.casefold() in _LABELS and not path.is_dir() for path in paths):
+            self._cases.import_labels(paths)
             return
         if len(paths) == 1 and not paths[0].is_dir() and paths[0].name.upper() != _DICOMDIR:
             self._read([paths])

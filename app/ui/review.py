@@ -249,7 +249,6 @@ class ReviewWorkspace(QWidget):
         self.card = HoverCard(self)
         self.stage.moved.connect(lambda _: self.transport.wake())
         self.stage.activated.connect(lambda _: self._clicked())
-        self.ribbon.seek.connect(player.seek_ms)
         self.ribbon.hovered.connect(self._hover)
         for part, groups in (
             (self.stage, (PICTURE, LOOK, STRETCH)),
@@ -339,7 +338,9 @@ class ReviewWorkspace(QWidget):
         if phase is not None and block is not None:
             card.paint = (theme.human_paint if block.human else theme.model_paint)(phase.colour)
         height = round((card.height() - theme.px(34)) * self.devicePixelRatioF())
-        image = self._thumbnails.at(asset, ms, height, self._card_image)
+        image = None
+        if asset.has_recording:
+            image = self._thumbnails.at(asset, ms, height, self._card_image)
         if image is not None:
             card.image = image
         left = min(max(8.0, x - card.width() / 2), self.width() - card.width() - 8.0)

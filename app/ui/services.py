@@ -105,7 +105,8 @@ class Services(QObject):
         self._closed = self._gives_up = False
 
     def _show_strip(self) -> None:
-        self.thumbnails.show(self.session.asset)
+        asset = self.session.asset
+        self.thumbnails.show(asset if asset is not None and asset.has_recording else None)
 
     def give_up(self, *, lose: bool = False) -> None:
         """Before any thread is waited for: one of them may be waiting for the store.

@@ -19,6 +19,7 @@ from app.core.case import Asset, Case
 from app.core.correction import Annotation, Correction
 from app.core.errors import TrocarError
 from app.core.frame import Frame, FrameIdentity
+from app.core.labels import LabelRow
 from app.core.prediction import FramePrediction, Run
 from app.core.taxonomy import UNKNOWN_PROCEDURE, Taxonomy, find_taxonomy
 from app.core.timeline import Timeline
@@ -86,6 +87,7 @@ class Session(QObject):
         problem: why saving has to wait, None while it need not.
         gone: positions of the parts of the recording that are not there.
         missing: why nothing of the recording can be shown, in a sentence; "" where it can.
+        labels: what imported label files say beside the phases.
     """
 
     case_opened = Signal()
@@ -116,6 +118,7 @@ class Session(QObject):
         self.instances: tuple[ShownInstance, ...] = ()
         self.gone: frozenset[int] = frozenset()
         self.missing = ""
+        self.labels: tuple[LabelRow, ...] = ()
         self.prediction: FramePrediction | None = None
         self.segment_run: Run | None = None
         self.model: ModelTier | None = None
@@ -167,10 +170,11 @@ class Session(QObject):
         work: HumanWork,
         gone: frozenset[int] = frozenset(),
         missing: str = "",
+        labels: tuple[LabelRow, ...] = (),
     ) -> None:
         """Make ``case`` the open one, as the attributes of the same names say."""
         self._forget()
-        self.gone, self.missing = gone, missing
+        self.gone, self.missing, self.labels = gone, missing, labels
         self.case, self.asset, self.work = case, case.assets[0], work
         self._is_stale = self.unsaved > 0
         self._name(find_taxonomy(case.procedure))
@@ -186,7 +190,7 @@ class Session(QObject):
         self.case = self.asset = self.work = self.frame = None
         self.prediction = self.segment_run = self.model = None
         self.instances = ()
-        self.gone, self.missing = frozenset(), ""
+        self.gone, self.missing, self.labels = frozenset(), "", ()
 
     def replace_case(self, case: Case) -> None:
         """The case's own fields changed."""

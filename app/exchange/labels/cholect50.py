@@ -55,10 +55,9 @@ def read(lines: Lines, beside: Mapping[str, Lines]) -> tuple[LabelledCase, ...]:
     line = as_timeline(_with_gaps(phase_cells), 1)
     shown = [LabelRow(name=TOOLS.spelling(k) or k, segments=runs(_with_gaps(cells), 1))
              for k, cells in tool_cells.items()]  # fmt: skip
-    shown += [
-        LabelRow(name=name, segments=runs(_with_gaps(cells), 1))
-        for name, cells in sorted(triplets.items())
-    ]
+    found_triplets = [s for cells in triplets.values() for s in runs(_with_gaps(cells), 1)]
+    found_triplets.sort(key=lambda s: (s.start_pts, s.end_pts, s.phase))
+    shown.append(LabelRow(name="Triplets", segments=tuple(found_triplets)))
     return (
         LabelledCase(
             layout=KEY,

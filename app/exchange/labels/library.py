@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from app.core.case import Asset, Case
 from app.core.correction import CaseFields, Change, Correction, HumanTimeline
 from app.core.errors import BadInput, Refused
-from app.core.labels import LabelledCase
+from app.core.labels import LabelFile, LabelledCase, LabelRow
 from app.core.taxonomy import UNKNOWN_PROCEDURE
 from app.core.timeline import Segment, Timeline
 from app.exchange.case_export import Exported, writing
 from app.exchange.labels.frames import PhasesNow
 from app.exchange.labels.lines import Line, Lines
-from app.exchange.labels.reading import layout_of, read_labels, written
+from app.exchange.labels.reading import layout_of, read_again, read_labels, written
 from app.store import files as store_files
 
 if TYPE_CHECKING:
@@ -119,6 +119,27 @@ def placed(one: LabelledCase, asset: Asset) -> tuple[Timeline, tuple[str, ...]]:
     notes = (f"The last {rest_s:.0f} s of the recording have no labels.",)
     line = Timeline(start_pts=asset.start_pts, end_pts=asset.end_pts, segments=tuple(segments))
     return line, notes if rest_s > LONGER_S else ()
+
+
+def rows_for(files: Sequence[LabelFile], asset: Asset) -> tuple[LabelRow, ...]:
+    """What label files say beside the phases, in a recording's own time and not beyond it."""
+    if not files:
+        return ()
+    case, out = read_again(files), []
+    empty = Timeline(start_pts=asset.start_pts, end_pts=asset.end_pts)
+    place = PhasesNow(timeline=empty, time_base=asset.time_base)
+    for row in case.rows:
+        spans = (
+            (place.pts(s.start_pts * case.time_base), place.pts(s.end_pts * case.time_base), s)
+            for s in row.segments
+        )
+        kept = tuple(
+            Segment(start_pts=start, end_pts=min(end, asset.end_pts), phase=s.phase)
+            for start, end, s in spans
+            if start < min(end, asset.end_pts)
+        )
+        out.append(LabelRow(name=row.name, segments=kept))
+    return tuple(out)
 
 
 def export_labels(library: Library, case_ids: Sequence[str], out: Path) -> Exported:

@@ -118,6 +118,12 @@ def read_labels(paths: Iterable[Path], *, layout: str = "") -> tuple[LabelledCas
     return tuple(merged.values())
 
 
+def has_labels(paths: Iterable[Path]) -> bool:
+    """Whether some files and folders hold a label file of a known layout."""
+    found = (_tried(path) for path, _ in _files(paths) if path.suffix.casefold() in SUFFIXES)
+    return any(lines is not None and _layout_for(lines, LAYOUTS) is not None for lines in found)
+
+
 def read_again(files: Sequence[LabelFile]) -> LabelledCase:
     """What a case's own files say, as they were imported."""
     parts = [case for layout, lines, beside in _again(files) for case in layout.read(lines, beside)]

@@ -242,7 +242,7 @@ class AnnotateWorkspace(QWidget):
         if session.frame is not None:
             self.timeline.set_playhead(session.frame.pts, follow=self.canvas.playing)
         elif session.asset is not None:
-            self.timeline.set_playhead(session.asset.start_pts)
+            self.timeline.set_playhead(session.asset.pts(time_ms))
         self._show_strip()
 
     def set_locked(self, reason: str) -> None:
@@ -371,6 +371,8 @@ class AnnotateWorkspace(QWidget):
             )
             analysing = model is not None and model.run is not None
             self.timeline.hint_model = "Analysing" if analysing else "Not analysed yet"
+            if not session.asset.has_recording:
+                self.timeline.hint_model = "No recording to analyse"
             self.timeline.set_data(
                 timeline_data(
                     session.case.case_id,
@@ -386,6 +388,7 @@ class AnnotateWorkspace(QWidget):
                     bookmarks=session.bookmarked_pts,
                     joins=joins_of(session.asset, session.gone),
                     activity=model.activity if model else None,
+                    labels=session.labels,
                 )
             )
         if session.frame is not None:
@@ -426,7 +429,7 @@ class AnnotateWorkspace(QWidget):
     def _seek(self, pts: int) -> None:
         asset = self._services.session.asset
         if asset is not None:
-            self._services.player.seek_ms(asset.time_ms(pts))
+            self._services.playback.go_to(asset.time_ms(pts))
 
     def _pause(self) -> None:
         if self._services.player.state.playing:

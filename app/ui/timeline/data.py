@@ -10,6 +10,7 @@ import numpy as np
 
 from app.annotate.phases import Tiers
 from app.core.case import Asset
+from app.core.labels import LabelRow
 from app.core.taxonomy import Taxonomy
 from app.core.timeline import Segment, Timeline, disagreements
 from app.store.predictions import Presence
@@ -30,7 +31,9 @@ class TimelineData:
         marks: pts of frames with human outlines, sorted.
         bookmarks: pts of moments that were marked, sorted.
         joins: where the parts of a split recording meet.
-        activity: what a model says goes on, None where none has said it.
+        activity: what a model, or else an imported label file, says goes on; None where none does.
+        activity_name: words for that row.
+        activity_is_imported: whether a label file says it.
     """
 
     tiers: Tiers
@@ -43,6 +46,8 @@ class TimelineData:
     bookmarks: tuple[int, ...] = ()
     joins: tuple[Join, ...] = ()
     activity: Timeline | None = None
+    activity_name: str = "Activity"
+    activity_is_imported: bool = False
 
     @property
     def start_pts(self) -> int:
@@ -106,11 +111,19 @@ def timeline_data(
     bookmarks: tuple[int, ...] = (),
     joins: tuple[Join, ...] = (),
     activity: Timeline | None = None,
+    labels: tuple[LabelRow, ...] = (),
 ) -> TimelineData:
     """Gather what is known about an asset; see ``TimelineData``.
 
-    ``taxonomy`` is what a human names phases by, ``words`` what names them on screen.
+    ``taxonomy`` is what a human names phases by, ``words`` what names them on screen; ``labels``
+    are an imported file's: those of one class are rows like instruments, the first of several
+    classes says what goes on where no model does.
     """
+    courses = [row for row in labels if len({s.phase for s in row.segments}) > 1]
+    is_imported = activity is None and bool(courses)
+    named = "Activity"
+    if is_imported:
+        named, activity = courses[0].name, _course(courses[0], asset)
     frame_pts = max(1, round((asset.end_pts - asset.start_pts) / asset.frames))
     return TimelineData(
         tiers=Tiers(
@@ -127,12 +140,29 @@ def timeline_data(
         time_ms=asset.time_ms,
         confidence=confidence,
         analysed_to_pts=asset.start_pts if analysed_to_pts is None else analysed_to_pts,
-        instruments=instrument_rows(presence, asset, taxonomy) if presence else (),
+        instruments=(
+            *(instrument_rows(presence, asset, taxonomy) if presence else ()),
+            *(
+                (row.name, tuple((s.start_pts, s.end_pts) for s in row.segments))
+                for row in labels
+                if len({s.phase for s in row.segments}) == 1
+            ),
+        ),
         marks=marks,
         bookmarks=bookmarks,
         joins=joins,
         activity=activity,
+        activity_name=named,
+        activity_is_imported=is_imported,
     )
+
+
+def _course(row: LabelRow, asset: Asset) -> Timeline:
+    """Labels in time; of two that overlap, the one that starts later is shown."""
+    line = Timeline(start_pts=asset.start_pts, end_pts=asset.end_pts)
+    for segment in row.segments:
+        line = line.painted(segment.start_pts, segment.end_pts, segment.phase)
+    return line
 
 
 def instrument_rows(

@@ -109,7 +109,6 @@ _LABEL = {
     Kind.YOU: "You",
     Kind.DISAGREEMENT: "Disagreement",
     Kind.MODEL: "Model",
-    Kind.ACTIVITY: "Activity",
     Kind.OUTLINES: "Your outlines",
     Kind.SOUND: "Sound",
 }
@@ -147,7 +146,7 @@ def lay_out(
     outlines: bool,
     pictures: bool = False,
     sound: bool = False,
-    activity: bool = False,
+    activity: str = "",
 ) -> tuple[Row, ...]:
     """Rows for a timeline.
 
@@ -162,12 +161,13 @@ def lay_out(
         outlines: whether a row for frames with human outlines is wanted.
         pictures: whether there are pictures.
         sound: whether there is a waveform.
-        activity: whether a model told what goes on.
+        activity: words for the row of what goes on, "" where nothing tells.
     """
     folded = frozenset(folded)
     fixed = [Kind.WHOLE, Kind.RULER, Kind.YOU, Kind.DISAGREEMENT, Kind.MODEL]
     fixed += [Kind.ACTIVITY] if activity else []
-    parts: list[tuple[Kind, str, int]] = [(k, _LABEL[k], 0) for k in fixed]
+    labels = {**_LABEL, Kind.ACTIVITY: activity}
+    parts: list[tuple[Kind, str, int]] = [(k, labels[k], 0) for k in fixed]
     marks = [(Kind.OUTLINES, _LABEL[Kind.OUTLINES], 0)] if outlines else []
     if sound:
         marks.append((Kind.SOUND, _LABEL[Kind.SOUND], 0))

@@ -57,7 +57,8 @@ def activity_lines(data: TimelineData, pts: int) -> tuple[str, str] | None:
     segment = data.activity.segments[index]
     start_ms, end_ms = data.time_ms(segment.start_pts), data.time_ms(segment.end_pts)
     times = f"{clock(start_ms)} to {clock(end_ms)}, {duration(end_ms - start_ms)}"
-    return activity_name(segment.phase), f"{times}, by the model"
+    by = "imported" if data.activity_is_imported else "by the model"
+    return activity_name(segment.phase), f"{times}, {by}"
 
 
 def summary(data: TimelineData) -> str:

@@ -348,7 +348,7 @@ class Timeline(QWidget):
                     outlines=bool(data.marks),
                     pictures=bool(self._strip.pictures),
                     sound=self._sound is not None,
-                    activity=data.activity is not None,
+                    activity=data.activity_name if data.activity is not None else "",
                 ),
                 view=self.view,
                 whole=self._whole(),

@@ -19,8 +19,8 @@ REAL = {
     "cholec80_phase_txt": (10, 11),
     "cholect50": (3, 4),
     "multibypass140": (5, 7),
-    "ophnet/OphNet2024_loca_challenge_phase.csv": (743, 1),
 }
+TABLES = {"loca_all": 743, "loca_challenge": 743, "loca_challenge_phase": 743, "surgery": 1969}
 
 
 @pytest.fixture
@@ -32,31 +32,48 @@ def ten_seconds(tmp_path: Path) -> Path:
     return file
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        *REAL,
-        *(
-            pytest.param(f"ophnet/OphNet2024_{table}.csv", marks=pytest.mark.long)
-            for table in ("loca_all", "loca_challenge", "surgery")
-        ),
-    ],
-)
+def to_the_byte(library: Library, given: Path, out: Path) -> tuple[int, int]:
+    """Import, export, compare; how many operations and files."""
+    done = import_cases(library, [given])
+    ids = [case.case_id for case in done.cases]
+    files = export_labels(library, ids, out).counts["files"]
+    for written in out.rglob("*.*"):
+        originals = list(given.rglob(written.name)) if given.is_dir() else [given]
+        assert [p.read_bytes() for p in originals] == [written.read_bytes()]
+    return len(ids), files
+
+
+@pytest.mark.parametrize("name", REAL)
 def test_real_labels_come_in_and_go_out_to_the_byte(
     name: str, shared_data: Path, own_library: Path, tmp_path: Path
 ) -> None:
-    cases, files = REAL.get(name, (1969 if "surgery" in name else 743, 1))
     with open_small(own_library) as library:
-        done = import_cases(library, [shared_data / name])
-        assert len(done.cases) == cases
-        assert import_cases(library, [shared_data / name]).known == cases
-        ids = [case.case_id for case in done.cases]
-        assert export_labels(library, ids, tmp_path / "out").counts["files"] == files
+        assert to_the_byte(library, shared_data / name, tmp_path / "out") == REAL[name]
+        assert import_cases(library, [shared_data / name]).known == REAL[name][0]
         assert library.verify().ok
-    for written in (tmp_path / "out").rglob("*.*"):
-        folder = shared_data / name.partition("/")[0]
-        originals = list(folder.rglob(written.name))
-        assert [p.read_bytes() for p in originals] == [written.read_bytes()]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_forty_videos_of_a_real_table(
+    table: str, shared_data: Path, own_library: Path, tmp_path: Path
+) -> None:
+    head, *rows = (shared_data / "ophnet" / f"OphNet2024_{table}.csv").read_bytes().splitlines(True)
+    names = list(dict.fromkeys(row.split(b",")[0] for row in rows))[:40]
+    part = tmp_path / f"{table}.csv"
+    part.write_bytes(head + b"".join(row for row in rows if row.split(b",")[0] in names))
+    with open_small(own_library) as library:
+        assert to_the_byte(library, part, tmp_path / "out") == (40, 1)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("table", TABLES)
+def test_a_whole_real_table(
+    table: str, shared_data: Path, own_library: Path, tmp_path: Path
+) -> None:
+    file = shared_data / "ophnet" / f"OphNet2024_{table}.csv"
+    with open_small(own_library) as library:
+        assert to_the_byte(library, file, tmp_path / "out") == (TABLES[table], 1)
+        assert library.verify().ok
 
 
 def test_a_corrected_phase_changes_its_own_lines_alone(

@@ -1,0 +1,103 @@
+"""Labels without a recording in the window: they open, are read, move and are changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+from app.ui.main_window import MainWindow
+
+
+@pytest.fixture
+def labelled(window: MainWindow, qtbot: QtBot, tmp_path: Path) -> MainWindow:
+    """The window with a minute of Cholec80's phases and tools, which were dropped on it."""
+    phases = tmp_path / "video05-phase.txt"
+    phases.write_text(
+        "Frame\tPhase\n"
+        + "".join(
+            f"{n}\t{'Preparation' if n < 500 else 'CalotTriangleDissection'}\n" for n in range(1500)
+        ),
+        encoding="utf-8",
+    )
+    tools = tmp_path / "video05-tool.txt"
+    names = "Grasper Bipolar Hook Scissors Clipper Irrigator SpecimenBag".split()
+    rows = [f"{25 * n}\t{int(n < 30)}\t0\t{int(n > 20)}\t0\t0\t0\t0\n" for n in range(60)]
+    tools.write_text("Frame\t" + "\t".join(names) + "\n" + "".join(rows), encoding="utf-8")
+    with qtbot.waitSignal(window.services.cases.opened, timeout=20_000):
+        window.open_files([phases, tools])
+    return window
+
+
+def test_it_opens_and_is_read(labelled: MainWindow, qtbot: QtBot) -> None:
+    session, stage = labelled.services.session, labelled.review.stage
+    assert session.asset is not None
+    assert not session.asset.has_recording
+    assert [row.name for row in session.labels if row.segments] == ["Grasper", "Hook"]
+    ribbon = labelled.review.ribbon
+    assert [(b.segment.phase, b.human) for b in ribbon.data.blocks] == [
+        ("preparation", True),
+        ("calot_triangle_dissection", True),
+    ]
+    ribbon.seek.emit(30_000.0)
+    assert stage.time_ms == 30_000
+    assert stage.block is not None
+    assert stage.block.segment.phase == "calot_triangle_dissection"
+    assert "Labels alone" in stage.accessibleDescription()
+    assert labelled.services.player.state.info is None
+
+
+def test_keys_move_the_playhead(labelled: MainWindow, qtbot: QtBot) -> None:
+    stage, keys = labelled.review.stage, labelled.keys
+    keys.trigger("second_on")
+    assert stage.time_ms == 1000
+    keys.trigger("boundary_on")
+    assert stage.time_ms == 20_000
+    keys.trigger("play")
+    keys.trigger("to_end")
+    assert stage.time_ms == 60_000
+    keys.trigger("to_start")
+    assert stage.time_ms == 0
+
+
+def test_the_timeline_of_annotate_is_read_and_changed(labelled: MainWindow, qtbot: QtBot) -> None:
+    labelled.show_workspace("annotate")
+    annotate, session = labelled.annotate, labelled.services.session
+    assert annotate is not None
+    scene = annotate.timeline.scene()
+    assert scene is not None
+    assert [name for name, _ in scene.data.instruments] == ["Grasper", "Hook"]
+    labelled.services.playback.go_to(40_000.0)
+    with qtbot.waitSignal(session.saved, timeout=10_000):
+        annotate.commands.digit(3)
+    assert session.human_timeline is not None
+    assert [s.phase for s in session.human_timeline.segments][-1] == "clipping_cutting"
+
+
+def test_there_is_nothing_to_analyse(labelled: MainWindow, qtbot: QtBot) -> None:
+    with qtbot.waitSignal(labelled.services.analysis.said) as told:
+        labelled.services.analysis.start()
+    assert "nothing to analyse" in told.args[0].text
+    assert not labelled.services.analysis.running
+
+
+def test_a_bad_file_is_named_and_nothing_is_there(
+    window: MainWindow, qtbot: QtBot, tmp_path: Path
+) -> None:
+    file = tmp_path / "video05-phase.txt"
+    file.write_text("preparation\nsomething else\n", encoding="utf-8")
+    with qtbot.waitSignal(window.services.cases.said, timeout=20_000) as told:
+        window.open_files([file])
+    assert "video05-phase.txt, line 2" in told.args[0].text
+    assert window.services.library.cases() == ()
+
+
+def test_a_folder_of_labels_is_known(window: MainWindow, qtbot: QtBot, tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    for n in (1, 2):
+        (folder / f"label_{n:02d}.txt").write_text("Frame\tPhase\n1\t1\n2\t2\n", encoding="utf-8")
+    with qtbot.waitSignal(window.services.cases.opened, timeout=20_000):
+        window.open_files([folder])
+    assert [c.title for c in window.services.library.cases()] == ["AutoLaparo 01", "AutoLaparo 02"]
