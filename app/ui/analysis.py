@@ -252,7 +252,8 @@ class Analysis(QObject):
 
     def caution(self) -> str:
         """Where a model in use is a demo, or does not fit the case; "" where all is well."""
-        if self._session.case is None:
+        asset = self._session.asset
+        if asset is None or not asset.has_recording:
             return ""
         demo = any(c.demo for c in self.in_use().values())
         return self.fit(self._session.taxonomy) or (DEMO_WORDS if demo else "")

@@ -371,8 +371,10 @@ class AnnotateWorkspace(QWidget):
             )
             analysing = model is not None and model.run is not None
             self.timeline.hint_model = "Analysing" if analysing else "Not analysed yet"
+            analysed = model.analysed_to_pts if model else None
             if not session.asset.has_recording:
                 self.timeline.hint_model = "No recording to analyse"
+                analysed = session.asset.end_pts
             self.timeline.set_data(
                 timeline_data(
                     session.case.case_id,
@@ -382,7 +384,7 @@ class AnnotateWorkspace(QWidget):
                     you=session.human_timeline,
                     model=model.timeline if model and model.timeline.segments else None,
                     confidence=model.confidence if model else (),
-                    analysed_to_pts=model.analysed_to_pts if model else None,
+                    analysed_to_pts=analysed,
                     presence=model.presence if model else None,
                     marks=session.work.annotated_pts if session.work else (),
                     bookmarks=session.bookmarked_pts,
