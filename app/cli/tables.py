@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import groupby
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from app.cli.common import JsonOption, emit, progress
-
-if TYPE_CHECKING:
-    from app.learning.ablation import Reached
 
 _TITLES = {
     "III": "Ablation, accuracy (mask mAP50 and mAP50-95 in percent)",
@@ -27,20 +23,11 @@ def table(
     time: Annotated[
         bool, typer.Option("--time", help="Also measure a forward pass of each on this processor.")
     ] = False,
-    runs: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of run folders of the ablation's networks, for Table III.",
-            show_default=False,
-        ),
-    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Count LMSF-A's tables III, V, VI and VIII, beside what the paper prints."""
-    from app.learning.ablation import reached
-    from models.lmsf_a.table import SWITCHES, rows
+    from models.lmsf_a.table import rows
 
-    scores = {} if runs is None else reached(runs, SWITCHES)
     found = []
     with progress("Counting", quiet=as_json) as bar:
         everything = rows()
@@ -53,8 +40,6 @@ def table(
                 if key not in known:
                     known[key] = _counted(row.options, time=time)
                 entry |= known[key]
-            elif row.options is not None:
-                entry |= _scored(scores, tuple(bool(row.options[s]) for s in SWITCHES))
             found.append(entry)
             bar.update(bar.task_ids[0], completed=done)
     emit(found, as_json=as_json, text=_words(found))
@@ -64,13 +49,6 @@ def _counted(options: dict[str, object], *, time: bool) -> dict[str, Any]:
     from models.lmsf_a.table import count, cpu_ms
 
     return {"counted": asdict(count(options))} | ({"cpu_ms": cpu_ms(options)} if time else {})
-
-
-def _scored(scores: Mapping[tuple[bool, ...], Reached], key: tuple[bool, ...]) -> dict[str, Any]:
-    if key not in scores:
-        return {}
-    ranks = sorted(scores, key=lambda k: -scores[k].figures["map50_95"])
-    return {"measured": {**asdict(scores[key]), "rank": ranks.index(key) + 1, "of": len(ranks)}}
 
 
 def _words(found: Sequence[dict[str, Any]]) -> str:
@@ -84,22 +62,12 @@ def _words(found: Sequence[dict[str, Any]]) -> str:
 
 def _accuracy(entries: Sequence[dict[str, Any]]) -> list[str]:
     worth = [e["paper"]["map50_95"] for e in entries]
-    measured = any("measured" in e for e in entries)
-    head = f"{'row':17}{'paper':>14}{'rank':>6}"
-    lines = [head + (f"{'measured':>14}{'rank':>6}" if measured else "")]
+    lines = [f"{'row':17}{'paper':>14}{'rank':>6}"]
     for entry in entries:
         paper = entry["paper"]
         rank = 1 + sum(w > paper["map50_95"] for w in worth)
-        line = f"{entry['name']:17}{paper['map50']:>7}{paper['map50_95']:>7}{rank:>6}"
-        if "measured" in entry:
-            got = entry["measured"]
-            figures = got["figures"]
-            line += f"{100 * figures['map50']:>7.1f}{100 * figures['map50_95']:>7.1f}"
-            line += f"{got['rank']:>6}   {got['runs']} run{'s' * (got['runs'] > 1)}"
-        lines.append(line)
-    if not measured:
-        lines.append("Not measured: give the runs of one budget with --runs.")
-    return lines
+        lines.append(f"{entry['name']:17}{paper['map50']:>7}{paper['map50_95']:>7}{rank:>6}")
+    return [*lines, "Not measured here: of PELD's test pictures, which are not public."]
 
 
 def _sizes(entries: Sequence[dict[str, Any]]) -> list[str]:
