@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from app.core.errors import BadInput
 from app.core.prediction import LIVE, PHASES, SEGMENTATION, FramePrediction, PhasePrediction
 from app.core.recording import LIVE_TIME_BASE
+from app.inference.engines.kinds import EAGER
 from app.inference.live_pace import LIMIT_MS, Pace, PaceMeter
 from app.inference.live_phase import LivePhase
 from app.inference.tracking import Tracker
@@ -54,6 +55,8 @@ class LiveAnalysis:
         device: where to run; chosen in ``run`` when None.
         limit_ms: no outline is shown that is older.
         threads: of the processor; all but one when None.
+        engine: that outlines, a key of ``engines.kinds``, or ``auto`` for the fastest that was
+            measured before; nothing is measured beside a live picture.
 
     Attributes:
         cards: as given.
@@ -70,13 +73,14 @@ class LiveAnalysis:
         *,
         limit_ms: float = LIMIT_MS,
         threads: int | None = None,
+        engine: str = EAGER,
     ) -> None:
         by_task = {c.task: c for c in cards}
         if not by_task or set(by_task) - {SEGMENTATION, PHASES}:
             raise BadInput("A live picture needs a model for outlines or for phases.")
         self.cards = tuple(cards)
         self._by_task = by_task
-        self._device, self._threads = device, threads
+        self._device, self._threads, self._engine = device, threads, engine
         self._meter = PaceMeter(limit_ms)
         self._tracker = Tracker()
         self._segmenter: Segmenter | None = None
@@ -144,7 +148,13 @@ class LiveAnalysis:
 
         self._device = self._device or choose_device()
         if (card := self._by_task.get(SEGMENTATION)) is not None:
-            self._segmenter = Segmenter(card, self._device, threads=self._threads)
+            self._segmenter = Segmenter(
+                card,
+                self._device,
+                threads=self._threads,
+                engine=self._engine,
+                may_measure=False,
+            )
         if (card := self._by_task.get(PHASES)) is not None:
             self._stream = PhaseStream(card, self._device)
             self._now = LivePhase(card.class_keys, self._stream.course)

@@ -109,4 +109,5 @@ class LiveRuns:
         if self.problem is not None:
             return
         for task, run_id in self._runs.items():
+            self._store.amend(run_id, self._analysis.describe(task))  # an engine may have failed
             self._store.finish(run_id, frames=self._counts[task])

@@ -97,6 +97,8 @@ class Segmenter:
         preprocess_ms = 1000 * (time.perf_counter() - start)
 
         def look(choice: DeviceChoice) -> tuple[tuple[Instance, ...], Cost]:
+            assert self._picture is not None  # noqa: S101 - _fitted came first
+            self._engines.settle(self._picture, choice)
             start = time.perf_counter()
             output = self._forward(choice)
             middle = time.perf_counter()
@@ -106,7 +108,6 @@ class Segmenter:
                 forward_ms=1000 * (middle - start),
                 post_ms=1000 * (time.perf_counter() - middle),
             )
-            assert self._picture is not None  # noqa: S101 - _fitted came first
             better = self._engines.checked(output, instances, self._picture, fit, choice)
             return (instances if better is None else self._instances(better, fit)), cost
 

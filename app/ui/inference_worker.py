@@ -34,6 +34,7 @@ class Request:
     generation: int
     case: Case
     cards: tuple[ModelCard, ...]
+    engine: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,13 +82,17 @@ class InferenceWorker(QObject):
 
     # Called on the GUI thread.
 
-    def analyse(self, case: Case, cards: tuple[ModelCard, ...]) -> int:
-        """Run models over a case; what ran before is cancelled. Returns the generation."""
+    def analyse(self, case: Case, cards: tuple[ModelCard, ...], engine: str) -> int:
+        """Run models over a case, outlines through an engine; what ran before is cancelled.
+
+        Returns:
+            The generation.
+        """
         with self._lock:
             self._generation += 1
             self._paused = False
             generation = self._generation
-        self._asked.emit(Request(generation=generation, case=case, cards=cards))
+        self._asked.emit(Request(generation=generation, case=case, cards=cards, engine=engine))
         return generation
 
     def cancel(self) -> None:
@@ -172,7 +177,7 @@ class InferenceWorker(QObject):
     def _run(self, request: Request) -> object:
         from app.inference import AnalysisJob
 
-        job = AnalysisJob(self._library, request.case, request.cards)
+        job = AnalysisJob(self._library, request.case, request.cards, engine=request.engine)
         with self._lock:
             self._job = job
 

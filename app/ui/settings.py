@@ -36,6 +36,7 @@ class Values:
         geometry: base64 of the window's geometry.
         layout: workspace to base64 of its splitters.
         analyse_at_once: start the analysis when a case is opened.
+        engine: what computes the outlines, a key of ``app.inference.engines.kinds``, or ``auto``.
         live_sources: live sources used last, newest first, without passwords.
         live_record_at_once: record as soon as a live picture is there.
         live_reaction_ms: how long a hand needs; phases keyed live begin that much earlier.
@@ -55,6 +56,7 @@ class Values:
     geometry: str = ""
     layout: dict[str, str] = field(default_factory=dict)
     analyse_at_once: bool = True
+    engine: str = "auto"
     live_sources: list[str] = field(default_factory=list)
     live_record_at_once: bool = False
     live_reaction_ms: int = 400

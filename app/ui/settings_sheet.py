@@ -9,6 +9,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QCheckBox, QGridLayout, QWidget
 
 from app.core.resources import RESEARCH_USE
+from app.inference.engines.kinds import AUTOMATIC, KINDS, is_installed
 from app.ui import theme
 from app.ui.settings import Settings
 from app.ui.sheet import Sheet
@@ -40,7 +41,7 @@ class SettingsSheet(Sheet):
     layout_reset = Signal()
 
     def __init__(self, window: QWidget, settings: Settings) -> None:
-        super().__init__(window, "Settings", 560, 400)
+        super().__init__(window, "Settings", 560, 440)
         self._settings = settings
 
     def open_sheet(self) -> None:
@@ -71,6 +72,11 @@ class SettingsSheet(Sheet):
         at_once = QCheckBox("Analyse a case as soon as it is opened")
         at_once.setChecked(values.analyse_at_once)
         at_once.toggled.connect(lambda on: self._settings.set(analyse_at_once=on))
+        engines = [("Automatic: the fastest that says the same", AUTOMATIC)]
+        engines += [(k.title, k.key) for k in KINDS if is_installed(k)]
+        chosen = values.engine if values.engine in dict(engines).values() else AUTOMATIC
+        engine = _choice("Engine", engines, chosen, lambda key: self._settings.set(engine=key))
+        engine.setToolTip("What computes the outlines, from the next analysis on")
         for i, (word, part) in enumerate(
             (
                 ("Look", look),
@@ -78,6 +84,7 @@ class SettingsSheet(Sheet):
                 ("Text size", size),
                 ("Filled overlay", fill),
                 ("Analysis", at_once),
+                ("Engine", engine),
                 ("Layout", layout),
             )
         ):
@@ -89,8 +96,8 @@ class SettingsSheet(Sheet):
             "3",
         )
         note.setWordWrap(True)
-        grid.addWidget(note, 7, 0, 1, 2)
-        grid.setRowStretch(8, 1)
+        grid.addWidget(note, 8, 0, 1, 2)
+        grid.setRowStretch(9, 1)
         return body
 
     def _set_look(self, value: object) -> None:

@@ -1,7 +1,7 @@
 """Heads of LMSF-A: the shared GroupNorm head (LMSH), and decoupled ones such as YOLOv8's.
 
-Specification sections 1.4 and 1.6. Both map three feature maps (strides 8, 16, 32) to an
-`InstanceOutput`.
+Specification sections 1.4 and 1.6. Both map three feature maps (strides 8, 16, 32) to `Levels`,
+of which `assemble` makes an `InstanceOutput`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from math import log
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -64,6 +65,22 @@ def class_bias(num_classes: int, stride_px: float) -> float:
     return log(5 / num_classes / (640 / stride_px) ** 2)
 
 
+class Levels(NamedTuple):
+    """What a head puts out, level by level (strides 8, 16, 32): maps (B, C, H / s, W / s).
+
+    Attributes:
+        boxes: 4 * 16 logits of the distance bins.
+        class_logits: K.
+        mask_coefficients: P.
+        prototypes: (B, P, H / 4, W / 4).
+    """
+
+    boxes: Sequence[Tensor]
+    class_logits: Sequence[Tensor]
+    mask_coefficients: Sequence[Tensor]
+    prototypes: Tensor
+
+
 def assemble(
     boxes: Sequence[Tensor], logits: Sequence[Tensor], coefficients: Sequence[Tensor], proto: Tensor
 ) -> InstanceOutput:
@@ -105,14 +122,14 @@ class LMSH(nn.Module):
         nn.init.constant_(self.box.bias, 1.0)  # type: ignore[arg-type]
         nn.init.constant_(self.classify.bias, class_bias(num_classes, 16))  # type: ignore[arg-type]
 
-    def forward(self, features: Sequence[Tensor]) -> InstanceOutput:
+    def forward(self, features: Sequence[Tensor]) -> Levels:
         boxes, logits, coefficients = [], [], []
         for i, x in enumerate(features):
             trunk = self.shared(self.stems[i](x))
             boxes.append(self.box(trunk) * self.box_scales[i])
             logits.append(self.classify(trunk))
             coefficients.append(self.coefficients[i](x))
-        return assemble(boxes, logits, coefficients, self.proto(features[0]))
+        return Levels(boxes, logits, coefficients, self.proto(features[0]))
 
 
 def _wide(c: int, mid: int, out: int, norm: str) -> nn.Sequential:
@@ -188,7 +205,7 @@ class DecoupledHead(nn.Module):
             nn.init.constant_(boxes[-1].bias, 1.0)  # type: ignore[index]
             nn.init.constant_(logits[-1].bias, class_bias(num_classes, stride))  # type: ignore[index]
 
-    def forward(self, features: Sequence[Tensor]) -> InstanceOutput:
+    def forward(self, features: Sequence[Tensor]) -> Levels:
         boxes, logits, coefficients = [], [], []
         for i, x in enumerate(features):
             trunk = self.stems[i](x) if self.stems else x
@@ -197,7 +214,7 @@ class DecoupledHead(nn.Module):
             if self.quality:
                 logits[i] = logits[i] + self.quality[i](boxes[i])
             coefficients.append(self.coefficients[i](x))
-        return assemble(boxes, logits, coefficients, self.proto(features[0]))
+        return Levels(boxes, logits, coefficients, self.proto(features[0]))
 
 
 class BoxQuality(nn.Module):

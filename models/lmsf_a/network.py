@@ -19,7 +19,7 @@ from models.blocks.conv import SPPF, C2f, Conv
 from models.blocks.fusion import SSFF, triple_encode
 from models.blocks.repvit import ATTENTIONS, C2fPro
 from models.errors import OptionError
-from models.lmsf_a.head import HEADS, LMSH, DecoupledHead
+from models.lmsf_a.head import HEADS, LMSH, DecoupledHead, Levels, assemble
 from models.types import InstanceOutput
 
 
@@ -126,6 +126,10 @@ class LMSFA(nn.Module):
                 f"lmsf_a: the input is {images.shape[3]} x {images.shape[2]} px, "
                 "pad both sides to multiples of 32."
             )
+        return assemble(*self.levels(images))
+
+    def levels(self, images: Tensor) -> Levels:
+        """What `forward` puts together, each level apart, as exports have it."""
         p2 = self.stage2(self.down2(self.stem(images)))
         p3 = self.stage3(self.down3(p2))
         p4 = self.stage4(self.down4(p3))

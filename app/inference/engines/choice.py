@@ -75,7 +75,7 @@ class Engines:
             EnvironmentProblem: the engine that was asked for cannot be here.
             Refused: it does not say what PyTorch says.
         """
-        self._settle(picture, choice)
+        self.settle(picture, choice)
         start = time.perf_counter()
         output = self._computed(picture, choice)
         self._spent_s += time.perf_counter() - start
@@ -149,8 +149,13 @@ class Engines:
                 self._use_next(choice)
         return self.eager.forward(picture, choice)
 
-    def _settle(self, picture: NDArray[np.uint8], choice: DeviceChoice) -> None:
-        """Choose for a size and device that is new."""
+    def settle(self, picture: NDArray[np.uint8], choice: DeviceChoice) -> None:
+        """Choose and load an engine for a picture's size and a device, where they are new.
+
+        Raises:
+            EnvironmentProblem: the engine that was asked for cannot be here.
+            Refused: it does not say what PyTorch says.
+        """
         size = (picture.shape[1], picture.shape[0])
         if self._wanted == EAGER or self._settled == (choice.device, size):
             return
@@ -189,7 +194,7 @@ class Engines:
 
     def _use_next(self, choice: DeviceChoice) -> None:
         self._engine, self._until_check = None, 0
-        assert self._settled is not None  # noqa: S101 - _settle comes first
+        assert self._settled is not None  # noqa: S101 - settle comes first
         while self._below:
             key = self._below.pop(0)
             if key == EAGER:
@@ -219,7 +224,7 @@ class Engines:
             self._trial = Trial(self._card, choice, self._threads, picture)
 
     def _remember_refusal(self, key: str, words: str, choice: DeviceChoice) -> None:
-        assert self._settled is not None  # noqa: S101 - _settle comes first
+        assert self._settled is not None  # noqa: S101 - settle comes first
         known = ladders.read(self._card, choice, self._settled[1], self._threads)
         if known is not None:
             rungs = (replace(r, passed=False, words=words) if r.engine == key else r

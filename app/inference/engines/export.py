@@ -29,7 +29,7 @@ from models.types import InstanceOutput, MapOutput, anchor_grid
 MODEL_FILE, INT8_FILE = "model.onnx", "model-int8.onnx"
 PICTURE = "picture"
 STRIDES_PX = (8, 16, 32)
-_FORM = 1
+_FORM = 2
 _OPSET = 17
 _STALE_AFTER_S = 60 * 86400.0
 
@@ -174,13 +174,11 @@ class _Exported(nn.Module):
 
     def forward(self, picture: Tensor) -> tuple[Tensor, ...]:
         images = normalised(picture.permute(0, 3, 1, 2).float(), self._card)
-        output = self.network(images)
-        if isinstance(output, MapOutput):
-            return (output.logits,)
-        sizes = [images.shape[2] // s * (images.shape[3] // s) for s in STRIDES_PX]
-        parts = (output.boxes, output.class_logits, output.mask_coefficients)
-        levels = [level.transpose(1, 2) for part in parts for level in part.split(sizes, 2)]
-        return (*levels, output.prototypes.permute(0, 2, 3, 1))
+        if not hasattr(self.network, "levels"):
+            return (self.network(images).logits,)
+        *parts, prototypes = self.network.levels(images)
+        levels = [level.permute(0, 2, 3, 1).flatten(1, 2) for part in parts for level in part]
+        return (*levels, prototypes.permute(0, 2, 3, 1))
 
 
 def _names(outputs: Sequence[Tensor]) -> Iterator[str]:

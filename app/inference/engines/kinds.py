@@ -89,10 +89,18 @@ def why_absent(kind: Kind, device: str) -> str:
     """
     if device.partition(":")[0] not in kind.devices:
         return f"{kind.title} computes on {' or '.join(_WORDS[d] for d in kind.devices)}."
-    missing = [p for p in kind.packages if find_spec(p) is None]
-    if missing:
+    if missing := _missing(kind):
         return f"{missing[0]} is not installed; “pip install trocar[{kind.extra}]” brings it."
     return ""
+
+
+def is_installed(kind: Kind) -> bool:
+    """Whether an engine's packages are here; it may lack the hardware all the same."""
+    return not _missing(kind)
+
+
+def _missing(kind: Kind) -> list[str]:
+    return [p for p in kind.packages if find_spec(p) is None]
 
 
 _WORDS = {_CPU: "the processor", _CUDA: "an NVIDIA card", _MPS: "Apple's graphics"}

@@ -16,7 +16,16 @@ from app.core.errors import EnvironmentProblem
 from app.inference.engines.export import PICTURE, Outputs
 from app.inference.outputs import Output
 
-_ERRORS = (errors.Fail, errors.RuntimeException, errors.InvalidGraph, errors.NotImplemented)
+_ERRORS = (
+    errors.EPFail,
+    errors.Fail,
+    errors.InvalidArgument,
+    errors.InvalidGraph,
+    errors.InvalidProtobuf,
+    errors.NoSuchFile,
+    errors.NotImplemented,
+    errors.RuntimeException,
+)
 _ERRORS_ONLY = 3
 
 

@@ -159,7 +159,9 @@ class LiveModels(QObject):
             return
         from app.inference import LiveAnalysis
 
-        self.analysis = LiveAnalysis(cards, analysis.device, limit_ms=values.live_limit_ms)
+        self.analysis = LiveAnalysis(
+            cards, analysis.device, limit_ms=values.live_limit_ms, engine=values.engine
+        )
         analysis.worker.watch(self.analysis, self.drawer.take)
         ready()
         if self._recorded is not None:

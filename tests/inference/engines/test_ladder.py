@@ -1,0 +1,171 @@
+"""Exports say what PyTorch says, damage is refused, and what was measured is kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import models
+from app.core.errors import EnvironmentProblem
+from app.inference.cards import load_network
+from app.inference.engines import kinds, ladder
+from app.inference.engines.eager import Eager
+from app.inference.engines.export import INT8_FILE, MODEL_FILE, exported, folder_of, remove_stale
+from app.inference.engines.ladder import Ladder, Rung, examine, load, read
+from models.card import ModelCard
+from tests.inference.engines.conftest import CPU, SIZE_PX, needed, picture
+
+pytestmark = pytest.mark.usefixtures("shared_cache")
+
+
+@pytest.fixture(scope="module")
+def damaged_file(instruments: ModelCard, exports: Path, tmp_path_factory) -> Path:
+    """An export of the same network with other weights in its head."""
+    needed("onnx")
+    network = load_network(instruments)
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for weight in network.head.parameters():
+            weight.add_(torch.randn_like(weight) * weight.abs().mean() * 0.2)
+    other = models.save_model(network, replace(instruments, name="damaged"), exports / "models")
+    before, os.environ["TROCAR_CACHE"] = os.environ.get("TROCAR_CACHE"), str(exports / "other")
+    try:
+        return exported(other, *SIZE_PX)
+    finally:
+        os.environ.pop("TROCAR_CACHE") if before is None else os.environ.update(TROCAR_CACHE=before)
+
+
+@pytest.mark.parametrize("key", ["openvino", "onnx"])
+def test_an_export_says_what_pytorch_says(instruments: ModelCard, key: str) -> None:
+    needed(key)
+    found = examine(instruments, CPU, SIZE_PX, threads=1, own=picture(), only=key)
+    rung = found.rung(key)
+    assert rung is not None
+    assert rung.passed, rung.words
+    assert rung.ms is not None
+    assert rung.ms > 0
+    assert read(instruments, CPU, SIZE_PX, 1) == found
+    engine = load(key, Eager(instruments), CPU, SIZE_PX, 1)
+    reference = Eager(instruments).forward(picture(3), CPU)
+    for ours, theirs in zip(engine.forward(picture(3)), reference, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=2e-3, rtol=1e-3)
+
+
+def test_a_damaged_file_is_refused(
+    instruments: ModelCard, damaged_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TROCAR_CACHE", str(tmp_path))
+    path = folder_of(instruments, *SIZE_PX) / MODEL_FILE
+    path.parent.mkdir(parents=True)
+    shutil.copyfile(damaged_file, path)
+    found = examine(instruments, CPU, SIZE_PX, threads=1, own=picture(), only="onnx")
+    rung = found.rung("onnx")
+    assert rung is not None
+    assert not rung.passed
+    assert rung.words.startswith("Refused: ")
+    assert found.usable() == ["torch"]
+
+
+def test_a_file_that_is_no_network_is_said_so(
+    instruments: ModelCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needed("onnx")
+    needed("openvino")
+    monkeypatch.setenv("TROCAR_CACHE", str(tmp_path))
+    path = folder_of(instruments, *SIZE_PX) / MODEL_FILE
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"no network")
+    for key in ("onnx", "openvino"):
+        with pytest.raises(EnvironmentProblem, match="network"):
+            load(key, Eager(instruments), CPU, SIZE_PX, 1)
+
+
+def test_int8_holds_all_convolutions_and_nothing_else(instruments: ModelCard) -> None:
+    needed("onnx-int8")
+    import onnx
+
+    engine = load("onnx-int8", Eager(instruments), CPU, SIZE_PX, 1, lambda: [picture(4)])
+    graph = onnx.load(folder_of(instruments, *SIZE_PX) / INT8_FILE).graph
+    made_by = {name: node for node in graph.node for name in node.output}
+    used_by = {name: node for node in graph.node for name in node.input}
+    convolutions = [n for n in graph.node if n.op_type == "Conv"]
+    assert len(convolutions) > 20
+    for node in convolutions:
+        assert [made_by[name].op_type for name in node.input[:2]] == ["DequantizeLinear"] * 2
+    for node in graph.node:
+        if node.op_type == "DequantizeLinear":
+            assert {n.op_type for n in graph.node if node.output[0] in n.input} == {"Conv"}
+        if node.op_type == "QuantizeLinear":
+            assert used_by[node.output[0]].op_type == "DequantizeLinear"
+    assert not any(made_by[o.name].op_type == "DequantizeLinear" for o in graph.output)
+    assert engine.forward(picture()).boxes.shape == (1, 64, 504)
+
+
+def test_absent_packages_are_one_sentence(
+    instruments: ModelCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kinds, "find_spec", lambda _: None)
+    with pytest.raises(EnvironmentProblem) as raised:
+        load("openvino", Eager(instruments), CPU, SIZE_PX, 1)
+    said = raised.value.user_message
+    assert said == "openvino is not installed; “pip install trocar[openvino]” brings it."
+    with pytest.raises(EnvironmentProblem, match="computes on an NVIDIA card"):
+        load("cuda-graph", Eager(instruments), CPU, SIZE_PX, 1)
+
+
+def rungs(**ms: float | None) -> Ladder:
+    return Ladder(
+        model="m",
+        width_px=1,
+        height_px=1,
+        device="d",
+        threads=1,
+        rungs=tuple(
+            Rung(engine=k.replace("_", "-"), passed=v is not None, words="", ms=v)
+            for k, v in ms.items()
+        ),
+    )
+
+
+def test_the_fastest_that_passes_comes_first_and_pytorch_last() -> None:
+    assert rungs(torch=10.0, openvino=5.0, onnx=4.0).usable() == ["onnx", "openvino", "torch"]
+    assert rungs(torch=10.0, openvino=None, onnx=9.5).usable() == ["torch"]
+    assert rungs(torch=10.0, torch_half=30.0).usable() == ["torch"]
+
+
+def test_what_was_measured_elsewhere_does_not_count(
+    instruments: ModelCard, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TROCAR_CACHE", str(tmp_path))
+    kept = replace(rungs(torch=10.0), width_px=SIZE_PX[0], height_px=SIZE_PX[1])
+    ladder.write(instruments, CPU, kept)
+    assert read(instruments, CPU, SIZE_PX, 1) == kept
+    assert read(instruments, CPU, SIZE_PX, 2) is None
+    assert read(instruments, replace(CPU, name="another"), SIZE_PX, 1) is None
+    (path,) = tmp_path.rglob("ladder*.json")
+    data = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**data, "machine": {"torch": "0"}}), encoding="utf-8")
+    assert read(instruments, CPU, SIZE_PX, 1) is None
+    path.write_text("{", encoding="utf-8")
+    assert read(instruments, CPU, SIZE_PX, 1) is None
+
+
+def test_what_other_versions_made_is_deleted(
+    instruments: ModelCard, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TROCAR_CACHE", str(tmp_path))
+    now = folder_of(instruments, *SIZE_PX)
+    old = now.with_name(now.name.replace("-torch", "-torch0."))
+    other, unused = now.with_name("abc-64x64-f1-torch2"), now.with_name("def-64x64-f1-torch2")
+    for folder in (now, old, other, unused):
+        folder.mkdir(parents=True)
+        (folder / MODEL_FILE).write_bytes(b"x")
+    os.utime(unused, (1, 1))
+    remove_stale(now)
+    assert sorted(p.name for p in now.parent.iterdir()) == sorted([now.name, other.name])
