@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.common import JsonOption, emit
+from app.cli.common import JsonOption, LibraryOption, emit, library_folder
 from app.core.errors import BadInput, EnvironmentProblem
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def register(app: typer.Typer) -> None:
@@ -29,6 +33,14 @@ def register(app: typer.Typer) -> None:
             int | None,
             typer.Option(help="Which video stream, where there are several.", show_default=False),
         ] = None,
+        clear_smoke: Annotated[
+            bool,
+            typer.Option(
+                "--clear-smoke",
+                help="Write what a model that clears smoke makes of it; not the recorded pixels.",
+            ),
+        ] = False,
+        library: LibraryOption = None,
         json: JsonOption = False,
     ) -> None:
         """Write the exact frame at an index or a time."""
@@ -49,7 +61,10 @@ def register(app: typer.Typer) -> None:
             if not 0 <= at <= last:
                 raise BadInput(f"{file.name} has the frames 0 to {last}; it has no frame {at}.")
             shown = source.frame(at)
-        _write_png(out, shown.rgb)
+        rgb, model = shown.rgb, ""
+        if clear_smoke:
+            rgb, model = _without_smoke(rgb, library_folder(library))
+        _write_png(out, rgb, f"smoke cleared by {model}" if model else "as recorded")
         found = {
             "index": shown.index,
             "pts": shown.pts,
@@ -57,21 +72,34 @@ def register(app: typer.Typer) -> None:
             "width": shown.rgb.shape[1],
             "height": shown.rgb.shape[0],
             "damaged": shown.damaged,
+            "smoke_cleared_by": model,
             "out": str(out),
         }
         text = f"Frame {shown.index} at {shown.time_ms / 1000:.3f} s (pts {shown.pts}): {out}"
+        if model:
+            text += f", smoke cleared by {model}; not the recorded pixels"
         emit(found, as_json=json, text=text)
 
 
-def _write_png(path: Path, rgb: object) -> None:
-    import cv2
-    import numpy as np
+def _without_smoke(rgb: NDArray[np.uint8], library: Path) -> tuple[NDArray[np.uint8], str]:
+    """The frame in full resolution without smoke, and the name of the model that says so."""
+    from app.inference.cards import desmoking_model
+    from app.inference.desmoke import Desmoker
 
-    done, png = cv2.imencode(".png", np.ascontiguousarray(np.asarray(rgb)[..., ::-1]))
-    if not done:
-        raise BadInput("This picture cannot be written as PNG.")
+    card = desmoking_model(library)
+    cleared = Desmoker(card).whole(rgb)
+    assert cleared is not None  # noqa: S101 - nobody stops it
+    return cleared, card.name
+
+
+def _write_png(path: Path, rgb: NDArray[np.uint8], pixels: str) -> None:
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    said = PngInfo()
+    said.add_text("Pixels", pixels)
     try:
-        path.write_bytes(png.tobytes())
+        Image.fromarray(rgb).save(path, "PNG", pnginfo=said)
     except OSError as error:
         raise EnvironmentProblem(
             f"{path.name} could not be written ({error.strerror}); choose another folder."

@@ -19,8 +19,8 @@ from app.inference.veil import Picture, Veil
 
 log = logging.getLogger(__name__)
 
-KEEP_S = 4.0
-"""A veil that is older is not laid over pictures that move: smoke drifts."""
+KEEP_FRAMES = 120
+"""A veil found so many pictures ago is not laid over others any more: smoke drifts."""
 _REST_SHARE = 0.5
 """Of the time a picture took, before the next: the player and the models need the processor too."""
 
@@ -58,6 +58,7 @@ class _Wish:
     still: bool
     whole: bool
     asked_s: float
+    number: int
 
 
 class SmokeThread:
@@ -81,7 +82,8 @@ class SmokeThread:
         self._load, self._on_cleared, self._on_error = load, on_cleared, on_error
         self._wake = threading.Condition()
         self._wish: _Wish | None = None
-        self._veil: tuple[Veil, float] | None = None
+        self._veil: tuple[Veil, int] | None = None
+        self._number = 0
         self._closing = False
         self.took_s = 0.0
         self._thread = threading.Thread(target=self._run, name="trocar-smoke", daemon=True)
@@ -96,13 +98,20 @@ class SmokeThread:
             whole: then in full resolution too.
         """
         with self._wake:
-            self._wish = _Wish(rgb=rgb, still=still, whole=whole, asked_s=time.monotonic())
+            self._number += 1
+            self._wish = _Wish(
+                rgb=rgb,
+                still=still,
+                whole=whole,
+                asked_s=time.monotonic(),
+                number=self._number,
+            )
             self._wake.notify()
 
     def veil_for(self, rgb: Picture) -> Veil | None:
         """The newest veil, if it fits a picture; any thread, 0.2 ms."""
         newest = self._veil
-        if newest is None or time.monotonic() - newest[1] > KEEP_S or not newest[0].fits(rgb):
+        if newest is None or self._number - newest[1] > KEEP_FRAMES or not newest[0].fits(rgb):
             return None
         return newest[0]
 
@@ -146,7 +155,7 @@ class SmokeThread:
         began_s = time.monotonic()
         veil = clears.veil(wish.rgb)
         done_s = time.monotonic()
-        self._veil = (veil, done_s)
+        self._veil = (veil, wish.number)
         self.took_s = done_s - wish.asked_s
         if not wish.still:
             with self._wake:

@@ -48,6 +48,7 @@ class SmokeClearing(QObject):
         super().__init__()
         self._folder = library_folder
         self._thread: SmokeThread | None = None
+        self._token: object = None  # an error may come before the thread is known here
         self._ended: list[SmokeThread] = []
         self._asked: tuple[Picture, bool] | None = None
         self._newest: Cleared | None = None
@@ -75,8 +76,9 @@ class SmokeClearing(QObject):
 
                 return Desmoker(desmoking_model(folder))
 
-            self._thread = thread = SmokeThread(
-                load, self._arrived.emit, lambda error: self._failed.emit(thread, error)
+            self._token = token = object()
+            self._thread = SmokeThread(
+                load, self._arrived.emit, lambda error: self._failed.emit(token, error)
             )
         self.switched.emit()
 
@@ -85,10 +87,11 @@ class SmokeClearing(QObject):
         thread = self._thread
         if thread is None:
             return ""
-        if not self.covers:
-            return WORKING
         late_s = thread.took_s
-        return CLEARED if late_s < _LATE_S else f"{CLEARED}, {late_s:.0f} s late on this computer"
+        if late_s < _LATE_S:
+            return CLEARED if self.covers else WORKING
+        slow = f"{late_s:.0f} s late on this computer"
+        return f"{CLEARED}, {slow}" if self.covers else f"{WORKING}, {slow}: pause to see it"
 
     def of_arriving(self, rgb: Picture) -> Picture | None:
         """On the thread that decodes: the picture to show in the frame's place, None for it."""
@@ -139,8 +142,8 @@ class SmokeClearing(QObject):
         self.cleared.emit(cleared)
 
     @Slot(object, object)
-    def _fail(self, thread: SmokeThread, error: TrocarError) -> None:
-        if thread is not self._thread:
+    def _fail(self, token: object, error: TrocarError) -> None:
+        if self._thread is None or token is not self._token:
             return
         self._stop()
         self.said.emit(from_error(error, key="smoke"))

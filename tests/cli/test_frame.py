@@ -8,10 +8,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from app.cli.main import run
 from app.video import open_video
 from tests.helpers.clips import RECIPES, damaged_clip, make_clip, number_of
+from tests.helpers.dimming import DIMMER, dimming_model
 
 
 @pytest.fixture(scope="module")
@@ -79,3 +81,19 @@ def test_usage(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert run(["frame", str(clip), "--index", "1", "--out", "x.jpg"]) == 1
     assert "name it with .png" in capsys.readouterr().err
+
+
+def test_without_its_smoke(
+    clip: Path, tmp_path: Path, own_library: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dimming_model(own_library / "models")
+    out, bare = tmp_path / "clear.png", tmp_path / "frame.png"
+    assert run(["frame", str(clip), "--index", "17", "--out", str(bare)]) == 0
+    capsys.readouterr()
+    asked = ["frame", str(clip), "--index", "17", "--out", str(out), "--clear-smoke", "--json"]
+    assert run(asked) == 0
+    assert json.loads(capsys.readouterr().out)["smoke_cleared_by"] == "dimming"
+    assert np.abs(read(out) - np.clip(read(bare) - DIMMER, 0, 255)).max() <= 1
+    with Image.open(out) as cleared, Image.open(bare) as exact:
+        assert cleared.text["Pixels"] == "smoke cleared by dimming"
+        assert exact.text["Pixels"] == "as recorded"
