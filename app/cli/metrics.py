@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from fractions import Fraction
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from app.cli.common import JsonOption, emit
+from app.core.errors import BadInput
 
 if TYPE_CHECKING:
+    from app.core.labels import LabelledCase
     from models.metrics.phases import PhaseMetrics
 
 Truth = Annotated[Path, typer.Argument(help="File or folder of the true labels.")]
@@ -39,6 +44,9 @@ def register(app: typer.Typer) -> None:
     )
     app.add_typer(metrics)
     metrics.command("phases")(phases)
+    metrics.command("tools")(tools)
+    metrics.command("triplets")(triplets)
+    metrics.command("anticipation")(anticipation)
 
 
 def phases(
@@ -60,8 +68,8 @@ def phases(
     from models.metrics.phases import phase_metrics
 
     per_second = Fraction(rate).limit_denominator(1000)
-    true = read_labels([truth], layout=layout)
-    pairs = pair_phases(true, read_labels([predicted], layout=layout), per_second)
+    true, said = (read_labels([side], layout=layout) for side in (truth, predicted))
+    pairs = pair_phases(true, said, per_second)
     scores = phase_metrics(
         pairs.truth, pairs.predicted, pairs.classes, frames_per_second=float(per_second)
     )
@@ -72,6 +80,8 @@ def phases(
         "notes": pairs.notes,
         "conventions": _CONVENTIONS,
     }
+    if all(case.layout == "pitvis" for case in (*true, *said)):
+        data["pitvis"] = _pitvis_steps(true, said)
     if any(case.procedure != "cholecystectomy" for case in true):
         # Forgiven are neighbours in the order of Cholec80's seven phases.
         del data["relaxed_10s"]
@@ -98,5 +108,146 @@ def _phase_table(scores: PhaseMetrics, data: dict[str, Any]) -> str:
         f"edit {scores.edit:.2f}, "
         + ", ".join(f"F1@{at} {value:.2f}" for at, value in scores.f1_at.items())
     )
+    if "pitvis" in data:
+        lines.append(f"PitVis, steps: {data['pitvis']['mean']:.4f}")
     lines += [f"{name}: {words}" for name, words in data["conventions"].items()]
     return "\n".join([*lines, *data["notes"]])
+
+
+def tools(
+    truth: Truth, predicted: Predicted, layout: Layout = "", as_json: JsonOption = False
+) -> None:
+    """Tools: average precision per tool, once a second; of PitVis files the challenge's score.
+
+    Predictions are files of the same layout; those of Cholec80 may hold scores in place of 0 and 1.
+    """
+    from app.exchange.labels.reading import read_labels
+    from app.exchange.labels.scores import pair_tools, pitvis_pairs
+    from models.metrics.tools import tool_metrics
+
+    true = read_labels([truth], layout=layout)
+    if all(case.layout == "pitvis" for case in true):
+        _emit_pitvis_tools(pitvis_pairs(true, read_labels([predicted], layout="pitvis")), as_json)
+        return
+    found = pair_tools(truth, predicted, layout=layout)
+    scores = tool_metrics(found.truth, found.scores, found.classes)
+    conventions = {
+        "pooled": "frames of all videos together, one AP a tool (EndoNet); a tool that never "
+        "occurs is absent",
+        "per_video": "one AP a tool and video, mean over the videos in which it occurs",
+    }
+    data = {**asdict(scores), "names": found.names, "conventions": conventions}
+    lines = [f"{'':24}{'pooled':>10}{'per video':>12}"]
+    lines += [
+        f"{tool:24}{_cell(scores.pooled[tool]):>10}{_cell(scores.per_video[tool]):>12}"
+        for tool in found.classes
+    ]
+    lines.append(f"{'mean AP':24}{scores.mean_ap:10.2f}{scores.mean_per_video:12.2f}")
+    lines += [f"{name}: {words}" for name, words in conventions.items()]
+    emit(data, as_json=as_json, text="\n".join(lines))
+
+
+def triplets(
+    truth: Truth,
+    predicted: Predicted,
+    ignore_null: Annotated[
+        bool, typer.Option("--ignore-null", help="Leave triplets without an action out of ivt.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Triplets: average precision of the components i, v, t, iv, it, ivt, and top-K.
+
+    Truth: CholecT50 files. Predictions: such files with scores, or {"frame": [100 scores]}.
+    """
+    from app.exchange.labels.scores import pair_triplets
+    from models.metrics.triplets import triplet_metrics
+
+    found = pair_triplets(truth, predicted)
+    words = [tuple(name.split(",")) for name in found.classes]
+    if any(len(w) != 3 for w in words):
+        raise BadInput("The truth names triplets that are no “instrument,verb,target”.")
+    scores = triplet_metrics(
+        found.truth, found.scores, [(a, b, c) for a, b, c in words], ignore_null=ignore_null
+    )
+    conventions = {
+        "per_video": "AP of each video, mean over videos per class, then over classes",
+        "pooled": "all frames of all videos together",
+        "top_k": "share of true triplets among the K best of their frame",
+        "components": "truth and score of a component are the largest of its triplets",
+    }
+    data = {**asdict(scores), "names": found.names, "notes": found.notes}
+    data["conventions"] = conventions
+    lines = [f"{'':12}" + "".join(f"{name:>8}" for name in scores.per_video)]
+    for row in ("per_video", "pooled"):
+        values = getattr(scores, row).values()
+        lines.append(f"{row.replace('_', ' '):12}" + "".join(f"{_cell(v):>8}" for v in values))
+    lines.append(", ".join(f"top-{k} {_cell(v)}" for k, v in scores.top_k.items()))
+    lines += [f"{name}: {text}" for name, text in conventions.items()]
+    emit(data, as_json=as_json, text="\n".join([*lines, *found.notes]))
+
+
+def anticipation(
+    truth: Truth,
+    predicted: Annotated[
+        Path, typer.Argument(help="Table: second, then a column a phase with minutes until it.")
+    ],
+    horizon: Annotated[list[float] | None, typer.Option(help="Minutes; may be repeated.")] = None,
+    layout: Layout = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Anticipation: errors in minutes of the time until each phase, within horizons.
+
+    TRUTH is a phase file of one operation; times to its phases follow from it.
+    """
+    from app.exchange.labels.pairing import time_pair
+    from models.metrics.anticipation import anticipation_errors
+    from models.supra.targets import anticipation_of
+
+    labels, said = time_pair(truth, predicted, layout=layout)
+    rows = []
+    for minutes in horizon or (2.0, 3.0, 5.0):
+        true = anticipation_of(
+            labels, said.shape[1], horizon_min=minutes, frames_per_minute=60
+        ).minutes_to
+        rows.append(anticipation_errors([true.astype("float64")], [said], minutes))
+    names = {"inside": "inMAE", "outside": "outMAE", "weighted": "wMAE", "early": "eMAE",
+             "expected": "pMAE"}  # fmt: skip
+    lines = [f"{'minutes':12}" + "".join(f"{name:>9}" for name in names.values())]
+    lines += [
+        f"{row.horizon_min:<12g}" + "".join(f"{_cell(getattr(row, n)):>9}" for n in names)
+        for row in rows
+    ]
+    emit({"horizons": [asdict(row) for row in rows]}, as_json=as_json, text="\n".join(lines))
+
+
+def _cell(value: float) -> str:
+    return "absent" if isnan(value) else f"{value:.2f}"
+
+
+def _pitvis_steps(true: Sequence[LabelledCase], said: Sequence[LabelledCase]) -> dict[str, Any]:
+    import numpy as np
+
+    from app.exchange.labels.scores import pitvis_pairs
+    from models.metrics.pitvis import steps_score
+
+    scores = [
+        steps_score(*(np.array([row["int_step"] for row in side]) for side in pair))
+        for pair in pitvis_pairs(true, said)
+    ]
+    return {"per_video": scores, "mean": float(np.nanmean(scores))}
+
+
+def _emit_pitvis_tools(
+    pairs: Sequence[tuple[list[dict[str, int]], list[dict[str, int]]]], as_json: bool
+) -> None:
+    import numpy as np
+
+    from models.metrics.pitvis import instruments_score
+
+    slots = ("int_instrument1", "int_instrument2")
+    scores = [
+        instruments_score(*([{row[s] for s in slots if s in row} for row in side] for side in pair))
+        for pair in pairs
+    ]
+    data = {"per_video": scores, "mean": float(np.nanmean(scores))}
+    emit(data, as_json=as_json, text=f"PitVis, instruments: weighted F1 {data['mean']:.4f}")

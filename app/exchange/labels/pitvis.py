@@ -107,6 +107,11 @@ def step_numbers(beside: Mapping[str, Lines]) -> dict[int, str]:
     return out
 
 
+def rows_of(lines: Lines) -> list[dict[str, int]]:
+    """The rows as numbers by column, as they are written."""
+    return [row for _, row in _rows(lines, {})]
+
+
 def _head(lines: Lines) -> list[str]:
     return lines.lines[0].text.strip().split(",") if lines.lines else []
 

@@ -228,6 +228,11 @@ def _scaled(factor: int) -> Callable[[Segment], Segment]:
     )
 
 
+def label_files(paths: Iterable[Path], suffixes: tuple[str, ...] = SUFFIXES) -> list[Path]:
+    """The files with these endings among some files and in some folders, in order."""
+    return [path for path, _ in _files(paths) if path.name.casefold().endswith(suffixes)]
+
+
 def _files(paths: Iterable[Path]) -> list[tuple[Path, bool]]:
     """Files in order, and whether each was named itself."""
     out: dict[Path, bool] = {}

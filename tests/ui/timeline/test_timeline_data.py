@@ -120,13 +120,13 @@ def test_the_sound_gives_way_before_the_instruments_do() -> None:
 
 def test_activities_have_a_row_of_their_own_where_a_model_tells_them() -> None:
     without = lay_out((), (), 1.0, 900, outlines=False)
-    rows = lay_out((), (), 1.0, 900, outlines=False, activity=True)
+    rows = lay_out((), (), 1.0, 900, outlines=False, activity="Activity")
     kinds = [r.kind for r in rows]
     assert Kind.ACTIVITY not in {r.kind for r in without}
     assert kinds.index(Kind.ACTIVITY) == kinds.index(Kind.MODEL) + 1
     (folded,) = [
         r
-        for r in lay_out((), (Kind.ACTIVITY,), 1.0, 900, outlines=False, activity=True)
+        for r in lay_out((), (Kind.ACTIVITY,), 1.0, 900, outlines=False, activity="Activity")
         if r.kind is Kind.ACTIVITY
     ]
     assert folded.folded
