@@ -84,8 +84,10 @@ class TrainConfig:
             raise OptionError("patience must be at least 0.")
         if self.schedule_steps is not None and self.schedule_steps < self.steps:
             raise OptionError("schedule_steps must be at least steps.")
-        if self.learning_rate <= 0 or not 0 <= self.average_decay < 1:
-            raise OptionError("learning_rate must be above 0 and average_decay in [0, 1).")
+        if not 0 < self.learning_rate <= 1e30 or not 0 <= self.average_decay < 1:
+            raise OptionError(
+                "learning_rate must be above 0 (1e30 at most) and average_decay in [0, 1)."
+            )
 
     def rate(self, progress: float) -> float:
         """Share of the peak learning rate at `progress` in [0, 1], warm-up left out."""

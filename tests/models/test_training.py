@@ -402,6 +402,8 @@ def test_a_run_may_end_before_its_schedule_does() -> None:
         {"steps": 0},
         {"steps": 9, "schedule_steps": 8},
         {"learning_rate": 0},
+        {"learning_rate": float("nan")},
+        {"learning_rate": 1e39},
     ],
 )
 def test_settings_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
