@@ -15,6 +15,10 @@ COURSE = "course"
 # Under this name a run's settings hold the keys of its activities, joined by commas.
 ACTIVITY_NAMES = "activities"
 
+FEATURES_OF = "features_of"
+"""Under this name a run's settings hold the model whose stored frame features it was made from: it
+looked at the whole recording at once."""
+
 LIVE = "live"
 """A run whose settings hold this name was made while the recording went on."""
 

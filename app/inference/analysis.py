@@ -20,8 +20,10 @@ from app.core.errors import BadInput
 from app.core.frame import Frame
 from app.core.prediction import ACTIVITIES, PHASES, SEGMENTATION
 from app.inference.area_pass import AreaPass
+from app.inference.cards import with_encoders
 from app.inference.cores import cores
 from app.inference.engines.kinds import EAGER
+from app.inference.offline_pass import OfflinePass
 from app.inference.passes import FramePass, MaskPass, Pass, PhasePass
 from app.video import OpenCancelled, UndecodableFrame, VideoSource, open_recording
 from models import ModelCard
@@ -178,7 +180,8 @@ class AnalysisJob:
         for card in models:
             if card.task not in (SEGMENTATION, PHASES, ACTIVITIES):
                 raise BadInput(f"{card.name} is made for {card.task}, which analysis does not run.")
-        self._library, self._case, self._models = library, case, tuple(models)
+        self._library, self._case = library, case
+        self._models = with_encoders(models, library.folder)
         self._every, self._device, self._threads = every, device, threads
         self._engine = engine
         self._asked: tuple[Frame, str | None] | None = None
@@ -243,7 +246,12 @@ class AnalysisJob:
             return MaskPass(store, asset, source, card, self._every, self._engine)
         if card.task == ACTIVITIES:
             return AreaPass(store, asset, source, card, self._every)
-        return PhasePass(store, asset, source, card)
+        if card.features_of:
+            encoder = next(m for m in self._models if m.name == card.features_of)
+            threads = self._threads or max(1, cores() - 1)
+            return OfflinePass(store, asset, source, card, encoder, self._device, threads)
+        read = any(m.features_of == card.name for m in self._models)
+        return PhasePass(store, asset, source, card, read=read)
 
     def _analyse(self, source: VideoSource, passes: Sequence[Pass]) -> bool:
         """One recording; False when cancelled."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,8 +53,9 @@ def find_model(name: str, library_folder: Path) -> ModelCard:
 
 
 def default_models(library_folder: Path, procedure: str) -> tuple[ModelCard, ...]:
-    """One model per task that can be run: made for the procedure before others, then an imported
-    one before the demo models, then the newest. A taught one is used only where it is chosen.
+    """One model per task that can be run: one that looks at pictures itself before those that read
+    another's features, made for the procedure before others, then an imported one before the demo
+    models, then the newest. A taught one is used only where it is chosen.
 
     Raises:
         BadInput: no model with weights is installed.
@@ -64,7 +65,14 @@ def default_models(library_folder: Path, procedure: str) -> tuple[ModelCard, ...
     for task in RUNNABLE_TASKS:
         fitting = [c for c in ready if c.task == task]
         fitting.sort(
-            key=lambda c: (c.suits(procedure), not c.parent, not c.demo, c.created, c.name)
+            key=lambda c: (
+                not c.why_not_live,
+                c.suits(procedure),
+                not c.parent,
+                not c.demo,
+                c.created,
+                c.name,
+            )
         )
         chosen += fitting[-1:]
     if not chosen:
@@ -89,6 +97,26 @@ def desmoking_model(library_folder: Path) -> ModelCard:
             "“trocar models import FOLDER”."
         )
     return max(able, key=lambda c: (not c.demo, c.created, c.name))
+
+
+def with_encoders(cards: Sequence[ModelCard], library_folder: Path) -> tuple[ModelCard, ...]:
+    """Cards, and before those that read frame features the models that make them.
+
+    Raises:
+        BadInput: such a model is not installed, or has no weights.
+    """
+    chosen = list(cards)
+    for card in cards:
+        if card.features_of and all(c.name != card.features_of for c in chosen):
+            try:
+                encoder = find_model(card.features_of, library_folder)
+            except BadInput as error:
+                raise BadInput(
+                    f"{card.name} reads frame features of {card.features_of}, which is not "
+                    "installed; import that model too."
+                ) from error
+            chosen.append(encoder)
+    return tuple(sorted(chosen, key=lambda c: bool(c.features_of)))
 
 
 def load_network(card: ModelCard) -> nn.Module:

@@ -22,6 +22,7 @@ from app.inference.engines.kinds import EAGER
 from app.inference.postprocess import Rules, rules_of
 from app.inference.tracking import Tracker
 from models import ModelCard
+from models.card import BACKBONE
 
 if TYPE_CHECKING:
     from app.inference.device import DeviceChoice
@@ -346,21 +347,37 @@ class MaskPass(FramePass):
 
 
 class PhasePass(StoredPass):
-    """Phase probabilities at the card's rate, through the carried state."""
+    """Phase probabilities and frame features at the card's rate, through the carried state.
+
+    Args:
+        read: another model reads the features, so that a frame without them counts as not stored.
+    """
 
     def __init__(
-        self, store: PredictionStore, asset: Asset, source: VideoSource, card: ModelCard
+        self,
+        store: PredictionStore,
+        asset: Asset,
+        source: VideoSource,
+        card: ModelCard,
+        *,
+        read: bool = False,
     ) -> None:
         per_second = card.frames_per_second or 1.0
-        grid = time_grid(source, 1000.0 / per_second)
-        every = 0 if per_second == 1.0 else max(1, round(source.info.frame_rate / per_second))
+        grid, every = phase_grid(source, per_second)
         decisive: Settings = {"frames_per_second": per_second}
         super().__init__(store, asset, source, card, grid, every, decisive)
         self._stream: PhaseStream | None = None
         self._last_rgb: NDArray[np.uint8] | None = None
         self._batch: list[PhasePrediction] = []
+        self._features: list[tuple[int, NDArray[np.float16]]] = []
+        self._names_phases = card.task != BACKBONE
         self._states_usable = True
         self.replayed = 0
+        if self.run is not None and (read or not self._names_phases):
+            pts = {source.pts(i): i for i in grid}
+            kept = {pts[p] for p in store.features(self.run.run_id)[0].tolist() if p in pts}
+            self._stored = self._stored & kept if self._names_phases else kept
+            self.resumed = sum(i in self._stored for i in grid)
 
     def left(self) -> list[int]:
         missing = next((i for i, index in enumerate(self.grid) if index not in self._stored), None)
@@ -405,16 +422,21 @@ class PhasePass(StoredPass):
             self.replayed += 1
             return
         pts = self._source.pts(index)
-        self._batch.append(
-            PhasePrediction(pts=pts, index=index, probabilities=tuple(probabilities.tolist()))
-        )
+        if self._names_phases:
+            self._batch.append(
+                PhasePrediction(pts=pts, index=index, probabilities=tuple(probabilities.tolist()))
+            )
+        if self._stream.features is not None:
+            self._features.append((pts, self._stream.features))
         self._stored.add(index)
         self.computed += 1
 
     def flush(self, *, keep_state: bool = False) -> None:
-        if self.run is None or self._stream is None or not (self._batch or keep_state):
+        if self.run is None or self._stream is None or not (self._features or keep_state):
             return
+        self._store.put_features(self.run.run_id, self._features)
         self._store.put_phases(self.run.run_id, self._batch)
+        self._features.clear()
         self._batch.clear()
         self._put_state(self._stream.snapshot(), at_once=keep_state)
 
@@ -435,6 +457,12 @@ class PhasePass(StoredPass):
         if state is None or state[0] not in pts:
             return 0
         return pts.index(state[0]) + 1
+
+
+def phase_grid(source: VideoSource, per_second: float) -> tuple[tuple[int, ...], int]:
+    """Frames that a phase model looks at, and the run's ``sample_every``."""
+    every = 0 if per_second == 1.0 else max(1, round(source.info.frame_rate / per_second))
+    return time_grid(source, 1000.0 / per_second), every
 
 
 def time_grid(source: VideoSource, step_ms: float) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import time
 import zipfile
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +25,6 @@ from app.inference.engines.eager import normalised
 from app.inference.placed import PlacedNetwork
 from app.inference.preprocess import resized
 from models import ModelCard, ModelError
-from models.endomamba.state import State
 
 _THREADS = 1
 
@@ -40,6 +40,8 @@ class PhaseStream:
         card: as given.
         course: how the operations of the card's procedure go on, where the card says so.
         device: where it runs now; changes when a graphics card fails.
+        features: float16 (C,), of the frame looked at last, what similar moments are found by;
+            None before the first.
         step_ms: what the last step took.
 
     Raises:
@@ -51,7 +53,8 @@ class PhaseStream:
         self.course = course_of(card)
         self._placed = PlacedNetwork(lambda: load_network(card))
         self.device = device or devices.choose_device()
-        self._state: State | None = None
+        self._state: Any = None
+        self.features: NDArray[np.float16] | None = None
         self.step_ms = 0.0
 
     def step(self, rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -66,7 +69,7 @@ class PhaseStream:
         start = time.perf_counter()
         picture = resized(rgb, *self.card.input_size_px)
         with devices.threads(_THREADS):
-            (logits, self._state), self.device = devices.run_or_fall_back(
+            (logits, self.features, self._state), self.device = devices.run_or_fall_back(
                 self.device, lambda choice: self._step(picture, choice)
             )
         self.step_ms = 1000 * (time.perf_counter() - start)
@@ -96,7 +99,7 @@ class PhaseStream:
             return
         try:
             with np.load(io.BytesIO(snapshot), allow_pickle=False) as arrays:
-                state = State.from_arrays(dict(arrays))
+                state = self._placed.network.state_type.from_arrays(dict(arrays))
             self._placed.network.check(state, batch=1)
             self._state = state
         except (ValueError, OSError, zipfile.BadZipFile, ModelError) as error:
@@ -106,8 +109,7 @@ class PhaseStream:
 
     def describe(self) -> dict[str, str | int | float | bool]:
         """What decides the result, for provenance: kept with every run."""
-        course = {} if self.course is None else {COURSE: self.course.as_text()}
-        return course | {
+        return settings_of_course(self.course) | {
             "device": self.device.device,
             "device_name": self.device.name,
             "precision": "fp32",
@@ -119,15 +121,23 @@ class PhaseStream:
 
     def _step(
         self, picture: NDArray[np.uint8], choice: DeviceChoice
-    ) -> tuple[NDArray[np.float64], State]:
+    ) -> tuple[NDArray[np.float64], NDArray[np.float16], Any]:
         network = self._placed.on(choice)
         device = torch.device(choice.device)
         with torch.inference_mode():
             frame = torch.from_numpy(picture).to(device).permute(2, 0, 1).unsqueeze(0)
             frame = normalised(frame.float().contiguous(), self.card)
-            logits, state = network.step(frame, _moved(self._state, device))
+            before = None if self._state is None else self._state.to(device)
+            found = network.advance(frame.unsqueeze(2), before)
             # Kept on the host, where a failing card cannot take it along.
-            return logits[0].double().cpu().numpy(), _moved(state, torch.device(devices.CPU))
+            logits = found.logits[0, 0].double().cpu().numpy()
+            features = found.features[0, 0].half().cpu().numpy()
+            return logits, features, found.state.to(devices.CPU)
+
+
+def settings_of_course(course: Course | None) -> dict[str, str | int | float | bool]:
+    """A run's settings that hold a course."""
+    return {} if course is None else {COURSE: course.as_text()}
 
 
 def course_of(card: ModelCard) -> Course | None:
@@ -148,9 +158,3 @@ def course_of(card: ModelCard) -> Course | None:
             str(error),
         ) from error
     return course
-
-
-def _moved(state: State | None, device: torch.device) -> State | None:
-    if state is None:
-        return None
-    return State(conv=state.conv.to(device), ssm=state.ssm.to(device), frames=state.frames)

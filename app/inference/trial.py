@@ -12,6 +12,7 @@ from app.core.errors import BadInput
 from app.core.prediction import ACTIVITIES, PHASES, SEGMENTATION
 from app.inference.areas import SceneReader
 from app.inference.device import DeviceChoice, choose_device
+from app.inference.offline import OfflinePhases
 from app.inference.phases import PhaseStream
 from app.inference.segmenter import Segmenter
 from models import ModelCard
@@ -33,6 +34,8 @@ def trial_ms(card: ModelCard, device: DeviceChoice | None = None) -> tuple[float
     if card.task == SEGMENTATION:
         model = Segmenter(card, device or choose_device())
         run = model.predict
+    elif card.features_of:
+        return _offline_ms(card, device or choose_device())
     elif card.task == PHASES:
         model = PhaseStream(card, device or choose_device())
         run = model.step
@@ -49,6 +52,15 @@ def trial_ms(card: ModelCard, device: DeviceChoice | None = None) -> tuple[float
         run(picture)
         times.append(1000 * (time.perf_counter() - start))
     return min(times), model.device
+
+
+def _offline_ms(card: ModelCard, device: DeviceChoice) -> tuple[float, DeviceChoice]:
+    """Milliseconds per frame of ten minutes of made-up features."""
+    network = OfflinePhases(card, device)
+    channels = int(card.options.get("in_features", 2048))
+    features = np.random.default_rng(0).normal(0, 1, (600, channels)).astype(np.float16)
+    network.label(features)
+    return network.total_ms / len(features), network.device
 
 
 def trial_picture(width_px: int = 1920, height_px: int = 1080) -> NDArray[np.uint8]:

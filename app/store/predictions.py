@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from app.core.case import Asset
 from app.core.errors import BadInput, Refused
 from app.core.prediction import FramePrediction, Instance, PhasePrediction, Run
-from app.store import db
+from app.store import db, features
 from app.store.prediction_file import (
     belongs_to,
     decode_instances,
@@ -322,6 +322,16 @@ class PredictionStore:
             values = tuple(np.frombuffer(blob, "<f8").tolist())
             out.append(PhasePrediction(pts=pts, index=index, probabilities=values))
         return tuple(out)
+
+    def put_features(self, run_id: int, vectors: Sequence[tuple[int, NDArray[np.float16]]]) -> None:
+        """Keep frame features, (pts, float16 (C,)) each; what is there already is replaced."""
+        with self._transaction() as conn:
+            features.put(conn, run_id, vectors)
+
+    def features(self, run_id: int) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
+        """pts (T,) and frame features (T, C) of a run, in order of time; damaged ones left out."""
+        there = any(self._read(features.IS_THERE))
+        return features.decoded(run_id, self._read(features.OF_RUN, (run_id,)) if there else ())
 
     def put_state(self, run_id: int, pts: int, snapshot: bytes) -> None:
         """Keep a network's carried state after the frame at ``pts``."""

@@ -74,6 +74,8 @@ class SegmentingEndoMamba(nn.Module):
         OptionError: where an option is out of range.
     """
 
+    state_type = State
+
     def __init__(self, size: str = "small", num_classes: int = 2, **options: Any) -> None:
         super().__init__()
         if num_classes < 1 or options.get("patch_size", _UPSAMPLED) != _UPSAMPLED:

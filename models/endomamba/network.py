@@ -77,6 +77,8 @@ class EndoMamba(nn.Module):
         OptionError: where an option is unknown or out of range.
     """
 
+    state_type = State
+
     def __init__(
         self,
         size: str = "small",

@@ -56,6 +56,10 @@ class State:
         """Returns a copy that shares no memory with this one."""
         return State(conv=self.conv.clone(), ssm=self.ssm.clone(), frames=self.frames)
 
+    def to(self, device: torch.device | str) -> State:
+        """Returns the same state on another device."""
+        return State(conv=self.conv.to(device), ssm=self.ssm.to(device), frames=self.frames)
+
     def detach(self) -> State:
         """Returns the same state cut from its graph: for training clip after clip."""
         return State(conv=self.conv.detach(), ssm=self.ssm.detach(), frames=self.frames)

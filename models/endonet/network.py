@@ -69,6 +69,8 @@ class EndoNet(nn.Module):
         OptionError: where an option is out of range.
     """
 
+    state_type = State
+
     def __init__(
         self,
         num_classes: int = 7,

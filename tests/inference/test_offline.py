@@ -1,0 +1,192 @@
+"""Networks of frame features: the whole recording at once, once, and never a live picture."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import models
+from app.core.case import Case
+from app.core.errors import BadInput
+from app.inference import AnalysisJob, PhaseStream, find_model
+from app.inference.cards import default_models, with_encoders
+from app.inference.device import DeviceChoice
+from app.inference.trial import trial_ms
+from app.store import Library
+from app.video import describe_asset, open_video
+from models.card import ModelCard
+from tests.helpers.clips import RECIPES, make_clip
+from tests.inference.conftest import PHASES, save_phases
+
+CPU = DeviceChoice(device="cpu", name="test", reason="test", memory_mb=1)
+SECONDS = 4
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four seconds at 10 frames per second."""
+    recipe = replace(RECIPES["h264-mp4"], frames=10 * SECONDS, rate=10)
+    return make_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", recipe)
+
+
+def save_offline(root: Path, system: str, **options: object) -> ModelCard:
+    """A network that reads what the model "phases" stores."""
+    torch.manual_seed(9)
+    options = {"in_features": 32, "num_classes": 3, **options}
+    card = ModelCard(
+        name=system,
+        title=system.upper(),
+        system=system,
+        options=options,
+        task="phase-recognition",
+        classes=PHASES,
+        causal=system != "sprmamba",
+        features_of="phases",
+        frames_per_second=1.0,
+        created="2030-01-01",
+    )
+    return models.save_model(models.create_model(system, **options), card, root)
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Iterator[Library]:
+    root = tmp_path / "library" / "models"
+    save_phases(root)
+    save_offline(root, "sprmamba", layers=1, width=16)
+    with Library.open(tmp_path / "library", ballast_bytes=0) as opened:
+        yield opened
+
+
+@pytest.fixture
+def case(library: Library, clip: Path) -> Case:
+    asset = describe_asset(clip, uuid.uuid4().hex)
+    return library.writer.create_case("Recording", "unknown", (asset,)).result()
+
+
+def analyse(library: Library, case: Case, *names: str) -> dict[str, tuple[int, int, int]]:
+    """Frames, computed and resumed, of every model that ran."""
+    cards = [find_model(name, library.folder) for name in names]
+    result = AnalysisJob(library, case, cards, device=CPU, threads=1).run()
+    assert not result.cancelled
+    return {m.name: (m.frames, m.computed, m.resumed) for m in result.models}
+
+
+def test_the_encoder_runs_first_and_nothing_runs_twice(library: Library, case: Case) -> None:
+    assert analyse(library, case, "sprmamba") == {
+        "phases": (SECONDS, SECONDS, 0),
+        "sprmamba": (SECONDS, SECONDS, 0),
+    }
+    assert analyse(library, case, "sprmamba", "phases") == {
+        "phases": (SECONDS, 0, SECONDS),
+        "sprmamba": (SECONDS, 0, SECONDS),
+    }
+    store = library.predictions(case.case_id)
+    causal, offline = store.runs()
+    assert (causal.model, offline.model) == ("phases", "sprmamba")
+    assert offline.finished
+    assert (offline.settings["features_of"], offline.sample_every) == ("phases", 0)
+    assert offline.settings["features_sha256"] == causal.weights_sha256
+    assert store.verify() == (2 * SECONDS, [])
+
+    pts, features = store.features(causal.run_id)
+    assert (features.shape, features.dtype) == ((SECONDS, 32), np.float16)
+    network = models.load_model(find_model("sprmamba", library.folder))
+    with torch.inference_mode():
+        logits = network(torch.from_numpy(features.astype(np.float32)).T[None])[-1, 0]
+    found = store.phases(offline.run_id)
+    assert [p.pts for p in found] == pts.tolist() == [p.pts for p in store.phases(causal.run_id)]
+    expected = logits.T.softmax(-1).numpy()
+    assert np.array([p.probabilities for p in found]) == pytest.approx(expected, abs=1e-6)
+
+
+def test_features_are_those_of_the_network(library: Library, case: Case) -> None:
+    analyse(library, case, "phases")
+    store = library.predictions(case.case_id)
+    _, features = store.features(store.runs()[0].run_id)
+    stream = PhaseStream(find_model("phases", library.folder), CPU)
+    with open_video(case.assets[0].files[0].path) as source:
+        for second in range(SECONDS):
+            stream.step(source.frame_at(second).rgb)
+            assert stream.features is not None
+            assert features[second] == pytest.approx(stream.features, abs=2e-3)
+
+
+def test_a_run_without_features_is_looked_at_again(library: Library, case: Case) -> None:
+    """Runs of before features were kept: phases stay as they are, features are added."""
+    analyse(library, case, "phases")
+    store = library.predictions(case.case_id)
+    before = store.phases(1)
+    with store._transaction() as conn:
+        conn.execute("DELETE FROM features WHERE pts > 0")
+    assert analyse(library, case, "phases") == {"phases": (SECONDS, 0, SECONDS)}
+    again = analyse(library, case, "sprmamba")
+    assert again["sprmamba"] == (SECONDS, SECONDS, 0)
+    assert again["phases"] == (SECONDS, SECONDS - 1, 1)
+    assert [r.model for r in store.runs()] == ["phases", "sprmamba"]
+    assert [p.probabilities for p in store.phases(1)] == [
+        pytest.approx(p.probabilities) for p in before
+    ]
+
+
+def test_damaged_features_are_computed_anew(library: Library, case: Case) -> None:
+    analyse(library, case, "phases")
+    store = library.predictions(case.case_id)
+    with store._transaction() as conn:
+        conn.execute("UPDATE features SET vector = zeroblob(64) WHERE pts = 0")
+    assert len(store.features(1)[0]) == SECONDS - 1
+    assert analyse(library, case, "sprmamba")["sprmamba"] == (SECONDS, SECONDS, 0)
+    assert len(store.features(1)[0]) == SECONDS
+
+
+def test_a_backbone_makes_features_and_names_nothing(library: Library, case: Case) -> None:
+    card = find_model("phases", library.folder)
+    bare = replace(card, name="eyes", task="backbone", classes=(), weights_sha256="")
+    models.save_model(models.load_model(card), bare, library.folder / "models")
+    tcn = save_offline(library.folder / "models", "ms_tcn", layers=2, maps=4)
+    models.save_model(
+        models.load_model(tcn), replace(tcn, features_of="eyes"), library.folder / "models"
+    )
+    assert analyse(library, case, "ms_tcn") == {
+        "eyes": (SECONDS, SECONDS, 0),
+        "ms_tcn": (SECONDS, SECONDS, 0),
+    }
+    store = library.predictions(case.case_id)
+    eyes, named = store.runs()
+    assert (store.phases(eyes.run_id), len(store.phases(named.run_id))) == ((), SECONDS)
+    assert analyse(library, case, "ms_tcn")["eyes"] == (SECONDS, 0, SECONDS)
+    with pytest.raises(BadInput, match="made for backbone, which analysis does not run"):
+        AnalysisJob(library, case, [find_model("eyes", library.folder)])
+
+
+def test_recognition_with_anticipation_labels_a_recording_too(library: Library, case: Case) -> None:
+    save_offline(library.folder / "models", "supra", layers=2, maps=4)
+    assert analyse(library, case, "supra")["supra"] == (SECONDS, SECONDS, 0)
+    card = find_model("supra", library.folder)
+    milliseconds, device = trial_ms(card, CPU)
+    assert milliseconds > 0
+    assert device == CPU
+
+
+def test_it_is_used_only_where_it_is_chosen(library: Library) -> None:
+    """It is the newest and the only one of its task in the library beside its encoder."""
+    by_default = [c.name for c in default_models(library.folder, "unknown")]
+    assert "phases" in by_default
+    assert "sprmamba" not in by_default
+
+
+def test_what_does_not_go_together_is_said(library: Library, case: Case) -> None:
+    card = find_model("sprmamba", library.folder)
+    with pytest.raises(BadInput, match="frame features of lost, which is not installed"):
+        with_encoders([replace(card, features_of="lost")], library.folder)
+    slow = replace(card, frames_per_second=0.5)
+    with pytest.raises(BadInput, match=r"reads 0\.5 frames a second, phases looks at 1"):
+        AnalysisJob(library, case, [slow], device=CPU).run()
+    wide = save_offline(library.folder / "models", "supra", in_features=40, layers=1)
+    with pytest.raises(BadInput, match=r"takes features as \(B, 40, T\)"):
+        AnalysisJob(library, case, [wide], device=CPU).run()
