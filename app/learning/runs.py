@@ -121,6 +121,7 @@ def train(
 
     from app.inference.cards import model_errors
     from models.checkpoint import save_weights
+    from models.training import LAST
     from models.training.ranks import joined
 
     train_plan = {k: v for k, v in recipe.train.items() if k != "max_seconds"}
@@ -153,10 +154,13 @@ def train(
                 )
                 told.ended = result.ended
         if result.ended == "diverged":
+            kept = ""
+            if (run_folder / LAST).exists():
+                kept = f"the last good checkpoint is kept in {run_folder.name}, "
             raise BadInput(
                 f"Training {recipe.name} diverged: its loss is no number any more after "
-                f"{result.steps} batches; the last good checkpoint is kept in {run_folder.name}, "
-                "start again under another name with a smaller learning rate."
+                f"{result.steps} batches; {kept}start again under another name with a smaller "
+                "learning rate."
             )
         if result.pieces > 1:
             words += f", batches in {result.pieces} pieces where memory was short"

@@ -94,10 +94,10 @@ def test_two_larger_pictures_by_heart(options: dict[str, object]) -> None:
     assert overfit(192, 256, 200, **options) >= 0.95
 
 
-def single_steps(size_px: int, steps: int) -> list[float]:
+def single_steps(size_px: int, steps: int, norm: str = "bn") -> list[float]:
     torch.manual_seed(1)
     images, targets, _ = data(1, size_px, size_px)
-    network, loss_of = create_model("lmsf_a", num_classes=4).train(), InstanceLoss()
+    network, loss_of = create_model("lmsf_a", num_classes=4, norm=norm).train(), InstanceLoss()
     optimiser = torch.optim.SGD(network.parameters(), lr=0.002, momentum=0.9, nesterov=True)
     history = []
     for _ in range(steps):
@@ -110,8 +110,9 @@ def single_steps(size_px: int, steps: int) -> list[float]:
     return history
 
 
-def test_twenty_steps_of_a_batch_of_one_stay_finite_and_fall() -> None:
-    history = single_steps(96, 20)
+@pytest.mark.parametrize("norm", ["bn", "gn"])
+def test_twenty_steps_of_a_batch_of_one_stay_finite_and_fall(norm: str) -> None:
+    history = single_steps(96, 20, norm)
     assert np.isfinite(history).all()
     assert np.mean(history[-5:]) < 0.6 * np.mean(history[:5])
 
