@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,13 +126,18 @@ def read_run(folder: Path) -> RunView:
         ) from error
 
 
-def list_runs(root: Path) -> list[RunView]:
-    """Runs in the folders right under ``root``, the latest first; what is damaged is left out."""
+def list_runs(root: Path, read: Callable[[Path], RunView] = read_run) -> list[RunView]:
+    """Runs in the folders right under ``root``, the latest first; what is damaged is left out.
+
+    Args:
+        root: need not exist.
+        read: reads one; for those who keep what they have read.
+    """
     found = []
     for folder in root.iterdir() if root.is_dir() else ():
         if is_run(folder):
             try:
-                found.append(read_run(folder))
+                found.append(read(folder))
             except BadInput:
                 continue
     return sorted(found, key=lambda run: (-run.begun_utc_ms, run.name))

@@ -85,6 +85,7 @@ ACTIONS: tuple[Action, ...] = (
     _action("analyse", "Analyse, pause the analysis", "Ctrl+R", _P, ALWAYS),
     _action("models", "Models and device", "Ctrl+M", _E, ALWAYS),
     _action("teach", "Teach a model from corrections", "Ctrl+T", _E, ALWAYS),
+    _action("trainings", "Trainings: curves, samples, stop", "Ctrl+Shift+T", _E, ALWAYS),
     _action("export", "Export outlines, phases and DICOM", "Ctrl+E", _P, ALWAYS),
     _action("report", "Save the report", "Ctrl+P", _P, ALWAYS),
     _action("procedure", "Say which operation it is", "Ctrl+Shift+P", _P, ALWAYS),

@@ -38,6 +38,11 @@ WORDS_OF_FIGURES = {
     "map50": "mAP 50",
     "map50-95": "mAP 50 to 95",
     "iou": "IoU",
+    "miou": "mean IoU",
+    "dice": "Dice",
+    "mdice": "mean Dice",
+    "psnr": "PSNR",
+    "ssim": "SSIM",
     "f1": "F1",
     "cholect50": "CholecT50",
     "phantom": "synthetic",
@@ -205,7 +210,9 @@ def figure_words(name: str) -> str:
     """A figure's name in a card, in words: ``held_out_map50_95`` is ``Held out mAP 50 to 95``."""
     words = name.replace("map50_95", "map50-95").split("_")
     words = [WORDS_OF_FIGURES.get(w, w) for w in words]
-    return words[0][:1].upper() + words[0][1:] + "".join(f" {w}" for w in words[1:])
+    if not words[0].startswith("mAP"):
+        words[0] = words[0][:1].upper() + words[0][1:]
+    return " ".join(words)
 
 
 def card_lines(card: ModelCard, taxonomy: Taxonomy) -> list[tuple[str, str]]:

@@ -25,6 +25,7 @@ from app.ui.settings import Settings
 from app.ui.sound import RecordingSound
 from app.ui.teaching import Teaching
 from app.ui.thumbnails import Thumbnails
+from app.ui.training.runs import TrainingRuns
 from app.ui.transport import DIAL_WORDS
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Services(QObject):
         cases: opening, adding, listing and deleting cases.
         analysis: models over the open case, on the inference thread.
         teaching: fine-tuning in a process of its own.
+        trainings: the runs there are, and how each stands.
         leaving: exports of the open case.
         recovery: recordings that an earlier run did not finish.
         clips: excerpts of the open case.
@@ -83,6 +85,7 @@ class Services(QObject):
         self.cases = Cases(library, settings, self.session, self.player)
         self.analysis = Analysis(library, settings, self.session, self.cases, self.playback)
         self.teaching = Teaching(library.folder)
+        self.trainings = TrainingRuns(library.runs_folder)
         self.leaving = Leaving(library)
         self.clips = Clips(library)
         self.loop = Loop(self.session, self.player)
@@ -133,6 +136,7 @@ class Services(QObject):
         self.clips.close()
         self.playback.stop()
         self.teaching.stop()
+        self.trainings.close()
         self.analysis.close()
         self.overlay.close()
         self.sound.close()

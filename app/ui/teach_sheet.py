@@ -30,9 +30,11 @@ class TeachSheet(Sheet):
 
     Signals:
         use_asked: (model name) use the taught model.
+        curves_asked: (model name) show how it learns; "" for trainings in general.
     """
 
     use_asked = Signal(str)
+    curves_asked = Signal(str)
 
     def __init__(self, window: QWidget, teaching: Teaching) -> None:
         super().__init__(window, "Teach a model", 640, 620)
@@ -42,19 +44,25 @@ class TeachSheet(Sheet):
         self.name = QLineEdit()
         self.steps = QSpinBox()
         self.go = Button("Teach", "main", "graduation-cap")
-        self.stop = Button("Stop")
+        self.pause = Button(
+            "Pause", tooltip="End the process; started again under this name, it goes on there"
+        )
+        self.curves = Button("Curves", tooltip="How trainings go on and went  (Ctrl+Shift+T)")
         self.bar = QProgressBar()
         self.words = Label("", tone="2")
         self.use = Button("Use it", "main")
         self._taught = ""
         self.go.clicked.connect(self._start)
-        self.stop.clicked.connect(teaching.stop)
+        self.pause.clicked.connect(teaching.stop)
+        self.curves.clicked.connect(
+            lambda: self.curves_asked.emit(self.name.text().strip() if teaching.running else "")
+        )
         self.use.clicked.connect(lambda: self.use_asked.emit(self._taught))
         self.base.currentIndexChanged.connect(self._suggest)
         teaching.progressed.connect(self._progressed)
         teaching.taught.connect(self._done)
         teaching.failed.connect(self._failed)
-        teaching.stopped.connect(lambda: self._ended("Stopped; start it again to go on.", "2"))
+        teaching.stopped.connect(lambda: self._ended("Paused; start it again to go on.", "2"))
         self._cards: Sequence[ModelCard] = ()
         self._lay_out()
 
@@ -86,7 +94,7 @@ class TeachSheet(Sheet):
             grid.addWidget(Label(word, tone="2"), i, 0)
             grid.addWidget(part, i, 1)
         self._cases = column(spacing=2)
-        buttons = row(self.go, self.stop, self.use, 0)
+        buttons = row(self.go, self.pause, self.use, 0, self.curves)
         self.set_body(
             column(
                 about, 4, fields, 8, Label("Cases with corrections", "heading"), self._cases, 8,
@@ -161,7 +169,7 @@ class TeachSheet(Sheet):
         self.go.setVisible(not running)
         self.go.setEnabled(ready)
         self.go.setToolTip("" if ready else "Correct outlines in a case first")
-        self.stop.setVisible(running)
+        self.pause.setVisible(running)
         self.bar.setVisible(running)
         for part in (self.base, self.name, self.steps, *self._boxes.values()):
             part.setEnabled(not running)

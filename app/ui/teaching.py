@@ -25,7 +25,7 @@ class Teaching(QObject):
         progressed: (words, share 0 to 1)
         taught: (dict as ``trocar finetune --json`` prints it)
         failed: (sentence)
-        stopped: the user stopped it; the run goes on where it was when started again.
+        stopped: the user paused it; the run goes on where it was when started again.
     """
 
     progressed = Signal(str, float)

@@ -21,13 +21,14 @@ from app.ui.services import Services
 from app.ui.settings_sheet import SettingsSheet
 from app.ui.sheet import Sheet
 from app.ui.teach_sheet import TeachSheet, result_words
+from app.ui.training.sheet import TrainingSheet
 from app.ui.words import fine_moment
 
 PDF = "PDF (*.pdf)"
 
 
 class WindowSheets(QObject):
-    """Keys, settings, models and teaching; report and export."""
+    """Keys, settings, models, teaching and trainings; report and export."""
 
     def __init__(self, window: QWidget, services: Services, keys: KeyMap, cases: CaseModel) -> None:
         super().__init__(window)
@@ -39,6 +40,7 @@ class WindowSheets(QObject):
         self.settings = SettingsSheet(window, services.settings)
         self.models = ModelSheet(window)
         self.teach = TeachSheet(window, services.teaching)
+        self.trainings = TrainingSheet(window, services.trainings)
         self.export = ExportSheet(window)
         self.recordings = Recordings(window, services)
         self.all: tuple[Sheet, ...] = (
@@ -46,6 +48,7 @@ class WindowSheets(QObject):
             self.settings,
             self.models,
             self.teach,
+            self.trainings,
             self.export,
             *self.recordings.sheets,
         )
@@ -55,6 +58,7 @@ class WindowSheets(QObject):
         keys.bind("settings", lambda: self.toggle(self.settings))
         keys.bind("models", self.show_models)
         keys.bind("teach", self.show_teaching)
+        keys.bind("trainings", lambda: self.toggle(self.trainings))
         keys.bind("report", self.save_report)
         keys.bind("export", self.export_case)
         services.analysis.changed.connect(self._analysis_changed)
@@ -64,6 +68,7 @@ class WindowSheets(QObject):
         self.models.model_chosen.connect(services.analysis.choose)
         self.settings.fill_changed.connect(services.playback.set_fill)
         self.teach.use_asked.connect(self._use_taught)
+        self.teach.curves_asked.connect(self._show_training)
         self.export.chosen.connect(self._export)
         self.recordings.sheet_asked.connect(self.toggle)
         keys.bind("relink", self.recordings.find_missing)
@@ -110,6 +115,11 @@ class WindowSheets(QObject):
         if self.teach.isVisible() and not self._services.teaching.running:
             self._services.cases.refresh()
             self._services.analysis.read_cards(self._offer_cases)
+
+    def _show_training(self, name: str) -> None:
+        """Open the sheet of trainings on the one that teaches this model, if any."""
+        self.trainings.choose_by_name(name)
+        self.toggle(self.trainings)
 
     def _offer_cases(self) -> None:
         if self.teach.isVisible() and not self._services.teaching.running:
