@@ -55,16 +55,24 @@ def kept_and_new(
             out.append((place, item))
         else:
             open_places.append(place)
-    for start, end, segment in now.segments():
-        if (segment.start_pts, segment.end_pts, segment.phase) in placed:
-            continue
-        said = Item(start, end, segment.phase)
-        near = max(open_places, key=lambda i: _overlap(items[i], said), default=None)
-        if near is not None and _overlap(items[near], said) > 0:
-            open_places.remove(near)
-            out.append((near, said))
-        else:
-            out.append((None, said))
+    left = [
+        Item(start, end, s.phase)
+        for start, end, s in now.segments()
+        if (s.start_pts, s.end_pts, s.phase) not in placed
+    ]
+    # One of the same class first, and of several the one that it covers most of.
+    near = [
+        (items[place].key == said.key, _overlap(items[place], said), -place, place, said)
+        for place in open_places
+        for said in left
+        if _overlap(items[place], said) > 0
+    ]
+    for _, _, _, place, said in sorted(near, key=lambda n: n[:3], reverse=True):
+        if place in open_places and said in left:
+            open_places.remove(place)
+            left.remove(said)
+            out.append((place, said))
+    out += [(None, said) for said in left]
     return sorted(out, key=lambda o: (o[1].start, -1 if o[0] is None else o[0]))
 
 
