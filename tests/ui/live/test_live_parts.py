@@ -20,6 +20,7 @@ from app.core.timeline import Segment, Timeline
 from app.inference.live import LiveAnswer
 from app.inference.live_pace import Pace
 from app.store import Library
+from app.ui.clearing import CLEARED
 from app.ui.live import words
 from app.ui.live.answers import AnswerDrawer
 from app.ui.live.bridge import LiveBridge
@@ -32,7 +33,10 @@ from app.ui.session import READ_ONLY
 from app.ui.settings import Settings
 from app.ui.widgets import Button
 from app.video.live.state import LiveFrame, LiveState, LiveStatus
-from tests.ui.live.conftest import control_of
+from tests.helpers.dimming import dimming_model
+from tests.ui.live.conftest import WAIT_MS, control_of, watch
+from tests.ui.test_clearing import is_about_dimmed
+from tests.ui.test_moving import shown
 
 
 @pytest.mark.parametrize(
@@ -324,3 +328,29 @@ def test_a_library_that_somebody_else_writes_is_not_recorded_into(
         window.close()
         window.deleteLater()
         dressed.processEvents()
+
+
+def test_smoke_is_cleared_from_the_live_picture_and_from_what_lies_behind(
+    live: MainWindow, qtbot: QtBot, live_clip: Path, own_library: Path
+) -> None:
+    dimming_model(own_library / "models")
+    control = watch(live, qtbot, f"file:{live_clip}")
+    assert live.live is not None
+    stage, screen = live.live.stage, control.screen
+    live.keys.trigger("live_clear_smoke")
+
+    def is_cleared() -> bool:
+        assert screen.shown is not None
+        assert stage._image is not None
+        return is_about_dimmed(shown(stage._image), screen.shown.rgb)
+
+    qtbot.waitUntil(lambda: is_cleared() and CLEARED in str(stage.chips), timeout=WAIT_MS)
+    control.pause()  # the picture stands still, without its smoke
+    qtbot.waitUntil(lambda: screen.behind and is_cleared(), timeout=WAIT_MS)
+    assert control.models.analysis is not None  # the models go on, on what was recorded
+    assert screen.shown is not None
+    stored = screen.shown.rgb.copy()
+    live.keys.trigger("live_clear_smoke")
+    assert stage.chips == ()
+    assert not is_cleared()
+    assert np.array_equal(screen.shown.rgb, stored)
