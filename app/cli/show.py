@@ -56,6 +56,7 @@ def _describe(library: Library, case_id: str) -> dict[str, Any]:
         "created_utc_ms": case.created_utc_ms,
         "assets": [_describe_asset(library, asset) for asset in case.assets],
         "duration_s": round(sum(a.duration_ms for a in case.assets) / 1000, 3),
+        "labels": _labels(library, case_id),
         "models": sorted({str(run["model"]) for run in runs}),
         "runs": runs,
         "corrections": case.corrections,
@@ -73,6 +74,33 @@ def _describe(library: Library, case_id: str) -> dict[str, Any]:
             for entry in history[-HISTORY_ROWS:]
         ],
     }
+
+
+def _labels(library: Library, case_id: str) -> dict[str, Any] | None:
+    """What the case's label files say, None where it has none."""
+    files = library.label_files(case_id)
+    if not files:
+        return None
+    from app.exchange.labels.reading import read_again, splits_of
+
+    said = read_again(files)
+    return {
+        "layout": said.layout,
+        "name": said.name,
+        "files": [file.name for file in files],
+        "rows": {row.name: len(row.segments) for row in said.rows},
+        "facts": list(said.facts),
+        "splits": splits_of(said.layout, said.name),
+    }
+
+
+def _label_lines(labels: dict[str, Any] | None) -> list[str]:
+    if labels is None:
+        return []
+    splits = [f"{part} of {split}" for split, part in labels["splits"].items()]
+    said = [*labels["facts"], *splits, *(f"{n}: {c}" for n, c in labels["rows"].items() if c)]
+    files = ", ".join(labels["files"])
+    return [f"  imported   {files}" + (f"  ({'; '.join(said)})" if said else "")]
 
 
 def _describe_asset(library: Library, asset: Asset) -> dict[str, Any]:
@@ -116,6 +144,7 @@ def _text(data: dict[str, Any]) -> str:
             + "".join(f"\n    part     {p['path']}  from {p['start_s']:.1f} s" for p in a["parts"])
             for a in data["assets"]
         ),
+        *_label_lines(data["labels"]),
         *(
             f"  analysis   {r['model']}: {r['frames']} of {r['frames_expected']} frames"
             for r in data["runs"]
