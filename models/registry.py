@@ -30,6 +30,7 @@ SYSTEMS = {
     "endonet": "models.endonet",
     "sprmamba": "models.sprmamba",
     "supra": "models.supra",
+    "surgfutr": "models.surgfutr",
 }
 """System name -> module with `build(**options) -> nn.Module`."""
 
