@@ -39,6 +39,7 @@ COMMANDS: tuple[str, ...] = (
     "metrics",
     "finetune",
     "train",
+    "runs",
     "import_labels",
     "export",
     "report",

@@ -22,6 +22,7 @@ from app.store.files import read_json
 
 _CLOCKS_MS = 5000
 _SILENT_S = 900
+_NO_CURVES = ("step", "seconds", "pieces")
 RUNNING, INTERRUPTED = "running", "interrupted"
 
 
@@ -73,8 +74,8 @@ class RunView:
 
     @property
     def seconds_left(self) -> float | None:
-        """By the pace so far; None before there is one."""
-        if not self.step or self.step >= self.steps:
+        """By the pace so far; None before there is one, and where nobody trains."""
+        if not self.runs or not self.step:
             return None
         return self.seconds / self.step * (self.steps - self.step)
 
@@ -189,7 +190,7 @@ def _read(folder: Path) -> RunView:
         state=_state(folder, note, ended),
         device=str(note.get("device") or ended.get("device") or ""),
         score=str(note.get("score") or ""),
-        columns={name: _points(rows, name) for name in last if name not in ("step", "pieces")},
+        columns={name: _points(rows, name) for name in last if name not in _NO_CURVES},
         samples=tuple(run_log.sample_files(folder)),
         pieces=int(last.get("pieces") or 1),
         begun_utc_ms=int(note.get("utc_ms") or 0),

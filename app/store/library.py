@@ -460,10 +460,12 @@ class Library:
         for folder, name in rest:
             for path in (self.folder / folder).glob(name + "*"):
                 path.unlink(missing_ok=True)
-        # A frozen training set is one hashed whole: without the case's frames it is of no use.
+        # A frozen training set is one hashed whole: without the case's frames it is of no use. Nor
+        # do pictures stay that show how a network saw them.
         for frames in self.runs_folder.glob("*/set/frames"):
             if next(frames.glob(f"{case_id}_*"), None) is not None:
                 shutil.rmtree(frames.parent)
+                shutil.rmtree(frames.parent.parent / "samples", ignore_errors=True)
         self._backups.erase_case(uid)
 
     @contextmanager

@@ -33,7 +33,7 @@ def state_words(run: RunView) -> tuple[str, str]:
 
 def left_words(run: RunView) -> str:
     """How long a run that goes on will take, "" where that is not known."""
-    left = run.seconds_left if run.runs else None
+    left = run.seconds_left
     return "" if left is None else f"about {length(left)} left"
 
 

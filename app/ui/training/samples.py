@@ -33,7 +33,7 @@ class Samples(QWidget):
         self._steps: list[int] = []
         self._paths: tuple[tuple[Path, ...], ...] = ((), (), ())
         self.words = [Label("At the start", "small", "2"), Label("Now", "small", "2")]
-        self.words.append(Label("By hand", "small", "2"))
+        self.words.append(Label("True", "small", "2"))
         self._grid = QGridLayout()
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setSpacing(6)

@@ -208,7 +208,7 @@ class TrainingSheet(Sheet):
         self.stop.setText("Stopping" if stopping else "Stop")
         self._offer(self.parts, view, "loss", LOSS)
         self._offer(self.figures, view, HELD_OUT + view.score, HELD_OUT)
-        truth = "Without smoke" if view.task == ENHANCEMENT else "By hand"
+        truth = "Without smoke" if view.task == ENHANCEMENT else "True"
         self.samples.show_files(view.samples, truth)
         self._show_curves()
 
