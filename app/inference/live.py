@@ -78,6 +78,9 @@ class LiveAnalysis:
         by_task = {c.task: c for c in cards}
         if not by_task or set(by_task) - {SEGMENTATION, PHASES}:
             raise BadInput("A live picture needs a model for outlines or for phases.")
+        for card in cards:
+            if card.why_not_live:
+                raise BadInput(f"{card.why_not_live} Choose another model for the live picture.")
         self.cards = tuple(cards)
         self._by_task = by_task
         self._device, self._threads, self._engine = device, threads, engine

@@ -14,7 +14,7 @@ import torch
 import models
 from app.core.case import Case
 from app.core.errors import BadInput
-from app.inference import AnalysisJob, PhaseStream, find_model
+from app.inference import AnalysisJob, LiveAnalysis, PhaseStream, find_model
 from app.inference.cards import default_models, with_encoders
 from app.inference.device import DeviceChoice
 from app.inference.trial import trial_ms
@@ -171,6 +171,15 @@ def test_recognition_with_anticipation_labels_a_recording_too(library: Library, 
     milliseconds, device = trial_ms(card, CPU)
     assert milliseconds > 0
     assert device == CPU
+
+
+def test_a_live_picture_is_refused_with_the_reason(library: Library) -> None:
+    card = find_model("sprmamba", library.folder)
+    with pytest.raises(BadInput, match=r"SPRMAMBA looks ahead: .* cannot say what goes on now"):
+        LiveAnalysis([card])
+    tcn = save_offline(library.folder / "models", "ms_tcn", layers=2, maps=4)
+    with pytest.raises(BadInput, match="reads what phases stored of a recording"):
+        LiveAnalysis([tcn])
 
 
 def test_it_is_used_only_where_it_is_chosen(library: Library) -> None:

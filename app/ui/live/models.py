@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,29 @@ from app.ui.services import Services
 if TYPE_CHECKING:
     from app.inference import LiveAnalysis, LiveAnswer, LiveRuns
     from app.video.live.capture import LiveFrame
+    from models import ModelCard
+
+
+def live_cards(
+    cards: Sequence[ModelCard], wanted: Mapping[str, str], procedure: str
+) -> tuple[list[ModelCard], list[str]]:
+    """The models for a live picture, and a sentence for each chosen one that cannot look at one.
+
+    Args:
+        cards: installed models.
+        wanted: names that were chosen, by task.
+        procedure: key of the operation.
+    """
+    able = [c for c in cards if not c.why_not_live]
+    found = (pick(able, task, wanted.get(task, ""), procedure) for task in TASKS)
+    chosen = [card for card in found if card is not None]
+    refusals = []
+    for card in cards:
+        if card.why_not_live and wanted.get(card.task) == card.name:
+            other = next((c.title for c in chosen if c.task == card.task), "")
+            meanwhile = f"{other} is used live." if other else "No phases are named live."
+            refusals.append(f"{card.why_not_live} {meanwhile}")
+    return chosen, refusals
 
 
 class LiveModels(QObject):
@@ -150,8 +173,9 @@ class LiveModels(QObject):
         if not self._wanted or self.analysis is not None:
             return
         values, analysis = self._services.settings.values, self._services.analysis
-        found = (pick(analysis.cards, t, values.models.get(t, ""), procedure) for t in TASKS)
-        cards = [card for card in found if card is not None]
+        cards, refusals = live_cards(analysis.cards, values.models, procedure)
+        for text in refusals:
+            self.said.emit(Message(text=text, tone=Tone.WARN, key="not-live", lasting_s=8))
         if not cards:
             text = "No model is installed, so the picture is shown and recorded alone."
             self.said.emit(Message(text=text, tone=Tone.WARN, key="live-models", lasting_s=8))
