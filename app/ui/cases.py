@@ -304,7 +304,14 @@ class Cases(QObject):
     def _show(self, loaded: Loaded) -> None:
         self._player.previewed = None
         session = self._session
-        session.open(loaded.case, loaded.work, loaded.gone, loaded.missing, loaded.labels)
+        session.open(
+            loaded.case,
+            loaded.work,
+            loaded.gone,
+            loaded.missing,
+            loaded.labels,
+            imported=loaded.imported,
+        )
         session.segment_run = loaded.run
         session.show_model(loaded.model)
         self.opened.emit(loaded)

@@ -29,6 +29,7 @@ class ExportSheet(Sheet):
         super().__init__(window, "Export the case", 600, 430)
         self.outlines = QCheckBox("Outlines as COCO, with the corrected frames as pictures")
         self.phases = QCheckBox("Phases as a table (CSV)")
+        self.labels = QCheckBox("Label files as they were imported, with the phases of now")
         self.video = QCheckBox("Recording as DICOM video, for an archive")
         self.overlay = QCheckBox("with outlines and the research line in the picture")
         self.stretch = QCheckBox("the marked stretch alone")
@@ -38,14 +39,15 @@ class ExportSheet(Sheet):
         self._stretch_s: tuple[float, float] | None = None
         self.outlines.setChecked(True)
         self.phases.setChecked(True)
-        for box in (self.outlines, self.phases, self.video, self.masks):
+        self.labels.hide()
+        for box in (self.outlines, self.phases, self.labels, self.video, self.masks):
             box.toggled.connect(self._show_possible)
         self.go.clicked.connect(self._choose)
         note = Label(DICOM, "small", "3")
         note.setWordWrap(True)
         self.set_body(
             column(
-                self.outlines, self.phases, 6, self.video, row(28, self.overlay, 0),
+                self.outlines, self.phases, self.labels, 6, self.video, row(28, self.overlay, 0),
                 row(28, self.stretch, 0), self.masks, row(28, self.why_no_masks, 0), 4, note, 10,
                 row(self.go, 0), 0,
                 spacing=8, margins=(28, 20, 28, 12),
@@ -53,7 +55,13 @@ class ExportSheet(Sheet):
         )  # fmt: skip
 
     def offer(
-        self, stretch_s: tuple[float, float] | None, stretch_words: str, *, has_masks: bool
+        self,
+        stretch_s: tuple[float, float] | None,
+        stretch_words: str,
+        *,
+        has_masks: bool,
+        has_recording: bool = True,
+        imported: bool = False,
     ) -> None:
         """What this case has.
 
@@ -61,7 +69,16 @@ class ExportSheet(Sheet):
             stretch_s: the marked stretch, None where none is marked.
             stretch_words: from when to when.
             has_masks: it has corrected outlines.
+            has_recording: not labels alone.
+            imported: it has label files.
         """
+        if has_recording and not self.outlines.isEnabled():
+            self.outlines.setChecked(True)
+        for box in (self.outlines, self.video):
+            box.setEnabled(has_recording)
+            box.setChecked(box.isChecked() and has_recording)
+        self.labels.setVisible(imported)
+        self.labels.setChecked(imported)
         self._stretch_s = stretch_s
         self.stretch.setText(f"the marked stretch alone, {stretch_words}")
         self.stretch.setVisible(stretch_s is not None)
@@ -73,7 +90,7 @@ class ExportSheet(Sheet):
     def _show_possible(self) -> None:
         for box in (self.overlay, self.stretch):
             box.setEnabled(self.video.isChecked())
-        boxes = (self.outlines, self.phases, self.video, self.masks)
+        boxes = (self.outlines, self.phases, self.labels, self.video, self.masks)
         self.go.setEnabled(any(box.isChecked() for box in boxes))
 
     def _choose(self) -> None:
@@ -87,5 +104,6 @@ class ExportSheet(Sheet):
                 overlay=video and self.overlay.isChecked(),
                 stretch_s=self._stretch_s if alone else None,
                 masks=self.masks.isChecked(),
+                labels=self.labels.isChecked(),
             )
         )

@@ -33,6 +33,7 @@ class ExportOrder:
         overlay: with outlines in its picture.
         stretch_s: from and to, None for all of it.
         masks: as DICOM SEG.
+        labels: the label files that it was imported from, with the phases of now.
     """
 
     outlines: bool = True
@@ -41,6 +42,7 @@ class ExportOrder:
     overlay: bool = False
     stretch_s: tuple[float, float] | None = None
     masks: bool = False
+    labels: bool = False
 
 
 class Leaving(QObject):
@@ -89,6 +91,11 @@ class Leaving(QObject):
         if order.phases:
             export_phases(self._library, case_id, folder)
             words.append("phases")
+        if order.labels:
+            from app.exchange.labels.library import export_labels
+
+            export_labels(self._library, [case_id], folder)
+            words.append("label files")
         if order.masks:
             export_dicom_seg(self._library, case_id, folder)
             words.append("DICOM masks")

@@ -32,6 +32,7 @@ class Loaded:
         missing: why its recording cannot be played, in a sentence; "" where it can.
         gone: positions of the parts of a split recording that are not there, where others are.
         labels: what imported label files say beside the phases, in the recording's time.
+        imported: whether the case keeps label files that can be written again.
     """
 
     case: Case
@@ -41,6 +42,7 @@ class Loaded:
     missing: str
     gone: frozenset[int] = frozenset()
     labels: tuple[LabelRow, ...] = ()
+    imported: bool = False
 
 
 def load_case(library: Library, case_id: str, models: Mapping[str, str]) -> Loaded:
@@ -55,7 +57,8 @@ def load_case(library: Library, case_id: str, models: Mapping[str, str]) -> Load
         BadInput: there is no such case, or it has no recording.
     """
     case = library.case(case_id)
-    if not case.assets and (files := library.label_files(case_id)):
+    files = library.label_files(case_id)
+    if not case.assets and files:
         raise BadInput(_without_times(case, files))
     if not case.assets:
         raise BadInput(f"Case {case_id} has no recording; add one by dropping its video here.")
@@ -70,15 +73,18 @@ def load_case(library: Library, case_id: str, models: Mapping[str, str]) -> Load
         model=model,
         missing=missing,
         gone=gone,
-        labels=load_labels(library, case_id, asset),
+        labels=_labels(files, asset),
+        imported=bool(files),
     )
 
 
-def load_labels(library: Library, case_id: str, asset: Asset) -> tuple[LabelRow, ...]:
+def _labels(files: Sequence[LabelFile], asset: Asset) -> tuple[LabelRow, ...]:
     """Tools, steps and the like of the label files that a case was imported from."""
+    if not files:
+        return ()
     from app.exchange.labels.library import rows_for
 
-    return rows_for(library.label_files(case_id), asset)
+    return rows_for(files, asset)
 
 
 def _without_times(case: Case, files: Sequence[LabelFile]) -> str:

@@ -88,6 +88,7 @@ class Session(QObject):
         gone: positions of the parts of the recording that are not there.
         missing: why nothing of the recording can be shown, in a sentence; "" where it can.
         labels: what imported label files say beside the phases.
+        imported: whether the case keeps label files that can be written again.
     """
 
     case_opened = Signal()
@@ -119,6 +120,7 @@ class Session(QObject):
         self.gone: frozenset[int] = frozenset()
         self.missing = ""
         self.labels: tuple[LabelRow, ...] = ()
+        self.imported = False
         self.prediction: FramePrediction | None = None
         self.segment_run: Run | None = None
         self.model: ModelTier | None = None
@@ -171,10 +173,13 @@ class Session(QObject):
         gone: frozenset[int] = frozenset(),
         missing: str = "",
         labels: tuple[LabelRow, ...] = (),
+        *,
+        imported: bool = False,
     ) -> None:
         """Make ``case`` the open one, as the attributes of the same names say."""
         self._forget()
         self.gone, self.missing, self.labels = gone, missing, labels
+        self.imported = imported
         self.case, self.asset, self.work = case, case.assets[0], work
         self._is_stale = self.unsaved > 0
         self._name(find_taxonomy(case.procedure))
@@ -191,6 +196,7 @@ class Session(QObject):
         self.prediction = self.segment_run = self.model = None
         self.instances = ()
         self.gone, self.missing, self.labels = frozenset(), "", ()
+        self.imported = False
 
     def replace_case(self, case: Case) -> None:
         """The case's own fields changed."""

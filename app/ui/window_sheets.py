@@ -185,6 +185,8 @@ class WindowSheets(QObject):
             (start / 1000, end / 1000) if marked else None,
             f"{fine_moment(start)} to {fine_moment(end)}" if marked else "",
             has_masks=bool(session.work and session.work.annotated_pts),
+            has_recording=session.asset is not None and session.asset.has_recording,
+            imported=session.imported,
         )
         self.toggle(self.export)
 

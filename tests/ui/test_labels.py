@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
 from app.ui.main_window import MainWindow
@@ -22,7 +23,7 @@ def labelled(window: MainWindow, qtbot: QtBot, tmp_path: Path) -> MainWindow:
         encoding="utf-8",
     )
     tools = tmp_path / "video05-tool.txt"
-    names = "Grasper Bipolar Hook Scissors Clipper Irrigator SpecimenBag".split()
+    names = ["Grasper", "Bipolar", "Hook", "Scissors", "Clipper", "Irrigator", "SpecimenBag"]
     rows = [f"{25 * n}\t{int(n < 30)}\t0\t{int(n > 20)}\t0\t0\t0\t0\n" for n in range(60)]
     tools.write_text("Frame\t" + "\t".join(names) + "\n" + "".join(rows), encoding="utf-8")
     with qtbot.waitSignal(window.services.cases.opened, timeout=20_000):
@@ -73,6 +74,24 @@ def test_the_timeline_of_annotate_is_read_and_changed(labelled: MainWindow, qtbo
         annotate.commands.digit(3)
     assert session.human_timeline is not None
     assert [s.phase for s in session.human_timeline.segments][-1] == "clipping_cutting"
+
+
+def test_the_files_are_written_again(
+    labelled: MainWindow, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path / "out"))
+    sheet = labelled.sheets.export
+    labelled.sheets.export_case()
+    assert not sheet.outlines.isEnabled()
+    assert sheet.labels.isChecked()
+    with qtbot.waitSignal(
+        labelled.services.leaving.said, check_params_cb=lambda m: bool(m.lasting_s), timeout=20_000
+    ) as told:
+        sheet.go.click()
+    assert told.args[0].text.startswith("Phases and label files written")
+    for name in ("video05-phase.txt", "video05-tool.txt"):
+        (written,) = (tmp_path / "out").rglob(name)
+        assert written.read_bytes() == (tmp_path / name).read_bytes()
 
 
 def test_there_is_nothing_to_analyse(labelled: MainWindow, qtbot: QtBot) -> None:
