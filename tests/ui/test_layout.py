@@ -131,7 +131,7 @@ def test_nothing_is_clipped(
             canvas = window.current_stage()
             assert (canvas.width(), canvas.height()) >= (640, 360)
     qtbot.waitUntil(lambda: window.library.model.rowCount() == 1, timeout=20_000)
-    for action in ("keys", "settings", "models", "teach"):
+    for action in ("keys", "settings", "models", "teach", "trainings"):
         window.keys.trigger(action)
         settle(qapp)
         sheet = next(s for s in window.sheets.all if s.isVisible())
