@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from app.core.errors import BadInput
 from app.inference.device import DeviceChoice
 from app.inference.phases import PhaseStream
 from app.inference.preprocess import resized
-from models.card import ModelCard
+from models.card import ModelCard, ModelClass
 
 CPU = DeviceChoice(device="cpu", name="test", reason="test", memory_mb=1)
 
@@ -90,3 +91,38 @@ def test_a_device_that_fails_keeps_the_stream_alive(phases: ModelCard) -> None:
         assert stream.step(f) == pytest.approx(sound.step(f))
     assert stream.device.is_cpu
     assert "stopped working" in stream.device.reason
+
+
+def test_endonets_stream_is_its_clip_and_carries_on_from_a_snapshot(tmp_path: Path) -> None:
+    """A network with another kind of state; features are of the frame alone."""
+    torch.manual_seed(1)
+    options = {"num_classes": 3, "num_tools": 2, "layers": 2, "maps": 4}
+    card = ModelCard(
+        name="endonet",
+        title="EndoNet",
+        system="endonet",
+        options=options,
+        task="phase-recognition",
+        classes=tuple(ModelClass(key=k, name=k) for k in "abc"),
+        input_size_px=(32, 32),
+        mean_rgb=(0.485, 0.456, 0.406),
+        std_rgb=(0.229, 0.224, 0.225),
+        frames_per_second=1.0,
+    )
+    network = models.create_model("endonet", **options)
+    card = models.save_model(network, card, tmp_path)
+    whole, second, clip = PhaseStream(card, CPU), PhaseStream(card, CPU), frames(4)
+    expected = []
+    for number, frame in enumerate(clip):
+        expected.append(whole.step(frame))
+        if number == 1:
+            second.restore(whole.snapshot())
+    assert whole.features is not None
+    assert whole.features.shape == (2048,)
+    got = [second.step(f) for f in clip[2:]]
+    assert np.array(got) == pytest.approx(np.array(expected[2:]), abs=1e-6)
+    small = np.stack([resized(f, 32, 32) for f in clip]).astype(np.float32) / 255
+    images = torch.from_numpy(((small - card.mean_rgb) / card.std_rgb).astype(np.float32))
+    with torch.no_grad():
+        logits = network.eval()(images.permute(3, 0, 1, 2)[None])[0]
+    assert np.array(expected) == pytest.approx(logits.softmax(-1).numpy(), abs=1e-4)
