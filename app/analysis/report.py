@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from numpy.typing import NDArray
 
 from app import __version__
+from app.analysis.agreement import figures
 from app.analysis.summary import AssetSummary, CaseSummary, summarise
 from app.core.errors import BadInput, EnvironmentProblem
 from app.core.resources import RESEARCH_USE, RESEARCH_USE_SHORT
@@ -60,6 +61,7 @@ class Part:
     bands: tuple[Band, ...]
     pictures: tuple[Picture, ...]
     in_view: tuple[tuple[str, str], ...]
+    agreement: tuple[tuple[str, str], ...]
 
 
 def write_report(library: Library, case_id: str, path: Path) -> None:
@@ -142,6 +144,7 @@ def _part(library: Library, summary: CaseSummary, one: AssetSummary) -> Part:
             (summary.taxonomy.instrument_name(v.label), length_words(1000 * v.seconds))
             for v in one.in_view
         ),
+        agreement=figures(one.agreement) if one.agreement else (),
     )
 
 

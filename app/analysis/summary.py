@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.analysis.agreement import agreement
 from app.core.case import Asset, Case
 from app.core.prediction import PHASES, SEGMENTATION, Run
 from app.core.taxonomy import Taxonomy, find_taxonomy
 from app.core.timeline import Timeline, timeline_of_run
 from app.store import Library
+from models.metrics.phases import PhaseMetrics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,7 @@ class AssetSummary:
         segmentation: the run over outlines that tells, None where none was made.
         in_view: longest first.
         runs: all runs, oldest first.
+        agreement: the model's figures beside the human tier, None without both.
     """
 
     asset: Asset
@@ -39,6 +42,7 @@ class AssetSummary:
     segmentation: Run | None
     in_view: tuple[InView, ...]
     runs: tuple[Run, ...]
+    agreement: PhaseMetrics | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +75,13 @@ def _asset(library: Library, case: Case, asset: Asset) -> AssetSummary:
     timeline = human.timeline if human is not None and human.timeline.segments else None
     is_human = timeline is not None
     run = telling_run(runs, PHASES)
-    if timeline is None and run is not None:
-        timeline = timeline_of_run(run, store.phases(run.run_id), asset.start_pts, asset.end_pts)
+    beside = None
+    if run is not None:
+        model = timeline_of_run(run, store.phases(run.run_id), asset.start_pts, asset.end_pts)
+        if timeline is None:
+            timeline = model
+        elif model.segments:
+            beside = agreement(timeline, model, asset)
     masks = telling_run(runs, SEGMENTATION)
     in_view: list[InView] = []
     if masks is not None:
@@ -89,6 +98,7 @@ def _asset(library: Library, case: Case, asset: Asset) -> AssetSummary:
         segmentation=masks,
         in_view=tuple(sorted(in_view, key=lambda v: -v.seconds)),
         runs=runs,
+        agreement=beside,
     )
 
 
