@@ -12,11 +12,16 @@ from typing import Annotated
 import typer
 
 from app.cli.common import JsonOption, LibraryOption, emit, library_folder, progress
+from app.cli.engines import ladder_json, ladder_words
 from app.core.errors import BadInput, TrocarError
+from app.inference.engines.kinds import KINDS, why_absent
 
+NOT_MEASURED = "not measured yet; “trocar engines” does it, or the first longer analysis."
 BACKUP_MISSED_S = 24 * 3600.0  # one is made every half hour of work and at closing
 PACKAGES = (
     "torch",
+    "openvino",
+    "onnxruntime",
     "av",
     "numpy",
     "opencv-python-headless",
@@ -42,6 +47,7 @@ def register(app: typer.Typer) -> None:
         """Say what the models run on here, why, and how fast."""
         from app.inference.cards import RUNNABLE_TASKS, model_cards
         from app.inference.device import choose_device
+        from app.inference.engines.ladder import kept_ladders
         from app.inference.trial import trial_ms
         from app.video.sound.sinks import sound_problem
         from app.video.versions import ffmpeg_version
@@ -59,12 +65,16 @@ def register(app: typer.Typer) -> None:
                     continue
                 if used != choice:
                     problems.append(used.reason)
+        ladders = kept_ladders(cards, choice)
+        absent = {k.key: why for k in KINDS if (why := why_absent(k, choice.device))}
         found = {
             "device": choice.device,
             "name": choice.name,
             "reason": choice.reason,
             "memory_mb": choice.memory_mb,
             "ms_per_frame": speeds,
+            "engines": [ladder_json(ladder) for ladder in ladders],
+            "engines_absent": absent,
             "ffmpeg": ffmpeg_version(),
             "sound": sound_problem() or "can be played",
             "versions": versions(),
@@ -74,6 +84,9 @@ def register(app: typer.Typer) -> None:
             f"Device:   {choice.name} ({choice.device}), {choice.memory_mb} MB",
             f"Why:      {choice.reason}",
             *(f"Model:    {name}, {ms:.0f} ms a frame" for name, ms in speeds.items()),
+            *(f"Engines:  {line}" for ladder in ladders for line in ladder_words(ladder)),
+            *([] if ladders else [f"Engines:  {NOT_MEASURED}"]),
+            *([] if ladders else [f"Engines:  {why}" for why in absent.values()]),
             f"FFmpeg:   {found['ffmpeg']}",
             f"Sound:    {found['sound']}",
             "Versions: " + ", ".join(f"{k} {v}" for k, v in versions().items()),

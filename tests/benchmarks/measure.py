@@ -18,7 +18,16 @@ from typing import Any
 
 ROUNDS = 5
 _FLAGS = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd")
-_PACKAGES = ("torch", "numpy", "opencv-python-headless", "av", "PySide6-Essentials", "ultralytics")
+_PACKAGES = (
+    "torch",
+    "openvino",
+    "onnxruntime",
+    "numpy",
+    "opencv-python-headless",
+    "av",
+    "PySide6-Essentials",
+    "ultralytics",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ import torch
 
 from tests.benchmarks import (
     rows_compute,
+    rows_engines,
     rows_live,
     rows_live_window,
     rows_pranet,
@@ -28,6 +29,8 @@ ROWS: dict[str, Callable[[int], list[Row]]] = {
     "overlay": rows_compute.overlay,
     "phase": rows_compute.phase_step,
     "file": rows_compute.file_to_stored,
+    "engines": rows_engines.engines,
+    "engine-file": rows_engines.engine_file,
     "pranet": rows_pranet.pranet,
     "lateness": rows_window.lateness,
     "start": rows_window.cold_start,

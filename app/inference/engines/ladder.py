@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -27,6 +27,7 @@ from app.inference.engines.eager import Eager, Engine, TorchEngine
 from app.inference.engines.export import (
     INT8_FILE,
     MODEL_FILE,
+    cache_folder,
     exported,
     folder_of,
     quantised,
@@ -171,7 +172,7 @@ def examine(
     """
     remove_stale(folder_of(card, *size_px))
     mine = [] if own is None else [own]
-    pictures = [*mine, *_stills(size_px, _COMPARED)]
+    pictures = [*mine, *stills(size_px, _COMPARED)]
     eager = Eager(card)
     engines: dict[str, Engine] = {}
     rungs: dict[str, Rung] = {}
@@ -183,7 +184,7 @@ def examine(
             try:
                 engine = load(
                     kind.key, eager, choice, size_px, threads,
-                    lambda: [*mine, *_stills(size_px, _CALIBRATED)],
+                    lambda: [*mine, *stills(size_px, _CALIBRATED)],
                 )  # fmt: skip
                 difference = _difference(engine, eager, choice, pictures)
             except EnvironmentProblem as error:
@@ -228,6 +229,20 @@ def read(
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         log.info("a ladder of engines cannot be read: %s", type(error).__name__)
         return None
+
+
+def kept_ladders(cards: Iterable[ModelCard], choice: DeviceChoice) -> list[Ladder]:
+    """Everything that was measured here for some models, at any size and number of threads."""
+    found = []
+    for card in cards:
+        start = card.weights_sha256[:20] or "-"
+        for path in sorted(cache_folder().glob(f"{start}-*/ladder-*.json")):
+            width, _, height = path.parent.name.split("-")[1].partition("x")
+            threads = int(path.stem.rpartition("-")[2])
+            ladder = read(card, choice, (int(width), int(height)), threads)
+            if ladder is not None and ladder not in found:
+                found.append(ladder)
+    return found
 
 
 def write(card: ModelCard, choice: DeviceChoice, ladder: Ladder) -> None:
@@ -297,7 +312,7 @@ def _times(engines: dict[str, Engine], picture: NDArray[np.uint8]) -> dict[str, 
     return best
 
 
-def _stills(size_px: tuple[int, int], which: slice) -> list[NDArray[np.uint8]]:
+def stills(size_px: tuple[int, int], which: slice) -> list[NDArray[np.uint8]]:
     """Frames of real operations that ship with Trocar, cut and resized to a size."""
     pictures = []
     for path in sorted((resources_dir() / "phantom" / "stills").glob("*.jpg"))[which]:
@@ -327,7 +342,7 @@ def _file(card: ModelCard, choice: DeviceChoice, size_px: tuple[int, int], threa
 
 def _machine(choice: DeviceChoice) -> dict[str, str]:
     """What the measured times depend on."""
-    found = {"processor": processor_name(), "device": choice.name}
+    found = {"processor": processor_name(), "card": "" if choice.is_cpu else choice.name}
     for package in _PACKAGES:
         try:
             found[package] = version(package)

@@ -147,7 +147,7 @@ def test_what_was_measured_elsewhere_does_not_count(
     ladder.write(instruments, CPU, kept)
     assert read(instruments, CPU, SIZE_PX, 1) == kept
     assert read(instruments, CPU, SIZE_PX, 2) is None
-    assert read(instruments, replace(CPU, name="another"), SIZE_PX, 1) is None
+    assert read(instruments, replace(CPU, device="cuda:0"), SIZE_PX, 1) is None
     (path,) = tmp_path.rglob("ladder*.json")
     data = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps({**data, "machine": {"torch": "0"}}), encoding="utf-8")
