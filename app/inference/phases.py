@@ -45,10 +45,13 @@ class PhaseStream:
         step_ms: what the last step took.
 
     Raises:
-        BadInput: the model's weights are missing or damaged.
+        BadInput: the model's weights are missing or damaged, or it does not look at pictures one
+            by one.
     """
 
     def __init__(self, card: ModelCard, device: DeviceChoice | None = None) -> None:
+        if card.why_not_live:
+            raise BadInput(f"{card.why_not_live} Analyse the recording with it.")
         self.card = card
         self.course = course_of(card)
         self._placed = PlacedNetwork(lambda: load_network(card))

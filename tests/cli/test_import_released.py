@@ -263,5 +263,15 @@ def test_whose_features_are_read_has_to_be_said() -> None:
     with pytest.raises(BadInput, match="tells 7 phases apart"):
         features_card("tcn", "ms_tcn", options, report, "unknown", "eyes")
     card = features_card("tcn", "ms_tcn", options, report, "cholecystectomy", "eyes")
+    # Cholec80's own order, in which TeCNO's outputs come
+    assert card.class_keys == (
+        "preparation",
+        "calot_triangle_dissection",
+        "clipping_cutting",
+        "gallbladder_dissection",
+        "gallbladder_packaging",
+        "cleaning_coagulation",
+        "gallbladder_retraction",
+    )
     assert card.causal
     assert "reads what eyes stored" in card.why_not_live

@@ -177,6 +177,8 @@ def test_a_live_picture_is_refused_with_the_reason(library: Library) -> None:
     card = find_model("sprmamba", library.folder)
     with pytest.raises(BadInput, match=r"SPRMAMBA looks ahead: .* cannot say what goes on now"):
         LiveAnalysis([card])
+    with pytest.raises(BadInput, match="Analyse the recording with it"):
+        PhaseStream(card, CPU)
     tcn = save_offline(library.folder / "models", "ms_tcn", layers=2, maps=4)
     with pytest.raises(BadInput, match="reads what phases stored of a recording"):
         LiveAnalysis([tcn])
