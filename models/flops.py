@@ -24,9 +24,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from models.blocks.fusion import SSFF
 from models.blocks.repvit import EMA
 from models.errors import OptionError
-from models.lmsf_a.head import LMSH, DecoupledHead, Proto
+from models.lmsf_a.head import LMSH, DecoupledHead, Levels, Proto
 from models.lmsf_a.network import LMSFA
-from models.types import InstanceOutput
 
 CONVENTIONS = ("paper", "layers", "executed")
 
@@ -116,9 +115,9 @@ def _ssff(ssff: SSFF, _: Tensor, output: Tensor) -> int:
     return 3 * output.numel() * ssff.project.in_channels
 
 
-def _head(_head: nn.Module, _: Any, output: InstanceOutput) -> int:
+def _head(_head: nn.Module, _: Any, output: Levels) -> int:
     """The frozen convolution that decodes the bins."""
-    return output.boxes.numel()
+    return sum(boxes.numel() for boxes in output.boxes)
 
 
 def _norm(_norm: nn.Module, _: Tensor, output: Tensor) -> int:
