@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,15 @@ def whole(word: str) -> int | None:
 def number(word: str) -> Fraction | None:
     """A number such as ``-12.50``, exactly, None for anything else."""
     return Fraction(word) if _NUMBER.fullmatch(word) else None
+
+
+def finite(word: object) -> float | None:
+    """A score or a time that a program computed, None for what is no finite number."""
+    try:
+        value = float(str(word))
+    except ValueError:
+        return None
+    return value if isfinite(value) else None
 
 
 def lines_again(file: LabelFile) -> Lines:

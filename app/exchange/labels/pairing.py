@@ -19,7 +19,7 @@ from app.core.errors import BadInput
 from app.core.labels import LabelledCase
 from app.core.taxonomy import find_taxonomy
 from app.exchange.labels.frames import folded
-from app.exchange.labels.lines import Line, number, read_lines
+from app.exchange.labels.lines import Line, finite, read_lines
 from app.exchange.labels.reading import read_labels
 
 NOTHING = "(no phase)"
@@ -107,10 +107,10 @@ def time_pair(
         raise lines.bad(head, f"there is no column for {missing[0]}")
     out = []
     for second, (_, line) in enumerate(rows):
-        values = [number(word) for word in _words(line.text)]
+        values = [finite(word) for word in _words(line.text)]
         if len(values) != len(columns) + 1 or None in values or values[0] != second:
             raise lines.bad(line, f"expected second {second} and {len(columns)} times in minutes")
-        out.append([float(v or 0) for v in values[1:]])
+        out.append([v or 0.0 for v in values[1:]])
     if abs(len(out) - len(side)) > 1:
         raise BadInput(f"{lines.name} has {len(out)} rows for {len(side)} seconds of labels.")
     end = min(len(out), len(side))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil, isfinite
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from app.core.errors import BadInput
 from app.core.labels import LabelledCase
 from app.exchange.labels import cholec80, cholect50, pitvis
 from app.exchange.labels.frames import folded
-from app.exchange.labels.lines import Lines, lines_again, read_lines, whole
+from app.exchange.labels.lines import Lines, finite, lines_again, read_lines, whole
 from app.exchange.labels.pairing import matched
 from app.exchange.labels.reading import label_files, read_labels
 
@@ -178,11 +178,8 @@ def _score_table(lines: Lines) -> tuple[list[str], Floats]:
 
 
 def _score(lines: Lines, second: int, value: Any) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = float("nan")
-    if not isfinite(number):
+    number = finite(value)
+    if number is None:
         raise BadInput(f"{lines.name}, frame {second}: “{str(value)[:20]}” is no score.")
     return number
 

@@ -1,0 +1,156 @@
+"""`trocar import`, `export --format labels` and `metrics` as a user types them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from app.cli.main import run
+
+TRUTH = ["preparation"] * 20 + ["calottriangledissection"] * 30
+SAID = ["preparation"] * 25 + ["calottriangledissection"] * 25
+
+
+def lines(path: Path, words: list[str]) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("".join(f"{word}\n" for word in words), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def sides(tmp_path: Path) -> tuple[str, str]:
+    """Truth at one label a second, and a prediction at 25 with a header."""
+    truth = lines(tmp_path / "truth" / "video01-phase.txt", TRUTH)
+    rows = [f"{n}\t{SAID[n // 25]}" for n in range(25 * len(SAID))]
+    said = lines(tmp_path / "said" / "video01-phase.txt", ["Frame\tPhase", *rows])
+    return str(truth), str(said)
+
+
+def printed(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
+    out: dict[str, object] = json.loads(capsys.readouterr().out)
+    return out
+
+
+def test_phases_by_time_and_name(
+    sides: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["metrics", "phases", *sides, "--json"]) == 0
+    found = printed(capsys)
+    assert found["pooled"]["accuracy"] == 90.0  # type: ignore[index]
+    # Late by 5 s, within the 10 s that are forgiven.
+    assert found["relaxed_10s"]["intended"]["accuracy"] == 100.0  # type: ignore[index]
+    assert found["edit"] == 100.0
+    assert run(["metrics", "phases", *sides]) == 0
+    text = capsys.readouterr().out
+    assert "1 operations, 1 labels per second" in text
+    assert "10 s relaxed, matlab" in text
+
+
+def test_one_label_fewer_is_said_and_more_are_refused(
+    sides: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short = str(lines(tmp_path / "short" / "video01-phase.txt", SAID[:-1]))
+    assert run(["metrics", "phases", sides[0], short, "--json"]) == 0
+    assert printed(capsys)["notes"] == [
+        "video01: the last label has no counterpart and was left out."
+    ]
+    shorter = str(lines(tmp_path / "shorter" / "video01-phase.txt", SAID[:-2]))
+    assert run(["metrics", "phases", sides[0], shorter]) == 1
+    assert "48 labels at 1 per second" in capsys.readouterr().err
+
+
+def test_a_bad_line_of_a_prediction_is_named(
+    sides: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = str(lines(tmp_path / "bad" / "video01-phase.txt", ["preparation", "lunch"]))
+    assert run(["metrics", "phases", sides[0], bad]) == 1
+    said = capsys.readouterr().err
+    assert "video01-phase.txt, line 2: “lunch” is no phase of Cholec80" in said
+    assert "imported" not in said
+
+
+def test_tools_with_scores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = "Grasper\tBipolar\tHook\tScissors\tClipper\tIrrigator\tSpecimenBag"
+    # The prediction's columns stand in another order.
+    other = "Hook\tGrasper\tBipolar\tScissors\tClipper\tIrrigator\tSpecimenBag"
+    truth = lines(tmp_path / "t" / "video01-tool.txt", [
+        f"Frame\t{names}", "0\t1\t0\t1\t0\t0\t0\t0", "25\t0\t0\t1\t0\t0\t0\t0",
+        "50\t1\t0\t0\t0\t0\t0\t0",
+    ])  # fmt: skip
+    said = lines(tmp_path / "p" / "video01-tool.txt", [
+        f"Frame\t{other}", "0\t0.9\t0.9\t0\t0\t0\t0\t0", "25\t0.8\t0.8\t0\t0\t0\t0\t0",
+        "50\t0.1\t0.7\t0\t0\t0\t0\t0",
+    ])  # fmt: skip
+    assert run(["metrics", "tools", str(truth), str(said), "--json"]) == 0
+    found = printed(capsys)
+    pooled = found["pooled"]
+    assert pooled["Hook"] == 100.0  # type: ignore[index]
+    assert pooled["Grasper"] == pytest.approx(100 * (1 + 2 / 3) / 2)  # type: ignore[index]
+    assert pooled["Clipper"] is None  # type: ignore[index]
+    assert found["mean_ap"] == pytest.approx((100 + 100 * 5 / 6) / 2)
+
+
+def test_triplets_by_vectors_and_by_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def row(triplet: int, score: float = 1.0) -> list[float]:
+        return [triplet, 0, score, *[-1] * 11, 0]
+
+    def file(name: str, order: list[str], annotations: dict[str, object]) -> str:
+        categories = {
+            "triplet": {str(i): n for i, n in enumerate(order)},
+            "instrument": {"0": "grasper"}, "verb": {}, "target": {},
+            "phase": {"0": "preparation"},
+        }  # fmt: skip
+        path = tmp_path / name / "VID05.json"
+        path.parent.mkdir()
+        path.write_text(json.dumps(
+            {"video": 5, "fps": 1, "num_frames": 2, "categories": categories,
+             "annotations": annotations}))  # fmt: skip
+        return str(path)
+
+    names = ["hook,dissect,liver", "grasper,retract,liver"]
+    truth = file("t", names, {"0": [row(0)], "1": [row(1)]})
+    said = file("p", names[::-1], {"0": [row(1, 0.9)], "1": [row(0, 0.8)]})
+    assert run(["metrics", "triplets", truth, said, "--json"]) == 0
+    assert printed(capsys)["pooled"]["ivt"] == 100.0  # type: ignore[index]
+    vectors = tmp_path / "v.json"
+    vectors.write_text('{"0": [0.1, 0.9], "1": [0.2, 0.3]}', encoding="utf-8")
+    assert run(["metrics", "triplets", truth, str(vectors), "--json"]) == 0
+    found = printed(capsys)
+    assert found["pooled"]["ivt"] == 50.0  # type: ignore[index]
+    assert "order of the truth's own numbers" in found["notes"][0]  # type: ignore[index]
+    vectors.write_text('{"0": [0.1, 0.9]}', encoding="utf-8")
+    assert run(["metrics", "triplets", truth, str(vectors)]) == 1
+    assert "v.json, frame 1: expected 2 scores" in capsys.readouterr().err
+
+
+def test_anticipation(
+    sides: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"{n},0,{max(0, 20 - n) / 60 + 0.1}" for n in range(50)]
+    table = lines(tmp_path / "a.csv", ["second,Preparation,CalotTriangleDissection", *rows])
+    assert run(["metrics", "anticipation", sides[0], str(table), "--json", "--horizon", "2"]) == 0
+    (found,) = printed(capsys)["horizons"]  # type: ignore[misc]
+    assert found["inside"] == pytest.approx(0.1)
+    # Preparation does not come again after it, and 0 was said: 2 minutes off.
+    assert found["outside"] == pytest.approx(2.0)
+
+
+def test_import_and_export(
+    sides: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["import", sides[0]]) == 0
+    assert capsys.readouterr().out == "Case 0001 was made of the labels.\n"
+    assert run(["import", sides[0], "--json"]) == 0
+    assert printed(capsys) == {"cases": [], "known": 1, "notes": []}
+    assert run(["export", "all", "--format", "labels", "--out", str(tmp_path / "out")]) == 0
+    written = tmp_path / "out" / "video01-phase.txt"
+    assert written.read_bytes() == Path(sides[0]).read_bytes()
+    capsys.readouterr()
+    assert run(["show", "0001", "--json"]) == 0
+    assert printed(capsys)["labels"]["splits"]["40/40"] == "train"  # type: ignore[index]
+    assert run(["export", "0001", "--format", "phase-csv", "--out", str(tmp_path / "csv")]) == 0
+    assert "calot_triangle_dissection" in (tmp_path / "csv" / "phases.csv").read_text()
