@@ -13,6 +13,7 @@ from typing import Any
 from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, Signal
 
 from app.core.resources import resources_dir
+from app.ui.words import length
 
 STOP_MS = 3000
 log = logging.getLogger(__name__)
@@ -97,6 +98,8 @@ class Teaching(QObject):
     def _tell(self, data: dict[str, Any]) -> None:
         step, steps = int(data["step"]), max(1, int(data["steps"]))
         words = f"Learning, {step} of {steps}"
+        if 0 < step < steps:
+            words += f", about {length(float(data['seconds']) / step * (steps - step))} left"
         self.progressed.emit(words, step / steps)
 
     def _finished(self, status: int) -> None:

@@ -17,6 +17,7 @@ from app.learning.datasets import entries_of
 from app.learning.finetune import _recipe
 from app.learning.instruments import PictureViews, join_of
 from app.learning.recipes import Recipe, read_recipe
+from app.learning.run_view import read_run
 from app.learning.validation import Validation
 from models import create_model, read_card
 from models.card import ModelCard, ModelClass
@@ -100,6 +101,12 @@ def test_a_folder_becomes_a_model_measured_on_another_operation(
     card = read_card(Path(result["card"]))
     assert card.class_keys == ("bone", "nerve")
     assert "--data spine --hold-out 0.3" in card.trained.command
+    seen = read_run(out)
+    assert (seen.state, seen.step, seen.score) == ("done", 3, "map50_95")
+    assert [step for step, _ in seen.columns["held_out_map50_95"]] == [2, 3]
+    assert {(s.step, s.number) for s in seen.samples} == {
+        (step, n) for step in (None, 0, 2, 3) for n in range(3)
+    }
     plan = json.loads((out / "plan.json").read_text())
     assert len(plan["pictures"]) == 6
     assert len({name.split("/")[0] for name in plan["pictures"]}) == 2

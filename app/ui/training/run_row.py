@@ -14,9 +14,9 @@ from app.ui.words import count, date, length
 
 STATES = {
     "running": ("Running", "accent"),
-    "interrupted": ("Interrupted, the same command goes on", "warn"),
-    "cancelled": ("Stopped, the same command goes on", "warn"),
-    "failed": ("Ended with an error, the same command goes on", "error"),
+    "interrupted": ("Interrupted, it can go on", "warn"),
+    "cancelled": ("Stopped, it can go on", "warn"),
+    "failed": ("Ended with an error, it can go on", "error"),
     "diverged": ("Diverged, the last good checkpoint is kept", "error"),
     "done": ("Done", "ok"),
     "out of time": ("Done, its time was up", "ok"),
