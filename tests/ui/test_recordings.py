@@ -236,6 +236,8 @@ def test_names_and_times_that_disagree_are_asked_about(
 def test_a_folder_without_video_is_said(window: MainWindow, qtbot: QtBot, tmp_path: Path) -> None:
     with qtbot.waitSignal(window.services.cases.not_found, timeout=PATIENCE_MS):
         drop(window, tmp_path)
+    # Whether it holds labels is looked at before anything is said.
+    qtbot.waitUntil(lambda: bool(messages(window, "open")), timeout=PATIENCE_MS)
     assert "no video" in messages(window, "open")[0].text
     assert window.workspace == "library"
 
