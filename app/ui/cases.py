@@ -247,13 +247,15 @@ class Cases(QObject):
     def import_labels(self, paths: Sequence[Path], otherwise: TrocarError | None = None) -> None:
         """Make cases of label files, and open the first one.
 
+        Where a recording without phases is open, one operation's labels are offered to it.
+
         Args:
             paths: files and folders.
             otherwise: what to say where they hold no labels, for lack of recordings.
         """
-        models = self._settings.values.models
+        models, onto = self._settings.values.models, self._open_without_phases()
 
-        def work() -> tuple[str, Loaded | None]:
+        def work() -> tuple[str, Loaded | None, str]:
             from app.exchange.labels.library import import_cases
             from app.exchange.labels.reading import has_labels
 
@@ -266,17 +268,62 @@ class Cases(QObject):
             if done.known:
                 words += f" {count(done.known)} were there already."
             timed = next((c for c in done.cases if c.assets), None)
-            return words, load_case(self._library, timed.case_id, models) if timed else None
+            alone = timed.case_id if timed and len(done.cases) == 1 else ""
+            loaded = load_case(self._library, timed.case_id, models) if timed else None
+            return words, loaded, alone
 
-        def show(done: tuple[str, Loaded | None]) -> None:
-            words, loaded = done
+        def show(done: tuple[str, Loaded | None, str]) -> None:
+            words, loaded, alone = done
             if loaded is not None:
                 self.opening.emit()
                 self._show(loaded)
             self.refresh()
-            self.said.emit(Message(text=words, lasting_s=6, key="labels"))
+            told = Message(text=words, lasting_s=6, key="labels")
+            if alone and onto:
+                told = Message(
+                    text=words,
+                    button=f"Lay them on case {onto}",
+                    action=lambda: self.lay_labels(paths, onto, instead_of=alone),
+                    lasting_s=20,
+                    key="labels",
+                )
+            self.said.emit(told)
 
         self._io.run(work, show, self._failed)
+
+    def lay_labels(self, paths: Sequence[Path], case_id: str, *, instead_of: str) -> None:
+        """Make labels the phases of a case's recording, and open it.
+
+        Args:
+            paths: of one operation.
+            case_id: the case with the recording.
+            instead_of: the case that was made of them; it goes, unless somebody worked on it.
+        """
+        models = self._settings.values.models
+
+        def work() -> tuple[Loaded, tuple[str, ...]]:
+            from app.exchange.labels.library import import_onto
+
+            done = import_onto(self._library, case_id, paths)
+            if self._library.case(instead_of).corrections <= 1:
+                self._library.writer.delete_case(instead_of).result()
+            return load_case(self._library, case_id, models), done.notes
+
+        def show(done: tuple[Loaded, tuple[str, ...]]) -> None:
+            self.opening.emit()
+            self._show(done[0])
+            words = " ".join(("The labels are the phases of this recording now.", *done[1]))
+            self.said.emit(Message(text=words, tone=Tone.OK, lasting_s=8, key="labels"))
+
+        self._io.run(work, show, self._failed)
+
+    def _open_without_phases(self) -> str:
+        """The open case, where it has a recording and no phases by a human; "" else."""
+        session = self._session
+        if session.case is None or session.asset is None or not session.asset.has_recording:
+            return ""
+        line = session.human_timeline
+        return "" if line is not None and line.segments else session.case.case_id
 
     def stop_looking(self) -> None:
         """The user does not want to know any more what a folder holds."""

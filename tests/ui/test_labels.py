@@ -120,3 +120,29 @@ def test_a_folder_of_labels_is_known(window: MainWindow, qtbot: QtBot, tmp_path:
     with qtbot.waitSignal(window.services.cases.opened, timeout=20_000):
         window.open_files([folder])
     assert [c.title for c in window.services.library.cases()] == ["AutoLaparo 01", "AutoLaparo 02"]
+
+
+def test_labels_are_laid_on_the_open_recording(
+    opened: MainWindow, qtbot: QtBot, tmp_path: Path
+) -> None:
+    file = tmp_path / "video05-phase.txt"
+    file.write_text("preparation\nclippingcutting\n", encoding="utf-8")
+    cases, session = opened.services.cases, opened.services.session
+    with qtbot.waitSignal(
+        cases.said, check_params_cb=lambda m: "labels" in m.key, timeout=20_000
+    ) as told:
+        opened.open_files([file])
+    assert told.args[0].button == "Lay them on case 0001"
+    lay = told.args[0].action
+    with qtbot.waitSignal(cases.said, check_params_cb=lambda m: "labels" in m.key, timeout=20_000):
+        lay()
+    assert session.case is not None
+    assert session.case.case_id == "0001"
+    assert session.human_timeline is not None
+    asset = session.asset
+    assert asset is not None
+    assert [(asset.time_ms(s.start_pts), s.phase) for s in session.human_timeline.segments] == [
+        (0, "preparation"),
+        (pytest.approx(1000, abs=1), "clipping_cutting"),
+    ]
+    assert [c.case_id for c in opened.services.library.cases()] == ["0001"]
