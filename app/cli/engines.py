@@ -56,8 +56,8 @@ def register(app: typer.Typer) -> None:
         from app.inference.cards import default_models, find_model
         from app.inference.cores import cores
         from app.inference.device import choose_device
+        from app.inference.engines.examining import examine
         from app.inference.engines.kinds import kind_of
-        from app.inference.engines.ladder import examine
         from app.inference.preprocess import letterbox
 
         folder = library_folder(library)

@@ -27,9 +27,10 @@ from app.core.errors import EnvironmentProblem
 from app.inference import AnalysisJob
 from app.inference.engines import choice
 from app.inference.engines.eager import Eager, Engine
+from app.inference.engines.examining import load, stills
 from app.inference.engines.guard import Difference
 from app.inference.engines.kinds import EAGER, KINDS
-from app.inference.engines.ladder import Ladder, Rung, load, stills, write
+from app.inference.engines.ladder import Ladder, Rung, write
 from app.inference.preprocess import fit_frame, letterbox
 from app.store import Library
 from app.video import describe_asset

@@ -178,6 +178,8 @@ def test_the_doctor_names_the_device_and_the_reason(
     assert found["ms_per_frame"]["tools"] > 0
     assert found["ffmpeg"]
     assert found["versions"]["torch"]
+    assert found["engines"] == []
+    assert found["engines_absent"]["cuda-graph"].endswith("computes on an NVIDIA card.")
     assert found["problems"] == []
 
 
@@ -190,6 +192,7 @@ def test_the_doctor_tells_of_a_damaged_model(
     assert status == 0
     assert "Problem:" in out
     assert "tools," in out
+    assert "Engines:  not measured yet" in out
 
 
 def test_the_doctor_tells_of_work_without_a_backup(

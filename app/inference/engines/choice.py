@@ -18,6 +18,7 @@ from app.core.prediction import Instance
 from app.inference.device import DeviceChoice
 from app.inference.engines import ladder as ladders
 from app.inference.engines.eager import Eager, Engine
+from app.inference.engines.examining import load
 from app.inference.engines.guard import compare, is_telling
 from app.inference.engines.kinds import AUTOMATIC, EAGER, kind_of, why_absent
 from app.inference.engines.trial import Trial
@@ -28,7 +29,7 @@ from models import ModelCard
 
 log = logging.getLogger(__name__)
 
-_PATIENCE_S = 5.0
+_PATIENCE_S = 20.0
 _CHECK_EVERY = 25
 
 
@@ -39,7 +40,8 @@ class Engines:
         card: of a segmentation model with weights.
         threads: of the processor.
         wanted: an engine's key, or `AUTOMATIC`.
-        may_measure: a child process may find out what is fastest, where that is not known.
+        may_measure: a child process may find out what is fastest, where that is not known; without
+            it, PyTorch computes where nothing is known.
 
     Attributes:
         used: keys of the engines that have computed, in order.
@@ -57,7 +59,7 @@ class Engines:
         self.used: list[str] = []
         self._card, self._rules = card, rules_of(card)
         self._threads, self._wanted = threads, wanted
-        self._may_measure = may_measure and wanted == AUTOMATIC
+        self._may_measure = may_measure
         self._settled: tuple[str, tuple[int, int]] | None = None
         self._engine: Engine | None = None
         self._below: list[str] = []
@@ -73,7 +75,7 @@ class Engines:
         Raises:
             RuntimeError: PyTorch itself failed on the device.
             EnvironmentProblem: the engine that was asked for cannot be here.
-            Refused: it does not say what PyTorch says.
+            Refused: it does not say what PyTorch says, or nobody knows.
         """
         self.settle(picture, choice)
         start = time.perf_counter()
@@ -154,7 +156,7 @@ class Engines:
 
         Raises:
             EnvironmentProblem: the engine that was asked for cannot be here.
-            Refused: it does not say what PyTorch says.
+            Refused: it does not say what PyTorch says, or nobody knows.
         """
         size = (picture.shape[1], picture.shape[0])
         if self._wanted == EAGER or self._settled == (choice.device, size):
@@ -165,7 +167,7 @@ class Engines:
             self._below = [self._named(known, picture, choice), EAGER]
         else:
             self._below = [] if known is None else known.usable()
-            self._may_measure = self._may_measure and known is None
+            self._may_measure = self._may_measure and (known is None or not known.is_whole)
         self._use_next(choice)
 
     def _named(
@@ -176,7 +178,11 @@ class Engines:
         if why := why_absent(kind_of(key), choice.device):
             raise EnvironmentProblem(why)
         rung = known.rung(key) if known else None
-        if rung is None:
+        untried = rung is None or rung.passed is None
+        if untried and not self._may_measure:
+            log.info("%s was never tried on this model and waits", kind_of(key).title)
+            return EAGER
+        if untried:
             trial = Trial(self._card, choice, self._threads, picture, only=key)
             trial.wait()
             size = (picture.shape[1], picture.shape[0])
@@ -186,11 +192,11 @@ class Engines:
             raise EnvironmentProblem(
                 f"{kind_of(key).title} could not be tried on this model; choose another engine."
             )
-        if not rung.passed and rung.ms is not None:
-            raise Refused(_refusal(key, rung.words))
-        if not rung.passed:
+        if rung.passed:
+            return key
+        if rung.ms is None:
             raise EnvironmentProblem(f"{rung.words} Choose another engine.")
-        return key
+        raise Refused(_refusal(key, rung.words))
 
     def _use_next(self, choice: DeviceChoice) -> None:
         self._engine, self._until_check = None, 0
@@ -200,9 +206,7 @@ class Engines:
             if key == EAGER:
                 return
             try:
-                self._engine = ladders.load(
-                    key, self.eager, choice, self._settled[1], self._threads
-                )
+                self._engine = load(key, self.eager, choice, self._settled[1], self._threads)
             except EnvironmentProblem as error:
                 log.info("%s is not used: %s", kind_of(key).title, error)
             else:
@@ -217,6 +221,7 @@ class Engines:
             self._may_measure = False
         elif (
             self._may_measure
+            and self._wanted == AUTOMATIC
             and self._trial is None
             and self._spent_s > _PATIENCE_S
             and is_telling(found, self._rules.score_threshold)
@@ -233,4 +238,4 @@ class Engines:
 
 
 def _refusal(key: str, words: str) -> str:
-    return f"{kind_of(key).title} does not say what PyTorch says: {words} Choose another engine."
+    return f"{kind_of(key).title} is not used here. {words} Choose another engine."

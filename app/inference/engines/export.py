@@ -1,6 +1,6 @@
 """A network as an ONNX file, kept in the user's cache, and the same with int8 convolutions.
 
-Written by a child process alone (``ladder``). A file holds one network for pictures of one size:
+Written by a child process alone (``examining``). A file holds one network for pictures of one size:
 uint8 (1, H, W, 3) in; out come boxes, class logits and mask coefficients of each level apart, and
 prototypes, or one map. Nothing is decoded or joined inside: what shares no scale shares no tensor.
 """

@@ -1,7 +1,7 @@
 """Whether another engine says what PyTorch says in full precision, tensor by tensor.
 
 The one guard: of half precision, of int8, of other engines. Runs where the engine is examined
-(``ladder``), and once more on a frame of the user's own recording (``choice``).
+(``examining``), and once more on a frame of the user's own recording (``choice``).
 """
 
 from __future__ import annotations

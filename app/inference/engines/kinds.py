@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.util import find_spec
+from shutil import which
 
 from app.core.errors import BadInput
 
@@ -95,8 +96,8 @@ def why_absent(kind: Kind, device: str) -> str:
 
 
 def is_installed(kind: Kind) -> bool:
-    """Whether an engine's packages are here; it may lack the hardware all the same."""
-    return not _missing(kind)
+    """Whether an engine's packages and drivers are here; it may be refused all the same."""
+    return not _missing(kind) and (kind.devices != (_CUDA,) or which("nvidia-smi") is not None)
 
 
 def _missing(kind: Kind) -> list[str]:

@@ -16,8 +16,9 @@ from app.core.errors import EnvironmentProblem
 from app.inference.cards import load_network
 from app.inference.engines import kinds, ladder
 from app.inference.engines.eager import Eager
+from app.inference.engines.examining import examine, load
 from app.inference.engines.export import INT8_FILE, MODEL_FILE, exported, folder_of, remove_stale
-from app.inference.engines.ladder import Ladder, Rung, examine, load, read
+from app.inference.engines.ladder import Ladder, Rung, kept_ladders, read
 from models.card import ModelCard
 from tests.inference.engines.conftest import CPU, SIZE_PX, needed, picture
 
@@ -146,6 +147,7 @@ def test_what_was_measured_elsewhere_does_not_count(
     kept = replace(rungs(torch=10.0), width_px=SIZE_PX[0], height_px=SIZE_PX[1])
     ladder.write(instruments, CPU, kept)
     assert read(instruments, CPU, SIZE_PX, 1) == kept
+    assert kept_ladders([instruments], CPU) == [kept]
     assert read(instruments, CPU, SIZE_PX, 2) is None
     assert read(instruments, replace(CPU, device="cuda:0"), SIZE_PX, 1) is None
     (path,) = tmp_path.rglob("ladder*.json")
@@ -169,3 +171,11 @@ def test_what_other_versions_made_is_deleted(
     os.utime(unused, (1, 1))
     remove_stale(now)
     assert sorted(p.name for p in now.parent.iterdir()) == sorted([now.name, other.name])
+
+
+def test_a_ladder_is_whole_once_every_verdict_is_known() -> None:
+    every = {k.key.replace("-", "_"): 1.0 for k in kinds.KINDS}
+    assert rungs(**every).is_whole
+    assert not rungs(torch=1.0, openvino=0.5).is_whole
+    unknown = replace(rungs(**every).rungs[-1], passed=None)
+    assert not replace(rungs(**every), rungs=(*rungs(**every).rungs[:-1], unknown)).is_whole
