@@ -156,3 +156,21 @@ def test_a_picture_of_a_case_with_a_longer_number_stays(library: Library, case: 
     other.write_bytes(b"picture")
     library.writer.delete_case(case.case_id).result()
     assert list(other.parent.iterdir()) == [other]
+
+
+def test_a_training_that_learnt_from_a_case_keeps_no_picture_of_it(
+    library: Library, case: Case
+) -> None:
+    other = library.writer.create_case(
+        "Other", "unknown", (asset("other", "/videos/other.mp4"),)
+    ).result()
+    for name, shown in (("mine", case), ("theirs", other)):
+        for part in ("set/frames", "samples"):
+            folder = library.runs_folder / name / part
+            folder.mkdir(parents=True)
+            (folder / f"{shown.case_id}_0.png").write_bytes(b"a picture")
+        (library.runs_folder / name / "log.csv").write_text("step\n")
+    library.writer.delete_case(case.case_id).result()
+    left = {str(p.relative_to(library.runs_folder)) for p in library.runs_folder.rglob("*.*")}
+    kept = {f"theirs/{part}/{other.case_id}_0.png" for part in ("set/frames", "samples")}
+    assert {path.replace("\\", "/") for path in left} == {"mine/log.csv", "theirs/log.csv", *kept}

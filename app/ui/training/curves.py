@@ -151,7 +151,7 @@ class Curves(QWidget):
 
     def _plot(self) -> QRectF:
         left = 12 + max((self._width(value_words(t)) for t in self._y_ticks()), default=0)
-        top, bottom = theme.px(10), theme.px(26)
+        top, bottom = theme.px(26), theme.px(26)
         return QRectF(left, top, self.width() - left - 14, self.height() - top - bottom)
 
     def _width(self, text: str) -> float:
@@ -235,9 +235,7 @@ class Curves(QWidget):
         metrics = QFontMetricsF(painter.font())
         x = min(max(place.x() - metrics.horizontalAdvance(text) / 2, plot.left()),
                 plot.right() - metrics.horizontalAdvance(text))  # fmt: skip
-        above = place.y() - 9 > plot.top() + metrics.height()
-        y = place.y() - 9 if above else place.y() + 9 + metrics.ascent()
-        painter.drawText(QPointF(x, y), text)
+        painter.drawText(QPointF(x, place.y() - 9), text)
 
     def _paint_cross(self, painter: QPainter) -> None:
         line = self._lines[0] if self._lines else None
@@ -259,7 +257,7 @@ class Curves(QWidget):
         metrics = QFontMetricsF(painter.font())
         width, height = metrics.horizontalAdvance(text) + 12, metrics.height() + 6
         left = min(max(place.x() - width / 2, plot.left()), plot.right() - width)
-        box = QRectF(left, plot.top(), width, height)
+        box = QRectF(left, 0, width, height)
         painter.setBrush(theme.color("raised"))
         painter.setPen(QPen(theme.color("line_strong"), 1))
         painter.drawRoundedRect(box, 4, 4)
