@@ -54,6 +54,9 @@ def export(
     end: Annotated[
         float | None, typer.Option("--to", help="Seconds; where the stretch ends.")
     ] = None,
+    layout: Annotated[
+        str, typer.Option(help="Labels: a new file of your phases in this layout, as cholec80.")
+    ] = "",
     library: LibraryOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -71,9 +74,12 @@ def export(
         elif form is Format.PHASE_CSV:
             done = export_phases(lib, case, out)
         elif form is Format.LABELS:
-            from app.exchange.labels.library import export_labels
+            from app.exchange.labels.library import export_anew, export_labels
 
-            done = export_labels(lib, _imported(lib) if case == "all" else [case], out)
+            if layout:
+                done = export_anew(lib, case, layout, out)
+            else:
+                done = export_labels(lib, _imported(lib) if case == "all" else [case], out)
         elif form is Format.DICOM_SEG:
             from app.exchange.dicom_seg import export_dicom_seg
 

@@ -15,6 +15,7 @@ from app.core.labels import LabelFile, LabelledCase, LabelRow
 from app.core.taxonomy import UNKNOWN_PROCEDURE
 from app.core.timeline import Segment, Timeline
 from app.exchange.case_export import Exported, writing
+from app.exchange.labels.anew import written_anew
 from app.exchange.labels.frames import PhasesNow
 from app.exchange.labels.lines import Line, Lines
 from app.exchange.labels.reading import layout_of, read_again, read_labels, written
@@ -171,6 +172,25 @@ def export_labels(library: Library, case_ids: Sequence[str], out: Path) -> Expor
         words=words,
         counts={"cases": len(case_ids), "files": count},
     )
+
+
+def export_anew(library: Library, case_id: str, layout: str, out: Path) -> Exported:
+    """Write a case's own phases as a new file of a layout; see ``written_anew``.
+
+    Raises:
+        BadInput, EnvironmentProblem: as ``written_anew``, and the folder cannot be written.
+    """
+    case = library.case(case_id)
+    said = library.human_timeline(case.assets[0].asset_id) if case.assets else None
+    if said is None:
+        raise BadInput("The case has no phases of yours; mark some, or take over the model's.")
+    now = PhasesNow(timeline=said.timeline, time_base=case.assets[0].time_base)
+    number = int(case_id) if case_id.isdecimal() else 1
+    lines = written_anew(layout, number, now)
+    with writing(out):
+        store_files.write_file(out / lines.name, lines.content)
+    counts = {"cases": 1, "files": 1}
+    return Exported(path=out / lines.name, words="1 label file", counts=counts)
 
 
 def joined(parts: Sequence[Lines]) -> Lines:

@@ -18,9 +18,17 @@ from app.core.labels import LabelledCase
 from app.core.taxonomy import find_taxonomy
 from app.core.timeline import Segment, Timeline
 from app.exchange.labels import cholec80, cholect50, jigsaws, pitvis
+from app.exchange.labels.anew import written_anew
 from app.exchange.labels.frames import PhasesNow
 from app.exchange.labels.lines import lines_of
-from app.exchange.labels.reading import LAYOUTS, read_again, read_labels, splits_of, written
+from app.exchange.labels.reading import (
+    LAYOUTS,
+    layout_of,
+    read_again,
+    read_labels,
+    splits_of,
+    written,
+)
 
 TOOLS = "Grasper\tBipolar\tHook\tScissors\tClipper\tIrrigator\tSpecimenBag"
 T50 = {
@@ -326,3 +334,41 @@ def test_damage_is_one_sentence_or_a_case(name: str, data: st.DataObject) -> Non
     else:
         return
     assert name in said
+
+
+@pytest.mark.parametrize(
+    ("layout", "phases"),
+    [
+        ("cholec80", ("preparation", "clipping_cutting")),
+        ("heichole", ("preparation", "gallbladder_packaging")),
+        ("autolaparo", ("preparation", "suturing")),
+        ("pitvis", ("sellotomy", "durotomy")),
+        ("ophnet", ("phase_3", "phase_7")),
+        ("multibypass140", ("preparation", "disassembling")),
+        ("jigsaws", ("g2", "g3")),
+    ],
+)
+def test_phases_of_ones_own_become_a_new_file(layout: str, phases: tuple[str, str]) -> None:
+    """At 30 frames a second, of which no layout but one knows anything."""
+    one, two = phases
+    segments = (Segment(start_pts=0, end_pts=60, phase=one),
+                Segment(start_pts=60, end_pts=150, phase=two))  # fmt: skip
+    now = PhasesNow(
+        timeline=Timeline(start_pts=0, end_pts=150, segments=segments), time_base=Fraction(1, 30)
+    )
+    lines = written_anew(layout, 16, now)
+    known = layout_of(layout)
+    assert known.belongs(lines)
+    (case,) = known.read(lines, {})
+    assert spans(case) == [(0, 2, one), (2, 5, two)]
+
+
+def test_a_gap_that_a_layout_cannot_say_is_named() -> None:
+    line = Timeline(
+        start_pts=0, end_pts=9, segments=(Segment(start_pts=4, end_pts=9, phase="preparation"),)
+    )
+    now = PhasesNow(timeline=line, time_base=Fraction(1))
+    with pytest.raises(BadInput, match="there is no phase at 0 s"):
+        written_anew("cholec80", 1, now)
+    with pytest.raises(BadInput, match="CholecT50 cannot be written"):
+        written_anew("cholect50", 1, now)
