@@ -262,9 +262,11 @@ class Trainer:
             network = self.result_network.eval()
             with torch.no_grad():
                 metrics = evaluate(network)
+            # What has nothing to measure on may be missing.
+            now, best = (found.get(score, float("nan")) for found in (metrics, self.best))
             if not score:
                 self.best = dict(metrics)
-            elif not self.best or isnan(self.best[score]) or metrics[score] > self.best[score]:
+            elif not self.best or isnan(best) or now > best:
                 self.best, self.best_network = dict(metrics), deepcopy(network)
                 self.worse = 0
             else:

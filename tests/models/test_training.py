@@ -210,6 +210,13 @@ def test_a_run_that_is_asked_to_finish_is_measured_and_keeps_the_best() -> None:
     ]
 
 
+def test_a_figure_that_is_missing_at_times_is_not_the_best() -> None:
+    seen = iter([{"other": 1.0}, {"accuracy": 0.5}, {"other": 1.0}, {"accuracy": float("nan")}])
+    trainer = Trainer(network(), CONFIG)
+    result = trainer.run(batches, loss_of, evaluate=lambda _: next(seen), score="accuracy")
+    assert result.best == {"accuracy": 0.5}
+
+
 def test_without_a_score_the_last_weights_are_kept() -> None:
     scores = iter([0.9, 0.1, 0.2, 0.3])
     trainer = Trainer(network(), CONFIG)
