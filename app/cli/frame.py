@@ -82,14 +82,12 @@ def register(app: typer.Typer) -> None:
 
 
 def _without_smoke(rgb: NDArray[np.uint8], library: Path) -> tuple[NDArray[np.uint8], str]:
-    """The frame in full resolution without smoke, and the name of the model that says so."""
+    """The frame as the window shows it without smoke, and the name of the model that says so."""
     from app.inference.cards import desmoking_model
     from app.inference.desmoke import Desmoker
 
     card = desmoking_model(library)
-    cleared = Desmoker(card).whole(rgb)
-    assert cleared is not None  # noqa: S101 - nobody stops it
-    return cleared, card.name
+    return Desmoker(card).veil(rgb).lift(rgb), card.name
 
 
 def _write_png(path: Path, rgb: NDArray[np.uint8], pixels: str) -> None:

@@ -1,8 +1,7 @@
 """The thread that finds the smoke over the newest picture: ``trocar-smoke``. No Qt.
 
 Pictures are offered from the thread that decodes; of several that wait the newest is looked at.
-What is found serves the pictures that follow, until the next one or another scene. A picture that
-stands still is cleared once more pixel by pixel, where nothing newer waits.
+What is found serves the pictures that follow, until the next one or another scene.
 """
 
 from __future__ import annotations
@@ -32,10 +31,6 @@ class Clears(Protocol):
         """The smoke over a picture."""
         ...
 
-    def whole(self, rgb: Picture, should_stop: Callable[[], bool]) -> Picture | None:
-        """The picture cleared in full resolution."""
-        ...
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Cleared:
@@ -44,19 +39,16 @@ class Cleared:
     Attributes:
         of: the picture it was made of, the very array.
         picture: uint8 of its shape.
-        whole: in full resolution, not the quick one.
     """
 
     of: Picture
     picture: Picture
-    whole: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Wish:
     rgb: Picture
     still: bool
-    whole: bool
     asked_s: float
     number: int
 
@@ -90,20 +82,18 @@ class SmokeThread:
         self._thread = threading.Thread(target=self._run, name="trocar-smoke", daemon=True)
         self._thread.start()
 
-    def offer(self, rgb: Picture, *, still: bool = False, whole: bool = False) -> None:
+    def offer(self, rgb: Picture, *, still: bool = False) -> None:
         """A picture to look at; one that waits gives way.
 
         Args:
             rgb: uint8 (H, W, 3), not changed any more by anyone.
             still: it stays on screen: ``on_cleared`` gets it.
-            whole: then in full resolution too.
         """
         with self._wake:
             self._number += 1
             self._wish = _Wish(
                 rgb=rgb,
                 still=still,
-                whole=whole,
                 asked_s=time.monotonic(),
                 number=self._number,
             )
@@ -117,7 +107,7 @@ class SmokeThread:
         return newest[0]
 
     def close(self, *, wait: bool = True) -> None:
-        """End the thread; what it is at is given up at the next tile."""
+        """End the thread; what it is at is finished."""
         with self._wake:
             self._closing = True
             self._wake.notify()
@@ -163,19 +153,8 @@ class SmokeThread:
             with self._wake:
                 self._wake.wait_for(self._has_still, timeout=_REST_SHARE * (done_s - began_s))
             return
-        self._tell(wish, veil.lift(wish.rgb), whole=False)
-        if wish.whole and not self._is_stopped():
-            picture = clears.whole(wish.rgb, self._is_stopped)
-            if picture is not None:
-                self._tell(wish, picture, whole=True)
-
-    def _tell(self, wish: _Wish, picture: Picture, *, whole: bool) -> None:
         if not self._closing:
-            self._on_cleared(Cleared(of=wish.rgb, picture=picture, whole=whole))
+            self._on_cleared(Cleared(of=wish.rgb, picture=veil.lift(wish.rgb)))
 
     def _has_still(self) -> bool:
         return self._closing or (self._wish is not None and self._wish.still)
-
-    def _is_stopped(self) -> bool:
-        """Whether there is something newer to do than the picture in hand."""
-        return self._closing or self._wish is not None

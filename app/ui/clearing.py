@@ -50,7 +50,7 @@ class SmokeClearing(QObject):
         self._thread: SmokeThread | None = None
         self._token: object = None  # an error may come before the thread is known here
         self._ended: list[SmokeThread] = []
-        self._asked: tuple[Picture, bool] | None = None
+        self._asked: Picture | None = None
         self._newest: Cleared | None = None
         self.covers = False
         self._arrived.connect(self._take)
@@ -103,21 +103,20 @@ class SmokeClearing(QObject):
         self.covers = veil is not None
         return None if veil is None else veil.lift(rgb)
 
-    def of_standing(self, rgb: Picture, *, whole: bool) -> Picture | None:
-        """What to show of a picture that stands still; ``cleared`` tells when there is better.
+    def of_standing(self, rgb: Picture) -> Picture | None:
+        """What to show of a picture that stands still; None until ``cleared`` brings it.
 
         Args:
             rgb: uint8 (H, W, 3), the frame's own.
-            whole: ask for full resolution too.
         """
         thread = self._thread
         if thread is None:
             return None
         if self._newest is not None and self._newest.of is rgb:
             return self._newest.picture
-        if self._asked is None or self._asked[0] is not rgb or self._asked[1] < whole:
-            self._asked = (rgb, whole)
-            thread.offer(rgb, still=True, whole=whole)
+        if self._asked is not rgb:
+            self._asked = rgb
+            thread.offer(rgb, still=True)
         return None
 
     def close(self) -> None:
@@ -136,7 +135,7 @@ class SmokeClearing(QObject):
 
     @Slot(object)
     def _take(self, cleared: Cleared) -> None:
-        if self._thread is None or self._asked is None or self._asked[0] is not cleared.of:
+        if self._thread is None or self._asked is not cleared.of:
             return
         self._newest, self.covers = cleared, True
         self.cleared.emit(cleared)

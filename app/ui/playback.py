@@ -182,12 +182,12 @@ class Playback(QObject):
             self._show_adjusted()
 
     def _clear_standing(self) -> None:
-        """Ask for the frame on screen without smoke, in full resolution; it stays as it is so far.
+        """Ask for the frame on screen without smoke; it stays as it is so far.
 
         One that arrived lost the veil of the frame before already.
         """
         frame = self._stage.frame if self._stage is not None else None
-        if frame is not None and self._clearing.of_standing(frame.rgb, whole=True) is not None:
+        if frame is not None and self._clearing.of_standing(frame.rgb) is not None:
             self._show_adjusted()
 
     def _show_adjusted(self) -> None:
@@ -197,7 +197,7 @@ class Playback(QObject):
             self._name_clearing()
             return
         frame = stage.frame
-        cleared = self._clearing.of_standing(frame.rgb, whole=not self._player.state.playing)
+        cleared = self._clearing.of_standing(frame.rgb)
         self._clearing.covers = cleared is not None
         self._name_clearing()
         if self.adjuster.now.is_neutral:

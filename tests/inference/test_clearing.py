@@ -15,7 +15,7 @@ import torch
 import models
 from app.core.errors import BadInput, TrocarError
 from app.inference.cards import desmoking_model, load_network
-from app.inference.clearing import Cleared, SmokeThread
+from app.inference.clearing import SmokeThread
 from app.inference.desmoke import Desmoker
 from app.inference.device import DeviceChoice
 from app.inference.veil import Picture, Veil, coarse, find_veil
@@ -101,20 +101,12 @@ def test_at_the_networks_own_size_the_veil_is_the_network(desmoker: Desmoker) ->
     assert np.abs(desmoker.veil(shown).lift(shown) - answer).max() <= 1.6
 
 
-def test_full_resolution_is_the_network_on_tiles(desmoker: Desmoker) -> None:
-    shown = tissue(size=(90, 150))
-    whole = desmoker.whole(shown)
-    assert whole is not None
-    assert whole.dtype == np.uint8
-    assert np.abs(whole - np.clip(shown - DIMMER, 0, 255)).max() <= 1
-    asked: list[int] = []
-
-    def second() -> bool:
-        asked.append(1)
-        return len(asked) > 1
-
-    assert desmoker.whole(shown, second) is None
-    assert len(asked) == 2
+def test_the_shipped_network_is_what_the_veil_shows() -> None:
+    card = desmoking_model(Path("none"))
+    desmoker = Desmoker(card, CPU, threads=1)
+    shown = smoky(tissue(size=(64, 114)))
+    answer, lifted = desmoker.answer(shown), desmoker.veil(shown).lift(shown)
+    assert psnr(lifted, np.round(answer).astype(np.uint8)) > 30
 
 
 def test_the_newest_imported_model_is_taken_and_none_is_said(
@@ -142,18 +134,11 @@ class Slow:
     def __init__(self) -> None:
         self.let = threading.Semaphore(0)
         self.seen: list[int] = []
-        self.tiles = 0
 
     def veil(self, rgb: Picture) -> Veil:
         self.seen.append(int(rgb[0, 0, 0]))
         assert self.let.acquire(timeout=20)
         return find_veil(small(rgb, 32), small(rgb, 32) / 2, rgb)
-
-    def whole(self, rgb: Picture, should_stop: Callable[[], bool]) -> Picture | None:
-        while not should_stop():
-            self.tiles += 1
-            time.sleep(0.001)
-        return None
 
 
 def flat(level: int) -> Picture:
@@ -186,36 +171,22 @@ def test_of_many_pictures_the_newest_is_looked_at() -> None:
         thread.close()
 
 
-def test_a_picture_that_stands_still_is_told_and_full_resolution_gives_way() -> None:
+def test_a_picture_that_stands_still_is_told() -> None:
     slow, told = Slow(), []
     thread = SmokeThread(lambda: slow, told.append, told.append)
-    slow.let.release(3)
+    slow.let.release(2)
     try:
         first, second = flat(100), flat(120)
-        thread.offer(first, still=True, whole=True)
-        until(lambda: slow.tiles > 2)
-        thread.offer(second, still=True)
-        until(lambda: len(told) == 2)
-        assert [t.of is p for t, p in zip(told, (first, second), strict=True)] == [True, True]
-        assert not told[0].whole
+        thread.offer(first, still=True)
+        until(lambda: len(told) == 1)
+        thread.offer(second)
+        until(lambda: slow.seen == [100, 120])
+        assert told[0].of is first
         assert np.abs(told[0].picture.astype(int) - 50).max() <= 2
-        thread.offer(first, still=True, whole=True)
-        until(lambda: len(told) == 3)
-    finally:
-        thread.close()  # while it is at the tiles
-    assert "trocar-smoke" not in [t.name for t in threading.enumerate()]
-    assert len(told) == 3
-
-
-def test_pixel_by_pixel_comes_after_the_quick_one(desmoker: Desmoker) -> None:
-    told: list[Cleared] = []
-    thread = SmokeThread(lambda: desmoker, told.append, lambda _: None)
-    try:
-        thread.offer(tissue(size=(90, 150)), still=True, whole=True)
-        until(lambda: len(told) == 2)
     finally:
         thread.close()
-    assert [t.whole for t in told] == [False, True]
+    assert "trocar-smoke" not in [t.name for t in threading.enumerate()]
+    assert len(told) == 1
 
 
 def test_a_thread_that_cannot_begin_says_so_once_and_ends() -> None:

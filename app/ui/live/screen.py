@@ -244,7 +244,7 @@ class LiveScreen(QObject):
         self._stage.set_frame(frame, view)
         self._name_clearing()
         if self.behind and not self.playing:
-            self._clearing.of_standing(frame.rgb, whole=False)
+            self._clearing.of_standing(frame.rgb)
         self.refresh()
 
     @Slot(object)
@@ -254,13 +254,10 @@ class LiveScreen(QObject):
 
     @Slot()
     def _show_cleared(self) -> None:
-        """The picture on screen with or without smoke; in full resolution it never is here.
-
-        What records needs the processor.
-        """
+        """The picture on screen with or without smoke."""
         frame = self._stage.frame
         if frame is not None:
-            view = self._clearing.of_standing(frame.rgb, whole=False)
+            view = self._clearing.of_standing(frame.rgb)
             self._clearing.covers = view is not None
             self._stage.set_view(view)
         self._name_clearing()
