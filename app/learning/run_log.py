@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -104,6 +103,8 @@ class RunLog:
 
     def put_samples(self, step: int | None, pictures: Iterable[NDArray[np.uint8]]) -> None:
         """How the network sees the sample pictures at a step; None for what is true."""
+        import cv2  # the window reads logs, and opens without it
+
         for number, rgb in enumerate(pictures):
             folder = self.folder / SAMPLES
             folder.mkdir(exist_ok=True)
