@@ -29,7 +29,7 @@ from models.types import InstanceOutput, MapOutput, anchor_grid
 MODEL_FILE, INT8_FILE = "model.onnx", "model-int8.onnx"
 PICTURE = "picture"
 STRIDES_PX = (8, 16, 32)
-_FORM = 2
+_FORM = 3
 _OPSET = 17
 _STALE_AFTER_S = 60 * 86400.0
 
@@ -111,11 +111,30 @@ def quantised(source: Path, pictures: Sequence[NDArray[np.uint8]]) -> Path:
             activation_type=QuantType.QUInt8,
             extra_options={"OpTypesToExcludeOutputQuantization": ["Conv"]},
         )
+        _spare_the_others(part)
         part.replace(path)
     finally:
         folded.unlink(missing_ok=True)
         part.unlink(missing_ok=True)
     return path
+
+
+def _spare_the_others(path: Path) -> None:
+    """Give what shares an input with a convolution the tensor as it was before rounding."""
+    import onnx
+
+    model = onnx.load(path)
+    made_by = {name: node for node in model.graph.node for name in node.output}
+    for node in model.graph.node:
+        if node.op_type in ("Conv", "QuantizeLinear", "DequantizeLinear"):
+            continue
+        for place, name in enumerate(node.input):
+            back = made_by.get(name)
+            if back is None or back.op_type != "DequantizeLinear":
+                continue
+            if (rounding := made_by.get(back.input[0])) is not None:
+                node.input[place] = rounding.input[0]
+    onnx.save(model, path)
 
 
 def remove_stale(keep: Path) -> None:

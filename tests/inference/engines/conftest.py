@@ -25,6 +25,19 @@ def picture(seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 255, (SIZE_PX[1], SIZE_PX[0], 3), np.uint8)
 
 
+def damaged(path: Path, to: Path) -> Path:
+    """The same network with the weights of its last convolution over boxes halved."""
+    import onnx
+    from onnx import numpy_helper
+
+    model = onnx.load(path)
+    name = next(i.name for i in model.graph.initializer if i.name.endswith("head.box.weight"))
+    held = next(i for i in model.graph.initializer if i.name == name)
+    held.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(held) * 0.5 + 0.1, name))
+    onnx.save(model, to)
+    return to
+
+
 @pytest.fixture(scope="session")
 def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The cache that these tests share."""

@@ -20,7 +20,7 @@ from app.store import Library
 from app.video import describe_asset
 from models.card import ModelCard
 from tests.helpers.clips import RECIPES, make_clip
-from tests.inference.engines.conftest import CPU, SIZE_PX, needed, picture
+from tests.inference.engines.conftest import CPU, SIZE_PX, damaged, needed, picture
 
 
 @pytest.fixture
@@ -103,19 +103,6 @@ def test_what_differs_on_the_recording_itself_is_refused_for_good(
     assert kept.rung("onnx").words.startswith("Refused: ")
     with pytest.raises(Refused, match=r"is not used here\. Refused: "):
         segmenter(known, "onnx").predict(picture())
-
-
-def damaged(path: Path, to: Path) -> Path:
-    """The same network with the weights of its last convolution over boxes halved."""
-    import onnx
-    from onnx import numpy_helper
-
-    model = onnx.load(path)
-    name = next(i.name for i in model.graph.initializer if i.name.endswith("head.box.weight"))
-    held = next(i for i in model.graph.initializer if i.name == name)
-    held.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(held) * 0.5 + 0.1, name))
-    onnx.save(model, to)
-    return to
 
 
 def test_an_engine_that_is_not_installed_is_one_sentence(

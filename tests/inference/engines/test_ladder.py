@@ -4,42 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-import models
 from app.core.errors import EnvironmentProblem
-from app.inference.cards import load_network
 from app.inference.engines import kinds, ladder
 from app.inference.engines.eager import Eager
 from app.inference.engines.examining import examine, load
 from app.inference.engines.export import INT8_FILE, MODEL_FILE, exported, folder_of, remove_stale
 from app.inference.engines.ladder import Ladder, Rung, kept_ladders, read
 from models.card import ModelCard
-from tests.inference.engines.conftest import CPU, SIZE_PX, needed, picture
+from tests.inference.engines.conftest import CPU, SIZE_PX, damaged, needed, picture
 
 pytestmark = pytest.mark.usefixtures("shared_cache")
-
-
-@pytest.fixture(scope="module")
-def damaged_file(instruments: ModelCard, exports: Path, tmp_path_factory) -> Path:
-    """An export of the same network with other weights in its head."""
-    needed("onnx")
-    network = load_network(instruments)
-    torch.manual_seed(1)
-    with torch.no_grad():
-        for weight in network.head.parameters():
-            weight.add_(torch.randn_like(weight) * weight.abs().mean() * 0.2)
-    other = models.save_model(network, replace(instruments, name="damaged"), exports / "models")
-    before, os.environ["TROCAR_CACHE"] = os.environ.get("TROCAR_CACHE"), str(exports / "other")
-    try:
-        return exported(other, *SIZE_PX)
-    finally:
-        os.environ.pop("TROCAR_CACHE") if before is None else os.environ.update(TROCAR_CACHE=before)
 
 
 @pytest.mark.parametrize("key", ["openvino", "onnx"])
@@ -59,12 +39,14 @@ def test_an_export_says_what_pytorch_says(instruments: ModelCard, key: str) -> N
 
 
 def test_a_damaged_file_is_refused(
-    instruments: ModelCard, damaged_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    instruments: ModelCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    needed("onnx")
+    good = exported(instruments, *SIZE_PX)
     monkeypatch.setenv("TROCAR_CACHE", str(tmp_path))
     path = folder_of(instruments, *SIZE_PX) / MODEL_FILE
     path.parent.mkdir(parents=True)
-    shutil.copyfile(damaged_file, path)
+    damaged(good, path)
     found = examine(instruments, CPU, SIZE_PX, threads=1, own=picture(), only="onnx")
     rung = found.rung("onnx")
     assert rung is not None
