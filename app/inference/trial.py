@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.errors import BadInput
-from app.core.prediction import ACTIVITIES, PHASES, SEGMENTATION
+from app.core.prediction import ACTIVITIES, ENHANCEMENT, PHASES, SEGMENTATION
 from app.inference.areas import SceneReader
+from app.inference.desmoke import Desmoker
 from app.inference.device import DeviceChoice, choose_device
 from app.inference.offline import OfflinePhases
 from app.inference.phases import PhaseStream
@@ -29,7 +30,7 @@ def trial_ms(card: ModelCard, device: DeviceChoice | None = None) -> tuple[float
     Raises:
         BadInput: its weights are missing or damaged, or it is of a task that cannot be run here.
     """
-    model: Segmenter | PhaseStream | SceneReader
+    model: Segmenter | PhaseStream | SceneReader | Desmoker
     run: Callable[[NDArray[np.uint8]], object]
     if card.task == SEGMENTATION:
         model = Segmenter(card, device or choose_device())
@@ -42,6 +43,9 @@ def trial_ms(card: ModelCard, device: DeviceChoice | None = None) -> tuple[float
     elif card.task == ACTIVITIES:
         model = SceneReader(card, device or choose_device())
         run = model.read
+    elif card.task == ENHANCEMENT:
+        model = Desmoker(card, device or choose_device())
+        run = model.veil
     else:
         raise BadInput(f"{card.name} is made for {card.task}, which cannot be run here yet.")
     picture = trial_picture()

@@ -18,6 +18,7 @@ from app.inference.cards import desmoking_model, load_network
 from app.inference.clearing import SmokeThread
 from app.inference.desmoke import Desmoker
 from app.inference.device import DeviceChoice
+from app.inference.trial import trial_ms
 from app.inference.veil import Picture, Veil, coarse, find_veil
 from models.metrics.pictures import psnr
 from tests.helpers.dimming import DIMMER, dimming_model
@@ -117,6 +118,12 @@ def test_the_newest_imported_model_is_taken_and_none_is_said(
     monkeypatch.setattr(models.card, "BUNDLED_MODELS", tmp_path / "nothing")
     with pytest.raises(BadInput, match="No model that clears smoke"):
         desmoking_model(tmp_path / "elsewhere")
+
+
+def test_the_check_of_models_runs_it(desmoker: Desmoker) -> None:
+    took_ms, device = trial_ms(desmoker.card, CPU)
+    assert took_ms > 0
+    assert device == CPU
 
 
 def test_the_network_is_that_of_the_card(desmoker: Desmoker) -> None:
