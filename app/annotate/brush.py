@@ -12,6 +12,9 @@ from app.core.mask import Mask
 
 Box = tuple[int, int, int, int]
 
+# A shorter way is a point: its square does not divide in single precision.
+_POINT_PX2 = 1e-9
+
 
 class Brush:
     """A mask being painted.
@@ -58,7 +61,8 @@ class Brush:
         ys = np.arange(y0, y1, dtype=np.float32)[:, None] + 0.5 - ay
         dx, dy = bx - ax, by - ay
         length2 = dx * dx + dy * dy
-        along = np.clip((xs * dx + ys * dy) / length2, 0.0, 1.0) if length2 else 0.0
+        is_point = length2 < _POINT_PX2
+        along = 0.0 if is_point else np.clip((xs * dx + ys * dy) / length2, 0.0, 1.0)
         near = (xs - along * dx) ** 2 + (ys - along * dy) ** 2 <= radius_px**2
         self.plane[y0:y1, x0:x1][near] = add
         self._box = _union(self._box, (x0, y0, x1, y1))

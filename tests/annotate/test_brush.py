@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.annotate.brush import Brush
@@ -37,6 +37,7 @@ def test_a_stroke_is_the_capsule_around_its_way(
 
 
 @given(loose_masks(), st.lists(points, min_size=2, max_size=6), st.floats(0.5, 8, width=32))
+@example(Mask.empty(1, 1), [(0.0, 0.0), (0.0, 1.1754943508222875e-38)], 1.0)
 def test_painting_then_erasing_the_same_way_leaves_no_new_pixel(
     mask: Mask, way: list[tuple[float, float]], radius: float
 ) -> None:
