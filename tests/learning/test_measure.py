@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import cv2
@@ -115,7 +116,9 @@ def test_a_change_is_what_the_model_sees(card: ModelCard) -> None:
         for n, p in enumerate(pictures())
     ]
     assert seen == [0, 1, 2]
-    assert worse.maps == measure(card, changed, CPU).maps
+    same = measure(card, changed, CPU)
+    # Sums of floats need not be the same to the last bit.
+    assert asdict(worse.maps) == pytest.approx(asdict(same.maps), rel=1e-6, nan_ok=True)
 
 
 def test_the_command_measures_a_folder_by_split(

@@ -73,7 +73,6 @@ def trained(data: Path, out: Path) -> Path:
         out,
         device="cpu",
         evaluate=measure,
-        score=measure.score,
         on_progress=lambda _: None,
     )
     publish.publish(out, publish.card_of(recipe, end, command="", figures=end.best), out)
