@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.errors import CheckpointError
 
@@ -35,12 +35,14 @@ class ConversionReport:
         loaded: the network's names that were filled.
         missing: the network's names that the file has no value for; they keep their own.
         unexpected: the file's names, as they stand there, that were not used.
+        reshaped: the network's names filled from a tensor of another shape.
     """
 
     layout: str
     loaded: tuple[str, ...]
-    missing: tuple[str, ...]
-    unexpected: tuple[str, ...]
+    missing: tuple[str, ...] = ()
+    unexpected: tuple[str, ...] = ()
+    reshaped: tuple[str, ...] = ()
 
 
 def read_pickled(path: Path) -> Mapping[str, object]:
@@ -123,6 +125,18 @@ def check_fit(own: Mapping[str, Tensor], found: Mapping[str, Tensor], wanted: Se
             )
         if value.is_floating_point() and not torch.isfinite(value).all():
             raise CheckpointError(f"{name} holds values that are not finite; fetch the file again.")
+
+
+def load_whole(network: nn.Module, found: Mapping[str, Tensor], layout: str) -> ConversionReport:
+    """Loads weights that must be all that a network has, under its own names.
+
+    Raises:
+        CheckpointError: as `check_fit`.
+    """
+    own = network.state_dict()
+    check_fit(own, found, own.keys())
+    network.load_state_dict(found, strict=False)
+    return ConversionReport(layout=layout, loaded=tuple(sorted(found)))
 
 
 def _check_archive(path: Path) -> None:

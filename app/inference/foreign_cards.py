@@ -11,14 +11,11 @@ from app.core.taxonomy import find_taxonomy
 from models.card import BACKBONE, ModelCard, ModelClass, Training
 
 if TYPE_CHECKING:
-    from models.dinov2.convert import ConversionReport as EncoderReport
-    from models.endomamba.convert import ConversionReport as PhaseReport
     from models.foreign import ConversionReport
-    from models.pranet.convert import ConversionReport as MapReport
 
 
 def endomamba_card(
-    name: str, options: dict[str, Any], report: PhaseReport, procedure: str
+    name: str, options: dict[str, Any], report: ConversionReport, procedure: str
 ) -> ModelCard:
     """The card of an EndoMamba: a phase model, one of areas, or a backbone without a phase head.
 
@@ -49,13 +46,12 @@ def endomamba_card(
         mean_rgb=IMAGE_MEAN_RGB,
         std_rgb=IMAGE_STD_RGB,
         frames_per_second=1.0,
-        trained=Training(data=f"not by Trocar; imported from a {report.layout} file"),
         limits=_endomamba_limits(report, kind),
-        created=datetime.now(UTC).date().isoformat(),
+        **_made(report),
     )
 
 
-def _endomamba_limits(report: PhaseReport, kind: str) -> str:
+def _endomamba_limits(report: ConversionReport, kind: str) -> str:
     if kind == "phases":
         return "Imported; nothing was measured here. Its phases are named in the file's order."
     if kind == "areas":
@@ -118,10 +114,9 @@ def features_card(
         causal=causal,
         features_of=features_of,
         frames_per_second=1.0,
-        trained=Training(data=f"not by Trocar; imported from a {report.layout} file"),
         limits="Imported; nothing was measured here. Its phases are named in the file's order, and "
         f"it is worth nothing on features of another encoder than it was trained on.{ahead}",
-        created=datetime.now(UTC).date().isoformat(),
+        **_made(report),
     )
 
 
@@ -142,14 +137,13 @@ def endonet_card(name: str, options: dict[str, Any], report: ConversionReport) -
         mean_rgb=IMAGE_MEAN_RGB,
         std_rgb=IMAGE_STD_RGB,
         frames_per_second=1.0,
-        trained=Training(data=f"not by Trocar; imported from a {report.layout} file"),
         limits="It makes features of frames, which MS-TCN and SPRMamba read. Its own MS-TCN is "
         "untrained, so that it names no phases by itself.",
-        created=datetime.now(UTC).date().isoformat(),
+        **_made(report),
     )
 
 
-def dinov2_card(name: str, options: dict[str, Any], report: EncoderReport) -> ModelCard:
+def dinov2_card(name: str, options: dict[str, Any], report: ConversionReport) -> ModelCard:
     """The card of a DINOv2 encoder, a backbone for EndoARSS."""
     from models.dinov2 import IMAGE_MEAN_RGB, IMAGE_STD_RGB, SIZES
 
@@ -167,13 +161,12 @@ def dinov2_card(name: str, options: dict[str, Any], report: EncoderReport) -> Mo
         input_size_px=(options["image_size"], options["image_size"]),
         mean_rgb=IMAGE_MEAN_RGB,
         std_rgb=IMAGE_STD_RGB,
-        trained=Training(data=f"not by Trocar; imported from a file of the {report.layout} layout"),
         limits="A backbone: it names and outlines nothing until EndoARSS is trained on it.",
-        created=datetime.now(UTC).date().isoformat(),
+        **_made(report),
     )
 
 
-def pranet_card(name: str, report: MapReport) -> ModelCard:
+def pranet_card(name: str, report: ConversionReport) -> ModelCard:
     """The card of a PraNet: a polyp model, or a backbone where the file is its encoder alone."""
     from models.pranet import IMAGE_MEAN_RGB, IMAGE_STD_RGB, SIDE_PX
 
@@ -194,9 +187,16 @@ def pranet_card(name: str, report: MapReport) -> ModelCard:
         mean_rgb=IMAGE_MEAN_RGB,
         std_rgb=IMAGE_STD_RGB,
         thresholds={"score": 0.5} if whole else {},
-        trained=Training(data=f"not by Trocar; imported from a {report.layout} file"),
         limits=made_for
         if whole
         else "A backbone whose decoder is untrained: it marks nothing until PraNet is trained.",
-        created=datetime.now(UTC).date().isoformat(),
+        **_made(report),
     )
+
+
+def _made(report: ConversionReport) -> dict[str, Any]:
+    """Where every imported model comes from, and when it became one."""
+    return {
+        "trained": Training(data=f"not by Trocar; imported from a {report.layout} file"),
+        "created": datetime.now(UTC).date().isoformat(),
+    }

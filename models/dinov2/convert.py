@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import isqrt
 from typing import Any
 
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from models.dinov2.network import SIZES, DinoV2
 from models.errors import CheckpointError
+from models.foreign import ConversionReport
 
 # The more specific first: a file of a teacher has a student beside it.
 PREFIXES = ("teacher.backbone.", "pretrained.", "backbone.", "module.")
@@ -41,21 +41,6 @@ _HUGGING_FACE_BLOCK = {
     "layer_scale2.lambda1": "ls2.gamma",
 }
 _QKV = ("query", "key", "value")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConversionReport:
-    """What became of every name of the file; each tuple is sorted.
-
-    Attributes:
-        layout: "official" or "hugging-face", with the prefix that stood before the names.
-        loaded: the network's names that were filled: all of them.
-        unexpected: the file's names beside the encoder, such as heads, which were not used.
-    """
-
-    layout: str
-    loaded: tuple[str, ...]
-    unexpected: tuple[str, ...]
 
 
 def is_dinov2(checkpoint: Mapping[str, object]) -> bool:

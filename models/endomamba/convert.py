@@ -11,7 +11,6 @@ limits, is the caller's work.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import isqrt
 from typing import Any
 
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 from models.endomamba import build
 from models.endomamba.network import EndoMamba
 from models.errors import CheckpointError
-from models.foreign import check_fit
+from models.foreign import ConversionReport, load_whole
 
 _ABSENT_BY_LAYOUT = {
     "phase": frozenset[str](),
@@ -31,25 +30,6 @@ _ABSENT_BY_LAYOUT = {
     "localisation": frozenset({"head.weight", "head.bias"}),
 }
 _SEGMENTS, _LOCATES = "segmentation_head.0.bias", "vis_head.head.4.bias"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConversionReport:
-    """What became of every name, the network's and the file's; each tuple is sorted.
-
-    Attributes:
-        layout: "phase", "classification", "pretraining", "segmentation" or "localisation".
-        loaded: the network's names that were filled.
-        missing: the network's names that the file has no value for; they keep their own.
-        unexpected: the file's names, as they stand there, that were not used.
-        reshaped: the network's names filled from a tensor of another shape.
-    """
-
-    layout: str
-    loaded: tuple[str, ...]
-    missing: tuple[str, ...]
-    unexpected: tuple[str, ...]
-    reshaped: tuple[str, ...]
 
 
 def convert(
@@ -89,13 +69,7 @@ def _whole(
     layout, entries = _entries(checkpoint)
     found = {_plain(original): value for original, (_, value) in entries.items()}
     network = build(**options)
-    own = network.state_dict()
-    check_fit(own, found, own.keys())
-    network.load_state_dict(found, strict=False)
-    report = ConversionReport(
-        layout=layout, loaded=tuple(sorted(found)), missing=(), unexpected=(), reshaped=()
-    )
-    return options, network, report
+    return options, network, load_whole(network, found, layout)
 
 
 def load_released(

@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from models.errors import CheckpointError
-from models.foreign import ConversionReport, bare_name, check_fit, weights_inside
+from models.foreign import ConversionReport, bare_name, load_whole, weights_inside
 from models.ms_tcn.network import MsTcn
 
 _FIRST = "stage1.conv_1x1.weight"
@@ -37,13 +37,7 @@ def convert(checkpoint: Mapping[str, object]) -> tuple[dict[str, Any], MsTcn, Co
     found = {bare_name(name): value for name, value in weights_inside(checkpoint).items()}
     options = _options_of(found)
     network = MsTcn(**options)
-    own = network.state_dict()
-    check_fit(own, found, own.keys())
-    network.load_state_dict(found)
-    report = ConversionReport(
-        layout="tecno", loaded=tuple(sorted(found)), missing=(), unexpected=()
-    )
-    return options, network, report
+    return options, network, load_whole(network, found, "tecno")
 
 
 def _options_of(found: Mapping[str, Tensor]) -> dict[str, Any]:

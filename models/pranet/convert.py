@@ -8,12 +8,12 @@ reading the file itself, under limits, is the caller's work.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from models.errors import CheckpointError
+from models.foreign import ConversionReport
 from models.pranet.network import PraNet
 
 _INSIDE = ("state_dict", "model")
@@ -22,23 +22,6 @@ _ENCODER = "resnet."
 _UNUSED = (f"{_ENCODER}fc.weight", f"{_ENCODER}fc.bias")
 # In no other Res2Net does the stem's third convolution lead to splits of 26 channels.
 _TELLING = ("conv1.6.weight", "layer1.0.convs.2.weight")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConversionReport:
-    """What became of every name; each tuple is sorted.
-
-    Attributes:
-        layout: "pranet" or "imagenet".
-        loaded: the network's names that were filled.
-        missing: the network's names that the file has no value for; they keep their own.
-        unexpected: the file's names that were not used: the classifier.
-    """
-
-    layout: str
-    loaded: tuple[str, ...]
-    missing: tuple[str, ...]
-    unexpected: tuple[str, ...]
 
 
 def is_pranet(checkpoint: Mapping[str, object]) -> bool:

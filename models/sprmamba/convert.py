@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from models.errors import CheckpointError
-from models.foreign import ConversionReport, bare_name, check_fit, weights_inside
+from models.foreign import ConversionReport, bare_name, load_whole, weights_inside
 from models.sprmamba.network import SprMamba
 
 _FIRST = "stage1.input_proj.weight"
@@ -37,13 +37,7 @@ def convert(checkpoint: Mapping[str, object]) -> tuple[dict[str, Any], SprMamba,
     found = {bare_name(name): value for name, value in weights_inside(checkpoint).items()}
     options = _options_of(found)
     network = SprMamba(**options)
-    own = network.state_dict()
-    check_fit(own, found, own.keys())
-    network.load_state_dict(found)
-    report = ConversionReport(
-        layout="sprmamba", loaded=tuple(sorted(found)), missing=(), unexpected=()
-    )
-    return options, network, report
+    return options, network, load_whole(network, found, "sprmamba")
 
 
 def _options_of(found: Mapping[str, Tensor]) -> dict[str, Any]:

@@ -42,9 +42,14 @@ def sink(monkeypatch: pytest.MonkeyPatch) -> PacedSink:
 def opened(window: MainWindow, qtbot: QtBot, clip: Path) -> RecordingSound:
     """The window with a clip open and paused; its sound is known."""
     sound = window.services.sound
-    with qtbot.waitSignal(window.services.session.frame_shown, timeout=PATIENCE_MS):
-        window.open_files([clip])
-    qtbot.waitUntil(lambda: sound.why_not != NOT_OPEN, timeout=PATIENCE_MS)
+    session = window.services.session
+    window.open_files([clip])
+
+    def known() -> bool:
+        of_it = session.asset is not None and Path(session.asset.path).name == clip.name
+        return of_it and session.frame is not None and sound.why_not != NOT_OPEN
+
+    qtbot.waitUntil(known, timeout=PATIENCE_MS)
     window.services.player.player.pause()
     window.services.player.player.seek_index(0)
     qtbot.waitUntil(lambda: on_screen(window) == 0, timeout=PATIENCE_MS)

@@ -82,8 +82,11 @@ def write(lines: Lines, now: PhasesNow, beside: Mapping[str, Lines]) -> Lines:
     placed = _items(lines)
     items = [item for _, item in placed]
     length = max(round(i.end / BASE) for i in items)
+    said = kept_and_new(items, painted(items, BASE, length), BASE, now)
+    if said == list(enumerate(items)):
+        return lines
     out = []
-    for place, item in kept_and_new(items, painted(items, BASE, length), BASE, now):
+    for place, item in said:
         old = lines.lines[placed[place][0]] if place is not None else None
         if old is not None and items[place or 0] == item:
             out.append(old)

@@ -54,8 +54,11 @@ def write(lines: Lines, now: PhasesNow, beside: Mapping[str, Lines]) -> Lines:
     items = [item for _, _, item in rows]
     length = max(round(i.end / MS) for i in items)
     numbers = {key: n for n, key in _names(beside).items()}
+    said = kept_and_new(items, painted(items, MS, length), MS, now)
+    if sorted(said, key=lambda s: -1 if s[0] is None else s[0]) == list(enumerate(items)):
+        return lines
     head, out = _head(lines), [lines.lines[0]]
-    for place, item in kept_and_new(items, painted(items, MS, length), MS, now):
+    for place, item in said:
         if place is not None and items[place] == item:
             out.append(lines.lines[rows[place][0]])
             continue

@@ -315,6 +315,19 @@ def test_any_change_is_read_back(keys: list[str], data: st.DataObject) -> None:
     assert [read.phases.phase_at(t) for t in range(len(keys))] == other
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Suturing_B001.txt", "\n80 180 G1 \n\n181 300 G3 \n\n"),
+        ("OphNet2024_loca_all.csv", "".join(OPHNET.splitlines(True)[n] for n in (0, 2, 1))),
+    ],
+)
+def test_empty_lines_and_the_order_of_rows_are_kept(name: str, text: str, tmp_path: Path) -> None:
+    (case,) = cases_of(tmp_path, name, text)
+    (lines,) = written(case.files, now_of(case))
+    assert lines.content == case.files[0].content == text.encode()
+
+
 @settings(max_examples=150)
 @given(st.sampled_from(sorted(SAMPLES)), st.data())
 def test_damage_is_one_sentence_or_a_case(name: str, data: st.DataObject) -> None:
