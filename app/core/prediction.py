@@ -34,6 +34,9 @@ ACTIVITIES = "activity-and-segmentation"
 PHASES = "phase-recognition"
 """The task of models that name the phase of every second."""
 
+ANTICIPATION = "phase-anticipation"
+"""The task of models that foresee what follows and when (see ``app.core.foreseen``)."""
+
 ENHANCEMENT = "enhancement"
 """The task of models that change how the picture is seen, never what is stored."""
 

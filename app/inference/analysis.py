@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from app.core.case import Asset, Case
 from app.core.errors import BadInput
 from app.core.frame import Frame
-from app.core.prediction import ACTIVITIES, PHASES, SEGMENTATION
+from app.core.prediction import ACTIVITIES, ANTICIPATION, PHASES, SEGMENTATION
 from app.inference.area_pass import AreaPass
 from app.inference.cards import with_encoders
 from app.inference.cores import cores
@@ -178,7 +178,7 @@ class AnalysisJob:
         if every < 1:
             raise BadInput("Every how many frames: give a whole number from 1.")
         for card in models:
-            if card.task not in (SEGMENTATION, PHASES, ACTIVITIES):
+            if card.task not in (SEGMENTATION, PHASES, ANTICIPATION, ACTIVITIES):
                 raise BadInput(f"{card.name} is made for {card.task}, which analysis does not run.")
         self._library, self._case = library, case
         self._models = with_encoders(models, library.folder)

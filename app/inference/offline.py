@@ -6,25 +6,41 @@ One object belongs to the thread that owns the device.
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from app.core.foreseen import HORIZON_MIN
 from app.inference import device as devices
 from app.inference.cards import load_network, model_errors
 from app.inference.device import DeviceChoice
+from app.inference.outlook import Outlook, outlook_of
 from app.inference.phases import course_of, settings_of_course
 from app.inference.placed import PlacedNetwork
 from models import ModelCard
-from models.supra import Forecast
+from models.supra import Forecast, Supra
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Labelled:
+    """What is known of a whole recording.
+
+    Attributes:
+        probabilities: float64 (T, classes), phases that run; rows sum to 1.
+        outlook: what is foreseen from every frame, None of a network that foresees nothing.
+    """
+
+    probabilities: NDArray[np.float64]
+    outlook: Outlook | None = None
 
 
 class OfflinePhases:
     """A loaded network that reads frame features.
 
     Args:
-        card: a model of the task ``phase-recognition`` with ``features_of`` and weights.
+        card: a model of phases, or of what follows, with ``features_of`` and weights.
         device: where to run; chosen when None.
         threads: of the processor.
 
@@ -45,14 +61,11 @@ class OfflinePhases:
         self.device = device or devices.choose_device()
         self.total_ms = 0.0
 
-    def label(self, features: NDArray[np.float16]) -> NDArray[np.float64]:
-        """Name the phase of every frame.
+    def label(self, features: NDArray[np.float16]) -> Labelled:
+        """Name the phase of every frame, and what follows where the network foresees it.
 
         Args:
             features: float16 (T, C), in order of time at the card's rate.
-
-        Returns:
-            float64 (T, classes), rows that sum to 1.
 
         Raises:
             BadInput: the network reads other features.
@@ -67,18 +80,27 @@ class OfflinePhases:
 
     def describe(self) -> dict[str, str | int | float | bool]:
         """What decides the result, for provenance: kept with every run."""
-        return settings_of_course(course_of(self.card)) | {
-            "device": self.device.device,
-            "device_name": self.device.name,
-            "precision": "fp32",
-            "threads": self._threads,
-        }
+        network = self._placed.network
+        horizon = {HORIZON_MIN: network.horizon_min} if isinstance(network, Supra) else {}
+        return (
+            settings_of_course(course_of(self.card))
+            | horizon
+            | {
+                "device": self.device.device,
+                "device_name": self.device.name,
+                "precision": "fp32",
+                "threads": self._threads,
+            }
+        )
 
-    def _label(self, features: NDArray[np.float16], choice: DeviceChoice) -> NDArray[np.float64]:
+    def _label(self, features: NDArray[np.float16], choice: DeviceChoice) -> Labelled:
         network = self._placed.on(choice)
         with torch.inference_mode():
             x = torch.from_numpy(features.astype(np.float32)).T[None].to(choice.device)
             said = network(x)
-            stages = said.logits if isinstance(said, Forecast) else said
-            found: NDArray[np.float64] = stages[-1, 0].T.double().softmax(-1).cpu().numpy()
-            return found
+            foresees = isinstance(said, Forecast)
+            stages = said.logits if foresees else said
+            return Labelled(
+                probabilities=stages[-1, 0].T.double().softmax(-1).cpu().numpy(),
+                outlook=outlook_of(network, said) if foresees else None,
+            )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from app.core.case import Asset
 from app.core.errors import BadInput
 from app.core.frame import Frame
-from app.core.prediction import FEATURES_OF, LIVE, PhasePrediction
+from app.core.prediction import ANTICIPATION, FEATURES_OF, LIVE, PhasePrediction
 from app.inference.passes import StoredPass, phase_grid
 from models import ModelCard
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class OfflinePass(StoredPass):
-    """Phase probabilities of every frame that the encoder looked at.
+    """Phase probabilities of every frame that the encoder looked at, and what is foreseen there.
 
     Args:
         encoder: the model whose features are read; its own pass comes before this one.
@@ -61,6 +61,10 @@ class OfflinePass(StoredPass):
         super().__init__(store, asset, source, card, grid, every, decisive)
         self._encoder, self._device, self._threads = encoder, device, threads
         self._network: OfflinePhases | None = None
+        if self.run is not None and card.task == ANTICIPATION:
+            foreseen = {row.index for row in store.foreseen(self.run.run_id)}
+            self._stored &= foreseen
+            self.resumed = sum(i in self._stored for i in grid)
 
     def left(self) -> list[int]:
         return []  # no frame is visited; see ``end``
@@ -105,9 +109,11 @@ class OfflinePass(StoredPass):
             run.run_id,
             [
                 PhasePrediction(pts=at, index=index, probabilities=tuple(row.tolist()))
-                for at, index, row in zip(pts, self.grid, found, strict=True)
+                for at, index, row in zip(pts, self.grid, found.probabilities, strict=True)
             ],
         )
+        if found.outlook is not None:
+            self._store.put_foreseen(run.run_id, found.outlook.rows(pts, self.grid))
         self._stored = set(self.grid)
         self.computed, self.resumed = len(self.grid), 0
 

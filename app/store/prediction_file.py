@@ -17,7 +17,7 @@ import numpy as np
 from app.core.errors import BadInput, Refused
 from app.core.mask import Mask
 from app.core.prediction import Instance
-from app.store import db, features, schema
+from app.store import db, features, foreseen, schema
 
 log = logging.getLogger(__name__)
 
@@ -114,8 +114,9 @@ def _connect(path: Path, uid: str, runs_named: Callable[[], int]) -> sqlite3.Con
             _make_tables(conn, uid, runs_named())
         if not belongs_to(conn, path, uid):
             raise BadInput("The stored predictions belong to another case.", "another case's file")
-        # Files of before frame features were kept do without it, and so does an older Trocar.
+        # Files of before these were kept do without them, and so does an older Trocar.
         conn.execute(features.TABLE)
+        conn.execute(foreseen.TABLE)
     except sqlite3.Error as error:
         if conn is not None:
             conn.close()

@@ -27,8 +27,9 @@ from numpy.typing import NDArray
 
 from app.core.case import Asset
 from app.core.errors import BadInput, Refused
+from app.core.foreseen import Foreseen
 from app.core.prediction import FramePrediction, Instance, PhasePrediction, Run
-from app.store import db, features
+from app.store import db, features, foreseen
 from app.store.prediction_file import (
     belongs_to,
     decode_instances,
@@ -265,7 +266,7 @@ class PredictionStore:
         )
 
     def stored_pts(self, run_id: int, *, verify: bool = False) -> NDArray[np.int64]:
-        """pts (int64, sorted) of the frames or phases that need not be computed again.
+        """pts (int64, sorted) of what need not be computed again: frames, phases, the foreseen.
 
         ``verify`` reads every row and checks its hash, as a resumed analysis should; else rows that
         were found damaged before are left out.
@@ -273,10 +274,11 @@ class PredictionStore:
         run, _, _ = self._about(run_id)
         if verify:
             self._check_rows(run)
+        tables = ("frames", "phases", *(("foreseen",) if self._foresees() else ()))
         found = self._read(
-            "SELECT pts FROM frames WHERE run_id = ? UNION "
-            "SELECT pts FROM phases WHERE run_id = ? ORDER BY pts",
-            (run_id, run_id),
+            " UNION ".join(f"SELECT pts FROM {t} WHERE run_id = ?1" for t in tables)  # noqa: S608
+            + " ORDER BY pts",
+            (run_id,),
         )
         bad = self._damaged.get(run_id, set())
         return np.array([p for (p,) in found if p not in bad], np.int64)
@@ -332,6 +334,28 @@ class PredictionStore:
         """pts (T,) and frame features (T, C) of a run, in order of time; damaged ones left out."""
         there = any(self._read(features.IS_THERE))
         return features.decoded(run_id, self._read(features.OF_RUN, (run_id,)) if there else ())
+
+    def put_foreseen(self, run_id: int, rows: Sequence[Foreseen]) -> None:
+        """Store what is foreseen in one transaction; what is there already is replaced."""
+        classes = len(self._about(run_id)[0].classes)
+        with self._transaction() as conn:
+            foreseen.put(conn, run_id, classes, rows)
+        self._damaged.get(run_id, set()).difference_update(row.pts for row in rows)
+
+    def foreseen(self, run_id: int) -> tuple[Foreseen, ...]:
+        """All that a run foresaw in order of time; damaged rows are left out."""
+        out = []
+        rows = self._read(foreseen.OF_RUN, (run_id,)) if self._foresees() else ()
+        for pts, row in foreseen.decoded(run_id, rows):
+            if row is None:
+                self._note_damage(run_id, pts)
+            else:
+                out.append(row)
+        return tuple(out)
+
+    def _foresees(self) -> bool:
+        """Whether the file has a place for what is foreseen; one that is only read may not."""
+        return any(self._read(foreseen.IS_THERE))
 
     def put_state(self, run_id: int, pts: int, snapshot: bytes) -> None:
         """Keep a network's carried state after the frame at ``pts``."""
@@ -431,7 +455,7 @@ class PredictionStore:
     def _check_rows(self, run: Run) -> int:
         """How many rows of a run are intact; the others are noted as damaged."""
         frames = sum(1 for _ in self._intact_rows(run, -(2**63), 2**63 - 1))
-        return frames + len(self.phases(run.run_id))
+        return frames + len(self.phases(run.run_id)) + len(self.foreseen(run.run_id))
 
     def _decoded(self, run: Run, first_pts: int, last_pts: int) -> Iterator[FramePrediction]:
         for pts, index, computed_ms, payload in self._intact_rows(run, first_pts, last_pts):

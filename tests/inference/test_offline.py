@@ -35,7 +35,9 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", recipe)
 
 
-def save_offline(root: Path, system: str, **options: object) -> ModelCard:
+def save_offline(
+    root: Path, system: str, task: str = "phase-recognition", **options: object
+) -> ModelCard:
     """A network that reads what the model "phases" stores."""
     torch.manual_seed(9)
     options = {"in_features": 32, "num_classes": 3, **options}
@@ -44,7 +46,7 @@ def save_offline(root: Path, system: str, **options: object) -> ModelCard:
         title=system.upper(),
         system=system,
         options=options,
-        task="phase-recognition",
+        task=task,
         classes=PHASES,
         causal=system != "sprmamba",
         features_of="phases",
@@ -164,13 +166,43 @@ def test_a_backbone_makes_features_and_names_nothing(library: Library, case: Cas
         AnalysisJob(library, case, [find_model("eyes", library.folder)])
 
 
-def test_recognition_with_anticipation_labels_a_recording_too(library: Library, case: Case) -> None:
-    save_offline(library.folder / "models", "supra", layers=2, maps=4)
+def test_what_is_foreseen_is_stored_beside_the_phases(library: Library, case: Case) -> None:
+    save_offline(library.folder / "models", "supra", "phase-anticipation", layers=2, maps=4)
     assert analyse(library, case, "supra")["supra"] == (SECONDS, SECONDS, 0)
     card = find_model("supra", library.folder)
+    store = library.predictions(case.case_id)
+    eyes, run = store.runs()
+    assert (run.task, run.settings["horizon_min"]) == ("phase-anticipation", 5.0)
+    assert len(store.phases(run.run_id)) == SECONDS
+    rows = store.foreseen(run.run_id)
+    assert [(r.pts, r.index) for r in rows] == [(p.pts, p.index) for p in store.phases(run.run_id)]
+    network = models.load_model(card)
+    with torch.inference_mode():
+        _, features = store.features(eyes.run_id)
+        said = network(torch.from_numpy(features.astype(np.float32)).T[None])
+    expected = said.next_logits[0].softmax(-1).numpy()
+    assert np.array([r.next_probabilities for r in rows]) == pytest.approx(expected, abs=1e-6)
+    to = network.minutes_to(said)[0].numpy()
+    assert np.array([r.minutes_to for r in rows]) == pytest.approx(to, abs=1e-6)
+    left = said.minutes_left[0].numpy()
+    assert np.array([r.minutes_left for r in rows]) == pytest.approx(left, rel=1e-6)
     milliseconds, device = trial_ms(card, CPU)
     assert milliseconds > 0
     assert device == CPU
+
+
+def test_what_is_foreseen_and_damaged_is_computed_anew(library: Library, case: Case) -> None:
+    save_offline(library.folder / "models", "supra", "phase-anticipation", layers=2, maps=4)
+    analyse(library, case, "supra")
+    store = library.predictions(case.case_id)
+    before = store.foreseen(2)
+    with store._transaction() as conn:
+        conn.execute("UPDATE foreseen SET minutes_left = zeroblob(12) WHERE pts = 0")
+    assert store.foreseen(2) == before[1:]
+    assert store.stored_pts(2).tolist() == [r.pts for r in before[1:]]
+    assert analyse(library, case, "supra")["supra"] == (SECONDS, SECONDS, 0)
+    assert store.foreseen(2) == before
+    assert store.verify() == (3 * SECONDS, [])
 
 
 def test_a_live_picture_is_refused_with_the_reason(library: Library) -> None:

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from app.core.case import Asset, Case
 from app.core.correction import Correction, PredictionRef
 from app.core.errors import BadInput, EnvironmentProblem, Refused, TrocarError
+from app.core.foreseen import Foreseen
 from app.core.prediction import FramePrediction, Instance, PhasePrediction, Run
 from app.store import Library, PredictionStore
 from app.store.prediction_file import decode_instances, encode_instances
@@ -159,6 +160,44 @@ def test_phases_and_states(store: PredictionStore) -> None:
     assert store.state_before(run.run_id, 59 * STEP) == (0, b"at the start")
     assert store.state_before(run.run_id, 60 * STEP) == (60 * STEP, bytes(200_000))
     assert store.state_before(run.run_id, -1) is None
+
+
+def test_what_is_foreseen_comes_back(store: PredictionStore) -> None:
+    run = _start(store)
+    whole = Foreseen(
+        pts=STEP,
+        index=1,
+        next_probabilities=(0.25, 0.5, 0.125, 0.125),
+        minutes_to=(0.0, 2.5, 5.0),
+        minutes_left=(1.0, 4.0, 9.5),
+    )
+    bare = replace(whole, pts=0, index=0, minutes_to=(), minutes_left=(3.0, 3.0, 3.0))
+    store.put_foreseen(run.run_id, [whole, bare])
+    assert store.foreseen(run.run_id) == (bare, whole)
+    assert store.stored_pts(run.run_id, verify=True).tolist() == [0, STEP]
+    later = replace(whole, minutes_left=(0.0, 1.0, 2.0))
+    store.put_foreseen(run.run_id, [later])
+    assert store.foreseen(run.run_id) == (bare, later)
+    assert store.verify() == (2, [])
+    few = replace(bare, next_probabilities=(0.5, 0.5), minutes_to=())
+    with pytest.raises(ValueError, match="expected 4 probabilities of what follows, got 2"):
+        store.put_foreseen(run.run_id, [few])
+    store.delete_run(run.run_id)
+    assert store.verify() == (0, [])
+
+
+def test_a_file_of_before_the_foreseen_can_be_read(own_library: Path) -> None:
+    with open_small(own_library) as library:
+        case = library.writer.create_case("c", "unknown", (asset(),)).result()
+        store = library.predictions(case.case_id)
+        run = _start(store)
+        store.put_phases(run.run_id, [PhasePrediction(pts=0, index=0, probabilities=(1, 0, 0))])
+        with store._transaction() as conn:
+            conn.execute("DROP TABLE foreseen")
+    with Library.open(own_library, mode="read") as library:
+        store = library.predictions(case.case_id)
+        assert store.foreseen(run.run_id) == ()
+        assert store.stored_pts(run.run_id, verify=True).tolist() == [0]
 
 
 def test_one_object_over_a_stretch(store: PredictionStore) -> None:
