@@ -31,6 +31,7 @@ SYSTEMS = {
     "sprmamba": "models.sprmamba",
     "supra": "models.supra",
     "surgfutr": "models.surgfutr",
+    "videomamba": "models.videomamba",
 }
 """System name -> module with `build(**options) -> nn.Module`."""
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from models.endomamba.heads import LocalisingEndoMamba, Places, SegmentingEndoMamba
 from models.endomamba.network import IMAGE_MEAN_RGB, IMAGE_STD_RGB, SIZES, Advance, EndoMamba
+from models.endomamba.pretraining import PretrainingEndoMamba
 from models.endomamba.state import State
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "EndoMamba",
     "LocalisingEndoMamba",
     "Places",
+    "PretrainingEndoMamba",
     "SegmentingEndoMamba",
     "State",
     "build",
@@ -22,11 +24,12 @@ __all__ = [
 
 def build(
     *, head: str = "phase", **options: Any
-) -> EndoMamba | SegmentingEndoMamba | LocalisingEndoMamba:
+) -> EndoMamba | SegmentingEndoMamba | LocalisingEndoMamba | PretrainingEndoMamba:
     """Builds the network for the registry.
 
     Args:
-        head: "phase", "classification", "segmentation", "localisation", or "none" for the backbone.
+        head: "phase", "classification", "segmentation", "localisation", "none" for the backbone, or
+            "pretraining" for the encoder with the decoder that it is pre-trained with.
         **options: those of the network's class.
 
     Raises:
@@ -36,4 +39,6 @@ def build(
         return SegmentingEndoMamba(**options)
     if head == "localisation":
         return LocalisingEndoMamba(**options)
+    if head == "pretraining":
+        return PretrainingEndoMamba(**options)
     return EndoMamba(head=head, **options)  # type: ignore[arg-type]

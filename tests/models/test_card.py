@@ -259,6 +259,7 @@ def test_every_listed_network_builds(name: str) -> None:
         "endomamba": {"width": 32, "depth": 2, "image_size": 32},
         "dinov2": vit,
         "endoarss": {"backbone": "", **vit},
+        "videomamba": {"width": 32, "depth": 2, "frames": 2, "image_size": 32},
     }
     assert isinstance(models.create_model(name, **small.get(name, {})), nn.Module)
 
