@@ -14,6 +14,7 @@ from app.core.errors import BadInput
 from app.core.picture import LabelledPicture, Pictures
 
 if TYPE_CHECKING:
+    from app.learning.worst import Worst
     from models import ModelCard
 
 PHANTOM, ALL = "phantom", "all"
@@ -64,6 +65,14 @@ def evaluate(
     videos: Annotated[
         int, typer.Option(min=1, help="Held-out phantom videos, or operations for phases.")
     ] = 6,
+    worst: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the pictures that the outlines are worst in to this folder, what is "
+            "labelled beside what the model says."
+        ),
+    ] = None,
+    keep: Annotated[int, typer.Option(min=1, max=200, help="How many of the worst.")] = 10,
     library: LibraryOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -71,12 +80,16 @@ def evaluate(
     activities and areas by what was called what."""
     from app.core.prediction import ACTIVITIES, PHASES, SEGMENTATION
     from app.inference.cards import find_model
+    from app.learning.worst import Worst
 
     card = find_model(model, library_folder(library))
     folder = Path(data)
     outlines = card.task in (SEGMENTATION, ACTIVITIES)
     if corruption and (not outlines or list(folder.glob("labels/VID*.json"))):
         raise BadInput("Only outlines are measured on pictures made worse; leave --corruption out.")
+    if worst is not None and card.task != SEGMENTATION:
+        raise BadInput("The worst pictures are those of outlines; leave --worst out.")
+    looks = Worst(keep) if worst is not None else None
     if card.task == PHASES:
         if data != PHANTOM:
             raise BadInput("Phase models are measured with `--data phantom` for now.")
@@ -86,22 +99,27 @@ def evaluate(
         result = _scenes(card, data, split, group or (), videos, worse, quiet=as_json)
     elif data == PHANTOM:
         worse = _worse(corruption, severity)
-        result = _masks(card, list(_phantom_frames(videos)), worse, quiet=as_json)
+        result = _masks(card, list(_phantom_frames(videos)), worse, looks, quiet=as_json)
     elif not folder.is_dir():
         raise BadInput(f"There is no folder {folder}; name a data set's folder, or `phantom`.")
     elif list(folder.glob("labels/VID*.json")):
-        result = _boxes(card, folder)
+        result = _boxes(card, folder, looks)
     else:
         worse = _worse(corruption, severity)
         pictures, which = _pictures(folder, split, group or ())
-        result = {"split": which, **_masks(card, pictures, worse, quiet=as_json)}
+        result = {"split": which, **_masks(card, pictures, worse, looks, quiet=as_json)}
+    if looks is not None and worst is not None:
+        result["worst"] = looks.write(worst)
     emit(result, as_json=as_json, text="\n".join(_lines(result)))
 
 
 def _lines(values: Mapping[str, Any], before: str = "") -> Iterator[str]:
     """One figure a line; those of tables inside with the table's name before."""
     for name, value in values.items():
-        if isinstance(value, dict):
+        if isinstance(value, list):
+            for row in value:
+                yield f"{before}{name} " + ", ".join(str(v) for v in row.values())
+        elif isinstance(value, dict):
             if name != "per_class":
                 yield from _lines(value, f"{before}{name} ")
         else:
@@ -139,6 +157,7 @@ def _masks(
     card: ModelCard,
     pictures: Sequence[LabelledPicture],
     worse: Sequence[tuple[str, int]],
+    looks: Worst | None,
     *,
     quiet: bool,
 ) -> dict[str, Any]:
@@ -153,7 +172,7 @@ def _masks(
             begun = number * len(pictures)
             return lambda done: bar.update(bar.task_ids[0], completed=begun + done)
 
-        result = measure(card, pictures, on_progress=follow(0)).as_json()
+        result = measure(card, pictures, worst=looks, on_progress=follow(0)).as_json()
         curves: dict[str, dict[str, Any]] = {}
         for number, (name, severity) in enumerate(worse, 1):
             got = measure(
@@ -228,11 +247,11 @@ def _phantom_frames(videos: int) -> Iterator[LabelledPicture]:
             )
 
 
-def _boxes(card: ModelCard, folder: Path) -> dict[str, Any]:
+def _boxes(card: ModelCard, folder: Path, looks: Worst | None) -> dict[str, Any]:
     from app.inference import Segmenter
     from app.learning.evaluate import box_coverage
 
-    got = box_coverage(Segmenter(card).predict, _cholect50(folder))
+    got = box_coverage(Segmenter(card).predict, _cholect50(folder), worst=looks)
     return {
         "boxes": got.boxes,
         "covered": round(100 * got.covered, 2),

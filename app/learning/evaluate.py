@@ -19,6 +19,7 @@ from app.learning.collate import NOT_INSTRUMENTS, class_of
 
 if TYPE_CHECKING:
     from app.inference import DeviceChoice
+    from app.learning.worst import Worst
     from models import ModelCard
     from models.metrics.masks import LabelledMask
 
@@ -56,19 +57,31 @@ class Coverage:
 
 
 def box_coverage(
-    predict: Predict, pictures: Iterable[LabelledPicture], at_least: float = 0.2
+    predict: Predict,
+    pictures: Iterable[LabelledPicture],
+    at_least: float = 0.2,
+    worst: Worst | None = None,
 ) -> Coverage:
-    """Coverage of the pictures' boxes (specs: phantom findings, experiment)."""
+    """Coverage of the pictures' boxes (specs: phantom findings, experiment).
+
+    Args:
+        worst: is told of every picture, ranked by how much of its least covered box is predicted.
+    """
     hits: dict[str, list[bool]] = {}
     areas = []
     for picture in pictures:
         height, width = picture.rgb.shape[:2]
-        plane = union(predict(picture.rgb), height, width)
+        said = predict(picture.rgb)
+        plane = union(said, height, width)
         areas.append(float(plane.mean()))
+        shares = []
         for label, (x0, y0, x1, y1) in picture.boxes:
             rows = slice(max(0, int(y0)), max(0, int(np.ceil(y1))))
             box = plane[rows, max(0, int(x0)) : max(0, int(np.ceil(x1)))]
-            hits.setdefault(label, []).append(bool(box.size and box.mean() >= at_least))
+            shares.append(float(box.mean()) if box.size else 0.0)
+            hits.setdefault(label, []).append(shares[-1] >= at_least)
+        if worst is not None and shares:
+            worst.note(picture, said, min(shares))
     flat = [h for kind in hits.values() for h in kind]
     return Coverage(
         boxes=len(flat),

@@ -19,6 +19,7 @@ from models.metrics.masks import MaskMetrics, mask_metrics
 
 if TYPE_CHECKING:
     from app.inference import DeviceChoice
+    from app.learning.worst import Worst
     from models import ModelCard
 
 Change = Callable[[NDArray[np.uint8], int], NDArray[np.uint8]]
@@ -62,6 +63,7 @@ def measure(
     device: DeviceChoice | None = None,
     *,
     change: Change | None = None,
+    worst: Worst | None = None,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> Measured:
     """Runs a model over pictures, in full precision.
@@ -74,6 +76,7 @@ def measure(
         pictures: each is looked at once.
         device: chosen when None.
         change: what is done to a picture, given its number, before the model sees it.
+        worst: is told of every picture as the model saw it, ranked by the overlap of all instances.
         on_progress: called with how many are done.
 
     Raises:
@@ -101,6 +104,8 @@ def measure(
         if marked is None:
             marked = _united(sure, picture).astype(np.float32)
         book.add(*_known(marked, picture, classes))
+        if worst is not None:
+            worst.note(replace(picture, rgb=rgb), sure, overlaps[-1])
         strange.update(i.label for i in picture.instances if class_of(i.label, classes) is None)
         on_progress(number + 1)
     return Measured(

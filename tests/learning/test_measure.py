@@ -145,11 +145,13 @@ def test_the_command_measures_a_folder_by_split(
     assert set(result["corruptions"]["jpeg"]["2"]) == {
         "map50", "map50_95", "dice", "iou", "foreground_mdice",
     }  # fmt: skip
-    assert run([*arguments, "--split", "train"]) == 0
+    assert run([*arguments, "--split", "train", "--worst", str(tmp_path / "worst")]) == 0
+    assert [f.name for f in (tmp_path / "worst").iterdir()] == ["01-train_x-frame-1.jpg"]
     lines = capsys.readouterr().out.splitlines()
     assert any(line.startswith("foreground mdice: ") for line in lines)
     assert any(line.startswith("box_map50: ") for line in lines)
     assert sum("convention: " in line for line in lines) == 2
+    assert any(line.startswith("worst 01-train_x-frame-1.jpg, train/x-frame-1, ") for line in lines)
     for more, said_ in (
         (["--corruption", "haze"], "no corruption haze; there are gaussian_noise"),
         (["--split", "dev"], "no split dev; give train, validation, test, all"),
