@@ -37,6 +37,9 @@ PHASES = "phase-recognition"
 ANTICIPATION = "phase-anticipation"
 """The task of models that foresee what follows and when (see ``app.core.foreseen``)."""
 
+RETRIEVAL = "retrieval"
+"""The task of models that make one vector of a picture, to find others like it by."""
+
 ENHANCEMENT = "enhancement"
 """The task of models that change how the picture is seen, never what is stored."""
 

@@ -26,6 +26,15 @@ def size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
+def stamp(path: Path) -> tuple[int, int]:
+    """Bytes of a file and when it was written (ns), zeros where there is none or nothing in it."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return 0, 0
+    return (found.st_size, found.st_mtime_ns) if found.st_size else (0, 0)
+
+
 def sync_folder(folder: Path) -> None:
     """Make renames and new names in ``folder`` durable (a no-op on Windows)."""
     if os.name == "nt":

@@ -345,6 +345,14 @@ class Library:
                 store.rest()
             return chosen
 
+    def predictions_stamp(self, case_id: str) -> tuple[int, ...]:
+        """Other numbers than before where what models said about a case may have changed.
+
+        From the files' sizes and times alone: nothing is opened.
+        """
+        path = self.folder / "predictions" / f"{case_id}.sqlite"
+        return (*files.stamp(path), *files.stamp(path.with_name(path.name + "-wal")))
+
     def verify(self) -> verify.Report:
         """Check pages, audit chain, every row's hash, the predictions and the newest backup."""
         with self._reading() as conn:

@@ -1,0 +1,198 @@
+"""What one model saw of one recording, a row for each second, as the search for moments reads it.
+
+Read on the thread that searches.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.analysis.summary import telling_run
+from app.core.case import Asset, Case
+from app.core.prediction import PHASES, RETRIEVAL, SEGMENTATION, Run
+from app.core.timeline import Timeline, timeline_of_run
+from app.store import Library, PredictionStore
+
+_NO_PHASE = -1
+_STEP_MS = 1000.0
+_MOST = 127
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Encoder:
+    """A model whose features are compared with each other and with no other's.
+
+    Attributes:
+        model: its name.
+        weights_sha256: of its weights.
+        reads_words: a prompt's vector lies in the same space as its pictures' vectors.
+    """
+
+    model: str
+    weights_sha256: str
+    reads_words: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Rows:
+    """A recording as one encoder saw it, in order of time, at most one row a second.
+
+    Attributes:
+        case, asset: which recording.
+        encoder, run_id: what saw it, and in which run.
+        pts: int64 (T,).
+        times_ms: float64 (T,), from the recording's start.
+        codes: int8 (T, C), the features' directions; see ``coded``.
+        phases: int16 (T,), places in ``phase_keys``; -1 where none is known.
+        phase_keys: phases of the human tier where there is one, else of the model's.
+        human: the phases are a human's.
+        seen: bool (T, K), whether an instrument was in view in that second, as a model saw it.
+        seen_keys: the instruments' class keys.
+    """
+
+    case: Case
+    asset: Asset
+    encoder: Encoder
+    run_id: int
+    pts: NDArray[np.int64]
+    times_ms: NDArray[np.float64]
+    codes: NDArray[np.int8]
+    phases: NDArray[np.int16]
+    phase_keys: tuple[str, ...]
+    human: bool
+    seen: NDArray[np.bool_]
+    seen_keys: tuple[str, ...]
+
+    def phase_at(self, row: int) -> str:
+        """The phase's key, "" where none is known."""
+        place = int(self.phases[row])
+        return self.phase_keys[place] if place != _NO_PHASE else ""
+
+    def fitting(self, phases: frozenset[str], instruments: frozenset[str]) -> NDArray[np.bool_]:
+        """bool (T,): rows in one of the phases with all of the instruments in view; an empty set
+        lets all through."""
+        fits = np.ones(len(self.pts), np.bool_)
+        if phases:
+            wanted = [i for i, key in enumerate(self.phase_keys) if key in phases]
+            fits &= np.isin(self.phases, wanted)
+        for key in instruments:
+            if key in self.seen_keys:
+                fits &= self.seen[:, self.seen_keys.index(key)]
+            else:
+                fits[:] = False
+        return fits
+
+
+def coded(vectors: NDArray[np.floating]) -> NDArray[np.int8]:
+    """Directions of vectors (T, C) in a byte a number: each row is stretched to +-127.
+
+    The angle between a row and what it stands for is below 0.7 degrees at 96 numbers (tested).
+    Rows without a direction are 0.
+    """
+    rows = np.nan_to_num(vectors.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    largest = np.abs(rows).max(axis=1, keepdims=True, initial=0.0)
+    return np.rint(rows * (_MOST / np.where(largest > 0, largest, 1.0))).astype(np.int8)
+
+
+def read_rows(library: Library, case: Case, asset: Asset, human: Timeline | None) -> list[Rows]:
+    """A recording's rows, of each encoder that saw it: of its newest run that is whole, else of
+    its newest one.
+
+    Args:
+        library: open.
+        case, asset: which recording.
+        human: its human tier, None without one.
+    """
+    store = library.predictions(case.case_id)
+    runs = store.runs(asset.asset_id)
+    newest: dict[Encoder, tuple[Run, NDArray[np.int64], NDArray[np.float16]]] = {}
+    for run in sorted(runs, key=lambda r: (r.finished, r.run_id)):
+        pts, vectors = store.features(run.run_id)
+        inside = (pts >= asset.start_pts) & (pts < asset.end_pts)
+        if inside.any():
+            newest[_encoder_of(run)] = run, pts[inside], vectors[inside]
+    if not newest:
+        return []
+    timeline = human if human is not None and human.segments else _said(store, asset, runs)
+    in_view = _in_view(store, runs)
+    return [
+        _rows(case, asset, encoder, found, timeline, in_view, human=timeline is human)
+        for encoder, found in newest.items()
+    ]
+
+
+def _encoder_of(run: Run) -> Encoder:
+    return Encoder(
+        model=run.model,
+        weights_sha256=run.weights_sha256,
+        reads_words=run.task == RETRIEVAL,
+    )
+
+
+def _rows(
+    case: Case,
+    asset: Asset,
+    encoder: Encoder,
+    found: tuple[Run, NDArray[np.int64], NDArray[np.float16]],
+    timeline: Timeline | None,
+    in_view: tuple[tuple[str, ...], NDArray[np.bool_]],
+    *,
+    human: bool,
+) -> Rows:
+    run, pts, vectors = found
+    times_ms = np.array([asset.time_ms(p) for p in pts.tolist()])
+    _, first = np.unique(np.floor(times_ms / _STEP_MS + 1e-6), return_index=True)
+    pts, times_ms = pts[first], times_ms[first]
+    phases, keys = _phases(timeline, pts)
+    seen_keys, seconds = in_view
+    place = np.floor(times_ms / _STEP_MS + 1e-6).astype(np.int64)
+    known = place < len(seconds)
+    seen = np.zeros((len(pts), len(seen_keys)), np.bool_)
+    seen[known] = seconds[place[known]]
+    return Rows(
+        case=case,
+        asset=asset,
+        encoder=encoder,
+        run_id=run.run_id,
+        pts=pts,
+        times_ms=times_ms,
+        codes=coded(vectors[first]),
+        phases=phases,
+        phase_keys=keys,
+        human=human,
+        seen=seen,
+        seen_keys=seen_keys,
+    )
+
+
+def _said(store: PredictionStore, asset: Asset, runs: tuple[Run, ...]) -> Timeline | None:
+    run = telling_run(runs, PHASES)
+    if run is None:
+        return None
+    return timeline_of_run(run, store.phases(run.run_id), asset.start_pts, asset.end_pts)
+
+
+def _phases(
+    timeline: Timeline | None, pts: NDArray[np.int64]
+) -> tuple[NDArray[np.int16], tuple[str, ...]]:
+    phases = np.full(len(pts), _NO_PHASE, np.int16)
+    if timeline is None:
+        return phases, ()
+    keys = tuple(dict.fromkeys(s.phase for s in timeline.segments))
+    for segment in timeline.segments:
+        first, last = np.searchsorted(pts, (segment.start_pts, segment.end_pts))
+        phases[first:last] = keys.index(segment.phase)
+    return phases, keys
+
+
+def _in_view(
+    store: PredictionStore, runs: tuple[Run, ...]
+) -> tuple[tuple[str, ...], NDArray[np.bool_]]:
+    run = telling_run(runs, SEGMENTATION)
+    if run is None:
+        return (), np.zeros((0, 0), np.bool_)
+    presence = store.presence(run.run_id)
+    return presence.classes, presence.present > 0

@@ -1,0 +1,182 @@
+"""Moments are found by planted features, merged, filtered, and never across models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.analysis.moment_rows import coded
+from app.analysis.moments import NEIGHBOURS_MS, MomentIndex, Wanted
+from app.core.prediction import RETRIEVAL
+from app.store import Library
+from tests.helpers.seen_cases import (
+    decide_phase,
+    directions,
+    say_phases,
+    see,
+    seen_case,
+    show_hook,
+)
+from tests.store.conftest import open_small
+
+
+@pytest.fixture
+def library(own_library: Path) -> Iterator[Library]:
+    with open_small(own_library) as opened:
+        yield opened
+
+
+def read(library: Library) -> MomentIndex:
+    index = MomentIndex(library)
+    done, of = index.refresh()
+    assert done == of == len(library.cases())
+    return index
+
+
+def places(index: MomentIndex, vector: np.ndarray, **more: object) -> list[tuple[str, float]]:
+    encoder = index.encoders()[0]
+    return [
+        (m.case.title, m.time_ms / 1000)
+        for m in index.search(encoder, vector, **more)  # type: ignore[arg-type]
+    ]
+
+
+def test_a_planted_moment_comes_first(library: Library) -> None:
+    one, two = directions(60, seed=1), directions(60, seed=2)
+    two[41] = 3 * one[20]  # the same direction, another length
+    seen_case(library, "one", one)
+    seen_case(library, "two", two)
+    index = read(library)
+    vector = index.vector_at(index.encoders()[0], "one", 20_300)
+    found = index.search(index.encoders()[0], vector, apart_from=("one", 20_300))
+    assert (found[0].case.title, found[0].time_ms) == ("two", 41_000)
+    assert found[0].similarity == pytest.approx(1, abs=1e-3)
+    assert all(m.similarity < 0.6 for m in found[1:])
+    # What lies around the frame itself is not told; other seconds of its recording are.
+    own = [m.time_ms for m in found if m.case.title == "one"]
+    assert own
+    assert min(abs(t - 20_300) for t in own) > NEIGHBOURS_MS
+
+
+def test_neighbouring_seconds_are_one_moment(library: Library) -> None:
+    vectors = directions(100)
+    wanted = vectors[50].copy()
+    vectors[48:53] = wanted  # five seconds that are alike
+    vectors[80] = wanted
+    seen_case(library, "one", vectors)
+    index = read(library)
+    found = index.search(index.encoders()[0], wanted, limit=2)
+    assert [m.time_ms for m in found] == [48_000, 80_000]  # equals by time
+    assert (found[0].first_ms, found[0].last_ms) == (48_000, 52_000)
+    assert (found[1].first_ms, found[1].last_ms) == (80_000, 80_000)
+    many = index.search(index.encoders()[0], wanted)
+    times = sorted(m.time_ms for m in many)
+    assert np.diff(times).min() > NEIGHBOURS_MS
+    assert index.search(index.encoders()[0], np.zeros(96)) == ()
+    assert index.search(index.encoders()[0], np.ones(5)) == ()
+
+
+def test_filters(library: Library) -> None:
+    vectors = directions(60)
+    one, two = seen_case(library, "one", vectors), seen_case(library, "two", vectors)
+    run = library.predictions(one.case_id).runs()[0].run_id
+    say_phases(library, one, run, 30)
+    decide_phase(library, two, "preparation")
+    show_hook(library, two, 12)
+    index = read(library)
+    clip, hook = frozenset({"clipping_cutting"}), frozenset({"hook"})
+    found = places(index, vectors[10], wanted=Wanted(phases=clip))
+    assert {name for name, _ in found} == {"one"}
+    assert all(at >= 30 for _, at in found)
+    assert places(index, vectors[10], wanted=Wanted(instruments=hook)) == [("two", 12.0)]
+    assert places(index, vectors[10], wanted=Wanted(instruments=hook, phases=clip)) == []
+    assert places(index, vectors[10], wanted=Wanted(instruments=hook | {"grasper"})) == []
+    alone = places(index, vectors[10], wanted=Wanted(cases=frozenset({two.case_id})))
+    assert alone[0] == ("two", 10.0)
+    assert {name for name, _ in alone} == {"two"}
+    encoder = index.encoders()[0]
+    assert index.phases(encoder) == ("preparation", "clipping_cutting")
+    assert index.instruments(encoder) == ("hook",)
+    both = index.search(encoder, vectors[10], limit=2)
+    assert [(m.case.title, m.phase, m.human) for m in both] == [
+        ("one", "preparation", False),
+        ("two", "preparation", True),
+    ]
+
+
+def test_other_weights_are_never_compared(library: Library) -> None:
+    vectors = directions(30)
+    seen_case(library, "one", vectors)
+    seen_case(library, "two", vectors)
+    other = seen_case(library, "three", vectors, weights="b" * 64)
+    index = read(library)
+    most, least = index.encoders()
+    assert [c.title for c in index.lacking(most)] == ["three"]
+    assert [c.title for c in index.lacking(least)] == ["one", "two"]
+    assert {m.case.title for m in index.search(most, vectors[3])} == {"one", "two"}
+    assert {m.case.title for m in index.search(least, vectors[3])} == {"three"}
+    assert index.encoders("three") == (least,)
+    # One that was made to compare pictures comes first among those that saw as many cases.
+    for case in library.cases():
+        see(library, case, vectors, weights="c" * 64, task=RETRIEVAL)
+    see(library, other, vectors)
+    index.refresh()
+    assert [e.reads_words for e in index.encoders("three")] == [True, False, False]
+
+
+def test_what_changes_in_the_library_is_read_again(library: Library) -> None:
+    vectors = directions(40)
+    one = seen_case(library, "one", vectors[:20])
+    index = read(library)
+    assert index.seconds(index.encoders()[0]) == 20
+    seen_case(library, "two", vectors[20:])
+    index.refresh()
+    assert places(index, vectors[25], limit=1) == [("two", 5.0)]
+    # A newer run of the same weights takes the older one's place; one under way does not.
+    see(library, one, vectors[20:], finished=False)
+    index.refresh()
+    assert places(index, vectors[25], limit=1) == [("two", 5.0)]
+    see(library, one, vectors[::-1][:20])
+    decide_phase(library, one, "preparation")
+    index.refresh()
+    found = index.search(index.encoders()[0], vectors[39], limit=1)
+    assert [(m.case.title, m.time_ms, m.phase) for m in found] == [("one", 0.0, "preparation")]
+    whole = read(library)
+    for row in vectors[::7]:
+        assert places(index, row) == places(whole, row)
+    library.writer.delete_case(one.case_id).result()
+    index.refresh()
+    assert {name for name, _ in places(index, vectors[39])} == {"two"}
+    assert index.seconds(index.encoders()[0]) == 20
+
+
+def test_reading_goes_on_where_it_stopped(library: Library) -> None:
+    for number in range(4):
+        seen_case(library, f"case {number}", directions(12, seed=number))
+    third = library.cases()[2]
+    index = MomentIndex(library)
+    assert index.refresh(first=third.case_id, for_s=0) == (1, 4)
+    assert index.seconds(index.encoders()[0]) == 12
+    assert index.vector_at(index.encoders()[0], "case 2", 0).size
+    assert index.refresh(for_s=float("inf")) == (4, 4)
+    assert index.seconds(index.encoders()[0]) == 48
+
+
+def test_a_byte_a_number_is_enough() -> None:
+    """The angle between a vector and its bytes, and the ten nearest of 2,000 beside exact ones."""
+    vectors = directions(2000, seed=3).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    bytes_ = coded(vectors).astype(np.float32)
+    bytes_ /= np.linalg.norm(bytes_, axis=1, keepdims=True)
+    cosines = np.einsum("ij,ij->i", vectors, bytes_)
+    assert np.degrees(np.arccos(np.minimum(cosines, 1))).max() < 0.7
+    same = [
+        len(set(np.argsort(-vectors @ vectors[i])[:10]) & set(np.argsort(-bytes_ @ bytes_[i])[:10]))
+        for i in range(50)
+    ]
+    assert np.mean(same) > 9.7
+    odd = np.array([[0.0, 0.0], [np.nan, 1.0], [np.inf, -2.0]], np.float32)
+    assert coded(odd).tolist() == [[0, 0], [0, 127], [0, -127]]
