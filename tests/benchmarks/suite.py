@@ -12,6 +12,7 @@ import torch
 from tests.benchmarks import (
     rows_compute,
     rows_engines,
+    rows_find,
     rows_live,
     rows_live_window,
     rows_pranet,
@@ -32,6 +33,7 @@ ROWS: dict[str, Callable[[int], list[Row]]] = {
     "engines": rows_engines.engines,
     "engine-file": rows_engines.engine_file,
     "pranet": rows_pranet.pranet,
+    "find": rows_find.find,
     "lateness": rows_window.lateness,
     "start": rows_window.cold_start,
     "video": rows_video.video,
