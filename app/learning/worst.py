@@ -43,11 +43,14 @@ class Look:
 
 
 class Worst:
-    """Of all pictures that are noted the ``keep`` worst; of equals the earlier."""
+    """Of all pictures that are noted the ``keep`` worst.
+
+    Of equals the one in which more is labelled is worse, then the earlier.
+    """
 
     def __init__(self, keep: int) -> None:
         self._keep = keep
-        self._heap: list[tuple[float, int, Look]] = []
+        self._heap: list[tuple[float, int, int, Look]] = []
         self._noted = 0
 
     def note(self, picture: LabelledPicture, said: Iterable[Instance], score: float) -> None:
@@ -58,8 +61,8 @@ class Worst:
             score: 0 to 1, such as the overlap of all instances.
         """
         self._noted += 1
-        rank = (-score, -self._noted)
-        if len(self._heap) >= self._keep and rank < self._heap[0][:2]:
+        rank = (-score, _labelled_px(picture), -self._noted)
+        if len(self._heap) >= self._keep and rank < self._heap[0][:3]:
             return
         look = Look(name=picture.name, score=score, jpeg=_side_by_side(picture, tuple(said)))
         heapq.heappush(self._heap, (*rank, look))
@@ -68,7 +71,7 @@ class Worst:
 
     def looks(self) -> tuple[Look, ...]:
         """Those that were kept, the worst first."""
-        return tuple(look for _, _, look in sorted(self._heap, key=lambda h: h[:2], reverse=True))
+        return tuple(h[-1] for h in sorted(self._heap, key=lambda h: h[:3], reverse=True))
 
     def write(self, folder: Path) -> list[dict[str, str | float]]:
         """Write them as JPEG files, numbered from the worst on.
@@ -93,6 +96,11 @@ class Worst:
                 f"The pictures cannot be written to {folder}; give another folder.", str(error)
             ) from error
         return rows
+
+
+def _labelled_px(picture: LabelledPicture) -> int:
+    boxes = sum(round((x1 - x0) * (y1 - y0)) for _, (x0, y0, x1, y1) in picture.boxes)
+    return boxes + sum(i.mask.area_px for i in picture.instances)
 
 
 def _side_by_side(picture: LabelledPicture, said: Sequence[Instance]) -> bytes:

@@ -30,6 +30,13 @@ def test_the_lowest_scores_are_kept_and_of_equals_the_earlier(scores: list[float
     assert [look.name for look in worst.looks()] == [str(i) for i in expected]
 
 
+def test_of_equals_the_one_with_more_in_it_is_worse() -> None:
+    worst = Worst(1)
+    for side in (20.0, 60.0, 40.0):
+        worst.note(picture(str(side), boxes=(("hook", (0.0, 0.0, side, side)),)), (), 0.0)
+    assert worst.looks()[0].name == "60.0"
+
+
 def test_a_file_shows_what_is_labelled_beside_what_is_said(tmp_path: Path) -> None:
     plane = np.zeros((96, 128), bool)
     plane[30:60, 40:80] = True
