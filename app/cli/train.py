@@ -99,9 +99,15 @@ def train(
     from app.inference.cards import find_model, model_errors
     from app.learning import publish, recipes, runs
     from app.learning.start import start_from
+    from models.card import BACKBONE
     from models.training.ranks import ranks
 
     plan, network = recipes.read_recipe(recipe), None
+    if plan.task == BACKBONE:
+        raise BadInput(
+            f"{plan.title} learns without labels; start it with “trocar pretrain {plan.name} "
+            "--data FOLDER --out DIR”."
+        )
     if data is not None and plan.task not in (SEGMENTATION, ACTIVITIES):
         raise BadInput(f"{plan.title} learns from the phantom alone; leave --data out.")
     if data is None and (validation is not None or hold_out or needs_pictures(plan)):

@@ -25,6 +25,7 @@ from app.inference.foreign_cards import (
     endonet_card,
     features_card,
     pranet_card,
+    videomamba_card,
 )
 from models import ModelCard, OptionError
 
@@ -99,6 +100,7 @@ def convert(
     from models.ms_tcn import convert as ms_tcn
     from models.pranet import convert as pranet
     from models.sprmamba import convert as sprmamba
+    from models.videomamba import convert as videomamba
 
     _limit_this_process()
     name = _name_of(file)
@@ -120,6 +122,10 @@ def convert(
         if dinov2.is_dinov2(checkpoint):
             options, encoder, account = dinov2.convert(checkpoint)
             models.save_model(encoder, dinov2_card(name, options, account), root)
+            return asdict(account)
+        if videomamba.is_videomamba(checkpoint):
+            options, teacher, account = videomamba.convert(checkpoint)
+            models.save_model(teacher, videomamba_card(name, options, account), root)
             return asdict(account)
         if pranet.is_pranet(checkpoint):
             polyps, names = pranet.convert(checkpoint)

@@ -166,6 +166,31 @@ def dinov2_card(name: str, options: dict[str, Any], report: ConversionReport) ->
     )
 
 
+def videomamba_card(name: str, options: dict[str, Any], report: ConversionReport) -> ModelCard:
+    """The card of a VideoMamba, a teacher for EndoMamba's pre-training."""
+    from models.endomamba import IMAGE_MEAN_RGB, IMAGE_STD_RGB
+    from models.videomamba.network import SIZES
+
+    sizes = {size: label for label, size in SIZES.items()}
+    size = sizes.get((options["width"], options["depth"]), f"of width {options['width']}")
+    return ModelCard(
+        name=name,
+        title=f"VideoMamba {size}, teacher",
+        system="videomamba",
+        options=options,
+        task=BACKBONE,
+        classes=(),
+        licence="not stated in the file; VideoMamba's code and released weights are under "
+        "Apache-2.0",
+        causal=False,
+        input_size_px=(options["image_size"], options["image_size"]),
+        mean_rgb=IMAGE_MEAN_RGB,
+        std_rgb=IMAGE_STD_RGB,
+        limits="A teacher for “trocar pretrain --teacher”: it names and outlines nothing.",
+        **_made(report),
+    )
+
+
 def pranet_card(name: str, report: ConversionReport) -> ModelCard:
     """The card of a PraNet: a polyp model, or a backbone where the file is its encoder alone."""
     from models.pranet import IMAGE_MEAN_RGB, IMAGE_STD_RGB, SIDE_PX

@@ -11,12 +11,16 @@ from app.core.picture import LabelledPicture
 from app.core.prediction import ACTIVITIES, ENHANCEMENT, PHASES, SEGMENTATION
 from app.learning.evaluation import Evaluation
 from app.learning.recipes import Recipe
+from models.card import BACKBONE
 
 if TYPE_CHECKING:
+    from app.learning.pretraining_footage import Archive
     from models.training import TrainResult
 
+    Material = Sequence[LabelledPicture] | Archive
 
-def lesson_of(recipe: Recipe, pictures: Sequence[LabelledPicture]) -> Callable[..., TrainResult]:
+
+def lesson_of(recipe: Recipe, pictures: Material) -> Callable[..., TrainResult]:
     """What teaches it: called with a folder, where to start, a device and the loop's hooks.
 
     Raises:
@@ -38,16 +42,20 @@ def lesson_of(recipe: Recipe, pictures: Sequence[LabelledPicture]) -> Callable[.
         from app.learning.activities import train_activities
 
         return partial(train_activities, recipe, pictures)
+    if recipe.task == BACKBONE:
+        from app.learning.pretraining import train_backbone
+
+        return partial(train_backbone, recipe, pictures)
     raise BadInput(f"Trocar cannot train a model for {recipe.task}.")
 
 
-def evaluation_of(recipe: Recipe, held_out: Sequence[LabelledPicture]) -> Evaluation | None:
+def evaluation_of(recipe: Recipe, held_out: Material) -> Evaluation | None:
     """What measures it.
 
     Args:
         recipe: of the run.
-        held_out: pictures to be measured on; without any a task that learns from the phantom is
-            measured on what the phantom holds out, where it has that.
+        held_out: pictures, or footage, to be measured on; without any a task that learns from the
+            phantom is measured on what the phantom holds out, where it has that.
 
     Returns:
         None where nothing measures it.
@@ -71,4 +79,8 @@ def evaluation_of(recipe: Recipe, held_out: Sequence[LabelledPicture]) -> Evalua
         from app.learning.smoke import SmokeValidation
 
         return SmokeValidation(recipe)
+    if recipe.task == BACKBONE and held_out:
+        from app.learning.pretraining import PretrainingValidation
+
+        return PretrainingValidation(recipe, held_out)
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,6 +63,29 @@ def card_of(
         parent=parent,
         created=datetime.now(UTC).date().isoformat(),
     )
+
+
+def publish_backbone(
+    run_folder: Path, card: ModelCard, root: Path, *, keep_positions: bool
+) -> ModelCard:
+    """Write what a pre-training learnt as a backbone, in the way a released file becomes one.
+
+    Args:
+        run_folder: of the finished run; its result has the released names.
+        card: its options and limits are filled in here.
+        root: a folder of models.
+        keep_positions: copy the position rows too; the released loader discards them.
+    """
+    from models import save_model
+    from models.checkpoint import read_tensors
+    from models.endomamba.convert import convert
+
+    weights = {k: v.float() for k, v in read_tensors(run_folder / RESULT)[0].items()}
+    options, network, report = convert({"model": weights}, keep_positions=keep_positions)
+    fresh = [name for name in ("cls_token", "pos_embed") if name in report.missing]
+    limits = f"{card.limits} Untrained: {', '.join(fresh)}."
+    card = replace(card, options=options, limits=limits.strip())
+    return save_model(network.eval(), card, root, half=True)
 
 
 def _words(key: str) -> str:

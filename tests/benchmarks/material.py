@@ -78,25 +78,6 @@ def instrument_model(root: Path, *, always_finds: bool = False) -> ModelCard:
     return models.save_model(network, card, root)
 
 
-def phase_model(root: Path) -> ModelCard:
-    """EndoMamba-small, 24.5 M parameters, with random weights."""
-    torch.manual_seed(0)
-    network = models.create_model("endomamba", size="small", num_classes=7)
-    card = ModelCard(
-        name="bench-phases",
-        title="Benchmark",
-        system="endomamba",
-        options={"size": "small", "num_classes": 7},
-        task="phase-recognition",
-        classes=tuple(ModelClass(key=f"p{i}", name=f"Phase {i}") for i in range(7)),
-        input_size_px=(224, 224),
-        mean_rgb=(0.485, 0.456, 0.406),
-        std_rgb=(0.229, 0.224, 0.225),
-        frames_per_second=1.0,
-    )
-    return models.save_model(network, card, root)
-
-
 class Raw(NamedTuple):
     """The same detections as both sides take them.
 

@@ -17,7 +17,6 @@ import torch
 
 from app.core.prediction import Instance
 from app.inference import AnalysisJob
-from app.inference.phases import PhaseStream
 from app.inference.segmenter import Segmenter
 from app.overlay import Dial, OverlayStyle, ShownInstance, compose, contours_of
 from app.store import Library
@@ -128,18 +127,6 @@ def overlay(rounds: int) -> list[Row]:
     )
     more = {f"ours_{k.lower()}": times[k].cpu_ms for k in ("OUTLINE", "CONFIDENCE", "720p")}
     return [replace(row, more={**row.more, **more})]
-
-
-def phase_step(rounds: int) -> list[Row]:
-    """One second of phase recognition: EndoMamba-small with its carried state."""
-    with tempfile.TemporaryDirectory() as folder:
-        stream = PhaseStream(material.phase_model(Path(folder)), material.CPU)
-        picture = material.frame()
-        stream.step(picture)
-        times = interleaved({"ours": lambda: stream.step(picture)}, rounds)
-    note = "24.5 M parameters, 224 px, fp32, one thread; no peer: the official code needs CUDA"
-    row = row_of("phase step", times, note)
-    return [replace(row, more={**row.more, "state_bytes": len(stream.snapshot())})]
 
 
 def file_to_stored(rounds: int) -> list[Row]:

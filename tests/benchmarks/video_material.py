@@ -77,8 +77,13 @@ def make(folder: Path, kind: Kind) -> Path:
 
 
 def two_hours(folder: Path, suffix: str) -> Path:
-    """A two-hour recording, 640 x 360 at 30 frames/s: one coded minute, 120 times over."""
-    minute, path = make(folder, _MINUTE), folder / f"two-hours{suffix}"
+    """A two-hour recording; see ``minutes``."""
+    return minutes(folder, suffix, _MINUTES)
+
+
+def minutes(folder: Path, suffix: str, count: int) -> Path:
+    """A recording of 640 x 360 at 30 frames/s: one coded minute, ``count`` times over."""
+    minute, path = make(folder, _MINUTE), folder / f"{count}-minutes{suffix}"
     if path.exists():
         return path
     with av.open(str(minute)) as source, av.open(str(path), "w") as target:
@@ -90,7 +95,7 @@ def two_hours(folder: Path, suffix: str) -> Path:
         ]
         written = target.add_stream_from_template(read)
         length = round(_MINUTE.frames / _MINUTE.rate / read.time_base)
-        for number in range(_MINUTES):
+        for number in range(count):
             for data, pts, dts, is_key, duration in packets:
                 packet = av.Packet(data)
                 packet.stream, packet.time_base = written, read.time_base

@@ -11,6 +11,7 @@ from torch import Tensor
 from models.endomamba import stepped
 from models.endomamba.scan import scan_two_level, selective_scan
 from models.endomamba.stepped import scan_stepped
+from tests.helpers.plain_scan import token_loop
 
 FIXTURE_Y = (
     (0.71244346, 1.04699462),
@@ -46,18 +47,6 @@ def hillis_steele(
         factor = torch.cat((factor[:, :, :reach], factor[:, :, reach:] * factor[:, :, :-reach]), 2)
         reach *= 2
     return torch.einsum("gslnd,gsln->gsld", value, c), value[:, :, -1]
-
-
-def token_loop(
-    u: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, start: Tensor
-) -> tuple[Tensor, Tensor]:
-    """The recurrence as the paper writes it."""
-    h, y = start, []
-    for t in range(u.shape[2]):
-        drive = (dt[:, :, t] * u[:, :, t]).unsqueeze(2) * b[:, :, t].unsqueeze(3)
-        h = torch.exp(dt[:, :, t].unsqueeze(2) * a.unsqueeze(1)) * h + drive
-        y.append((c[:, :, t].unsqueeze(3) * h).sum(2))
-    return torch.stack(y, 2), h
 
 
 FORMS = {"two-level": scan_two_level, "stepped": scan_stepped, "doubling": hillis_steele}

@@ -63,8 +63,15 @@ class _Name:
     certain: bool
 
 
-def video_files(folder: Path, cancelled: Callable[[], bool] = lambda: False) -> tuple[Path, ...]:
+def video_files(
+    folder: Path, cancelled: Callable[[], bool] = lambda: False, *, most: int = MOST_FILES
+) -> tuple[Path, ...]:
     """The video files of a folder and of those in it, in natural order; sidecars are left out.
+
+    Args:
+        folder: looked through to some depth.
+        cancelled: asked between folders.
+        most: more files than these are refused.
 
     Raises:
         EnvironmentProblem: the folder cannot be read.
@@ -86,18 +93,18 @@ def video_files(folder: Path, cancelled: Callable[[], bool] = lambda: False) -> 
         folders[:] = sorted(f for f in folders if not f.startswith(".")) * (depth < MOST_DEPTH)
         found += [Path(place, n) for n in names if _is_video(n)]
         dicom += [path for n in names if may_be_recording(path := Path(place, n))]
-        _check_count(folder, len(found))
+        _check_count(folder, len(found), most)
     found += recordings_among(dicom, cancelled)
-    _check_count(folder, len(found))
+    _check_count(folder, len(found), most)
     if not found:
         raise BadInput(f"The folder {folder.name} holds no video that Trocar knows.")
     return tuple(sorted(found, key=lambda p: natural(str(p.relative_to(folder)))))
 
 
-def _check_count(folder: Path, files: int) -> None:
-    if files > MOST_FILES:
+def _check_count(folder: Path, files: int, most: int) -> None:
+    if files > most:
         raise BadInput(
-            f"The folder {folder.name} holds more than {MOST_FILES} videos; choose the folder of "
+            f"The folder {folder.name} holds more than {most} videos; choose the folder of "
             "one recording."
         )
 
