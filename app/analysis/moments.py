@@ -89,12 +89,15 @@ class MomentIndex:
     Args:
         library: open for reading or writing.
         first_recordings: know of each case its first recording alone, as the window shows.
+
+    Attributes:
+        cases: of the library, as it was read last.
     """
 
     def __init__(self, library: Library, *, first_recordings: bool = False) -> None:
         self._library = library
         self._first_alone = first_recordings
-        self._cases: tuple[Case, ...] = ()
+        self.cases: tuple[Case, ...] = ()
         self._rows: dict[str, list[Rows]] = {}
         self._stamps: dict[str, _Stamp] = {}
         self._matrices: dict[Encoder, _Matrix] = {}
@@ -118,7 +121,7 @@ class MomentIndex:
         """
         began = time.monotonic()
         cases = sorted(self._library.cases(), key=lambda c: (c.case_id != first, c.case_id))
-        self._cases = tuple(sorted(cases, key=lambda c: c.case_id))
+        self.cases = tuple(sorted(cases, key=lambda c: c.case_id))
         self._forget({c.case_id for c in cases})
         done = 0
         for case in cases:
@@ -145,7 +148,7 @@ class MomentIndex:
         known = {rows.case.case_id for rows in self._all() if rows.encoder == encoder}
         return tuple(
             c
-            for c in self._cases
+            for c in self.cases
             if c.case_id not in known and any(a.has_recording for a in c.assets)
         )
 
@@ -216,7 +219,7 @@ class MomentIndex:
         return tuple(_moment(matrix, scores, at, score, least) for at, score in found)
 
     def _all(self) -> list[Rows]:
-        return [rows for case in self._cases for rows in self._rows.get(case.case_id, ())]
+        return [rows for case in self.cases for rows in self._rows.get(case.case_id, ())]
 
     def _forget(self, present: set[str]) -> None:
         for case_id in self._rows.keys() - present:

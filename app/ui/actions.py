@@ -54,6 +54,7 @@ ACTIONS: tuple[Action, ...] = (
     _action("speed_up", "Speed up a little", "]", _P, PLAY),
     _action("speed_normal", "Normal speed", "Backspace", _P, PLAY),
     _action("go_to", "Go to a time, frame or per cent, or from here", "Ctrl+G G", _P, PLAY),
+    _action("more_like", "More like this frame, in all cases", "Ctrl+F", _P, PLAY),
     _action("mark_first", "The stretch begins here", "I", _P, STRETCH),
     _action("mark_last", "The stretch ends here", "O", _P, STRETCH),
     _action("loop", "Loop the stretch, or stop looping", "Shift+L", _P, STRETCH),

@@ -194,6 +194,15 @@ class Analysis(QObject):
             return
         self.read_cards(lambda: self._start_open(case))
 
+    def queue(self, case_ids: Sequence[str]) -> None:
+        """Analyse these cases, in order, whenever nothing else runs."""
+        if not self._library.is_writable:
+            self.said.emit(Message(text=READ_ONLY, tone=Tone.WARN, lasting_s=4, key="locked"))
+            return
+        known = {*self._later, *self._under_way.values()}
+        self._later = [*reversed([c for c in case_ids if c not in known]), *self._later]
+        self.read_cards(self._go_on)
+
     def toggle(self) -> None:
         """Analyse the open case, pause, or go on."""
         if self.runs_here:

@@ -59,6 +59,7 @@ from app.ui.window_sheets import WindowSheets
 from app.ui.words import date
 
 if TYPE_CHECKING:
+    from app.analysis.moments import Moment
     from app.ui.annotate.workspace import AnnotateWorkspace
     from app.ui.live.control import LiveControl
     from app.ui.live.workspace import LiveWorkspace
@@ -81,11 +82,12 @@ SCOPES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resume:
-    """Where a window was: case, frame index and workspace."""
+    """Where a window was, or goes: case, frame index (or milliseconds) and workspace."""
 
     case_id: str | None
     index: int
     workspace: str
+    time_ms: float | None = None
 
 
 class MainWindow(QMainWindow):
@@ -180,6 +182,7 @@ class MainWindow(QMainWindow):
         s.cases.listed.connect(self.library.set_cards)
         s.analysis.changed.connect(lambda: self.library.model.set_analysis(s.analysis.states()))
         s.cases.pictured.connect(self.library.set_picture)
+        self.sheets.find.opened.connect(self._open_moment)
         self.sheets.recordings.may_open = self._left_live
         self.sheets.recordings.may_add = self._may_add
         self.sheets.recordings.looking.connect(self.slot.say)
@@ -413,6 +416,19 @@ class MainWindow(QMainWindow):
         if picture is not None and not picture.isNull():
             self.review.stage.set_picture(picture)
 
+    def _open_moment(self, found: Moment) -> None:
+        """Go to a moment that was found, in the workspace that is open."""
+        self.sheets.find.close_sheet()
+        asset = self.services.session.asset
+        if asset is not None and asset.asset_id == found.asset.asset_id:
+            self.services.player.player.seek_ms(found.time_ms)
+            self._focus_page()
+            return
+        self._resumed = Resume(
+            case_id=found.case.case_id, index=0, workspace=self._workspace, time_ms=found.time_ms
+        )
+        self._open_case(found.case.case_id)
+
     def open_demo(self) -> None:
         """Open the demo case."""
         found = demo_recording()
@@ -556,7 +572,10 @@ class MainWindow(QMainWindow):
             if self._resumed is None:
                 self.services.player.player.play()
             else:
-                self.services.player.player.seek_index(self._resumed.index)
+                if self._resumed.time_ms is None:
+                    self.services.player.player.seek_index(self._resumed.index)
+                else:
+                    self.services.player.player.seek_ms(self._resumed.time_ms)
                 self.show_workspace(self._resumed.workspace)
                 self._resumed = None
 

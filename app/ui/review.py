@@ -15,7 +15,7 @@ from app.ui.player_bridge import PlayerBridge
 from app.ui.ribbon import Block, Ribbon
 from app.ui.session import Session
 from app.ui.stage import Stage
-from app.ui.stage_menu import LOOK, PICTURE, STRETCH, open_menu
+from app.ui.stage_menu import FIND, LOOK, PICTURE, STRETCH, open_menu
 from app.ui.thumbnails import Thumbnails
 from app.ui.transport import Transport
 from app.ui.widgets import draw_letter, mark
@@ -251,7 +251,7 @@ class ReviewWorkspace(QWidget):
         self.stage.activated.connect(lambda _: self._clicked())
         self.ribbon.hovered.connect(self._hover)
         for part, groups in (
-            (self.stage, (PICTURE, LOOK, STRETCH)),
+            (self.stage, (FIND, PICTURE, LOOK, STRETCH)),
             (self.ribbon, (STRETCH,)),
         ):
             part.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)

@@ -14,6 +14,7 @@ from app.ui.analysis import Analysis
 from app.ui.cases import Cases
 from app.ui.clearing import SmokeClearing
 from app.ui.clips import Clips
+from app.ui.find import Finder
 from app.ui.leaving import Leaving
 from app.ui.live.recovery import Recovery
 from app.ui.loop import Loop
@@ -51,6 +52,7 @@ class Services(QObject):
         analysis: models over the open case, on the inference thread.
         teaching: fine-tuning in a process of its own.
         trainings: the runs there are, and how each stands.
+        finder: moments like the frame on screen, of all cases.
         leaving: exports of the open case.
         recovery: recordings that an earlier run did not finish.
         clips: excerpts of the open case.
@@ -86,6 +88,7 @@ class Services(QObject):
         self.analysis = Analysis(library, settings, self.session, self.cases, self.playback)
         self.teaching = Teaching(library.folder)
         self.trainings = TrainingRuns(library.runs_folder)
+        self.finder = Finder(library)
         self.leaving = Leaving(library)
         self.clips = Clips(library)
         self.loop = Loop(self.session, self.player)
@@ -133,6 +136,7 @@ class Services(QObject):
         self.give_up(lose=lose)
         self.recovery.close()
         self.leaving.close()
+        self.finder.close()
         self.clips.close()
         self.playback.stop()
         self.teaching.stop()

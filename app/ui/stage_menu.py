@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QMenu, QWidget
 
 from app.ui.keys import KeyMap
 
+FIND = ("more_like",)
 STRETCH = ("mark_first", "mark_last", "loop", "loop_change", "clip")
 PICTURE = ("snapshot", "snapshot_plain", "snapshot_shown", "copy_picture", "copy_moment")
 LOOK = ("adjust", "adjust_reset", "clear_smoke", "fields", "fit", "pixels")

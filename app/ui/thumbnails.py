@@ -124,7 +124,7 @@ class Thumbnails(QObject):
     def _begin(self, asset: Asset) -> tuple[Strip, list[int]]:
         from app.video import OpenCancelled
 
-        kept = read_strip(self._folder, _key(asset))
+        kept = read_strip(self._folder, strip_key(asset))
         if kept is not None:
             return kept, []
         try:
@@ -152,7 +152,7 @@ class Thumbnails(QObject):
         strip = strip.with_more(made, complete=not rest)
         # Of what is lost today, a part may be found tomorrow.
         if strip.complete and self._writable and not self._lost:
-            write_strip(self._folder, _key(asset), strip)
+            write_strip(self._folder, strip_key(asset), strip)
         return strip, rest
 
     def _decode(self, asset: Asset, ms: float, height_px: int) -> QImage | None:
@@ -188,8 +188,8 @@ def _identity(asset: Asset) -> tuple[str, ...]:
     return asset.asset_id, *(file.path for file in asset.files)
 
 
-def _key(asset: Asset) -> str:
-    """Of a recording by what is in it, wherever it lies."""
+def strip_key(asset: Asset) -> str:
+    """Of a recording's strip: by what is in it, wherever it lies."""
     return f"{asset.quick_hash[:40]}-{asset.stream}-{asset.frames}"
 
 

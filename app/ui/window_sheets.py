@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 
 from app.ui.case_cards import CaseModel
 from app.ui.export_sheet import ExportSheet
+from app.ui.find_sheet import FindSheet, Source
 from app.ui.key_sheet import KeySheet
 from app.ui.keys import KeyMap
 from app.ui.leaving import ExportOrder
@@ -42,6 +43,7 @@ class WindowSheets(QObject):
         self.teach = TeachSheet(window, services.teaching)
         self.trainings = TrainingSheet(window, services.trainings)
         self.export = ExportSheet(window)
+        self.find = FindSheet(window, services.finder)
         self.recordings = Recordings(window, services)
         self.all: tuple[Sheet, ...] = (
             self.keys,
@@ -50,6 +52,7 @@ class WindowSheets(QObject):
             self.teach,
             self.trainings,
             self.export,
+            self.find,
             *self.recordings.sheets,
         )
         for sheet in self.all:
@@ -61,8 +64,11 @@ class WindowSheets(QObject):
         keys.bind("trainings", lambda: self.toggle(self.trainings))
         keys.bind("report", self.save_report)
         keys.bind("export", self.export_case)
+        keys.bind("more_like", self.find_like)
         services.analysis.changed.connect(self._analysis_changed)
         services.cases.listed.connect(lambda _: self._offer_cases())
+        services.cases.listed.connect(lambda _: self.find.ask())
+        self.find.analyse_asked.connect(services.analysis.queue)
         services.cases.reported.connect(self._report_saved)
         services.teaching.taught.connect(self._taught)
         self.models.model_chosen.connect(services.analysis.choose)
@@ -189,6 +195,20 @@ class WindowSheets(QObject):
             imported=session.imported,
         )
         self.toggle(self.export)
+
+    def find_like(self) -> None:
+        """Open the sheet of moments that look like the frame on screen."""
+        session = self._services.session
+        case, asset, frame = session.case, session.asset, session.frame
+        if case is None or asset is None or frame is None or not asset.has_recording:
+            return
+        self._services.player.pause()
+        time_ms = asset.time_ms(frame.pts)
+        tier = session.human_timeline or (session.model.timeline if session.model else None)
+        phase = (tier.phase_at(frame.pts) or "") if tier is not None else ""
+        self.toggle(self.find)
+        self.find.look_from(Source(case=case, asset=asset, time_ms=time_ms, phase=phase))
+        self._services.finder.shrink(frame.rgb, self.find.set_picture)
 
     def _export(self, order: ExportOrder) -> None:
         case = self._services.session.case

@@ -1,0 +1,323 @@
+"""The sheet of moments that look like the frame on screen. GUI thread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QEvent, QItemSelectionModel, QObject, QSize, Qt, Signal
+from PySide6.QtGui import QImage, QKeyEvent, QPixmap
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QListView, QWidget
+
+from app.core.case import Asset, Case
+from app.core.errors import TrocarError
+from app.core.taxonomy import find_taxonomy
+from app.ui import theme
+from app.ui.case_cards import GAP
+from app.ui.find import Answer, Finder, Question
+from app.ui.find_cards import (
+    CARD_WIDTH,
+    MOMENT_ROLE,
+    MomentDelegate,
+    MomentModel,
+    case_words,
+    phase_name,
+)
+from app.ui.sheet import Sheet
+from app.ui.widgets import Button, Combo, Elided, Label, column, line
+from app.ui.words import count, fine_moment, length
+
+if TYPE_CHECKING:
+    from app.analysis.moments import Wanted
+
+SIDE_PX, PICTURE_PX = 248, 140
+ANY_PHASE, ANY_INSTRUMENT, ALL_CASES = "Any phase", "Any instrument", "All cases"
+OTHER_CASES, THIS_CASE = "Other cases", "This case"
+NOT_SEEN = "No model has looked at this recording yet."
+NOT_SEEN_HERE = "The analysis has not come to this moment yet."
+NOTHING = "No other moment is known."
+NOTHING_SO = "No moment passes these filters."
+_OTHERS, _THIS = "others", "this"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """The frame that others shall be like."""
+
+    case: Case
+    asset: Asset
+    time_ms: float
+    phase: str
+
+
+class FindSheet(Sheet):
+    """Moments like one, of the whole library.
+
+    Args:
+        window: it lies over.
+        finder: looks for them.
+
+    Signals:
+        opened: (Moment) the user wants to see it.
+        analyse_asked: (list of case ids) these shall be searched too.
+    """
+
+    opened = Signal(object)
+    analyse_asked = Signal(object)
+
+    def __init__(self, window: QWidget, finder: Finder) -> None:
+        super().__init__(window, "More like this frame", 1280, 820)
+        self._finder = finder
+        self._source: Source | None = None
+        self._answer: Answer | None = None
+        self.model = MomentModel(self)
+        self.picture = QLabel()
+        self.named, self.facts = Elided("", "heading"), Elided("", "small", "2")
+        self.phases, self.instruments = Combo("Phase"), Combo("Instrument")
+        self.cases, self.encoders = Combo("Case"), Combo("Compared by")
+        self.said = Label("", tone="2")
+        self.lacking = Label("", "small", "2")
+        self.analyse = Button("Analyse them")
+        self.view = self._make_view()
+        self._compared = Label("Compared by", "caption", "2")
+        self._lay_out()
+        for combo in (self.phases, self.instruments, self.cases, self.encoders):
+            combo.setSizeAdjustPolicy(Combo.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            combo.activated.connect(lambda _: self.ask())
+        self.analyse.clicked.connect(self._ask_analysis)
+        finder.found.connect(self._show)
+        finder.pictured.connect(self.model.set_image)
+        finder.failed.connect(self._failed)
+        self.closed.connect(self._leave)
+
+    def _make_view(self) -> QListView:
+        view = QListView()
+        view.setAccessibleName("Moments, most alike first")
+        view.setModel(self.model)
+        view.setViewMode(QListView.ViewMode.IconMode)
+        view.setResizeMode(QListView.ResizeMode.Adjust)
+        view.setMovement(QListView.Movement.Static)
+        view.setUniformItemSizes(True)
+        view.setMouseTracking(True)
+        view.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
+        view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        view.setItemDelegate(MomentDelegate(view))
+        view.clicked.connect(lambda index: self.opened.emit(index.data(MOMENT_ROLE)))
+        view.installEventFilter(self)
+        return view
+
+    def _lay_out(self) -> None:
+        self.said.setWordWrap(True)
+        self.lacking.setWordWrap(True)
+        self.picture.setAccessibleName("The frame that is looked for")
+        self.picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.left = column(
+            self.picture, self.named, self.facts, 8,
+            Label("Phase", "caption", "2"), self.phases,
+            Label("Instrument in view", "caption", "2"), self.instruments,
+            Label("Case", "caption", "2"), self.cases,
+            self._compared, self.encoders, 8,
+            self.lacking, self.analyse, 0,
+            spacing=6,
+        )  # fmt: skip
+        right = column(self.said, self.view, spacing=10)
+        right.layout().setStretchFactor(self.view, 1)
+        body = QWidget()
+        across = QHBoxLayout(body)
+        across.setContentsMargins(20, 16, 12, 4)
+        across.setSpacing(20)
+        across.addWidget(self.left)
+        across.addWidget(line(vertical=True))
+        across.addWidget(right, 1)
+        self.set_body(body)
+
+    def look_from(self, source: Source) -> None:
+        """Show what is like a frame, with no filter; the sheet is opened by the caller."""
+        self._source, self._answer = source, None
+        self.model.clear()
+        self.left.setFixedWidth(theme.px(SIDE_PX))
+        self.picture.setFixedHeight(theme.px(PICTURE_PX))
+        self.picture.clear()
+        self.named.setText(f"{source.case.case_id}  {case_words(source.case)}")
+        phase = f", {phase_name(source.phase, source.case.procedure)}" if source.phase else ""
+        self.facts.setText(f"{fine_moment(source.time_ms)}{phase}")
+        for combo in (self.phases, self.instruments, self.cases, self.encoders):
+            combo.clear()
+        self._offer((), (), ())
+        self.ask()
+
+    def set_picture(self, image: QImage) -> None:
+        """The frame, made small."""
+        size = QSize(theme.px(SIDE_PX), theme.px(PICTURE_PX)) * self.devicePixelRatioF()
+        shown = QPixmap.fromImage(image).scaled(
+            size, Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
+        )
+        shown.setDevicePixelRatio(self.devicePixelRatioF())
+        self.picture.setPixmap(shown)
+
+    def ask(self) -> None:
+        """Look again: with other filters, or since the library changed."""
+        source = self._source
+        if source is None:
+            return
+        self._finder.ask(
+            Question(
+                case_id=source.case.case_id,
+                asset_id=source.asset.asset_id,
+                time_ms=source.time_ms,
+                wanted=self._wanted(source),
+                encoder=self.encoders.currentData(),
+            )
+        )
+
+    def open_chosen(self) -> None:
+        """See the selected moment."""
+        index = self.view.currentIndex()
+        if index.isValid():
+            self.opened.emit(index.data(MOMENT_ROLE))
+
+    def _wanted(self, source: Source) -> Wanted:
+        from app.analysis.moments import Wanted
+
+        phase, instrument = self.phases.currentData(), self.instruments.currentData()
+        case, known = self.cases.currentData(), self._answer.cases if self._answer else ()
+        ids: frozenset[str] = frozenset({case} if case else ())
+        if case == _THIS:
+            ids = frozenset({source.case.case_id})
+        elif case == _OTHERS:
+            others = frozenset(c.case_id for c in known) - {source.case.case_id}
+            ids = others or frozenset({""})
+        return Wanted(
+            phases=frozenset({phase} if phase else ()),
+            instruments=frozenset({instrument} if instrument else ()),
+            cases=ids,
+        )
+
+    def _show(self, answer: Answer) -> None:
+        if not self.isVisible():
+            return
+        before, self._answer = self._answer, answer
+        self._offer(answer.phases, answer.instruments, answer.cases)
+        _fill(self.encoders, [(e.model, e) for e in answer.encoders])
+        several = len(answer.encoders) > 1
+        self._compared.setVisible(several)
+        self.encoders.setVisible(several)
+        if before is None or before.moments != answer.moments:
+            self.model.show(answer.moments)
+            if answer.moments:
+                first = self.model.index(0)
+                select = QItemSelectionModel.SelectionFlag.ClearAndSelect
+                self.view.selectionModel().setCurrentIndex(first, select)
+            self._finder.picture(answer.moments)
+        if before is None and answer.moments:
+            self.view.setFocus(Qt.FocusReason.OtherFocusReason)
+        self.said.set_tone("2")
+        self.said.setText(self._words(answer))
+        self._show_lacking(answer)
+
+    def _offer(
+        self, phases: Sequence[str], instruments: Sequence[str], cases: Sequence[Case]
+    ) -> None:
+        """What can be filtered by; what is chosen stays."""
+        procedure = self._source.case.procedure if self._source else ""
+        taxonomy = find_taxonomy(procedure)
+        order = {p.key: i for i, p in enumerate(taxonomy.phases)}
+        by_place = sorted(phases, key=lambda k: order.get(k, len(order)))
+        names = [(phase_name(k, procedure), k) for k in by_place]
+        _fill(self.phases, [(ANY_PHASE, ""), *names])
+        tools = sorted((taxonomy.instrument_name(k), k) for k in instruments)
+        _fill(self.instruments, [(ANY_INSTRUMENT, ""), *tools])
+        each = [(f"{c.case_id}  {case_words(c)}", c.case_id) for c in cases]
+        _fill(self.cases, [(ALL_CASES, ""), (OTHER_CASES, _OTHERS), (THIS_CASE, _THIS), *each])
+
+    def _words(self, answer: Answer) -> str:
+        if answer.encoder is None:
+            return NOT_SEEN if answer.is_whole else _reading(answer)
+        if not answer.knows_frame:
+            return NOT_SEEN_HERE
+        if not answer.is_whole:
+            return _reading(answer)
+        if not answer.moments:
+            filtered = answer.question.wanted != type(answer.question.wanted)()
+            return NOTHING_SO if filtered else NOTHING
+        found = len(answer.moments)
+        many = "1 moment" if found == 1 else f"{found} moments"
+        return (
+            f"{many}, most alike first, from {length(answer.seconds)} of video in "
+            f"{_cases(len(answer.cases) - len(answer.lacking))}. "
+            f"Alike is what {answer.encoder.model} takes for alike."
+        )
+
+    def _show_lacking(self, answer: Answer) -> None:
+        source = self._source
+        unseen = answer.encoder is None and source is not None
+        missing = [c.case_id for c in answer.lacking] if answer.is_whole else []
+        if unseen and source is not None:
+            missing = [source.case.case_id]
+        self.lacking.setVisible(bool(missing) and not unseen)
+        self.analyse.setVisible(bool(missing))
+        self.analyse.setText("Analyse it" if len(missing) == 1 else "Analyse them")
+        self.analyse.setAccessibleName(self.analyse.text())
+        if answer.encoder is not None:
+            self.lacking.setText(
+                f"{_cases(len(missing)).capitalize()} not searched: {answer.encoder.model} has "
+                "not looked there."
+            )
+
+    def _ask_analysis(self) -> None:
+        answer, source = self._answer, self._source
+        if answer is None or source is None:
+            return
+        cases = [c.case_id for c in answer.lacking]
+        self.analyse_asked.emit(cases or [source.case.case_id])
+
+    def _failed(self, error: TrocarError) -> None:
+        self.said.set_tone("error")
+        self.said.setText(error.user_message)
+
+    def _leave(self) -> None:
+        self._finder.stop()
+        self._source = self._answer = None
+        self.model.clear()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Enter opens; the cards fill the list's new width."""
+        if watched is self.parentWidget():
+            return super().eventFilter(watched, event)
+        if event.type() == QEvent.Type.Resize:
+            self._fit_cards()
+        pressed = isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress
+        if pressed and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self.open_chosen()
+            return True
+        return False
+
+    def _fit_cards(self) -> None:
+        bar = self.view.verticalScrollBar().sizeHint().width()
+        room = self.view.width() - 2 * self.view.frameWidth() - bar - 4
+        delegate = self.view.itemDelegate()
+        assert isinstance(delegate, MomentDelegate)  # noqa: S101 - set above
+        number = max(1, room // (theme.px(CARD_WIDTH) + GAP))
+        delegate.card_width = room // number - GAP
+        self.view.setGridSize(QSize(delegate.card_width + GAP, delegate.height() + GAP))
+
+
+def _fill(combo: Combo, items: Sequence[tuple[str, object]]) -> None:
+    """Offer other items; the chosen one stays where it is among them."""
+    if [(combo.itemText(i), combo.itemData(i)) for i in range(combo.count())] == [*items]:
+        return
+    chosen = combo.currentData()
+    combo.clear()
+    for words, value in items:
+        combo.addItem(words, value)
+    place = next((i for i, (_, value) in enumerate(items) if value == chosen), 0)
+    combo.setCurrentIndex(place)
+
+
+def _reading(answer: Answer) -> str:
+    return f"Looking through case {answer.read} of {count(len(answer.cases))}"
+
+
+def _cases(number: int) -> str:
+    return "1 case" if number == 1 else f"{count(number)} cases"

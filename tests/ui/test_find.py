@@ -1,0 +1,218 @@
+"""The sheet of moments like the frame on screen: found, filtered, opened, by keyboard."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QMenu
+from pytestqt.qtbot import QtBot
+
+from app.core.case import Case
+from app.core.prediction import PHASES, PhasePrediction
+from app.ui.find_cards import MOMENT_ROLE, spoken
+from app.ui.find_sheet import NOT_SEEN, NOT_SEEN_HERE, NOTHING, NOTHING_SO, FindSheet
+from app.ui.main_window import MainWindow
+from app.video import describe_asset
+from tests.helpers.clips import RECIPES, make_clip
+from tests.helpers.seen_cases import WEIGHTS, decide_phase, directions
+from tests.ui.conftest import on_screen
+
+SECONDS = 3
+
+
+@pytest.fixture(scope="module")
+def longer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """60 frames, the same recipe in another file."""
+    return make_clip(tmp_path_factory.mktemp("find") / "other.mp4", RECIPES["h264-mp4-no-b"])
+
+
+def add(window: MainWindow, path: Path, name: str) -> Case:
+    asset = describe_asset(path, name)
+    writer = window.services.library.writer
+    return writer.create_case(name, "cholecystectomy", (asset,)).result()
+
+
+def see(window: MainWindow, case: Case, vectors: np.ndarray, weights: str = WEIGHTS) -> None:
+    """A model saw the recording, a vector every 25th frame, and named a phase."""
+    asset = case.assets[0]
+    store = window.services.library.predictions(case.case_id)
+    run = store.start_run(
+        asset=asset,
+        model="eye",
+        task=PHASES,
+        weights_sha256=weights,
+        classes=("preparation", "clipping_cutting"),
+        settings={},
+        sample_every=0,
+        frames_expected=len(vectors),
+    )
+    step = (asset.end_pts - asset.start_pts) // asset.frames
+    pts = [asset.start_pts + 25 * step * i for i in range(len(vectors))]
+    store.put_features(run.run_id, list(zip(pts, vectors, strict=True)))
+    store.put_phases(
+        run.run_id,
+        [PhasePrediction(pts=p, index=25 * i, probabilities=(0.9, 0.1)) for i, p in enumerate(pts)],
+    )
+    store.finish(run.run_id)
+
+
+def answered(window: MainWindow, qtbot: QtBot) -> FindSheet:
+    sheet = window.sheets.find
+    question = window.services.finder
+    qtbot.waitUntil(
+        lambda: (
+            sheet._answer is not None
+            and sheet._answer.is_whole
+            and sheet._answer.question is question._question
+        ),
+        timeout=20_000,
+    )
+    return sheet
+
+
+@pytest.fixture
+def library_of_two(opened: MainWindow, longer: Path) -> tuple[MainWindow, Case]:
+    """The open case and another one that share a moment; one that no model saw."""
+    vectors = directions(SECONDS, seed=1)
+    case = opened.services.session.case
+    assert case is not None
+    opened.services.cases.set_procedure("cholecystectomy")
+    see(opened, case, vectors)
+    other = add(opened, longer, "other")
+    there = directions(SECONDS, seed=2)
+    there[2] = vectors[0]
+    see(opened, other, there)
+    decide_phase(opened.services.library, other, "clipping_cutting")
+    return opened, other
+
+
+def test_found_and_opened_by_keyboard(
+    library_of_two: tuple[MainWindow, Case], qtbot: QtBot
+) -> None:
+    window, other = library_of_two
+    add(window, Path(window.services.session.asset.path), "unseen")  # type: ignore[union-attr]
+    QTest.keyClick(window, Qt.Key.Key_F, Qt.KeyboardModifier.ControlModifier)
+    sheet = answered(window, qtbot)
+    assert sheet.isVisible()
+    # The frame's own recording is shorter than what is left out around it.
+    assert [m.case.case_id for m in sheet.model.moments] == [other.case_id]
+    found = sheet.model.moments[0]
+    assert (found.time_ms, round(found.similarity, 2)) == (2000.0, 1.0)
+    assert "at 0:02" in spoken(found)
+    assert "Clip and cut, decided by a person, similarity 1.00" in spoken(found)
+    assert "1 moment" in sheet.said.text()
+    assert sheet.lacking.isVisible()
+    assert "1 case not searched" in sheet.lacking.text()
+    qtbot.waitUntil(lambda: sheet.model.index(0).data(MOMENT_ROLE + 1) is not None, timeout=20_000)
+    assert not sheet.model.index(0).data(MOMENT_ROLE + 1).isNull()
+    qtbot.waitUntil(lambda: not sheet.picture.pixmap().isNull(), timeout=10_000)
+    assert window.focusWidget() is sheet.view
+    QTest.keyClick(sheet.view, Qt.Key.Key_Return)
+    session = window.services.session
+    qtbot.waitUntil(
+        lambda: (
+            session.case is not None
+            and session.case.case_id == other.case_id
+            and session.frame is not None
+            and session.frame.pts == found.pts
+        ),
+        timeout=20_000,
+    )
+    assert not sheet.isVisible()
+    assert not window.services.player.state.playing
+
+
+def test_filters(library_of_two: tuple[MainWindow, Case], qtbot: QtBot) -> None:
+    window, other = library_of_two
+    window.keys.trigger("more_like")
+    sheet = answered(window, qtbot)
+    words = [sheet.phases.itemText(i) for i in range(sheet.phases.count())]
+    assert words == ["Any phase", "Preparation", "Clip and cut"]
+    for phase, count in (("Preparation", 0), ("Clip and cut", 1)):
+        sheet.phases.setCurrentText(phase)
+        sheet.phases.activated.emit(sheet.phases.currentIndex())
+        answered(window, qtbot)
+        assert len(sheet.model.moments) == count
+        assert sheet.phases.currentText() == phase
+        assert (sheet.said.text() == NOTHING_SO) == (not count)
+    for case, count in (("This case", 0), ("Other cases", 1), (f"{other.case_id}  other", 1)):
+        sheet.cases.setCurrentText(case)
+        sheet.cases.activated.emit(sheet.cases.currentIndex())
+        answered(window, qtbot)
+        assert len(sheet.model.moments) == count
+    QTest.keyClick(sheet.view, Qt.Key.Key_Escape)
+    assert not sheet.isVisible()
+    assert sheet.model.moments == ()
+
+
+def test_another_moment_of_the_same_case(
+    opened: MainWindow, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The recording is too short for the usual distance, so it is made smaller."""
+    monkeypatch.setattr("app.analysis.moments.NEIGHBOURS_MS", 500.0)
+    case = opened.services.session.case
+    assert case is not None
+    see(opened, case, directions(2))
+    opened.keys.trigger("more_like")
+    sheet = answered(opened, qtbot)
+    assert [m.time_ms for m in sheet.model.moments] == [1000.0]
+    rect = sheet.view.visualRect(sheet.model.index(0))
+    viewport = sheet.view.viewport()
+    QTest.mouseClick(viewport, Qt.MouseButton.LeftButton, pos=rect.center() - QPoint(10, 10))
+    qtbot.waitUntil(lambda: on_screen(opened) == 25, timeout=10_000)
+    assert not sheet.isVisible()
+    assert opened.services.session.case == case
+
+
+def test_what_was_not_analysed(opened: MainWindow, qtbot: QtBot) -> None:
+    case = opened.services.session.case
+    assert case is not None
+    opened.keys.trigger("more_like")
+    sheet = answered(opened, qtbot)
+    assert sheet.said.text() == NOT_SEEN
+    asked: list[list[str]] = []
+    sheet.analyse_asked.connect(asked.append)
+    sheet.analyse_asked.disconnect(opened.services.analysis.queue)
+    assert sheet.analyse.isVisible()
+    sheet.analyse.click()
+    assert asked == [[case.case_id]]
+    # What the analysis stored meanwhile is read when the list of cases is read again.
+    see(opened, case, directions(1))
+    opened.services.cases.refresh()
+    qtbot.waitUntil(lambda: sheet.said.text() == NOTHING, timeout=10_000)
+    assert not sheet.analyse.isVisible()
+    sheet.close_sheet()
+    opened.services.player.player.seek_index(55)
+    qtbot.waitUntil(lambda: on_screen(opened) == 55, timeout=10_000)
+    opened.keys.trigger("more_like")
+    answered(opened, qtbot)
+    assert sheet.said.text() == NOT_SEEN_HERE
+
+
+def test_a_recording_that_is_not_there(
+    library_of_two: tuple[MainWindow, Case], qtbot: QtBot, tmp_path: Path
+) -> None:
+    window, other = library_of_two
+    library = window.services.library
+    lost = replace(other.assets[0], path=str(tmp_path / "gone.mp4"))
+    library.writer.update_asset(lost).result()
+    window.keys.trigger("more_like")
+    sheet = answered(window, qtbot)
+    image = MOMENT_ROLE + 1
+    qtbot.waitUntil(lambda: sheet.model.index(0).data(image) is not None, timeout=20_000)
+    assert sheet.model.index(0).data(image).isNull()
+    sheet.grab()  # it is painted with words
+
+
+def test_it_stands_in_the_menu_of_the_picture(opened: MainWindow, qtbot: QtBot) -> None:
+    opened.review.stage.customContextMenuRequested.emit(QPoint(5, 5))
+    menu = opened.review.findChildren(QMenu)[-1]
+    entry = next(a for a in menu.actions() if "More like this frame" in a.text())
+    entry.trigger()
+    menu.close()
+    assert answered(opened, qtbot).isVisible()
