@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli.common import JsonOption, LibraryOption, emit, library_folder, progress
+from app.cli.feature_scores import HELD_OUT_SEED, feature_scores
 from app.core.errors import BadInput
 from app.core.picture import LabelledPicture, Pictures
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from models import ModelCard
 
 PHANTOM, ALL = "phantom", "all"
-HELD_OUT_SEED = 900_000
 BOX_CONVENTION = (
     "covered: share of boxes of which at least 20 % of the area is predicted; area: mean predicted "
     "share of the picture. Boxes hold the working end of acting instruments only."
@@ -37,7 +37,8 @@ def evaluate(
         typer.Option(
             "--data",
             help="A folder of labelled pictures in one of the public layouts, a CholecT50 folder "
-            "(labels/VIDnn.json), or `phantom`: held-out phantom videos.",
+            "(labels/VIDnn.json), `phantom`: held-out phantom videos, or, of models that read "
+            "frame features, `library`: its analysed cases with phases by a human.",
         ),
     ],
     split: Annotated[
@@ -73,6 +74,20 @@ def evaluate(
         ),
     ] = None,
     keep: Annotated[int, typer.Option(min=1, max=200, help="How many of the worst.")] = 10,
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help="With --data library: an official split, as LAYOUT:SPLIT, such as cholec80:40/40; "
+            "--split says which part, default test."
+        ),
+    ] = "",
+    features: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder in which drawn operations are kept for other models that read the same "
+            "frame features."
+        ),
+    ] = None,
     library: LibraryOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -90,7 +105,13 @@ def evaluate(
     if worst is not None and card.task != SEGMENTATION:
         raise BadInput("The worst pictures are those of outlines; leave --worst out.")
     looks = Worst(keep) if worst is not None else None
-    if card.task == PHASES:
+    if card.features_of:
+        result = feature_scores(
+            card, data, videos, features, library, protocol=protocol, split=split, quiet=as_json
+        )
+    elif protocol or features is not None:
+        raise BadInput("--protocol and --features are for models that read frame features.")
+    elif card.task == PHASES:
         if data != PHANTOM:
             raise BadInput("Phase models are measured with `--data phantom` for now.")
         result = _phases(card, videos)

@@ -17,6 +17,13 @@ from app.cli.common import (
     stoppable,
     training_report,
 )
+from app.cli.feature_lesson import (
+    FeatureLesson,
+    check_options,
+    drawn_lesson,
+    encoder_of,
+    library_lesson,
+)
 from app.cli.lesson import Lesson, needs_pictures, read_lesson
 from app.core.errors import BadInput
 
@@ -34,7 +41,24 @@ def train(
         typer.Option(
             "--data",
             help="Folder of labelled pictures to learn from, in one of the public layouts; its "
-            "own validation split, if any, is measured on.",
+            "own validation split, if any, is measured on. A network that reads frame features: "
+            "`library`, for the library's cases that have them and phases by a human.",
+        ),
+    ] = None,
+    protocol: Annotated[
+        str,
+        typer.Option(
+            "--protocol",
+            help="With --data library: the official split of a public data set to keep to, as "
+            "LAYOUT:SPLIT, such as cholec80:32/8/40.",
+        ),
+    ] = "",
+    features: Annotated[
+        Path | None,
+        typer.Option(
+            "--features",
+            help="Folder in which drawn operations are kept for other runs, of networks that read "
+            "frame features. Default: in OUT.",
         ),
     ] = None,
     validation: Annotated[
@@ -108,9 +132,13 @@ def train(
             f"{plan.title} learns without labels; start it with “trocar pretrain {plan.name} "
             "--data FOLDER --out DIR”."
         )
-    if data is not None and plan.task not in (SEGMENTATION, ACTIVITIES):
+    if plan.reads_features:
+        check_options(plan, data, base, pictures=validation, protocol=protocol)
+    elif protocol or features is not None:
+        raise BadInput("--protocol and --features are for networks that read frame features.")
+    elif data is not None and plan.task not in (SEGMENTATION, ACTIVITIES):
         raise BadInput(f"{plan.title} learns from the phantom alone; leave --data out.")
-    if data is None and (validation is not None or hold_out or needs_pictures(plan)):
+    elif data is None and (validation is not None or hold_out or needs_pictures(plan)):
         raise BadInput(f"{plan.title} needs pictures for that; name their folder with --data.")
     if seed is not None:
         plan.train["seed"] = seed
@@ -121,8 +149,14 @@ def train(
     if seconds is not None:
         plan.train["max_seconds"] = seconds
     quiet = as_json or lines or not ranks().is_first
-    lesson = Lesson()
-    if data is not None:
+    lesson: Lesson | FeatureLesson = Lesson()
+    if plan.reads_features:
+        encoder = encoder_of(plan, library)
+        if data is not None:
+            lesson = library_lesson(plan, encoder, library, protocol, hold_out)
+        else:
+            lesson = drawn_lesson(plan, encoder, features or out / "features", quiet=quiet)
+    elif data is not None:
         lesson = read_lesson(plan, data, validation, hold_out, quiet=quiet)
     if seed is not None:
         plan.data["seed"] = seed
@@ -145,6 +179,7 @@ def train(
         return
     more = "" if base is None else f" --base {Path(base).name}"
     more += "" if data is None else f" --data {data.name}"
+    more += f" --protocol {protocol}" if protocol else ""
     more += "" if validation is None else f" --validation {validation.name}"
     more += f" --hold-out {hold_out:g}" if hold_out else ""
     more += "" if seed is None else f" --seed {seed}"

@@ -15,6 +15,9 @@ from app.core import validate
 HORIZON_MIN = "horizon_min"
 """Under this name a run's settings hold how many minutes times to phases are foreseen for."""
 
+NEXT_WITHIN_HORIZON = "next_within_horizon"
+"""A run whose settings hold this name foresees only what follows within the horizon."""
+
 QUANTILES = (0.1, 0.5, 0.9)
 """Of the minutes left; the middle one is the estimate, the outer ones its spread."""
 
@@ -26,7 +29,8 @@ class Foreseen:
     Attributes:
         pts, index: the frame that was looked at.
         next_probabilities: K + 1, one per class of the run and last the recording's end: which
-            phase follows the one that runs. Sums to 1.
+            phase follows the one that runs. Sums to 1. The last is none at all within the horizon,
+            where the run's settings hold ``NEXT_WITHIN_HORIZON``.
         minutes_to: K, until each phase next begins, 0 while it runs; the run's horizon stands for
             "not within the horizon", hence for finished phases. Empty where the model foresees no
             times to phases.

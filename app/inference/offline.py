@@ -12,15 +12,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from app.core.foreseen import HORIZON_MIN
+from app.core.foreseen import HORIZON_MIN, NEXT_WITHIN_HORIZON
 from app.inference import device as devices
 from app.inference.cards import load_network, model_errors
 from app.inference.device import DeviceChoice
-from app.inference.outlook import Outlook, outlook_of
+from app.inference.outlook import Outlook, outlook_of, outlook_of_events
 from app.inference.phases import course_of, settings_of_course
 from app.inference.placed import PlacedNetwork
 from models import ModelCard
 from models.supra import Forecast, Supra
+from models.surgfutr import SurgFutr
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -28,11 +29,12 @@ class Labelled:
     """What is known of a whole recording.
 
     Attributes:
-        probabilities: float64 (T, classes), phases that run; rows sum to 1.
+        probabilities: float64 (T, classes), phases that run; rows sum to 1. None of a network that
+            names none.
         outlook: what is foreseen from every frame, None of a network that foresees nothing.
     """
 
-    probabilities: NDArray[np.float64]
+    probabilities: NDArray[np.float64] | None
     outlook: Outlook | None = None
 
 
@@ -93,10 +95,20 @@ class OfflinePhases:
             }
         )
 
+    def _horizon(self) -> dict[str, str | int | float | bool]:
+        """How far the network foresees, where it does."""
+        network = self._placed.network
+        if isinstance(network, SurgFutr):
+            return {HORIZON_MIN: network.horizon_min, NEXT_WITHIN_HORIZON: True}
+        return {HORIZON_MIN: network.horizon_min} if isinstance(network, Supra) else {}
+
     def _label(self, features: NDArray[np.float16], choice: DeviceChoice) -> Labelled:
         network = self._placed.on(choice)
         with torch.inference_mode():
             x = torch.from_numpy(features.astype(np.float32)).T[None].to(choice.device)
+            if isinstance(network, SurgFutr):
+                events = outlook_of_events(network.foresee(x[0]))
+                return Labelled(probabilities=None, outlook=events)
             said = network(x)
             foresees = isinstance(said, Forecast)
             stages = said.logits if foresees else said

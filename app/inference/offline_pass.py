@@ -105,13 +105,14 @@ class OfflinePass(StoredPass):
         found = self._network.label(features)
         self.spent_ms += self._network.total_ms
         run = self._started(self._network.describe())
-        self._store.put_phases(
-            run.run_id,
-            [
-                PhasePrediction(pts=at, index=index, probabilities=tuple(row.tolist()))
-                for at, index, row in zip(pts, self.grid, found.probabilities, strict=True)
-            ],
-        )
+        if found.probabilities is not None:
+            self._store.put_phases(
+                run.run_id,
+                [
+                    PhasePrediction(pts=at, index=index, probabilities=tuple(row.tolist()))
+                    for at, index, row in zip(pts, self.grid, found.probabilities, strict=True)
+                ],
+            )
         if found.outlook is not None:
             self._store.put_foreseen(run.run_id, found.outlook.rows(pts, self.grid))
         self._stored = set(self.grid)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.foreseen import Foreseen
+from app.core.foreseen import QUANTILES, Foreseen
 
 if TYPE_CHECKING:
     from models.supra import Forecast, Supra
+    from models.surgfutr import Foreseen as Events
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -52,4 +53,14 @@ def outlook_of(network: Supra, forecast: Forecast) -> Outlook:
         next_probabilities=forecast.next_logits[0].double().softmax(-1).cpu().numpy(),
         minutes_to=network.minutes_to(forecast)[0].double().cpu().numpy(),
         minutes_left=forecast.minutes_left[0].double().cpu().numpy(),
+    )
+
+
+def outlook_of_events(said: Events) -> Outlook:
+    """What was foreseen from T clips, off the device: no times to phases, and no spread."""
+    left = said.minutes_left.double().cpu().numpy()
+    return Outlook(
+        next_probabilities=said.events.double().softmax(-1).cpu().numpy(),
+        minutes_to=np.zeros((len(left), 0)),
+        minutes_left=np.repeat(left[:, None], len(QUANTILES), axis=1),
     )

@@ -28,7 +28,7 @@ def phase_metrics_of(card: ModelCard, seeds: Sequence[int]) -> dict[str, Any]:
     the model's course makes of the seconds up to each one, as in a live case; ``raw`` the likeliest
     phase of every second by itself.
     """
-    truth, shown, so_far, raw = [], [], [], []
+    truth, whole, so_far, raw = [], [], [], []
     stream = PhaseStream(card)
     for seed in seeds:
         stream.reset()
@@ -39,10 +39,10 @@ def phase_metrics_of(card: ModelCard, seeds: Sequence[int]) -> dict[str, Any]:
         answers = np.array(said)
         truth.append(np.array(labels, np.int64))
         raw.append(answers.argmax(axis=1))
-        shown.append(_shown(answers, card.class_keys, stream.course))
+        whole.append(shown(answers, card.class_keys, stream.course))
         if stream.course is not None:
             so_far.append(decode(stream.course, answers).so_far)
-    result: dict[str, Any] = phase_metrics(truth, shown, card.class_keys).as_json()
+    result: dict[str, Any] = phase_metrics(truth, whole, card.class_keys).as_json()
     for name, found in (("so_far", so_far), ("raw", raw)):
         if found:
             plain = phase_metrics(truth, found, card.class_keys).as_json()
@@ -50,9 +50,10 @@ def phase_metrics_of(card: ModelCard, seeds: Sequence[int]) -> dict[str, Any]:
     return result
 
 
-def _shown(
+def shown(
     answers: NDArray[np.float64], classes: Sequence[str], course: Course | None
 ) -> NDArray[np.int64]:
+    """The timeline that the window makes of a whole recording's answers (T, K), as (T,)."""
     phases = [
         PhasePrediction(pts=i, index=i, probabilities=tuple(row.tolist()))
         for i, row in enumerate(answers)

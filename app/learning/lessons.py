@@ -26,6 +26,10 @@ def lesson_of(recipe: Recipe, pictures: Material) -> Callable[..., TrainResult]:
     Raises:
         BadInput: Trocar trains no network for this task.
     """
+    if recipe.reads_features:
+        from app.learning.feature_networks import train_on_features
+
+        return partial(train_on_features, recipe, pictures)
     if recipe.task == SEGMENTATION:
         from app.learning.instruments import train_instruments
 
@@ -63,6 +67,10 @@ def evaluation_of(recipe: Recipe, held_out: Material) -> Evaluation | None:
     Raises:
         BadInput: the recipe keeps the best by a figure that is not measured.
     """
+    if recipe.reads_features:
+        from app.learning.feature_validation import FeatureValidation
+
+        return FeatureValidation(recipe, held_out) if held_out else None
     if recipe.task == SEGMENTATION and held_out:
         from app.learning.validation import Validation
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.core.prediction import PHASES
+from app.core.prediction import ANTICIPATION, PHASES
 from app.core.taxonomy import find_taxonomy
 from app.learning.course import phantom_course
 from app.learning.recipes import Recipe
@@ -31,7 +31,7 @@ def card_of(
 
     taxonomy = find_taxonomy(recipe.procedures[0] if recipe.procedures else "unknown")
     said = recipe.card
-    is_phases = recipe.task == PHASES
+    is_phases = recipe.task in (PHASES, ANTICIPATION)
     name_of = taxonomy.phase_name if is_phases else taxonomy.instrument_name
     return ModelCard(
         name=recipe.name,
@@ -46,6 +46,7 @@ def card_of(
         licence=said.get("licence", "Apache-2.0"),
         demo=bool(said.get("demo", True)),
         causal=bool(said.get("causal", True)),
+        features_of=said.get("features_of", ""),
         input_size_px=tuple(said.get("input_size_px", recipe.input_size_px)),
         mean_rgb=tuple(said.get("mean_rgb", (0.0, 0.0, 0.0))),
         std_rgb=tuple(said.get("std_rgb", (1.0, 1.0, 1.0))),

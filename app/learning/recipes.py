@@ -29,8 +29,9 @@ class Recipe:
         batch: pictures, or streams, per step.
         train: fields of ``models.training.TrainConfig``.
         data: what the task's data reader takes.
-        card: what the model card says: picture, trained_on, limits, thresholds, and the input size
-            in use where it is another than the one learnt at.
+        card: what the model card says: picture, trained_on, limits, thresholds, the input size in
+            use where it is another than the one learnt at, and the model whose frame features the
+            network reads (``features_of``), where it does not look at pictures.
     """
 
     name: str
@@ -60,6 +61,11 @@ class Recipe:
         )
         if self.batch < 1:
             raise ValueError("batch must be at least 1")
+
+    @property
+    def reads_features(self) -> bool:
+        """Whether its network reads frame features that an encoder stored, in place of pictures."""
+        return "features_of" in self.card
 
 
 def recipes_dir() -> Path:

@@ -119,7 +119,7 @@ class Supra(nn.Module):
         if horizon_min <= 0 or frames_per_minute <= 0:
             raise OptionError("The horizon and the frames per minute must be above 0.")
         self.horizon_min, self.frames_per_minute = horizon_min, frames_per_minute
-        self.num_classes = num_classes
+        self.in_features, self.num_classes = in_features, num_classes
         self.causal = True
         self.temporal = MsTcn(in_features, stages, layers, maps, num_classes, dropout=dropout)
         self.sight = nn.Sequential(

@@ -75,12 +75,17 @@ class ForecastLoss:
     Attributes:
         phases: measures the stages.
         weights: of the other three, in that order.
+        within: how much a phase that comes within the horizon counts against one that does not;
+            at most moments most phases do not come, and above 1 they are expected sooner.
     """
 
     phases: StagesLoss = field(default_factory=StagesLoss)
     weights: Sequence[float] = (0.5, 2.0, 0.1)
+    within: float = 1.0
 
     def __post_init__(self) -> None:
+        if self.within <= 0:
+            raise OptionError("What counts within the horizon must be above 0.")
         if len(self.weights) != 3 or min(self.weights) < 0:
             raise OptionError("The forecast's loss takes three weights of at least 0.")
 
@@ -103,12 +108,13 @@ class ForecastLoss:
         times = functional.smooth_l1_loss(
             found.horizons_to.float(), targets.horizons_to, reduction="none", beta=0.1
         )
+        counts = torch.where(targets.horizons_to < 1, self.within, 1.0) * known.unsqueeze(-1)
         short = targets.minutes_left.unsqueeze(-1) - found.minutes_left.float()
         levels = short.new_tensor(QUANTILES)
         pinball = torch.maximum(levels * short, (levels - 1) * short)
         others = (
             following / foreseen,
-            (times.mean(-1) * known).sum() / count,
+            (times * counts).sum() / counts.sum().clamp(min=1),
             (pinball.mean(-1) * known).sum() / count,
         )
         for weight, part in zip(self.weights, others, strict=True):

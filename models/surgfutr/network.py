@@ -68,6 +68,8 @@ class SurgFutr(nn.Module):
         num_classes: events.
         prototypes: of scene states, P.
         width: channels inside.
+        clip: frames that are looked at, where a whole recording is gone through.
+        horizon_min: minutes within which the next event is foreseen.
 
     Raises:
         OptionError: where an option is out of range.
@@ -80,6 +82,8 @@ class SurgFutr(nn.Module):
         *,
         prototypes: int = 64,
         width: int = 256,
+        clip: int = 60,
+        horizon_min: float = 5.0,
     ) -> None:
         super().__init__()
         if min(in_features, num_classes, width) < 1 or prototypes < 2:
@@ -87,7 +91,10 @@ class SurgFutr(nn.Module):
                 "SurgFUTR needs at least 1 feature, class and channel and 2 prototypes, not "
                 f"{in_features}, {num_classes}, {width} and {prototypes}."
             )
+        if clip < 1 or horizon_min <= 0:
+            raise OptionError("SurgFUTR's clip and horizon must be above 0.")
         self.in_features, self.num_classes = in_features, num_classes
+        self.clip, self.horizon_min, self.causal = clip, horizon_min, True
         self.causal = True
         self.project = nn.Linear(in_features, width)
         self.prototypes = nn.Parameter(torch.empty(prototypes, width))
@@ -121,6 +128,14 @@ class SurgFutr(nn.Module):
             events=self.events(known),
             minutes_left=10.0 * functional.softplus(self.time_left(known)).squeeze(-1),
         )
+
+    def foresee(self, features: Tensor, at_once: int = 256) -> Foreseen:
+        """Foresees from every frame of a recording (in_features, T), each from the clip that ends
+        there; before the first frame it is repeated. The forecasts' B is T."""
+        before = features[:, :1].expand(-1, self.clip - 1)
+        clips = torch.cat((before, features), -1).unfold(-1, self.clip, 1).transpose(0, 1)
+        said = [self(some) for some in clips.split(at_once)]
+        return Foreseen(*(torch.cat(parts) for parts in zip(*said, strict=True)))
 
     @torch.no_grad()
     def teach(self, clip: Tensor, future: Tensor) -> Tensor:

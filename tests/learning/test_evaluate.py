@@ -10,7 +10,7 @@ from app.core.mask import Mask
 from app.core.picture import LabelledPicture
 from app.core.prediction import Instance
 from app.learning.evaluate import box_coverage, false_area, union_iou
-from app.learning.evaluate_phases import _shown
+from app.learning.evaluate_phases import shown
 
 Columns = tuple[int, int]
 
@@ -80,5 +80,5 @@ def test_the_measured_timeline_names_a_phase_for_every_second(with_course: bool)
     course = Course(start=(0.5, 0.5), change=((0.9, 0.1), (0.1, 0.9)), seen=(0.5, 0.5), weight=0.5)
     truth = np.repeat([0, 1], 30)
     answers = np.where(truth[:, None] == [0, 1], 0.8, 0.2)
-    shown = _shown(answers, ("a", "b"), course if with_course else None)
-    assert shown.tolist() == truth.tolist()
+    found = shown(answers, ("a", "b"), course if with_course else None)
+    assert found.tolist() == truth.tolist()

@@ -157,10 +157,22 @@ class Procedure:
         return {t.name for t in self.tools if t.start_s <= second < t.end_s}
 
 
-def write_procedure(seed: int) -> Procedure:
-    """Script one operation; the same for the same seed."""
+def write_phases(seed: int) -> tuple[Span, ...]:
+    """The phases of ``write_procedure``, without the rest, which takes longer."""
+    return _phases(np.random.default_rng([seed, 80]))
+
+
+def write_procedure(seed: int, longest_phase_s: int | None = None) -> Procedure:
+    """Script one operation; the same for the same seed.
+
+    Args:
+        seed: chooses it.
+        longest_phase_s: phases are cut to this length, for an operation that is quick to draw.
+    """
     rng = np.random.default_rng([seed, 80])
     phases = _phases(rng)
+    if longest_phase_s is not None:
+        phases = _cut(phases, longest_phase_s)
     away = _away(rng, phases)
     return Procedure(phases=phases, tools=_tools(rng, phases, away), away=away)
 
@@ -177,6 +189,15 @@ def _phases(rng: np.random.Generator) -> tuple[Span, ...]:
         length = median * np.exp(np.clip(z, -2.2, 2.2) * side / 1.2816)
         end = now + max(round(float(length)), 12)
         spans.append(Span(name=PHASES[int(letter)], start_s=now, end_s=end))
+        now = end
+    return tuple(spans)
+
+
+def _cut(phases: tuple[Span, ...], longest_s: int) -> tuple[Span, ...]:
+    spans, now = [], 0
+    for span in phases:
+        end = now + min(span.end_s - span.start_s, longest_s)
+        spans.append(Span(name=span.name, start_s=now, end_s=end))
         now = end
     return tuple(spans)
 

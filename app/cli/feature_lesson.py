@@ -1,0 +1,190 @@
+"""Operations made into a lesson for networks that read frame features."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from app.cli.common import library_folder, open_library, progress
+from app.core.errors import BadInput
+
+if TYPE_CHECKING:
+    from app.core.case import Case
+    from app.learning.evaluation import Evaluation
+    from app.learning.recipes import Recipe
+    from app.learning.recorded import Recorded
+    from app.store import Library
+    from models import ModelCard
+
+LIBRARY = "library"
+DRAWN_SIZE_PX = (176, 99)
+HELD_OUT_FROM = 950_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureLesson:
+    """Operations of a run.
+
+    Attributes:
+        learn: to learn from.
+        measure: held out; may be empty.
+    """
+
+    learn: Sequence[Recorded]
+    measure: Sequence[Recorded]
+
+    def validation_of(self, recipe: Recipe) -> Evaluation | None:
+        """What measures the network while it learns; None where nothing does."""
+        from app.learning.lessons import evaluation_of
+
+        return evaluation_of(recipe, self.measure)
+
+
+def check_options(
+    recipe: Recipe, data: Path | None, base: str | None, *, pictures: Path | None, protocol: str
+) -> None:
+    """See that nothing is asked for that a network of frame features cannot take.
+
+    Raises:
+        BadInput: it is.
+    """
+    if pictures is not None or (data is not None and str(data) != LIBRARY):
+        raise BadInput(
+            f"{recipe.title} reads frame features of {recipe.card['features_of']}, not pictures: "
+            "import the labels, analyse the recordings with it, and give --data library."
+        )
+    if base is not None:
+        raise BadInput(f"{recipe.title} starts from no other model; leave --base out.")
+    if protocol and data is None:
+        raise BadInput("A protocol is of the library's cases; give --data library with it.")
+
+
+def drawn_lesson(recipe: Recipe, encoder: ModelCard, folder: Path, *, quiet: bool) -> FeatureLesson:
+    """Phantom operations, kept in a folder, so that each is drawn once.
+
+    A recipe's ``data`` says by ``seed`` and ``operations`` which teach, their phases cut to
+    ``longest_phase_s``, and by ``held_out`` how many whole ones measure.
+
+    Raises:
+        BadInput: the recipe does not learn from the phantom.
+    """
+    from app.learning.courses import speaks_of_the_phantom
+    from app.learning.recorded import phantom_recordings
+
+    if recipe.data.get("source") != "phantom" or not speaks_of_the_phantom(recipe):
+        raise BadInput(
+            f"{recipe.title} has no phantom to learn from; name labelled cases with --data library."
+        )
+    first, count = int(recipe.data["seed"]) * 100_000, int(recipe.data["operations"])
+    held = int(recipe.data["held_out"])
+    with progress("Looking at phantom operations", quiet=quiet) as bar:
+        task = bar.task_ids[0]
+        bar.update(task, total=count + held)
+        learn = phantom_recordings(
+            encoder,
+            range(first, first + count),
+            folder,
+            DRAWN_SIZE_PX,
+            longest_phase_s=int(recipe.data["longest_phase_s"]),
+            on_done=lambda done: bar.update(task, completed=done),
+        )
+        measure = phantom_recordings(
+            encoder,
+            range(HELD_OUT_FROM, HELD_OUT_FROM + held),
+            folder,
+            DRAWN_SIZE_PX,
+            on_done=lambda done: bar.update(task, completed=count + done),
+        )
+    return FeatureLesson(learn=learn, measure=measure)
+
+
+def library_lesson(
+    recipe: Recipe,
+    encoder: ModelCard,
+    library: Path | None,
+    protocol: str,
+    hold_out: float,
+) -> FeatureLesson:
+    """Labelled cases of the library; from here on the recipe learns from their own courses.
+
+    Args:
+        recipe: its classes are what counts.
+        encoder: whose stored features are read.
+        library: folder of it.
+        protocol: an official split as ``layout:split``, such as ``cholec80:32/8/40``; "" takes
+            every case and holds out a share.
+        hold_out: share of the cases to hold out where the protocol names none.
+
+    Raises:
+        BadInput: no case can be learnt from, or there is no such protocol.
+    """
+    from app.learning.library_features import library_recordings
+
+    with open_library(library, mode="read") as opened:
+        cases = opened.cases()
+        parts = {c.case_id: part_of(opened, c, protocol) for c in cases} if protocol else {}
+        learn = [c for c in cases if not protocol or parts[c.case_id] == "train"]
+        measure = [c for c in cases if protocol and parts[c.case_id] == "val"]
+        learnt = library_recordings(opened, learn, encoder, recipe.classes)
+        held = library_recordings(opened, measure, encoder, recipe.classes)
+    if not learnt:
+        raise BadInput(
+            f"No case can teach {recipe.title}: it takes cases with phases by a human and frame "
+            f"features of {encoder.name} (analyse them with it)"
+            + (f" in the training part of {protocol}." if protocol else ".")
+        )
+    recipe.data["source"] = LIBRARY
+    if not held and hold_out:
+        order = np.random.default_rng(int(recipe.data.get("seed", 0))).permutation(len(learnt))
+        held = [learnt[i] for i in order[: max(1, round(hold_out * len(learnt)))]]
+        names = {one.name for one in held}
+        learnt = [one for one in learnt if one.name not in names]
+        if not learnt:
+            raise BadInput("Nothing is left to learn from; hold out less.")
+    sys.stderr.write(
+        f"Learning from {len(learnt)} recordings, measuring on {len(held)}: "
+        f"{sum(len(r.labels) for r in learnt)} and {sum(len(r.labels) for r in held)} samples.\n"
+    )
+    return FeatureLesson(learn=learnt, measure=held)
+
+
+def part_of(library: Library, case: Case, protocol: str) -> str:
+    """Which part of an official split a case is in, "" for none of it.
+
+    Raises:
+        BadInput: there is no such layout or split.
+    """
+    from app.exchange.labels.reading import layout_of, read_again, splits_of
+
+    key, _, split = protocol.partition(":")
+    known = layout_of(key).SPLITS
+    if split not in known:
+        raise BadInput(
+            f"There is no split {split or 'of that name'} of {layout_of(key).TITLE}; there are "
+            f"{', '.join(known) or 'none'}: give it as {key}:SPLIT."
+        )
+    files = [f for f in library.label_files(case.case_id) if f.layout == key]
+    return splits_of(key, read_again(files).name).get(split, "") if files else ""
+
+
+def encoder_of(recipe: Recipe, library: Path | None) -> ModelCard:
+    """The model whose frame features a recipe reads.
+
+    Raises:
+        BadInput: it is not installed, or looks at another rate than the recipe says.
+    """
+    from app.inference.cards import find_model
+
+    card = find_model(str(recipe.card["features_of"]), library_folder(library))
+    if (card.frames_per_second or 1.0) != float(recipe.card.get("frames_per_second", 0.0)):
+        raise BadInput(
+            f"{recipe.title} reads {recipe.card.get('frames_per_second', 0):g} samples a second, "
+            f"{card.name} looks {card.frames_per_second or 1.0:g} times; change "
+            "card.frames_per_second."
+        )
+    return card

@@ -1,0 +1,147 @@
+"""What networks of frame features are worth on whole operations that they never saw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.core.course import decode
+from app.inference.offline import Labelled, OfflinePhases
+from app.inference.phases import course_of
+from app.learning.courses import Labels, phantom_labels
+from app.learning.evaluate_phases import shown
+from app.learning.foresight import ExpectedTimes, compared, minutes_left
+from app.learning.recorded import Recorded
+from models.metrics.phases import phase_metrics
+from models.supra import anticipation_of
+
+if TYPE_CHECKING:
+    from models import ModelCard
+
+TRAINING_SEEDS = range(200_000, 205_000)
+"""Phantom procedures whose lengths and orders the demo networks of features learn from."""
+
+_SPREAD = (0, 2)
+
+
+def training_courses(card: ModelCard) -> list[Labels]:
+    """The courses of the phantom that the baseline learns from, as the demo networks do."""
+    rate = card.frames_per_second or 1.0
+    return [phantom_labels(seed, card.class_keys, rate) for seed in TRAINING_SEEDS]
+
+
+def feature_metrics_of(
+    card: ModelCard, encoder: ModelCard, recordings: Sequence[Recorded], courses: Sequence[Labels]
+) -> dict[str, Any]:
+    """Figures of a network that reads frame features, beside those of its encoder.
+
+    The top level is as ``metrics phases`` prints it, of what the model says of each sample, and of
+    a card with a course of the timeline that this makes; ``encoder`` is what the causal model that
+    stored the features says by itself: ``raw`` each second, ``so_far`` with the seconds up to it,
+    ``shown`` the timeline with all of them. ``anticipation`` is there for a model that foresees.
+
+    Args:
+        card: of the network.
+        encoder: of the model whose features are read.
+        recordings: held out.
+        courses: labels of training procedures, for the baseline; without any it is left out.
+    """
+    network = OfflinePhases(card)
+    said = [network.label(one.features) for one in recordings]
+    truth = [one.labels for one in recordings]
+    classes = card.class_keys
+    result: dict[str, Any] = {"videos": len(recordings), "classes": list(classes)}
+    if said and said[0].probabilities is not None:
+        answers = [_answers(one) for one in said]
+        course = course_of(card)
+        named = [a.argmax(1) if course is None else shown(a, classes, course) for a in answers]
+        result = phase_metrics(truth, named, classes).as_json()
+        if course is not None:
+            raw = phase_metrics(truth, [a.argmax(1) for a in answers], classes).as_json()
+            result["raw"] = {"pooled": raw["pooled"], "edit": raw["edit"]}
+    so_far = _of_encoder(result, encoder, recordings)
+    if said and said[0].outlook is not None:
+        result["anticipation"] = _foreseen(card, recordings, said, courses, so_far)
+    return result
+
+
+def _answers(one: Labelled) -> NDArray[np.float64]:
+    assert one.probabilities is not None  # noqa: S101 - of one network all have them or none
+    return one.probabilities
+
+
+def _of_encoder(
+    result: dict[str, Any], encoder: ModelCard, recordings: Sequence[Recorded]
+) -> list[Labels]:
+    """Adds what the encoder itself says; returns what it knows of the phases at each second."""
+    if not all(one.probabilities.shape[1] for one in recordings):
+        return []
+    course = course_of(encoder)
+    answers = [one.probabilities.astype(np.float64) for one in recordings]
+    ways = {"raw": [a.argmax(1) for a in answers]}
+    if course is not None:
+        ways["so_far"] = [decode(course, a).so_far for a in answers]
+        ways["shown"] = [shown(a, encoder.class_keys, course) for a in answers]
+    truth = [one.labels for one in recordings]
+    result["encoder"] = {"model": encoder.name}
+    for name, named in ways.items():
+        found = phase_metrics(truth, named, encoder.class_keys).as_json()
+        result["encoder"][name] = {"pooled": found["pooled"], "edit": found["edit"]}
+    return ways.get("so_far", ways["raw"])
+
+
+def _foreseen(
+    card: ModelCard,
+    recordings: Sequence[Recorded],
+    said: Sequence[Labelled],
+    courses: Sequence[Labels],
+    so_far: Sequence[Labels],
+) -> dict[str, Any]:
+    """How right the next phase, the times to phases and the minutes left are."""
+    classes, rate = len(card.classes), 60.0 * (card.frames_per_second or 1.0)
+    truth = [one.labels for one in recordings]
+    outlooks = [one.outlook for one in said if one.outlook is not None]
+    left = [minutes_left(labels, rate) for labels in truth]
+    errors = [np.abs(o.minutes_left[:, 1] - t) for o, t in zip(outlooks, left, strict=True)]
+    low, high = _SPREAD
+    within = [
+        (o.minutes_left[:, low] <= t) & (t <= o.minutes_left[:, high])
+        for o, t in zip(outlooks, left, strict=True)
+    ]
+    found: dict[str, Any] = {
+        "left": {
+            "mae_min": float(np.concatenate(errors).mean()),
+            "within_10_90": float(100 * np.concatenate(within).mean()),
+        }
+    }
+    times = all(o.minutes_to.shape[1] for o in outlooks)
+    if times:
+        found["next_accuracy"] = _next_accuracy(
+            truth, [o.next_probabilities.argmax(1) for o in outlooks], classes, rate
+        )
+    if courses:
+        expected = ExpectedTimes(courses, classes, rate)
+        plain = [np.abs(expected.left(k) - t) for k, t in zip(truth, left, strict=True)]
+        found["left"]["expected_mae_min"] = float(np.concatenate(plain).mean())
+        if times:
+            found["minutes"] = compared(
+                truth, [o.minutes_to for o in outlooks], expected, so_far, classes, rate
+            )
+    return found
+
+
+def _next_accuracy(
+    truth: Sequence[Labels], named: Sequence[NDArray[np.int64]], classes: int, per_minute: float
+) -> float:
+    """Percent of samples whose following phase (or the end) was named, where it is known."""
+    right = known = 0
+    for labels, said in zip(truth, named, strict=True):
+        follows = anticipation_of(
+            labels, classes, horizon_min=1.0, frames_per_minute=per_minute
+        ).next_phase
+        right += int(((said == follows) & (follows >= 0)).sum())
+        known += int((follows >= 0).sum())
+    return 100.0 * right / max(known, 1)
