@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from app import __version__
 from app.analysis.agreement import figures
+from app.analysis.lengths import lengths_in_words, phase_lengths
 from app.analysis.summary import AssetSummary, CaseSummary, summarise
 from app.core.errors import BadInput, EnvironmentProblem
 from app.core.resources import RESEARCH_USE, RESEARCH_USE_SHORT
@@ -109,6 +110,7 @@ def _render(template: str, library: Library, case_id: str, **more: object) -> st
         case=summary.case,
         taxonomy=summary.taxonomy,
         parts=[_part(library, summary, a) for a in summary.assets],
+        lengths=_lengths(library, summary),
         research=RESEARCH_USE,
         research_short=RESEARCH_USE_SHORT,
         version=__version__,
@@ -146,6 +148,16 @@ def _part(library: Library, summary: CaseSummary, one: AssetSummary) -> Part:
         ),
         agreement=figures(one.agreement) if one.agreement else (),
     )
+
+
+def _lengths(library: Library, summary: CaseSummary) -> dict[str, object]:
+    """The phases beside the library's other cases; nothing where there are none."""
+    found = phase_lengths(library, summary.case.case_id)
+    rows = [
+        (found.taxonomy.phase_name(p.phase), lengths_in_words(p, lambda s: length_words(1000 * s)))
+        for p in found.phases
+    ]
+    return {"cases": found.cases, "rows": rows if found.cases else []}
 
 
 def _band(summary: CaseSummary, one: AssetSummary, segment: Segment) -> Band:

@@ -140,6 +140,11 @@ class Run:
         return None if text is None else Course.from_text(str(text))
 
     @property
+    def is_offline(self) -> bool:
+        """Whether the model knew the whole recording when it named its first phase."""
+        return FEATURES_OF in self.settings
+
+    @property
     def activities(self) -> tuple[str, ...]:
         """Keys of the activities that the run's probabilities are of, where it tells any apart."""
         text = str(self.settings.get(ACTIVITY_NAMES, ""))

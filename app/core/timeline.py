@@ -158,21 +158,6 @@ class Timeline:
         return replace(self, segments=tuple(segments))
 
 
-def disagreements(a: Timeline, b: Timeline) -> tuple[tuple[int, int], ...]:
-    """Stretches [start, end) where both timelines name a phase and not the same one."""
-    cuts = sorted({*a.boundaries(), *b.boundaries()})
-    out: list[tuple[int, int]] = []
-    for start, end in pairwise(cuts):
-        one, two = a.phase_at(start), b.phase_at(start)
-        if one is None or two is None or one == two:
-            continue
-        if out and out[-1][1] == start:
-            out[-1] = (out[-1][0], end)
-        else:
-            out.append((start, end))
-    return tuple(out)
-
-
 def timeline_of_run(
     run: Run, phases: Sequence[PhasePrediction], start_pts: int, end_pts: int
 ) -> Timeline:

@@ -8,6 +8,7 @@ _E, _P, _L = Scope.EVERYWHERE, Scope.PLAYER, Scope.LIBRARY
 
 PLAY, SEE, ALWAYS, LIBRARY = "Play", "See", "Always", "Library"
 STRETCH = "A stretch: loop and clip"
+LOOK_AT = "What to look at"
 
 
 def _action(
@@ -45,6 +46,14 @@ ACTIONS: tuple[Action, ...] = (
     _action("bookmark_remove", "Remove the bookmark here", "Shift+M", _P, PLAY),
     _action("bookmark_back", "Previous bookmark", "PgUp", _P, PLAY),
     _action("bookmark_on", "Next bookmark", "PgDown", _P, PLAY),
+    _action("difference_on", "Next disagreement", "N", _P, LOOK_AT),
+    _action("difference_back", "Previous disagreement", "Shift+N", _P, LOOK_AT),
+    _action("doubt_on", "Next most uncertain place", "U", _P, LOOK_AT),
+    _action("doubt_back", "The uncertain place before", "Shift+U", _P, LOOK_AT),
+    _action("look_next", "What to look at next, in all cases", "Ctrl+U", _P, LOOK_AT),
+    _action("lengths", "Phase lengths beside the library's", "Shift+P", _P, LOOK_AT),
+    _action("lanes", "Lanes below the phases, or not", "T", _P, LOOK_AT),
+    _action("lanes_menu", "Which lanes are open", "Shift+T", _P, LOOK_AT),
     _action("to_start", "To the start", "Home", _P, PLAY),
     _action("to_end", "To the end", "End", _P, PLAY),
     _action("slower", "Slower", "J", _P, PLAY),

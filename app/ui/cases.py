@@ -356,7 +356,7 @@ class Cases(QObject):
             loaded.work,
             loaded.gone,
             loaded.missing,
-            loaded.labels,
+            loaded.label_lanes,
             imported=loaded.imported,
         )
         session.segment_run = loaded.run

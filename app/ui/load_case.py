@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.core.case import Asset, Case
 from app.core.errors import BadInput
-from app.core.labels import LabelRow
-from app.core.prediction import ACTIVITIES, PHASES, SEGMENTATION, Run
+from app.core.prediction import (
+    ACTIVITIES,
+    ANTICIPATION,
+    PHASES,
+    SEGMENTATION,
+    PhasePrediction,
+    Run,
+)
 from app.core.timeline import Timeline, timeline_from_phases, timeline_of_run
+from app.core.uncertainty import uncertainty
 from app.ui.human_work import HumanWork
-from app.ui.session import ModelTier
+from app.ui.session import ModelTier, PhaseTier
+from app.ui.timeline.lanes import (
+    Lane,
+    activity_lane,
+    label_lanes,
+    phases_lane,
+    strip_lane,
+    tool_lanes,
+)
 
 if TYPE_CHECKING:
     from app.core.labels import LabelFile
@@ -31,7 +46,7 @@ class Loaded:
         model: the model's tier, None before the first phase run.
         missing: why its recording cannot be played, in a sentence; "" where it can.
         gone: positions of the parts of a split recording that are not there, where others are.
-        labels: what imported label files say beside the phases, in the recording's time.
+        label_lanes: what imported label files say beside the phases, in the recording's time.
         imported: whether the case keeps label files that can be written again.
     """
 
@@ -41,7 +56,7 @@ class Loaded:
     model: ModelTier | None
     missing: str
     gone: frozenset[int] = frozenset()
-    labels: tuple[LabelRow, ...] = ()
+    label_lanes: tuple[Lane, ...] = ()
     imported: bool = False
 
 
@@ -73,18 +88,18 @@ def load_case(library: Library, case_id: str, models: Mapping[str, str]) -> Load
         model=model,
         missing=missing,
         gone=gone,
-        labels=_labels(files, asset),
+        label_lanes=_label_lanes(files, asset),
         imported=bool(files),
     )
 
 
-def _labels(files: Sequence[LabelFile], asset: Asset) -> tuple[LabelRow, ...]:
+def _label_lanes(files: Sequence[LabelFile], asset: Asset) -> tuple[Lane, ...]:
     """Tools, steps and the like of the label files that a case was imported from."""
     if not files:
         return ()
     from app.exchange.labels.library import rows_for
 
-    return rows_for(files, asset)
+    return label_lanes(rows_for(files, asset))
 
 
 def _without_times(case: Case, files: Sequence[LabelFile]) -> str:
@@ -131,34 +146,63 @@ def load_predictions(
     store = library.predictions(case_id)
     run = newest_run(store, asset.asset_id, SEGMENTATION, models.get(SEGMENTATION, ""))
     phase_run = newest_run(store, asset.asset_id, PHASES, models.get(PHASES, ""))
+    foreseen_run = newest_run(store, asset.asset_id, ANTICIPATION, models.get(ANTICIPATION, ""))
     presence = store.presence(run.run_id) if run else None
     scenes, activity = load_scenes(store, asset, models)
-    if phase_run is None:
-        if presence is None and scenes is None:
-            return run, None
-        tier = ModelTier(
-            timeline=Timeline(start_pts=asset.start_pts, end_pts=asset.end_pts),
-            analysed_to_pts=asset.start_pts,
-            presence=presence,
-            scenes=scenes,
-            activity=activity,
-        )
-        return run, tier
-    phases = store.phases(phase_run.run_id)
-    timeline = timeline_of_run(phase_run, phases, asset.start_pts, asset.end_pts)
-    end = timeline.segments[-1].end_pts if timeline.segments else asset.start_pts
-    if phase_run.finished:
-        end = asset.end_pts
     tier = ModelTier(
-        timeline=timeline,
-        confidence=tuple((p.pts, max(p.probabilities)) for p in phases),
-        analysed_to_pts=end,
-        run=phase_run,
+        timeline=Timeline(start_pts=asset.start_pts, end_pts=asset.end_pts),
+        analysed_to_pts=asset.start_pts,
         presence=presence,
         scenes=scenes,
         activity=activity,
+        lanes=(
+            *((activity_lane(activity),) if activity else ()),
+            *(tool_lanes(presence, asset) if presence else ()),
+        ),
+        foreseen=store.foreseen(foreseen_run.run_id) if foreseen_run else (),
+        foreseen_run=foreseen_run,
     )
-    return run, tier
+    if phase_run is None:
+        return run, tier if presence or scenes or foreseen_run else None
+    return run, _with_phases(tier, store, asset, phase_run)
+
+
+def _with_phases(tier: ModelTier, store: PredictionStore, asset: Asset, run: Run) -> ModelTier:
+    """The tier with what a run says of the phases, and a run of the other kind beside it."""
+    said, shown = _phases(store, asset, run)
+    timeline = shown.timeline
+    end = timeline.segments[-1].end_pts if timeline.segments else asset.start_pts
+    others = [r for r in store.runs(asset.asset_id) if r.is_offline != run.is_offline]
+    older = newest_of(others, PHASES, "")
+    known, beside = [(run.classes, said)], None
+    if older is not None:
+        told, beside = _phases(store, asset, older)
+        known.append((older.classes, told))
+    torn = uncertainty(known)
+    lanes = [strip_lane(torn.pts, torn.bits)] if torn.pts.size > 1 else []
+    if beside is not None and beside.timeline.segments:
+        lanes.append(phases_lane(beside.timeline, is_offline=beside.run.is_offline))
+    return replace(
+        tier,
+        timeline=timeline,
+        confidence=shown.confidence,
+        analysed_to_pts=asset.end_pts if run.finished else end,
+        run=run,
+        beside=beside,
+        uncertainty=torn,
+        lanes=(*lanes, *tier.lanes),
+    )
+
+
+def _phases(
+    store: PredictionStore, asset: Asset, run: Run
+) -> tuple[tuple[PhasePrediction, ...], PhaseTier]:
+    said = store.phases(run.run_id)
+    return said, PhaseTier(
+        run=run,
+        timeline=timeline_of_run(run, said, asset.start_pts, asset.end_pts),
+        confidence=tuple((p.pts, max(p.probabilities)) for p in said),
+    )
 
 
 def load_scenes(
@@ -184,7 +228,12 @@ def newest_run(store: PredictionStore, asset_id: str, task: str, preferred: str)
 
     New weights make a new run: until it is done, what the one before said stays on screen.
     """
-    runs = [r for r in store.runs(asset_id) if r.task == task]
+    return newest_of(store.runs(asset_id), task, preferred)
+
+
+def newest_of(all_runs: Iterable[Run], task: str, preferred: str) -> Run | None:
+    """See ``newest_run``."""
+    runs = [r for r in all_runs if r.task == task]
     wanted = [r for r in runs if r.model == preferred]
     found = wanted or runs
     whole = [r for r in found if r.finished]

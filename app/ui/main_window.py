@@ -44,6 +44,7 @@ from app.ui.figures import Figures
 from app.ui.keys import KeyMap, Scope
 from app.ui.library_view import LibraryWorkspace
 from app.ui.load_case import Loaded
+from app.ui.looking import Looking
 from app.ui.message_slot import MessageSlot
 from app.ui.messages import Message, Tone, from_error
 from app.ui.pictures import copy_moment, copy_picture, save_snapshot
@@ -134,6 +135,7 @@ class MainWindow(QMainWindow):
         self.slot = MessageSlot(self)
         self.sheets = WindowSheets(self, services, self.keys, self.library.model)
         self.playing = Playing(services, self.review, self.slot, self.keys)
+        self.looking = Looking(services, self.review, self.playing, self.sheets, self.keys)
         self.stretching = Stretching(self, services, self.review, self.slot, self.keys)
         self.recording_view = RecordingView(services, self.review, self.slot, self.keys)
         self.adjusting = AdjustPlate(self.keys, services.clearing, self)
@@ -162,6 +164,8 @@ class MainWindow(QMainWindow):
     def _connect(self) -> None:
         s = self.services
         s.said.connect(self.slot.say)
+        self.looking.said.connect(self.slot.say)
+        self.looking.case_asked.connect(self._open_case)
         s.recovery.recovered.connect(s.cases.refresh)
         self.top.chosen.connect(self.show_workspace)
         self.top.lock.clicked.connect(
@@ -725,6 +729,7 @@ class MainWindow(QMainWindow):
     def reset_layout(self) -> None:
         """Every part of the window as wide as at first."""
         self.services.settings.set(layout={}, geometry="")
+        self.looking.reset_layout()
         if self.annotate is not None:
             self.annotate.reset_layout()
         if self.isFullScreen():
@@ -736,6 +741,7 @@ class MainWindow(QMainWindow):
     def stop(self) -> None:
         """Stop the window's timers; its services go on."""
         self.figures.stop()
+        self.looking.stop()
         self.slot.stop()
         self.sheets.recordings.stop()
         self.review.stage.stop()

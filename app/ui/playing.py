@@ -154,9 +154,9 @@ class Playing(QObject):
             return
         segments = [b.segment for b in self._review.ribbon.data.blocks]
         edges = {asset.start_pts, *(p for s in segments for p in (s.start_pts, s.end_pts))}
-        self._to_nearest(edges, direction)
+        self.to_nearest(edges, direction)
 
-    def _to_nearest(self, places: Iterable[int], direction: int) -> bool:
+    def to_nearest(self, places: Iterable[int], direction: int) -> bool:
         """Go to the nearest of some pts on one side; False where there is none."""
         asset, frame = self._services.session.asset, self._services.session.frame
         if asset is None or (frame is None and not self._is_blind()):
@@ -178,7 +178,7 @@ class Playing(QObject):
     def to_bookmark(self, direction: int) -> None:
         """Go to the next (1) or previous (-1) bookmark."""
         places = self._services.session.bookmarked_pts
-        if not self._to_nearest(places, direction):
+        if not self.to_nearest(places, direction):
             words = "No bookmarks yet. Press M to set one at this moment."
             if places:
                 words = f"No bookmark {'after' if direction > 0 else 'before'} this moment."

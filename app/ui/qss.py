@@ -106,7 +106,10 @@ QTabWidget::pane { border: none; border-top: 1px solid $line; background: $panel
 QListView, QTableView, QTreeView, QScrollArea, QTextBrowser { background: transparent;
     border: none; }
 QScrollArea > QWidget > QWidget { background: transparent; }
-QTableView { selection-background-color: $control; selection-color: $text; }
+QTableView, QListWidget { selection-background-color: $control; selection-color: $text; }
+QListWidget::item { padding: 0 8px; border-radius: 6px; }
+QListWidget::item:hover { background: $hover; }
+QListWidget::item:selected { background: $control; color: $text; }
 QTableView::item { padding: 0 4px; border: none; }
 QTableView::item:hover { background: $hover; }
 QTableView::item:selected { background: $control; color: $text; }

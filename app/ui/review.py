@@ -8,21 +8,26 @@ from PySide6.QtCore import QPoint, QPointF, QRectF, QSize, Qt, QTimer
 from PySide6.QtGui import QImage, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
 
+from app.core.forecast import Forecast, forecast_at
 from app.core.frame import Frame
 from app.ui import osd, theme
 from app.ui.keys import KeyMap
 from app.ui.player_bridge import PlayerBridge
+from app.ui.review_lanes import ReviewLanes
 from app.ui.ribbon import Block, Ribbon
 from app.ui.session import Session
 from app.ui.stage import Stage
-from app.ui.stage_menu import FIND, LOOK, PICTURE, STRETCH, open_menu
+from app.ui.stage_menu import FIND, LOOK, LOOK_AT, PICTURE, STRETCH, open_menu
 from app.ui.thumbnails import Thumbnails
+from app.ui.timeline.forecast import left_words, next_words
 from app.ui.transport import Transport
 from app.ui.widgets import draw_letter, mark
 from app.ui.words import clock, count, moment
 
 CARD = QSize(192, 142)
 _JUMP_FRAMES = 12
+FORECAST_HOLDS_S = 3
+LANES_SHARE = 0.3
 
 
 class ReviewStage(Stage):
@@ -36,6 +41,7 @@ class ReviewStage(Stage):
         self.exact = True
         self.block: Block | None = None
         self.other_phase: str | None = None
+        self.forecast: Forecast | None = None
         self.progress: tuple[str, ...] = ()
         self.key: tuple[osd.KeyRow, ...] = ()
         self._bright = {"left": False, "right": False, "bottom": False, "key": False}
@@ -129,6 +135,7 @@ class ReviewStage(Stage):
         lines.append(
             osd.Text(text=said, role="small", token="osd_text_3")  # noqa: S106 - a colour token
         )
+        lines += self._foreseen()
         name = session.shown_taxonomy.phase_name(block.segment.phase)
         if self._bright["left"]:
             wide = max(osd.width([osd.Text(text=name, role="title")]) + 34, osd.width(lines))
@@ -144,6 +151,20 @@ class ReviewStage(Stage):
             human=block.human,
         )
         osd.draw_lines(painter, lines, at + QPointF(0, theme.px(28)), right=False)
+
+    def _foreseen(self) -> list[osd.Text]:
+        """What is likely next and when, and how long the rest takes."""
+        if self.forecast is None:
+            return []
+        words = self._session.shown_taxonomy
+        return [
+            osd.Text(text=next_words(self.forecast, words), role="small", gap=8),
+            osd.Text(
+                text=left_words(self.forecast.left_min),
+                role="small",
+                token="osd_text_3",  # noqa: S106
+            ),
+        ]
 
     def _paint_clock(self, painter: QPainter) -> None:
         asset = self._session.asset
@@ -240,19 +261,23 @@ class ReviewWorkspace(QWidget):
         self._thumbnails = thumbnails
         self.stage = ReviewStage(session, keys)
         self.ribbon = Ribbon()
+        self.lanes = ReviewLanes(self)
+        self.lanes.hide()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         layout.addWidget(self.stage, 1)
         layout.addWidget(self.ribbon)
+        layout.addWidget(self.lanes)
         self.transport = Transport(keys, self.stage)
         self.card = HoverCard(self)
         self.stage.moved.connect(lambda _: self.transport.wake())
         self.stage.activated.connect(lambda _: self._clicked())
         self.ribbon.hovered.connect(self._hover)
+        self.ribbon.view_changed.connect(self._follow_view)
         for part, groups in (
             (self.stage, (FIND, PICTURE, LOOK, STRETCH)),
-            (self.ribbon, (STRETCH,)),
+            (self.ribbon, (LOOK_AT, STRETCH)),
         ):
             part.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
             part.customContextMenuRequested.connect(
@@ -262,12 +287,28 @@ class ReviewWorkspace(QWidget):
 
     def regions(self) -> tuple[QWidget, ...]:
         """What F6 visits, in order."""
-        return self.stage, self.transport, self.ribbon
+        return self.stage, self.transport, self.ribbon, self.lanes
+
+    @property
+    def lanes_open(self) -> bool:
+        """Whether the lanes are shown below the ribbon."""
+        return not self.lanes.isHidden()
+
+    def show_lanes(self, *, shown: bool) -> None:
+        """Show the lanes below the ribbon, or the picture in their place."""
+        self.lanes.setVisible(shown)
+        self.ribbon.set_left(self.lanes.left_px if shown else None)
+        self._follow_view()
+        self._place()
+
+    def _follow_view(self) -> None:
+        self.lanes.set_view(self.ribbon.shown_ms)
 
     def show_frame(self, time_ms: float, *, exact: bool) -> None:
         """The frame on screen changed."""
         self.stage.time_ms, self.stage.exact = time_ms, exact
         self.ribbon.set_time(time_ms)
+        self.lanes.set_time(time_ms)
         self._name_phase()
 
     def show_key(self, key: tuple[osd.KeyRow, ...]) -> None:
@@ -285,7 +326,9 @@ class ReviewWorkspace(QWidget):
     def refresh_phases(self, tail_words: str) -> None:
         """The human's or the model's tier changed."""
         self.ribbon.show_session(self._session, tail_words)
+        self.lanes.show_session(self._session)
         self._name_phase()
+        self._place()
 
     def _name_phase(self) -> None:
         self.stage.block = self.ribbon.block_at(self.stage.time_ms)
@@ -298,6 +341,19 @@ class ReviewWorkspace(QWidget):
             )
         whole, _ = clock(self.stage.time_ms)
         self.stage.setAccessibleName(f"Video, {whole}{name}")
+        self._foresee()
+
+    def _foresee(self) -> None:
+        """What the model foresaw at the frame on screen."""
+        asset, model, found = self._session.asset, self._session.model, None
+        if asset is not None and model is not None and model.foreseen_run is not None:
+            reach = round(FORECAST_HOLDS_S / asset.time_base)
+            here = asset.pts(self.stage.time_ms)
+            found = forecast_at(model.foreseen_run, model.foreseen, here, reach)
+        self.ribbon.set_forecast(found)
+        if found != self.stage.forecast:
+            self.stage.forecast = found
+            self.stage.update()
 
     def _other_phase(self, ms: float) -> str | None:
         """What the model says where a human decided otherwise."""
@@ -357,6 +413,7 @@ class ReviewWorkspace(QWidget):
         """Put the plate above the ribbon; a low window has a low ribbon."""
         super().resizeEvent(event)
         self.ribbon.set_compact(compact=self.height() < 760)
+        self.lanes.room_px = self.height() * LANES_SHARE
         self._place()
 
     def showEvent(self, event: object) -> None:
@@ -373,7 +430,8 @@ class ReviewWorkspace(QWidget):
 
     def _place(self) -> None:
         self.transport.adjustSize()
-        stage_height = self.height() - self.ribbon.sizeHint().height()
+        below = self.lanes.sizeHint().height() if self.lanes_open else 0
+        stage_height = self.height() - self.ribbon.sizeHint().height() - below
         self.transport.move(
             (self.width() - self.transport.width()) // 2,
             stage_height - self.transport.height() - (16 if self.height() < 760 else 30),

@@ -25,14 +25,18 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from app.core.case import Asset
 from app.core.correction import Bookmark
+from app.core.differences import Difference
+from app.core.forecast import Forecast
 from app.core.taxonomy import Taxonomy
-from app.core.timeline import Segment, Timeline, disagreements
+from app.core.timeline import Segment, Timeline
 from app.ui import theme
 from app.ui.joins import Join, join_near, joins_of
 from app.ui.session import ModelTier, Session
 from app.ui.style import draw_ring, ring_shown
 from app.ui.timeline import paint
+from app.ui.timeline.forecast import draw_forecast
 from app.ui.timeline.join_marks import draw_joins
+from app.ui.widgets import IconButton
 from app.ui.words import length, moment
 
 MARGIN = 24
@@ -54,6 +58,7 @@ class RibbonData:
     taxonomy: Taxonomy | None = None
     human: Timeline | None = None
     model: ModelTier | None = None
+    differences: tuple[Difference, ...] = ()
     tail_words: str = ""
     bookmarks: tuple[Bookmark, ...] = ()
     joins: tuple[Join, ...] = ()
@@ -92,12 +97,14 @@ class Ribbon(QWidget):
         hovered: (ms, x) the pointer is over a moment; ms below 0 when it left.
         opened: (ms) a double click.
         analyse: the words on the part not yet analysed were clicked.
+        view_changed: another stretch is shown, or another case.
     """
 
     seek = Signal(float)
     hovered = Signal(float, float)
     opened = Signal(float)
     analyse = Signal()
+    view_changed = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -117,6 +124,33 @@ class Ribbon(QWidget):
         self._lost: tuple[tuple[float, float], ...] = ()
         self._growth: tuple[float, float] | None = None
         self._loops = False
+        self._left = float(MARGIN)
+        self.fold_button = IconButton("chevron-down", "Show the lanes", size=13)
+        self.fold_button.setParent(self)
+        self.fold_button.setFixedSize(theme.px(20), theme.px(20))
+        self._forecast: Forecast | None = None
+
+    @property
+    def shown_ms(self) -> tuple[float, float]:
+        """The stretch that is shown."""
+        return self._view
+
+    def set_left(self, left_px: float | None) -> None:
+        """Where time begins: further right while names of lanes stand below; None at the edge."""
+        self._left = float(MARGIN) if left_px is None else left_px
+        is_open = left_px is not None
+        self.fold_button.set_icon("chevron-up" if is_open else "chevron-down")
+        self.fold_button.setAccessibleName("Hide the lanes" if is_open else "Show the lanes")
+        self.invalidate()
+
+    def set_forecast(self, forecast: Forecast | None) -> None:
+        """What is foreseen at the playhead, None where nothing is."""
+        if forecast != self._forecast:
+            self._forecast = forecast
+            self.update()
+
+    def _wide(self) -> float:
+        return max(1.0, self.width() - self._left - MARGIN)
 
     def set_stretch(self, start_ms: float | None, end_ms: float | None, *, on: bool) -> None:
         """Bracket the marked stretch; ``on`` while play goes round in it."""
@@ -173,6 +207,7 @@ class Ribbon(QWidget):
             taxonomy=session.shown_taxonomy,
             human=session.human_timeline,
             model=session.model,
+            differences=session.differences,
             tail_words=tail_words,
             bookmarks=session.work.bookmarks if session.work else (),
             joins=joins_of(session.asset, session.gone),
@@ -183,6 +218,7 @@ class Ribbon(QWidget):
             duration = session.asset.duration_ms if session.asset else 1.0
             self._view = (0.0, max(duration, 1.0))
         self.invalidate()
+        self.view_changed.emit()
 
     def set_time(self, ms: float) -> None:
         """Move the playhead."""
@@ -206,7 +242,7 @@ class Ribbon(QWidget):
     def time_at(self, x: float) -> float:
         """Milliseconds under a horizontal position."""
         start, end = self._view
-        share = (x - MARGIN) / max(1, self.width() - 2 * MARGIN)
+        share = (x - self._left) / self._wide()
         duration = self.data.asset.duration_ms if self.data.asset else 0.0
         return min(duration, max(0.0, start + share * (end - start)))
 
@@ -239,7 +275,7 @@ class Ribbon(QWidget):
 
     def _x(self, ms: float) -> float:
         start, end = self._view
-        return MARGIN + (ms - start) / (end - start) * (self.width() - 2 * MARGIN)
+        return self._left + (ms - start) / (end - start) * self._wide()
 
     def _block_at(self, ms: float) -> Block | None:
         if self.data.asset is None:
@@ -270,6 +306,7 @@ class Ribbon(QWidget):
         painter = QPainter(self)
         painter.drawPixmap(0, 0, self._cache)
         if self.data.asset is not None:
+            self._paint_forecast(painter, self.data.asset)
             self._paint_stretch(painter)
             self._paint_playhead(painter)
         if ring_shown(self):
@@ -290,7 +327,7 @@ class Ribbon(QWidget):
                 self._paint_growth(painter, *self._growth)
             return
         painter.save()
-        painter.setClipRect(QRectF(MARGIN - 2, 0, self.width() - 2 * MARGIN + 4, self.height()))
+        painter.setClipRect(QRectF(self._left - 2, 0, self._wide() + 4, self.height()))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         self._paint_tail(painter)
         self._paint_blocks(painter)
@@ -307,11 +344,21 @@ class Ribbon(QWidget):
         )
         self._paint_tail_words(painter)
         painter.restore()
+        if self._left > MARGIN:
+            self._paint_label(painter)
         self._paint_ruler(painter)
         for bookmark in self.data.bookmarks:
             x = self._x(self.data.asset.time_ms(bookmark.frame.pts))
-            if MARGIN - 1 <= x <= self.width() - MARGIN + 1:
+            if self._left - 1 <= x <= self.width() - MARGIN + 1:
                 paint.draw_diamond(painter, x, self._bookmark_y(), self._bookmark_reach())
+
+    def _paint_label(self, painter: QPainter) -> None:
+        """Beside the names of the lanes this row has one too."""
+        painter.setFont(theme.font("caption"))
+        painter.setPen(theme.color("text_2"))
+        metrics = QFontMetricsF(painter.font())
+        y = self._rows()[1] + theme.px(8) + metrics.capHeight() / 2
+        painter.drawText(QPointF(MARGIN, y), "Phases")
 
     def _span(self, start_pts: int, end_pts: int) -> tuple[float, float]:
         assert self.data.asset is not None  # noqa: S101
@@ -350,7 +397,7 @@ class Ribbon(QWidget):
         letter = QFontMetricsF(painter.font())
         if rect.width() < letter.horizontalAdvance(code) + 3 and not current:
             return
-        x, y = max(rect.x(), float(MARGIN)) + 1, middle + letter.capHeight() / 2
+        x, y = max(rect.x(), self._left) + 1, middle + letter.capHeight() / 2
         painter.setPen(theme.letter_color(phase.colour) if phase else theme.color("text_2"))
         painter.drawText(QPointF(x, y), code)
         x += letter.horizontalAdvance(code) + 5
@@ -368,12 +415,10 @@ class Ribbon(QWidget):
             paint.draw_lost(painter, QRectF(x0, top, max(2.0, x1 - x0), theme.px(16)))
 
     def _paint_disagreement(self, painter: QPainter) -> None:
-        if self.data.human is None or self.data.model is None:
-            return
         _, top, _, _ = self._rows()
         y = top + theme.px(16) + 1
-        for start, end in disagreements(self.data.human, self.data.model.timeline):
-            x0, x1 = self._span(start, end)
+        for found in self.data.differences:
+            x0, x1 = self._span(found.start_pts, found.end_pts)
             paint.draw_disagreement(painter, QRectF(x0, y, max(2.0, x1 - x0), theme.px(5)))
 
     def _paint_confidence(self, painter: QPainter) -> None:
@@ -386,7 +431,7 @@ class Ribbon(QWidget):
         asset = self.data.asset
         assert asset is not None  # noqa: S101
         ms_per_pts = float(asset.time_base * 1000)
-        area = QRectF(MARGIN, top, self.width() - 2 * MARGIN, theme.px(4))
+        area = QRectF(self._left, top, self._wide(), theme.px(4))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, on=False)
         paint.draw_confidence(
             painter,
@@ -453,7 +498,7 @@ class Ribbon(QWidget):
         _, _, _, label_y = self._rows()
         painter.setFont(theme.font("caption"))
         metrics = QFontMetricsF(painter.font())
-        per_ms = (self.width() - 2 * MARGIN) / (end - start)
+        per_ms = self._wide() / (end - start)
         top = label_y - theme.px(13 if self._compact else 17)
         minor = paint.minor_step_ms(start, end, per_ms)
         for k in range(ceil(start / minor), int(end / minor) + 1):
@@ -471,9 +516,20 @@ class Ribbon(QWidget):
     ) -> None:
         text = moment(ms)
         width = metrics.horizontalAdvance(text)
-        left = min(max(x - width / 2, MARGIN), self.width() - MARGIN - width)
+        left = min(max(x - width / 2, self._left), self.width() - MARGIN - width)
         painter.setPen(theme.color("text_3"))
         painter.drawText(QPointF(left, y + metrics.capHeight() / 2), text)
+
+    def _paint_forecast(self, painter: QPainter, asset: Asset) -> None:
+        """What follows and when, as seen from the playhead; over the row where nothing is known."""
+        if self._forecast is None or self.data.taxonomy is None:
+            return
+        _, _, confidence, _ = self._rows()
+        now = asset.time_ms(self._forecast.pts)
+        left = max(self._x(self._ms), self._left)
+        top = confidence + theme.px(5)
+        area = QRectF(left, top, self.width() - MARGIN - left, theme.px(6))
+        draw_forecast(painter, self._forecast, self.data.taxonomy, now, self._x, area)
 
     def _paint_stretch(self, painter: QPainter) -> None:
         start, end = self._stretch
@@ -481,7 +537,7 @@ class Ribbon(QWidget):
             return
         _, top, confidence, _ = self._rows()
         painter.save()
-        painter.setClipRect(QRectF(MARGIN - 4, 0, self.width() - 2 * MARGIN + 8, self.height()))
+        painter.setClipRect(QRectF(self._left - 4, 0, self._wide() + 8, self.height()))
         paint.draw_stretch(
             painter,
             None if start is None else self._x(start),
@@ -494,7 +550,7 @@ class Ribbon(QWidget):
 
     def _paint_playhead(self, painter: QPainter) -> None:
         x = round(self._x(self._ms)) + 0.5
-        if not MARGIN - 1 <= x <= self.width() - MARGIN + 2:
+        if not self._left - 1 <= x <= self.width() - MARGIN + 2:
             return
         _, top, conf, _ = self._rows()
         # After a jump to a phase the head stands below its letter, and above the ruler's words.
@@ -551,6 +607,7 @@ class Ribbon(QWidget):
             left = min(duration - width, max(0.0, at - share * width))
             self._view = (left, left + width)
         self.invalidate()
+        self.view_changed.emit()
 
     def changeEvent(self, event: QEvent) -> None:
         """Another theme, another picture."""
@@ -561,6 +618,8 @@ class Ribbon(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """The static layer has the widget's size."""
         super().resizeEvent(event)
+        middle = self._rows()[1] + theme.px(8)
+        self.fold_button.move(2, round(middle - self.fold_button.height() / 2))
         self._cache = None
 
 

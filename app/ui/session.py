@@ -17,14 +17,17 @@ from PySide6.QtCore import QObject, Signal
 
 from app.core.case import Asset, Case
 from app.core.correction import Annotation, Correction
+from app.core.differences import Difference, differences
 from app.core.errors import TrocarError
+from app.core.foreseen import Foreseen
 from app.core.frame import Frame, FrameIdentity
-from app.core.labels import LabelRow
 from app.core.prediction import FramePrediction, Run
 from app.core.taxonomy import UNKNOWN_PROCEDURE, Taxonomy, find_taxonomy
 from app.core.timeline import Timeline
+from app.core.uncertainty import Uncertainty
 from app.ui.human_work import HumanWork
 from app.ui.messages import Message, Tone, from_error
+from app.ui.timeline.lanes import Lane, named_lanes
 
 if TYPE_CHECKING:
     from app.overlay import ShownInstance
@@ -37,8 +40,17 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseTier:
+    """What one run says of the phases: ``confidence`` as in ``ModelTier``."""
+
+    run: Run
+    timeline: Timeline
+    confidence: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelTier:
-    """What the phase model says about the asset so far.
+    """What the models say about the asset so far.
 
     Attributes:
         timeline: its segments up to ``analysed_to_pts``.
@@ -48,6 +60,12 @@ class ModelTier:
         presence: per second, what the segmentation run saw; None before its first frame.
         scenes: the run whose areas are drawn and whose activities are told, None without one.
         activity: what that run says goes on, None before it has said enough.
+        beside: of a run that knew the whole recording and of one that looked at it as it went, the
+            one that ``run`` is not; None where there is but one kind.
+        uncertainty: how torn ``run`` and ``beside`` are, None before the first.
+        lanes: what lies beside the phases: the tier beside, uncertainty, activity, instruments.
+        foreseen: what comes next and when, by pts; empty where no model foresees.
+        foreseen_run: which run foresees.
     """
 
     timeline: Timeline
@@ -57,6 +75,11 @@ class ModelTier:
     presence: Presence | None = None
     scenes: Run | None = None
     activity: Timeline | None = None
+    beside: PhaseTier | None = None
+    uncertainty: Uncertainty | None = None
+    lanes: tuple[Lane, ...] = ()
+    foreseen: tuple[Foreseen, ...] = ()
+    foreseen_run: Run | None = None
 
 
 class Session(QObject):
@@ -87,7 +110,7 @@ class Session(QObject):
         problem: why saving has to wait, None while it need not.
         gone: positions of the parts of the recording that are not there.
         missing: why nothing of the recording can be shown, in a sentence; "" where it can.
-        labels: what imported label files say beside the phases.
+        label_lanes: what imported label files say beside the phases.
         imported: whether the case keeps label files that can be written again.
     """
 
@@ -119,7 +142,7 @@ class Session(QObject):
         self.instances: tuple[ShownInstance, ...] = ()
         self.gone: frozenset[int] = frozenset()
         self.missing = ""
-        self.labels: tuple[LabelRow, ...] = ()
+        self.label_lanes: tuple[Lane, ...] = ()
         self.imported = False
         self.prediction: FramePrediction | None = None
         self.segment_run: Run | None = None
@@ -161,6 +184,21 @@ class Session(QObject):
         """The human tier, None while it is empty."""
         return self.work.timeline if self.work else None
 
+    @property
+    def lanes(self) -> tuple[Lane, ...]:
+        """What lies beside the phases, from top to bottom."""
+        said = self.model.lanes if self.model else ()
+        return named_lanes((*said, *self.label_lanes), self.shown_taxonomy)
+
+    @property
+    def differences(self) -> tuple[Difference, ...]:
+        """Where the human and the model, or else two models, name different phases."""
+        model = self.model
+        if model is None:
+            return ()
+        beside = model.beside.timeline if model.beside else None
+        return differences(self.human_timeline, model.timeline, beside)
+
     def empty_timeline(self) -> Timeline:
         """A timeline over the whole asset without segments."""
         assert self.asset is not None  # noqa: S101 - asked for an open case only
@@ -172,13 +210,13 @@ class Session(QObject):
         work: HumanWork,
         gone: frozenset[int] = frozenset(),
         missing: str = "",
-        labels: tuple[LabelRow, ...] = (),
+        label_lanes: tuple[Lane, ...] = (),
         *,
         imported: bool = False,
     ) -> None:
         """Make ``case`` the open one, as the attributes of the same names say."""
         self._forget()
-        self.gone, self.missing, self.labels = gone, missing, labels
+        self.gone, self.missing, self.label_lanes = gone, missing, label_lanes
         self.imported = imported
         self.case, self.asset, self.work = case, case.assets[0], work
         self._is_stale = self.unsaved > 0
@@ -195,7 +233,7 @@ class Session(QObject):
         self.case = self.asset = self.work = self.frame = None
         self.prediction = self.segment_run = self.model = None
         self.instances = ()
-        self.gone, self.missing, self.labels = frozenset(), "", ()
+        self.gone, self.missing, self.label_lanes = frozenset(), "", ()
         self.imported = False
 
     def replace_case(self, case: Case) -> None:

@@ -9,6 +9,10 @@ from app.ui.keys import KeyMap
 
 FIND = ("more_like",)
 STRETCH = ("mark_first", "mark_last", "loop", "loop_change", "clip")
+LOOK_AT = (
+    "difference_on", "difference_back", "doubt_on", "doubt_back", "look_next", "lengths",
+    "lanes", "lanes_menu",
+)  # fmt: skip
 PICTURE = ("snapshot", "snapshot_plain", "snapshot_shown", "copy_picture", "copy_moment")
 LOOK = ("adjust", "adjust_reset", "clear_smoke", "fields", "fit", "pixels")
 

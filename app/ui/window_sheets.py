@@ -56,7 +56,7 @@ class WindowSheets(QObject):
             *self.recordings.sheets,
         )
         for sheet in self.all:
-            sheet.closed.connect(lambda: keys.block(blocked=False))
+            self._follow(sheet)
         keys.bind("keys", lambda: self.toggle(self.keys))
         keys.bind("settings", lambda: self.toggle(self.settings))
         keys.bind("models", self.show_models)
@@ -79,6 +79,15 @@ class WindowSheets(QObject):
         self.recordings.sheet_asked.connect(self.toggle)
         keys.bind("relink", self.recordings.find_missing)
         keys.bind("open_folder", self.recordings.ask_for_folder)
+
+    def add(self, *sheets: Sheet) -> None:
+        """Let one of these be the open one too."""
+        self.all = (*self.all, *sheets)
+        for sheet in sheets:
+            self._follow(sheet)
+
+    def _follow(self, sheet: Sheet) -> None:
+        sheet.closed.connect(lambda: self._keys.block(blocked=False))
 
     def close_open_one(self) -> bool:
         """Close the sheet that is open; False when none is."""

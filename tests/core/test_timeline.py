@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.timeline import Segment, Timeline, disagreements
+from app.core.timeline import Segment, Timeline
 from tests.core.strategies import PHASES, timelines
 
 
@@ -109,21 +107,6 @@ def test_merging_swallows_the_gap() -> None:
     assert line.merged(0) == _line((0, 20, "a"))
     assert line.merged(1) == line
     assert line.merged(-1) == line
-
-
-@given(timelines(), timelines())
-def test_disagreements_are_where_both_speak_and_differ(a: Timeline, b: Timeline) -> None:
-    low = min(a.start_pts, b.start_pts)
-    high = max(a.end_pts, b.end_pts)
-    differ = {p for start, end in disagreements(a, b) for p in range(start, end)}
-    expected = {
-        p
-        for p in range(low, high)
-        if a.phase_at(p) and b.phase_at(p) and a.phase_at(p) != b.phase_at(p)
-    }
-    assert differ == expected
-    spans = disagreements(a, b)
-    assert all(one[1] < two[0] for one, two in itertools.pairwise(spans))
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def test_it_opens_and_is_read(labelled: MainWindow, qtbot: QtBot) -> None:
     session, stage = labelled.services.session, labelled.review.stage
     assert session.asset is not None
     assert not session.asset.has_recording
-    assert [row.name for row in session.labels if row.segments] == ["Grasper", "Hook"]
+    assert [lane.name for lane in session.label_lanes] == ["Grasper", "Hook"]
     ribbon = labelled.review.ribbon
     assert [(b.segment.phase, b.human) for b in ribbon.data.blocks] == [
         ("preparation", True),
@@ -68,7 +68,7 @@ def test_the_timeline_of_annotate_is_read_and_changed(labelled: MainWindow, qtbo
     assert annotate is not None
     scene = annotate.timeline.scene()
     assert scene is not None
-    assert [name for name, _ in scene.data.instruments] == ["Grasper", "Hook"]
+    assert [lane.name for lane in scene.data.instruments] == ["Grasper", "Hook"]
     labelled.services.playback.go_to(40_000.0)
     with qtbot.waitSignal(session.saved, timeout=10_000):
         annotate.commands.digit(3)

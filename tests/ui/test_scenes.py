@@ -15,8 +15,7 @@ from app.store import Library
 from app.ui.main_window import MainWindow
 from app.ui.services import Services
 from app.ui.settings import Settings
-from app.ui.timeline.geometry import Kind
-from app.ui.timeline.speech import activity_lines, summary
+from app.ui.timeline.speech import lane_lines, summary
 from tests.inference.conftest import save_instruments
 from tests.inference.test_areas import save_scenes
 
@@ -74,17 +73,17 @@ def test_it_is_chosen_shown_and_put_away(window: MainWindow, qtbot: QtBot, clip:
     timeline = window.annotate.timeline
     data = timeline.data
     assert data is not None
-    assert data.activity == session.model.activity
-    row = next(r for r in timeline.scene().rows if r.kind is Kind.ACTIVITY)
-    lines = activity_lines(data, session.asset.start_pts)
+    lane = next(lane for lane in data.rows if lane.key == "activity")
+    assert lane.lines == (session.model.activity.segments,)
+    row = next(r for r in timeline.scene().rows if r.label == "Activity")
+    lines = lane_lines(lane, session.asset.start_pts, 0.5, data.words, data.time_ms)
     assert lines is not None
     assert lines[0] in ("Looking", "Working")
-    assert "activities by the model" in summary(data)
+    assert "activity by the model" in summary(data)
     assert timeline.hit(QPointF(timeline.view.left_px + 5, row.top_px + 3)) is None
 
     analysis.choose(ACTIVITIES, "")
     qtbot.waitUntil(lambda: session.model.scenes is None, timeout=PATIENCE_MS)
     qtbot.waitUntil(lambda: not window.services.playback._last.areas, timeout=PATIENCE_MS)
     qtbot.waitUntil(lambda: not analysis.running, timeout=PATIENCE_MS)
-    kinds = {r.kind for r in timeline.scene().rows}
-    assert Kind.ACTIVITY not in kinds
+    assert "Activity" not in {r.label for r in timeline.scene().rows}

@@ -23,13 +23,14 @@ from PySide6.QtWidgets import (
 )
 
 from app.annotate.phases import Block
+from app.core.differences import Difference
 from app.core.timeline import Segment
 from app.ui import theme
 from app.ui.keys import KeyMap, Scope, digit_of, set_widget_scope
 from app.ui.timeline.commands import TimelineCommands
 from app.ui.timeline.data import TimelineData
 from app.ui.timeline.paint import clock, duration
-from app.ui.timeline.speech import block_name
+from app.ui.timeline.speech import block_name, difference_name
 from app.ui.timeline.widget import Timeline
 from app.ui.widgets import Button, Label, draw_letter
 
@@ -45,6 +46,7 @@ class _Line:
     end_pts: int
     block: Block | None
     segment: Segment | None
+    difference: Difference | None = None
 
 
 class SegmentModel(QAbstractTableModel):
@@ -122,8 +124,8 @@ class SegmentModel(QAbstractTableModel):
         assert self._data is not None  # noqa: S101
         if line.block is not None:
             return block_name(self._data, line.block)
-        _, start, _, length, _ = self._words(line)
-        return f"Disagreement, {length}, at {start}"
+        assert line.difference is not None  # noqa: S101 - else it is a block
+        return difference_name(line.difference, self._data.words, self._data.time_ms)
 
     def _letter(self, line: _Line) -> QIcon:
         assert self._data is not None  # noqa: S101
@@ -151,8 +153,11 @@ def _lines(data: TimelineData) -> list[_Line]:
         for i, s in enumerate(tier.segments if tier else ()):
             block = Block(row="you" if row == "you" else "model", index=i)
             found.append(_Line(start_pts=s.start_pts, end_pts=s.end_pts, block=block, segment=s))
-    for start, end in data.disagreement:
-        found.append(_Line(start_pts=start, end_pts=end, block=None, segment=None))
+    for d in data.differences:
+        line = _Line(
+            start_pts=d.start_pts, end_pts=d.end_pts, block=None, segment=None, difference=d
+        )
+        found.append(line)
     return found
 
 

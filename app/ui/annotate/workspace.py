@@ -48,7 +48,7 @@ from app.ui.widgets import Label, line, mark
 LEFT_PX, RIGHT_PX, TIMELINE_PX = 272, 324, 330
 NARROW_PX, LOW_PX = 1500, 760
 COUNT_AFTER_MS = 1500
-_LAYOUT = "annotate"
+_LAYOUT, _ROWS = "annotate", "annotate rows"
 Spans = tuple[tuple[float, float], ...]
 
 
@@ -173,7 +173,9 @@ class AnnotateWorkspace(QWidget):
         return scroll
 
     def _restore(self) -> None:
-        saved = self._services.settings.values.layout.get(_LAYOUT, "")
+        layout = self._services.settings.values.layout
+        self.timeline.set_folded(filter(None, layout.get(_ROWS, "").split("|")))
+        saved = layout.get(_LAYOUT, "")
         parts = saved.split(" ")
         if len(parts) == 2:
             self.upper.restoreState(QByteArray.fromBase64(parts[0].encode()))
@@ -184,6 +186,7 @@ class AnnotateWorkspace(QWidget):
     def reset_layout(self) -> None:
         """Every part as wide as at first, the cases beside the picture where there is room."""
         self.cases.setVisible(not self._narrow)
+        self.timeline.set_folded(())
         self.upper.setSizes([theme.px(LEFT_PX), 1040, theme.px(RIGHT_PX)])
         below = theme.px(204 if self._low else TIMELINE_PX)
         self.outer.setSizes([max(620, self.outer.height() - below), below])
@@ -192,7 +195,9 @@ class AnnotateWorkspace(QWidget):
         """Remember the sizes of the parts."""
         parts = (bytes(s.saveState().toBase64().data()).decode() for s in (self.upper, self.outer))
         settings = self._services.settings
-        settings.set(layout={**settings.values.layout, _LAYOUT: " ".join(parts)})
+        rows = "|".join(sorted(self.timeline.folded))
+        layout = {**settings.values.layout, _LAYOUT: " ".join(parts), _ROWS: rows}
+        settings.set(layout=layout)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """On a small window the cases fold away and the timeline is lower."""
@@ -385,12 +390,11 @@ class AnnotateWorkspace(QWidget):
                     model=model.timeline if model and model.timeline.segments else None,
                     confidence=model.confidence if model else (),
                     analysed_to_pts=analysed,
-                    presence=model.presence if model else None,
                     marks=session.work.annotated_pts if session.work else (),
                     bookmarks=session.bookmarked_pts,
                     joins=joins_of(session.asset, session.gone),
-                    activity=model.activity if model else None,
-                    labels=session.labels,
+                    lanes=session.lanes,
+                    beside=model.beside.timeline if model and model.beside else None,
                 )
             )
         if session.frame is not None:

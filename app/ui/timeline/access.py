@@ -16,7 +16,8 @@ from PySide6.QtWidgets import QAccessibleWidget
 from shiboken6 import isValid
 
 from app.annotate.phases import Block
-from app.ui.timeline.speech import item_name
+from app.core.differences import Difference
+from app.ui.timeline.speech import difference_name, item_name
 
 if TYPE_CHECKING:
     from app.ui.timeline.widget import Timeline
@@ -34,9 +35,14 @@ class BlockItem(QAccessibleInterface):
         found = self._list.blocks()
         return found[self.place] if self.place < len(found) else None
 
+    def difference(self) -> Difference | None:
+        """The disagreement at this place, None where a block or nothing is."""
+        place, found = self.place - len(self._list.blocks()), self._list.differences()
+        return found[place] if 0 <= place < len(found) else None
+
     def isValid(self) -> bool:
-        """Whether there is a block at this place."""
-        return self.block() is not None
+        """Whether there is a block or a disagreement at this place."""
+        return self.block() is not None or self.difference() is not None
 
     def object(self) -> QObject | None:
         """Blocks are no objects of Qt's."""
@@ -46,9 +52,11 @@ class BlockItem(QAccessibleInterface):
         """``Calot triangle, 12:03 to 18:40, model, 92 %``."""
         block, timeline = self.block(), self._list.timeline
         data = timeline.data if timeline else None
-        if kind != QAccessible.Text.Name or block is None or data is None:
+        if kind != QAccessible.Text.Name or data is None:
             return ""
-        return item_name(data, block)
+        if (found := self.difference()) is not None:
+            return difference_name(found, data.words, data.time_ms)
+        return item_name(data, block) if block is not None else ""
 
     def setText(self, kind: QAccessible.Text, text: str) -> None:
         """Names follow from the phases."""
@@ -64,7 +72,7 @@ class BlockItem(QAccessibleInterface):
         if timeline is not None and block is not None:
             state.selected = block == timeline.selected
             state.focused = state.selected and timeline.hasFocus()
-        state.invalid = block is None
+        state.invalid = not self.isValid()
         state.offscreen = self.rect().isEmpty()
         return state
 
@@ -72,6 +80,9 @@ class BlockItem(QAccessibleInterface):
         """Where it lies on the screen; empty where it is scrolled away."""
         timeline, block = self._list.timeline, self.block()
         found = timeline.block_rect(block) if timeline and block else None
+        differs = self.difference()
+        if timeline is not None and differs is not None:
+            found = timeline.difference_rect(differs)
         if timeline is None or found is None:
             return QRect()
         place = found.toAlignedRect().intersected(timeline.rect())
@@ -99,7 +110,7 @@ class BlockItem(QAccessibleInterface):
 
 
 class TimelineList(QAccessibleWidget):
-    """The timeline: your blocks by time, then the model's."""
+    """The timeline: your blocks by time, then the model's, then where they differ."""
 
     def __init__(self, timeline: Timeline) -> None:
         super().__init__(timeline, QAccessible.Role.List)
@@ -125,9 +136,14 @@ class TimelineList(QAccessibleWidget):
             Block(row="model", index=i) for i in model
         ]
 
+    def differences(self) -> tuple[Difference, ...]:
+        """Where tiers name different phases."""
+        timeline = self.timeline
+        return timeline.data.differences if timeline and timeline.data else ()
+
     def childCount(self) -> int:
-        """How many blocks there are."""
-        return len(self.blocks())
+        """How many blocks and disagreements there are."""
+        return len(self.blocks()) + len(self.differences())
 
     def child(self, index: int) -> QAccessibleInterface | None:
         """The block at a place."""

@@ -1,4 +1,4 @@
-"""What the timeline shows, as plain values: both tiers, confidence, instruments, marks. No Qt."""
+"""What the timeline shows, as plain values: both tiers, confidence, lanes, marks. No Qt."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 
 from app.annotate.phases import Tiers
 from app.core.case import Asset
-from app.core.labels import LabelRow
+from app.core.differences import Difference, differences
 from app.core.taxonomy import Taxonomy
-from app.core.timeline import Segment, Timeline, disagreements
-from app.store.predictions import Presence
+from app.core.timeline import Segment, Timeline
 from app.ui.joins import Join
+from app.ui.timeline.lanes import Lane, LaneKind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,13 +27,11 @@ class TimelineData:
         time_ms: pts to milliseconds from the first frame.
         confidence: (pts, highest probability 0 to 1) per sample, by pts.
         analysed_to_pts: end of the stretch the phase model has looked at.
-        instruments: (name, stretches [start, end) in pts) per class that was seen.
+        lanes: what lies beside the phases, from top to bottom.
         marks: pts of frames with human outlines, sorted.
         bookmarks: pts of moments that were marked, sorted.
         joins: where the parts of a split recording meet.
-        activity: what a model, or else an imported label file, says goes on; None where none does.
-        activity_name: words for that row.
-        activity_is_imported: whether a label file says it.
+        beside: another model's phases, compared with the model's where the human named none.
     """
 
     tiers: Tiers
@@ -41,13 +39,11 @@ class TimelineData:
     time_ms: Callable[[int], float]
     confidence: tuple[tuple[int, float], ...] = ()
     analysed_to_pts: int
-    instruments: tuple[tuple[str, tuple[tuple[int, int], ...]], ...] = ()
+    lanes: tuple[Lane, ...] = ()
     marks: tuple[int, ...] = field(default=())
     bookmarks: tuple[int, ...] = ()
     joins: tuple[Join, ...] = ()
-    activity: Timeline | None = None
-    activity_name: str = "Activity"
-    activity_is_imported: bool = False
+    beside: Timeline | None = None
 
     @property
     def start_pts(self) -> int:
@@ -60,11 +56,19 @@ class TimelineData:
         return self.tiers.end_pts
 
     @cached_property
-    def disagreement(self) -> tuple[tuple[int, int], ...]:
-        """Stretches where human and model name different phases."""
-        if self.tiers.you is None or self.tiers.model is None:
-            return ()
-        return disagreements(self.tiers.you, self.tiers.model)
+    def differences(self) -> tuple[Difference, ...]:
+        """Where human and model, or else two models, name different phases."""
+        return differences(self.tiers.you, self.tiers.model, self.beside)
+
+    @property
+    def rows(self) -> tuple[Lane, ...]:
+        """Lanes that are no instruments."""
+        return tuple(lane for lane in self.lanes if lane.kind is not LaneKind.TOOL)
+
+    @property
+    def instruments(self) -> tuple[Lane, ...]:
+        """Lanes of instruments."""
+        return tuple(lane for lane in self.lanes if lane.kind is LaneKind.TOOL)
 
     @cached_property
     def unsure(self) -> frozenset[int]:
@@ -106,24 +110,16 @@ def timeline_data(
     model: Timeline | None = None,
     confidence: tuple[tuple[int, float], ...] = (),
     analysed_to_pts: int | None = None,
-    presence: Presence | None = None,
     marks: tuple[int, ...] = (),
     bookmarks: tuple[int, ...] = (),
     joins: tuple[Join, ...] = (),
-    activity: Timeline | None = None,
-    labels: tuple[LabelRow, ...] = (),
+    lanes: tuple[Lane, ...] = (),
+    beside: Timeline | None = None,
 ) -> TimelineData:
     """Gather what is known about an asset; see ``TimelineData``.
 
-    ``taxonomy`` is what a human names phases by, ``words`` what names them on screen; ``labels``
-    are an imported file's: those of one class are rows like instruments, the first of several
-    classes says what goes on where no model does.
+    ``taxonomy`` is what a human names phases by, ``words`` what names them on screen.
     """
-    courses = [row for row in labels if len({s.phase for s in row.segments}) > 1]
-    is_imported = activity is None and bool(courses)
-    named = "Activity"
-    if is_imported:
-        named, activity = courses[0].name, _course(courses[0], asset)
     frame_pts = max(1, round((asset.end_pts - asset.start_pts) / asset.frames))
     return TimelineData(
         tiers=Tiers(
@@ -140,51 +136,9 @@ def timeline_data(
         time_ms=asset.time_ms,
         confidence=confidence,
         analysed_to_pts=asset.start_pts if analysed_to_pts is None else analysed_to_pts,
-        instruments=(
-            *(instrument_rows(presence, asset, taxonomy) if presence else ()),
-            *(
-                (row.name, tuple((s.start_pts, s.end_pts) for s in row.segments))
-                for row in labels
-                if len({s.phase for s in row.segments}) == 1
-            ),
-        ),
+        lanes=lanes,
         marks=marks,
         bookmarks=bookmarks,
         joins=joins,
-        activity=activity,
-        activity_name=named,
-        activity_is_imported=is_imported,
+        beside=beside,
     )
-
-
-def _course(row: LabelRow, asset: Asset) -> Timeline:
-    """Labels in time; of two that overlap, the one that starts later is shown."""
-    line = Timeline(start_pts=asset.start_pts, end_pts=asset.end_pts)
-    for segment in row.segments:
-        line = line.painted(segment.start_pts, segment.end_pts, segment.phase)
-    return line
-
-
-def instrument_rows(
-    presence: Presence, asset: Asset, taxonomy: Taxonomy, share: float = 0.5
-) -> tuple[tuple[str, tuple[tuple[int, int], ...]], ...]:
-    """Per class that was seen, the stretches in whole seconds.
-
-    Args:
-        presence: what a run counted per second.
-        share: of the frames looked at in a second, how many must hold the class.
-    """
-    rows = []
-    seen = presence.present >= np.maximum(1, share * presence.looked_at)[:, None]
-    for column, key in enumerate(presence.classes):
-        on = np.flatnonzero(np.diff(np.concatenate(([0], seen[:, column], [0]))))
-        spans = tuple(
-            (
-                max(asset.pts(a * 1000.0), asset.start_pts),
-                min(asset.pts(b * 1000.0), asset.end_pts),
-            )
-            for a, b in on.reshape(-1, 2).tolist()
-        )
-        if spans:
-            rows.append((taxonomy.instrument_name(key), spans))
-    return tuple(rows)

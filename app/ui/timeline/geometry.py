@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from app.annotate.phases import Block, Edge
 from app.core.timeline import Timeline
+from app.ui.timeline.lanes import Lane, LaneKind
 
 Pts = TypeVar("Pts", float, NDArray[np.float64])
 
@@ -73,7 +74,7 @@ class Kind(StrEnum):
     YOU = "you"
     DISAGREEMENT = "disagreement"
     MODEL = "model"
-    ACTIVITY = "activity"
+    LANE = "lane"
     INSTRUMENT = "instrument"
     INSTRUMENTS = "instruments"
     OUTLINES = "outlines"
@@ -89,8 +90,9 @@ class Row:
         label: words at its left.
         top_px, height_px: its band.
         bar_px: height of what is drawn in its middle.
-        index: which instrument.
+        index: which instrument, or which lane.
         folded: shown as a thin bar.
+        fold_key: under which it is folded.
     """
 
     kind: Kind
@@ -100,6 +102,7 @@ class Row:
     bar_px: float
     index: int = 0
     folded: bool = False
+    fold_key: str = ""
 
 
 _LABEL = {
@@ -119,7 +122,6 @@ _BAND = {
     Kind.YOU: (30, 28),
     Kind.DISAGREEMENT: (16, 10),
     Kind.MODEL: (36, 24),
-    Kind.ACTIVITY: (24, 18),
     Kind.OUTLINES: (18, 10),
     Kind.SOUND: (44, 36),
 }
@@ -127,31 +129,71 @@ _FOLDED = (16, 6)
 _FOLDABLE = (
     Kind.YOU,
     Kind.MODEL,
-    Kind.ACTIVITY,
     Kind.DISAGREEMENT,
     Kind.OUTLINES,
     Kind.PICTURES,
     Kind.SOUND,
 )
 _TOOL = (15, 8)
+_LANE = {
+    LaneKind.PHASES: (24, 18),
+    LaneKind.STRIP: (20, 14),
+    LaneKind.COURSE: (24, 18),
+    LaneKind.INTERVAL: (18, 12),
+    LaneKind.TOOL: _TOOL,
+}
+_MORE_LINES_PX = 11
 CONFIDENCE_PX = 4
+LANE = "lane "
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """A row before it has its place."""
+
+    kind: Kind
+    label: str
+    index: int = 0
+    lane: Lane | None = None
+
+    @property
+    def fold_key(self) -> str:
+        if self.lane is not None:
+            return LANE + self.lane.key
+        return Kind.INSTRUMENTS if self.kind is Kind.INSTRUMENT else self.kind
+
+    def band(self, folded: frozenset[str]) -> tuple[int, int]:
+        """Heights of the row and of what is drawn in it."""
+        if self.kind in (Kind.INSTRUMENT, Kind.INSTRUMENTS):
+            return _TOOL
+        if self.fold_key in folded and (self.lane is not None or self.kind in _FOLDABLE):
+            return _FOLDED
+        return lane_band(self.lane) if self.lane is not None else _BAND[self.kind]
+
+
+def lane_band(lane: Lane) -> tuple[int, int]:
+    """Heights of an open lane and of what is drawn in it, at 100 %."""
+    height, bar = _LANE[lane.kind]
+    more = _MORE_LINES_PX * max(0, len(lane.lines) - 1)
+    return height + more, bar + more
 
 
 def lay_out(
     instruments: tuple[str, ...],
-    folded: Iterable[Kind],
+    folded: Iterable[str],
     scale: float,
     height_px: float,
     *,
     outlines: bool,
     pictures: bool = False,
     sound: bool = False,
-    activity: str = "",
+    lanes: tuple[Lane, ...] = (),
+    kinds: tuple[Kind, ...] = (Kind.WHOLE, Kind.RULER, Kind.YOU, Kind.DISAGREEMENT, Kind.MODEL),
 ) -> tuple[Row, ...]:
     """Rows for a timeline.
 
     Where the height does not suffice the pictures go, then the sound is folded, then the
-    instruments share one row.
+    instruments share one row, then the lanes are folded.
 
     Args:
         instruments: names of the classes seen.
@@ -161,53 +203,53 @@ def lay_out(
         outlines: whether a row for frames with human outlines is wanted.
         pictures: whether there are pictures.
         sound: whether there is a waveform.
-        activity: words for the row of what goes on, "" where nothing tells.
+        lanes: what lies beside the phases, but for the instruments.
+        kinds: rows that are always there.
     """
-    folded = frozenset(folded)
-    fixed = [Kind.WHOLE, Kind.RULER, Kind.YOU, Kind.DISAGREEMENT, Kind.MODEL]
-    fixed += [Kind.ACTIVITY] if activity else []
-    labels = {**_LABEL, Kind.ACTIVITY: activity}
-    parts: list[tuple[Kind, str, int]] = [(k, labels[k], 0) for k in fixed]
-    marks = [(Kind.OUTLINES, _LABEL[Kind.OUTLINES], 0)] if outlines else []
+    shut = frozenset(folded)
+    fixed = [_Part(kind=k, label=_LABEL[k]) for k in kinds]
+    fixed += [_Part(kind=Kind.LANE, label=x.name, index=i, lane=x) for i, x in enumerate(lanes)]
+    marks = [_Part(kind=Kind.OUTLINES, label=_LABEL[Kind.OUTLINES])] if outlines else []
     if sound:
-        marks.append((Kind.SOUND, _LABEL[Kind.SOUND], 0))
-    tools = [(Kind.INSTRUMENT, name, i) for i, name in enumerate(instruments)]
+        marks.append(_Part(kind=Kind.SOUND, label=_LABEL[Kind.SOUND]))
+    tools = [_Part(kind=Kind.INSTRUMENT, label=n, index=i) for i, n in enumerate(instruments)]
+    shared = [_Part(kind=Kind.INSTRUMENTS, label="Instruments")] if tools else []
+
+    def need(some: list[_Part]) -> float:
+        return sum(part.band(shut)[0] for part in some) * scale
+
     if pictures:
-        row = (Kind.PICTURES, _LABEL[Kind.PICTURES], 0)
-        shown = tools[:1] if Kind.INSTRUMENTS in folded else tools
-        all_of_it = sum(_band(k, folded)[0] for k, _, _ in [*parts, *marks, *shown, row])
-        if all_of_it * scale <= height_px:
-            parts.insert(2, row)
-    need = sum(_band(k, folded)[0] for k, _, _ in parts + marks + tools) * scale
-    if sound and need > height_px:
-        folded |= {Kind.SOUND}
-        need = sum(_band(k, folded)[0] for k, _, _ in parts + marks + tools) * scale
-    if tools and (Kind.INSTRUMENTS in folded or need > height_px):
-        tools = [(Kind.INSTRUMENTS, "Instruments", 0)]
+        row = _Part(kind=Kind.PICTURES, label=_LABEL[Kind.PICTURES])
+        shown = shared if Kind.INSTRUMENTS in shut else tools
+        if need([*fixed, *marks, *shown, row]) <= height_px:
+            fixed.insert(2, row)
+    if sound and need(fixed + marks + tools) > height_px:
+        shut |= {Kind.SOUND}
+    if tools and (Kind.INSTRUMENTS in shut or need(fixed + marks + tools) > height_px):
+        tools = shared
+    if need(fixed + marks + tools) > height_px:
+        shut |= {part.fold_key for part in fixed if part.lane is not None}
+    return _placed(fixed + tools + marks, shut, scale)
+
+
+def _placed(parts: list[_Part], shut: frozenset[str], scale: float) -> tuple[Row, ...]:
     rows, top = [], 0.0
-    for kind, label, index in parts + tools + marks:
-        height, bar = _band(kind, folded)
+    for part in parts:
+        height, bar = part.band(shut)
         rows.append(
             Row(
-                kind=kind,
-                label=label,
+                kind=part.kind,
+                label=part.label,
                 top_px=top,
                 height_px=round(height * scale),
                 bar_px=round(bar * scale),
-                index=index,
-                folded=kind in folded,
+                index=part.index,
+                folded=part.fold_key in shut and part.kind is not Kind.INSTRUMENT,
+                fold_key=part.fold_key,
             )
         )
         top += round(height * scale)
     return tuple(rows)
-
-
-def _band(kind: Kind, folded: frozenset[Kind]) -> tuple[int, int]:
-    if kind in (Kind.INSTRUMENT, Kind.INSTRUMENTS):
-        return _TOOL
-    if kind in folded and kind in _FOLDABLE:
-        return _FOLDED
-    return _BAND[kind]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPen
 
+from app.core.timeline import Segment
 from app.ui import theme
 from app.ui.strip import Strip
 from app.ui.timeline import paint
-from app.ui.timeline.activity_lane import draw_activity
 from app.ui.timeline.data import TimelineData
 from app.ui.timeline.geometry import CONFIDENCE_PX, LABELS_PX, Kind, Row, View
 from app.ui.timeline.join_marks import draw_joins
+from app.ui.timeline.lane_paint import draw_lane
+from app.ui.timeline.lanes import Lane
 from app.ui.timeline.sound_lane import draw_sound
 
 if TYPE_CHECKING:
@@ -73,7 +75,7 @@ def window_of(scene: Scene, row: Row) -> QRectF:
 
 
 _SMALL = (
-    Kind.ACTIVITY,
+    Kind.LANE,
     Kind.INSTRUMENT,
     Kind.INSTRUMENTS,
     Kind.OUTLINES,
@@ -117,9 +119,13 @@ def _whole(painter: QPainter, scene: Scene, row: Row) -> None:
     tiers = scene.data.tiers
     painter.fillRect(bar, theme.color("control"))
     if tiers.model is not None:
-        paint.draw_tier(painter, tiers.model, scene.looks, "model", scene.whole.x, bar, words=False)
+        paint.draw_tier(
+            painter, tiers.model.segments, scene.looks, "model", scene.whole.x, bar, words=False
+        )
     if tiers.you is not None:
-        paint.draw_tier(painter, tiers.you, scene.looks, "you", scene.whole.x, bar, words=False)
+        paint.draw_tier(
+            painter, tiers.you.segments, scene.looks, "you", scene.whole.x, bar, words=False
+        )
     unseen = scene.whole.x(scene.data.analysed_to_pts)
     if unseen < bar.right() - 1:
         rest = QRectF(unseen, bar.top(), bar.right() - unseen, bar.height())
@@ -136,6 +142,16 @@ def _whole(painter: QPainter, scene: Scene, row: Row) -> None:
     painter.setPen(Qt.PenStyle.NoPen)
     for x in (window.left(), window.right()):
         painter.drawRoundedRect(QRectF(x - 2.5, window.center().y() - 5.5, 5, 11), 2, 2)
+
+
+def _strip(
+    painter: QPainter,
+    segments: Sequence[Segment],
+    scene: Scene,
+    tier: Literal["you", "model"],
+    bar: QRectF,
+) -> None:
+    paint.draw_tier(painter, segments, scene.looks, tier, scene.whole.x, bar, words=False)
 
 
 def _ring(painter: QPainter, rect: QRectF) -> None:
@@ -201,7 +217,9 @@ def _you(painter: QPainter, scene: Scene, row: Row) -> None:
     if you is None or not you.segments:
         _empty(painter, bar, "" if row.folded else scene.hint_you)
         return
-    paint.draw_tier(painter, you, scene.looks, "you", scene.view.x, bar, words=not row.folded)
+    paint.draw_tier(
+        painter, you.segments, scene.looks, "you", scene.view.x, bar, words=not row.folded
+    )
 
 
 def _model(painter: QPainter, scene: Scene, row: Row) -> None:
@@ -211,7 +229,7 @@ def _model(painter: QPainter, scene: Scene, row: Row) -> None:
         return
     paint.draw_tier(
         painter,
-        data.tiers.model,
+        data.tiers.model.segments,
         scene.looks,
         "model",
         scene.view.x,
@@ -232,10 +250,9 @@ def _model(painter: QPainter, scene: Scene, row: Row) -> None:
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
 
 
-def _activity(painter: QPainter, scene: Scene, row: Row) -> None:
-    if scene.data.activity is not None:
-        bar = bar_of(row, scene.view)
-        draw_activity(painter, bar, scene.data.activity, scene.view.x, words=not row.folded)
+def _lane(painter: QPainter, scene: Scene, row: Row) -> None:
+    lane, bar = scene.data.rows[row.index], bar_of(row, scene.view)
+    draw_lane(painter, lane, bar, scene.view.x, scene.looks, folded=row.folded)
 
 
 def _empty(painter: QPainter, bar: QRectF, words: str) -> None:
@@ -253,8 +270,8 @@ def _empty(painter: QPainter, bar: QRectF, words: str) -> None:
 
 def _disagreement(painter: QPainter, scene: Scene, row: Row) -> None:
     bar = bar_of(row, scene.view)
-    for start, end in scene.data.disagreement:
-        x0, x1 = scene.view.x(start), scene.view.x(end)
+    for found in scene.data.differences:
+        x0, x1 = scene.view.x(found.start_pts), scene.view.x(found.end_pts)
         if x1 < bar.left() or x0 > bar.right():
             continue
         area = QRectF(x0, bar.top(), max(x1 - x0, 2), bar.height())
@@ -262,24 +279,16 @@ def _disagreement(painter: QPainter, scene: Scene, row: Row) -> None:
 
 
 def _instrument(painter: QPainter, scene: Scene, row: Row) -> None:
-    _, spans = scene.data.instruments[row.index]
-    _grey_bars(painter, bar_of(row, scene.view), spans, scene.view)
+    _draw_lanes(painter, scene, row, scene.data.instruments[row.index : row.index + 1])
 
 
 def _instruments(painter: QPainter, scene: Scene, row: Row) -> None:
-    for _, spans in scene.data.instruments:
-        _grey_bars(painter, bar_of(row, scene.view), spans, scene.view)
+    _draw_lanes(painter, scene, row, scene.data.instruments)
 
 
-def _grey_bars(
-    painter: QPainter, bar: QRectF, spans: tuple[tuple[int, int], ...], view: View
-) -> None:
-    painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(theme.color("control_edge"))
-    for start, end in spans:
-        x0, x1 = view.x(start), view.x(end)
-        if x1 >= bar.left() and x0 <= bar.right():
-            painter.drawRoundedRect(QRectF(x0, bar.top(), max(x1 - x0, 1.5), bar.height()), 2, 2)
+def _draw_lanes(painter: QPainter, scene: Scene, row: Row, lanes: Sequence[Lane]) -> None:
+    for lane in lanes:
+        draw_lane(painter, lane, bar_of(row, scene.view), scene.view.x, scene.looks, folded=False)
 
 
 def _outlines(painter: QPainter, scene: Scene, row: Row) -> None:
@@ -316,7 +325,7 @@ _PAINT = {
     Kind.YOU: _you,
     Kind.DISAGREEMENT: _disagreement,
     Kind.MODEL: _model,
-    Kind.ACTIVITY: _activity,
+    Kind.LANE: _lane,
     Kind.INSTRUMENT: _instrument,
     Kind.INSTRUMENTS: _instruments,
     Kind.OUTLINES: _outlines,

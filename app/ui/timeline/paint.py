@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QImage, QPainter, QPen
 
 from app.core.taxonomy import Taxonomy
-from app.core.timeline import Timeline
+from app.core.timeline import Segment
 from app.ui import theme
 
 ToX = Callable[[NDArray[np.float64]], NDArray[np.float64]]
@@ -36,6 +36,14 @@ class BlockLook:
     fill: QColor
     text: QColor
     edge: QColor | None = None
+
+
+class Looks(Protocol):
+    """Says how what has a key looks in a tier."""
+
+    def look(self, phase: str, tier: Literal["you", "model"]) -> BlockLook:
+        """How blocks of ``phase`` look in a human's or the model's tier."""
+        ...
 
 
 class PhaseLooks:
@@ -147,8 +155,8 @@ def _baseline(rect: QRectF, metrics: QFontMetricsF) -> float:
 
 def draw_tier(
     painter: QPainter,
-    timeline: Timeline,
-    looks: PhaseLooks,
+    segments: Sequence[Segment],
+    looks: Looks,
     tier: Literal["you", "model"],
     to_x: ToX,
     area: QRectF,
@@ -163,7 +171,7 @@ def draw_tier(
         area: the row; blocks are clipped to it.
         unsure: indices of segments with a dashed edge.
     """
-    bounds = np.array([(s.start_pts, s.end_pts) for s in timeline.segments], np.float64)
+    bounds = np.array([(s.start_pts, s.end_pts) for s in segments], np.float64)
     if not bounds.size:
         return
     edges = to_x(bounds).clip(area.left(), area.right())
@@ -171,7 +179,7 @@ def draw_tier(
     columns = np.zeros(max(1, round(area.width())), np.uint32)
     for i in np.flatnonzero(widths > 0).tolist():
         x0, width = float(edges[i, 0]), float(widths[i])
-        look = looks.look(timeline.segments[i].phase, tier)
+        look = looks.look(segments[i].phase, tier)
         if width >= MIN_BLOCK_PX:
             block = QRectF(x0, area.top(), width, area.height())
             draw_block(painter, block, look, words=words, unsure=i in unsure)
@@ -230,6 +238,26 @@ def draw_stripes(painter: QPainter, area: QRectF, colour: QColor) -> None:
     painter.setBrushOrigin(area.topLeft())
     painter.fillRect(area, theme.stripes(colour))
     painter.restore()
+
+
+def draw_bars(
+    painter: QPainter, segments: Sequence[Segment], to_x: ToX, area: QRectF, colour: QColor
+) -> None:
+    """Bars of one colour; those under 2 px share columns."""
+    bounds = np.array([(s.start_pts, s.end_pts) for s in segments], np.float64)
+    if not bounds.size:
+        return
+    edges = to_x(bounds).clip(area.left(), area.right())
+    widths = edges[:, 1] - edges[:, 0]
+    columns = np.zeros(max(1, round(area.width())), np.uint32)
+    narrow = (widths > 0) & (widths < MIN_BLOCK_PX)
+    columns[(edges[narrow, 0] - area.left()).astype(int).clip(0, columns.size - 1)] = colour.rgba()
+    _draw_columns(painter, area, columns)
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(colour)
+    for x0, width in zip(edges[:, 0], widths, strict=True):
+        if width >= MIN_BLOCK_PX:
+            painter.drawRoundedRect(QRectF(x0, area.top(), width, area.height()), 2, 2)
 
 
 def draw_lost(painter: QPainter, area: QRectF) -> None:

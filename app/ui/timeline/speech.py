@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
 from app.annotate.phases import Block
-from app.ui.timeline.activity_lane import activity_name
+from app.core.differences import Difference
+from app.core.taxonomy import Taxonomy
+from app.core.timeline import Segment
+from app.core.uncertainty import DOUBT_BITS
 from app.ui.timeline.data import TimelineData
+from app.ui.timeline.lanes import STRIP_BITS, Lane, LaneKind, course_name, segment_name
 from app.ui.timeline.paint import clock, duration
 
 
@@ -49,24 +57,79 @@ def hover_lines(data: TimelineData, block: Block) -> tuple[str, str]:
     )
 
 
-def activity_lines(data: TimelineData, pts: int) -> tuple[str, str] | None:
-    """Two lines for the hover card of the activity at a moment; None where none is told."""
-    index = data.activity.index_at(pts) if data.activity else None
-    if data.activity is None or index is None:
+def lane_lines(
+    lane: Lane, pts: float, share: float, words: Taxonomy, time_ms: Callable[[int], float]
+) -> tuple[str, str] | None:
+    """Two lines for the hover card of what a lane tells at a moment; None where it tells nothing.
+
+    Args:
+        lane: which.
+        pts: the moment.
+        share: how far down the lane, 0 to 1; picks the line where stretches overlap.
+        words: names phases.
+        time_ms: pts to milliseconds.
+    """
+    if lane.strip is not None:
+        place = int(np.searchsorted(lane.strip[:, 0], pts, side="right")) - 1
+        if place < 0:
+            return None
+        bits = float(lane.strip[place, 1]) * STRIP_BITS
+        return f"{torn_words(bits)} at {clock(time_ms(round(pts)))}", "tall: the models are torn"
+    line = min(int(share * len(lane.lines)), len(lane.lines) - 1)
+    segment = lane.at(pts, line)
+    if segment is None:
         return None
-    segment = data.activity.segments[index]
-    start_ms, end_ms = data.time_ms(segment.start_pts), data.time_ms(segment.end_pts)
-    times = f"{clock(start_ms)} to {clock(end_ms)}, {duration(end_ms - start_ms)}"
-    by = "imported" if data.activity_is_imported else "by the model"
-    return activity_name(segment.phase), f"{times}, {by}"
+    return segment_name(lane, segment, words), f"{_times(segment, time_ms)}, {lane.by}"
+
+
+def difference_lines(
+    found: Difference, words: Taxonomy, time_ms: Callable[[int], float]
+) -> tuple[str, str]:
+    """Two lines for the hover card of a disagreement."""
+    one, other = words.phase_name(found.one), words.phase_name(found.other)
+    if found.is_human:
+        said = f"You say {one}, the model {other}"
+    else:
+        said = f"The model says {one}, the other tier {other}"
+    return said, _times(found, time_ms)
+
+
+def difference_name(found: Difference, words: Taxonomy, time_ms: Callable[[int], float]) -> str:
+    """``Disagreement, 32 s, at 24:57: you say Clip and cut, the model Calot triangle``."""
+    start = time_ms(found.start_pts)
+    said = difference_lines(found, words, time_ms)[0]
+    length = duration(time_ms(found.end_pts) - start)
+    return f"Disagreement, {length}, at {clock(start)}: {said[0].lower()}{said[1:]}"
+
+
+def torn_words(bits: float) -> str:
+    """How torn the models are, in words."""
+    if bits < 0.3:
+        return "Sure"
+    return "A little unsure" if bits < DOUBT_BITS else "Torn" if bits < 1.1 else "Very unsure"
+
+
+def _times(part: Segment | Difference, time_ms: Callable[[int], float]) -> str:
+    start, end = time_ms(part.start_pts), time_ms(part.end_pts)
+    return f"{clock(start)} to {clock(end)}, {duration(end - start)}"
 
 
 def summary(data: TimelineData) -> str:
     """One sentence about the whole timeline."""
     you = len(data.tiers.you.segments) if data.tiers.you else 0
     model = len(data.tiers.model.segments) if data.tiers.model else 0
-    said = f"{you} phases by you, {model} by the model, {len(data.disagreement)} disagreements"
-    if data.activity is None:
-        return said
-    names = dict.fromkeys(activity_name(s.phase) for s in data.activity.segments)
-    return f"{said}; activities by the model: {', '.join(names)}"
+    said = f"{you} phases by you, {model} by the model, {len(data.differences)} disagreements"
+    return "; ".join([said, *lanes_summary(data.lanes)])
+
+
+def lanes_summary(lanes: Iterable[Lane]) -> list[str]:
+    """What each lane tells, in a few words."""
+    out = []
+    for lane in lanes:
+        keys = dict.fromkeys(s.phase for line in lane.lines for s in line)
+        if lane.kind is LaneKind.COURSE:
+            out.append(f"{lane.name.lower()} {lane.by}: {', '.join(map(course_name, keys))}")
+        elif lane.lines:
+            count = sum(map(len, lane.lines))
+            out.append(f"{lane.name}, {count} stretch{'es' if count > 1 else ''}")
+    return out

@@ -6,6 +6,7 @@ It shows a ``TimelineData`` and asks for what a human wants by signals; a wanted
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ from PySide6.QtWidgets import QWidget
 from app.annotate import phases
 from app.annotate.phases import Block
 from app.core.correction import Correction, HumanTimeline
+from app.core.differences import Difference
 from app.core.timeline import Timeline as Line
 from app.ui import style, theme
 from app.ui.joins import join_near
@@ -46,24 +48,20 @@ from app.ui.timeline.geometry import (
 )
 from app.ui.timeline.hover import HoverCard
 from app.ui.timeline.layer import Scene, bar_of, paint_scene, window_of
-from app.ui.timeline.speech import activity_lines, block_name, hover_lines, summary
+from app.ui.timeline.speech import (
+    block_name,
+    difference_lines,
+    hover_lines,
+    lane_lines,
+    summary,
+)
 
 if TYPE_CHECKING:
     from app.video.sound.waveform import Waveform
 
 _RIGHT_PX = 16
 _DRAG_PX = 3
-_FOLDABLE = {
-    Kind.YOU,
-    Kind.MODEL,
-    Kind.ACTIVITY,
-    Kind.DISAGREEMENT,
-    Kind.OUTLINES,
-    Kind.PICTURES,
-    Kind.INSTRUMENT,
-    Kind.INSTRUMENTS,
-    Kind.SOUND,
-}
+_FIXED = {Kind.WHOLE, Kind.RULER}
 
 
 class _Grip(Enum):
@@ -112,6 +110,7 @@ class Timeline(QWidget):
         picker_requested: (QPoint, global) the user wants to choose a phase for the selection.
         refused: (str) why an edit cannot be.
         sound_menu_requested: (QPoint, global) the user wants to choose what is heard.
+        folds_changed: the user folded a row or opened it.
     """
 
     seek_requested = Signal(int)
@@ -121,6 +120,7 @@ class Timeline(QWidget):
     picker_requested = Signal(QPoint)
     refused = Signal(str)
     sound_menu_requested = Signal(QPoint)
+    folds_changed = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -143,7 +143,7 @@ class Timeline(QWidget):
         self._strip = Strip()
         self._looped: tuple[float | None, float | None] = (None, None)
         self._loops = False
-        self._folded: set[Kind] = set()
+        self._folded: set[str] = set()
         self._drag: _Drag | None = None
         self._picture: QPixmap | None = None
         self._scene: Scene | None = None
@@ -173,8 +173,8 @@ class Timeline(QWidget):
         return self._marks
 
     @property
-    def folded(self) -> frozenset[Kind]:
-        """Rows the user folded."""
+    def folded(self) -> frozenset[str]:
+        """Rows the user folded: their kinds, and of lanes their own keys."""
         return frozenset(self._folded)
 
     @property
@@ -289,10 +289,20 @@ class Timeline(QWidget):
             half = (end - start) / 2
             self.show_stretch(pts - half, pts + half)
 
-    def fold(self, kind: Kind, *, folded: bool) -> None:
-        """Fold a row into a thin bar, or open it again."""
-        kind = Kind.INSTRUMENTS if kind is Kind.INSTRUMENT else kind
-        (self._folded.add if folded else self._folded.discard)(kind)
+    def fold(self, key: str, *, folded: bool) -> None:
+        """Fold a row into a thin bar, or open it again.
+
+        Args:
+            key: its kind, or of a lane ``geometry.LANE`` and the lane's own key.
+            folded: folded from now on.
+        """
+        (self._folded.add if folded else self._folded.discard)(str(key))
+        self.folds_changed.emit()
+        self.redraw()
+
+    def set_folded(self, keys: Iterable[str]) -> None:
+        """Fold these rows and open all others, as they were once."""
+        self._folded = set(keys)
         self.redraw()
 
     def request(
@@ -341,14 +351,14 @@ class Timeline(QWidget):
                 data=data,
                 looks=self._looks,
                 rows=lay_out(
-                    tuple(name for name, _ in data.instruments),
+                    tuple(lane.name for lane in data.instruments),
                     self._folded,
                     theme.scale(),
                     self.height(),
                     outlines=bool(data.marks),
                     pictures=bool(self._strip.pictures),
                     sound=self._sound is not None,
-                    activity=data.activity_name if data.activity is not None else "",
+                    lanes=data.rows,
                 ),
                 view=self.view,
                 whole=self._whole(),
@@ -397,10 +407,18 @@ class Timeline(QWidget):
         if scene is None or (segment := scene.data.tiers.segment(block)) is None:
             return None
         row = self._row(Kind.YOU if block.row == "you" else Kind.MODEL)
-        if row is None:
+        return self._rect_in(row, segment.start_pts, segment.end_pts)
+
+    def difference_rect(self, found: Difference) -> QRectF | None:
+        """Where a disagreement lies, None when its stretch is out of sight."""
+        return self._rect_in(self._row(Kind.DISAGREEMENT), found.start_pts, found.end_pts)
+
+    def _rect_in(self, row: Row | None, start_pts: int, end_pts: int) -> QRectF | None:
+        scene = self.scene()
+        if row is None or scene is None:
             return None
         bar = bar_of(row, scene.view)
-        x0, x1 = scene.view.x(segment.start_pts), scene.view.x(segment.end_pts)
+        x0, x1 = scene.view.x(start_pts), scene.view.x(end_pts)
         if x1 < bar.left() or x0 > bar.right():
             return None
         return QRectF(x0, bar.top(), x1 - x0, bar.height())
@@ -504,9 +522,8 @@ class Timeline(QWidget):
         if event.button() != Qt.MouseButton.LeftButton or row is None:
             return
         if point.x() < self._left_px() - 8:
-            if row.kind in _FOLDABLE:
-                kind = Kind.INSTRUMENTS if row.kind is Kind.INSTRUMENT else row.kind
-                self.fold(kind, folded=kind not in self._folded)
+            if row.kind not in _FIXED:
+                self.fold(row.fold_key, folded=row.fold_key not in self._folded)
         elif row.kind is Kind.WHOLE:
             self._press_whole(point, row)
         else:
@@ -686,15 +703,31 @@ class Timeline(QWidget):
             return
         if hit is None and self._data is not None:
             row = self.row_at(point.y())
-            if row is not None and row.kind is Kind.ACTIVITY and point.x() >= self._left_px():
-                lines = activity_lines(self._data, round(self.view.pts(point.x())))
-                if lines is not None:
-                    self._card.show_for(lines, point, self.view.x(self._playhead))
-                    return
+            lines = self._lane_lines(row, point) if row is not None else None
+            if lines is not None:
+                self._card.show_for(lines, point, self.view.x(self._playhead))
+                return
         if hit is None or self._data is None:
             self._card.hide()
             return
         self._card.show_for(hover_lines(self._data, hit.block), point, self.view.x(self._playhead))
+
+    def _lane_lines(self, row: Row, point: QPointF) -> tuple[str, str] | None:
+        """What the card says of a disagreement, or of what a lane tells, under the pointer."""
+        data = self._data
+        if data is None or point.x() < self._left_px():
+            return None
+        pts = self.view.pts(point.x())
+        if row.kind is Kind.DISAGREEMENT:
+            found = (d for d in data.differences if d.start_pts <= pts < d.end_pts)
+            return next((difference_lines(d, data.words, data.time_ms) for d in found), None)
+        if row.kind is Kind.INSTRUMENT:
+            lane, share = data.instruments[row.index], 0.0
+        elif row.kind is Kind.LANE:
+            lane, share = data.rows[row.index], (point.y() - row.top_px) / row.height_px
+        else:
+            return None
+        return lane_lines(lane, pts, share, data.words, data.time_ms)
 
     def leaveEvent(self, event: QEvent) -> None:
         """Nothing is under the pointer any more."""

@@ -34,7 +34,13 @@ def test_every_block_is_an_item_with_its_name_and_place(desk: Desk) -> None:
         "Clip and cut, 0:10 to 1:10, yours",
         "Calot triangle, 0:00 to 5:00, model, 90 %",
         "Bagging, 5:00 to 10:00, model, 40 %",
+        "Disagreement, 1:00, at 0:10: you say Clip and cut, the model Calot triangle",
     ]
+    differs = found.child(3)
+    at = differs.rect().center()
+    assert found.childAt(at.x(), at.y()) is differs
+    assert differs.isValid()
+    assert differs.block() is None
     second = found.child(1)
     assert second.role() == QAccessible.Role.ListItem
     assert second.parent() is found

@@ -13,9 +13,16 @@ from app.annotate.phases import Block
 from app.core.taxonomy import find_taxonomy
 from app.store.predictions import Presence
 from app.ui.timeline import paint
-from app.ui.timeline.data import instrument_rows
 from app.ui.timeline.geometry import Kind, View, lay_out, snapped
-from app.ui.timeline.speech import activity_lines, block_name, hover_lines, summary
+from app.ui.timeline.lanes import LaneKind, activity_lane, lane_of, named_lanes, tool_lanes
+from app.ui.timeline.speech import (
+    block_name,
+    difference_lines,
+    difference_name,
+    hover_lines,
+    lane_lines,
+    summary,
+)
 from tests.ui.timeline.conftest import CALOT, CLIP, FPS, line, make_asset, make_data
 
 
@@ -51,11 +58,12 @@ def test_presence_becomes_stretches_of_whole_seconds() -> None:
     presence = Presence(
         classes=("grasper", "hook"), looked_at=np.full(5, 25, np.int32), present=present
     )
-    rows = instrument_rows(presence, make_asset(), find_taxonomy("cholecystectomy"))
-    assert rows == (
-        ("Grasper", ((FPS, 3 * FPS),)),
-        ("Hook", ((0, 2 * FPS), (4 * FPS, 5 * FPS))),
-    )
+    found = named_lanes(tool_lanes(presence, make_asset()), find_taxonomy("cholecystectomy"))
+    rows = [(x.name, [(s.start_pts, s.end_pts) for s in x.lines[0]]) for x in found]
+    assert rows == [
+        ("Grasper", [(FPS, 3 * FPS)]),
+        ("Hook", [(0, 2 * FPS), (4 * FPS, 5 * FPS)]),
+    ]
 
 
 def test_a_segment_of_low_probability_is_unsure() -> None:
@@ -118,21 +126,38 @@ def test_the_sound_gives_way_before_the_instruments_do() -> None:
     assert Kind.SOUND not in {r.kind for r in without}
 
 
-def test_activities_have_a_row_of_their_own_where_a_model_tells_them() -> None:
-    without = lay_out((), (), 1.0, 900, outlines=False)
-    rows = lay_out((), (), 1.0, 900, outlines=False, activity="Activity")
+def test_a_lane_has_a_row_below_the_model_and_folds_by_its_own_key() -> None:
+    lanes = (
+        activity_lane(line((0, 100, "outside_body"), (100, 200, "operating"))),
+        lane_of("label Steps", "Steps", LaneKind.COURSE, line((0, 50, "cut")).segments, "imported"),
+    )
+    rows = lay_out((), (), 1.0, 900, outlines=False, lanes=lanes)
     kinds = [r.kind for r in rows]
-    assert Kind.ACTIVITY not in {r.kind for r in without}
-    assert kinds.index(Kind.ACTIVITY) == kinds.index(Kind.MODEL) + 1
-    (folded,) = [
-        r
-        for r in lay_out((), (Kind.ACTIVITY,), 1.0, 900, outlines=False, activity="Activity")
-        if r.kind is Kind.ACTIVITY
-    ]
-    assert folded.folded
-    assert folded.height_px < rows[kinds.index(Kind.ACTIVITY)].height_px
-    data = make_data(None, activity=line((0, 100, "outside_body"), (100, 200, "operating")))
-    assert activity_lines(data, 150 * FPS) == ("Operating", "1:40 to 3:20, 1:40, by the model")
-    assert activity_lines(data, 300 * FPS) is None
-    assert activity_lines(make_data(), 0) is None
-    assert summary(data).endswith("activities by the model: Outside body, Operating")
+    assert Kind.LANE not in {r.kind for r in lay_out((), (), 1.0, 900, outlines=False)}
+    place = kinds.index(Kind.MODEL) + 1
+    assert [r.label for r in rows[place : place + 2]] == ["Activity", "Steps"]
+    folded = lay_out((), ("lane activity",), 1.0, 900, outlines=False, lanes=lanes)
+    assert [r.folded for r in folded if r.kind is Kind.LANE] == [True, False]
+    assert folded[place].height_px < rows[place].height_px
+    low = lay_out((), (), 1.0, 190, outlines=False, lanes=lanes)
+    assert all(r.folded for r in low if r.kind is Kind.LANE), "lanes give way where room is short"
+
+
+def test_a_lane_says_what_it_tells_at_a_moment() -> None:
+    data = make_data(lanes=(activity_lane(line((0, 100, "outside_body"), (100, 200, "cut"))),))
+    (lane,) = data.rows
+    said = lane_lines(lane, 150 * FPS, 0.5, data.words, data.time_ms)
+    assert said == ("Cut", "1:40 to 3:20, 1:40, by the model")
+    assert lane_lines(lane, 300 * FPS, 0.5, data.words, data.time_ms) is None
+    assert summary(data).endswith("activity by the model: Outside body, Cut")
+
+
+def test_disagreements_are_named_with_both_words() -> None:
+    data = make_data(line((0, 200, CALOT)), line((0, 210, CLIP)), beside=line((0, 250, CALOT)))
+    first, second = data.differences
+    assert difference_name(first, data.words, data.time_ms) == (
+        "Disagreement, 3:20, at 0:00: you say Calot triangle, the model Clip and cut"
+    )
+    assert difference_lines(second, data.words, data.time_ms)[0] == (
+        "The model says Clip and cut, the other tier Calot triangle"
+    )

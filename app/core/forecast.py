@@ -1,0 +1,88 @@
+"""What a model foresees at a moment, put in order: which phases follow, when, until when.
+
+Pure functions; any thread.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.core.foreseen import HORIZON_MIN, Foreseen
+from app.core.prediction import Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ahead:
+    """One phase of the future, in minutes from now."""
+
+    phase: str
+    from_min: float
+    to_min: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """The future as seen from a moment.
+
+    Attributes:
+        pts: the moment that the model looked at.
+        ahead: phases in the order in which they are expected; the first is the one that runs, where
+            one does. Empty where the model foresees no times.
+        following: the likeliest next phase, None for the end of the recording.
+        probability: of that.
+        left_min: until the recording ends: the lowest of ten, the middle, the highest of ten.
+    """
+
+    pts: int
+    ahead: tuple[Ahead, ...]
+    following: str | None
+    probability: float
+    left_min: tuple[float, float, float]
+
+    @property
+    def next_min(self) -> float | None:
+        """Minutes until the likeliest next phase, None where no time is known."""
+        return next((a.from_min for a in self.ahead if a.phase == self.following), None)
+
+
+def forecast_at(run: Run, rows: Sequence[Foreseen], pts: int, reach_pts: int) -> Forecast | None:
+    """What a run foresaw at a moment; None where it had not looked shortly before.
+
+    Args:
+        run: who foresaw.
+        rows: what it foresaw, by pts.
+        pts: the moment.
+        reach_pts: how long a look counts.
+    """
+    place = bisect_right(rows, pts, key=lambda row: row.pts) - 1
+    if place < 0 or pts - rows[place].pts > reach_pts:
+        return None
+    return forecast(run, rows[place])
+
+
+def forecast(run: Run, seen: Foreseen) -> Forecast:
+    """Put in order what a run foresaw at one frame."""
+    classes, end = run.classes, seen.minutes_left[1]
+    horizon = float(run.settings.get(HORIZON_MIN, float("inf")))
+    best = max(range(len(seen.next_probabilities)), key=seen.next_probabilities.__getitem__)
+    starts = sorted(
+        (minutes, key)
+        for minutes, key in zip(seen.minutes_to, classes, strict=False)
+        if minutes < horizon and minutes <= max(end, seen.minutes_left[2])
+    )
+    stops = [minutes for minutes, _ in starts[1:]]
+    if starts:
+        stops.append(max(end, starts[-1][0]))
+    return Forecast(
+        pts=seen.pts,
+        ahead=tuple(
+            Ahead(phase=key, from_min=minutes, to_min=stop)
+            for (minutes, key), stop in zip(starts, stops, strict=True)
+            if stop > minutes
+        ),
+        following=classes[best] if best < len(classes) else None,
+        probability=seen.next_probabilities[best],
+        left_min=seen.minutes_left,
+    )

@@ -1,0 +1,73 @@
+"""A forecast in words and as a striped continuation of the timeline. GUI thread.
+
+For Review, where a recording is looked at, and for Live, where it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QRectF
+from PySide6.QtGui import QColor, QPainter
+
+from app.core.forecast import Forecast
+from app.core.taxonomy import Taxonomy
+from app.ui import theme
+from app.ui.timeline import paint
+
+_MIN_MS = 60_000.0
+
+
+def left_words(left_min: tuple[float, float, float]) -> str:
+    """``About 12 min left, 8 to 19``; one number where no spread is known."""
+    low, middle, high = (round(m) for m in left_min)
+    if left_min[2] < 1:
+        return "Less than a minute left"
+    said = f"About {max(1, middle)} min left"
+    return said if low == high else f"{said}, {low} to {high}"
+
+
+def next_words(forecast: Forecast, words: Taxonomy) -> str:
+    """``Clip and cut in about 14 min``, ``Clip and cut next``, or that the end follows."""
+    if forecast.following is None:
+        return "The end is next"
+    name, minutes = words.phase_name(forecast.following), forecast.next_min
+    if minutes is None:
+        return f"{name} next"
+    if minutes < 1:
+        return f"{name} within a minute"
+    return f"{name} in about {round(minutes)} min"
+
+
+def draw_forecast(
+    painter: QPainter,
+    forecast: Forecast,
+    words: Taxonomy,
+    now_ms: float,
+    to_x: Callable[[float], float],
+    area: QRectF,
+) -> None:
+    """Striped blocks from a moment on, and a whisker from the earliest to the latest end.
+
+    Args:
+        now_ms: the moment that was looked at.
+        to_x: milliseconds to logical x.
+        area: the row; what lies outside is cut off.
+    """
+    painter.save()
+    painter.setClipRect(area)
+    for ahead in forecast.ahead:
+        x0, x1 = (to_x(now_ms + m * _MIN_MS) for m in (ahead.from_min, ahead.to_min))
+        phase = words.phase(ahead.phase)
+        colour = QColor(phase.colour) if phase else theme.color("control_edge")
+        block = QRectF(x0, area.top(), max(x1 - x0 - 1, 1.5), area.height())
+        painter.fillRect(block, theme.color("window"))
+        paint.draw_stripes(painter, block, colour)
+        painter.fillRect(QRectF(x0, area.top(), 1.5, area.height()), colour)
+    low, middle, high = (to_x(now_ms + m * _MIN_MS) for m in forecast.left_min)
+    ink, y = theme.color("text_2"), area.center().y()
+    painter.fillRect(QRectF(low, y - 0.5, max(high - low, 1), 1), ink)
+    for x in (low, high):
+        painter.fillRect(QRectF(x - 0.5, y - 2, 1, 4), ink)
+    painter.fillRect(QRectF(middle - 1, area.top(), 2, area.height()), theme.color("text"))
+    painter.restore()

@@ -1,0 +1,108 @@
+"""How a lane is painted: plain grey blocks with words, bars, hatches, a skyline. GUI thread.
+
+Colour belongs to the phases; what else there is to tell is grey.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from PySide6.QtCore import QRectF, Qt
+from PySide6.QtGui import QImage, QPainter
+
+from app.ui import theme
+from app.ui.timeline import paint
+from app.ui.timeline.lanes import Lane, LaneKind, course_name
+
+_GREYS = ("control", "line_strong", "pressed")
+
+
+class CourseLooks:
+    """Grey by the key's place, so that neighbours differ; the words tell which it is."""
+
+    def __init__(self, lane: Lane) -> None:
+        keys = sorted({s.phase for line in lane.lines for s in line})
+        self._places = {key: place for place, key in enumerate(keys)}
+
+    def look(self, phase: str, tier: str) -> paint.BlockLook:
+        """How blocks of a step or an activity look, whoever says so."""
+        del tier
+        return paint.BlockLook(
+            code="",
+            name=course_name(phase),
+            fill=theme.color(_GREYS[self._places[phase] % len(_GREYS)]),
+            text=theme.color("text"),
+        )
+
+
+def draw_lane(
+    painter: QPainter,
+    lane: Lane,
+    area: QRectF,
+    to_x: paint.ToX,
+    phases: paint.Looks,
+    *,
+    folded: bool,
+) -> None:
+    """Paint a lane over an area; its lines lie one below the other.
+
+    Args:
+        to_x: pts to logical x, of a number or an array.
+        phases: how phases look, for a lane of them.
+        folded: too low for words.
+    """
+    if lane.kind is LaneKind.STRIP:
+        _draw_skyline(painter, lane, area, to_x)
+        return
+    looks = phases if lane.kind is LaneKind.PHASES else CourseLooks(lane)
+    count = len(lane.lines)
+    for place, line in enumerate(lane.lines):
+        gap = 1 if count > 1 and not folded else 0
+        high = area.height() / count
+        bar = QRectF(area.left(), area.top() + place * high, area.width(), high - gap)
+        if lane.kind is LaneKind.TOOL:
+            paint.draw_bars(painter, line, to_x, bar, theme.color("control_edge"))
+        elif lane.kind is LaneKind.INTERVAL:
+            for segment in line:
+                x0, x1 = to_x(np.array([segment.start_pts, segment.end_pts], np.float64))
+                _draw_interval(painter, QRectF(x0, bar.top(), max(x1 - x0, 2), bar.height()))
+        else:
+            words = not folded and high >= theme.px(10)
+            paint.draw_tier(painter, line, looks, "model", to_x, bar, words=words)
+
+
+def _draw_interval(painter: QPainter, area: QRectF) -> None:
+    """Time that stands apart: hatched, closed at both ends."""
+    colour = theme.color("text_3")
+    painter.save()
+    painter.setClipRect(area, Qt.ClipOperation.IntersectClip)
+    paint.draw_stripes(painter, area, colour)
+    for x in (area.left(), area.right() - 1):
+        painter.fillRect(QRectF(x, area.top(), 1, area.height()), colour)
+    painter.restore()
+
+
+def _draw_skyline(painter: QPainter, lane: Lane, area: QRectF, to_x: paint.ToX) -> None:
+    """The highest value of each column, from the foot of the area up."""
+    if lane.strip is None or not lane.strip.size:
+        return
+    wide, high = max(1, round(area.width())), max(1, round(area.height()))
+    x = to_x(lane.strip[:, 0]) - area.left()
+    reach = np.diff(x, append=x[-1] + (x[-1] - x[-2] if x.size > 1 else 1.0))
+    inside = (x + reach > 0) & (x < wide)
+    columns = np.zeros(wide)
+    first = x[inside].clip(0, wide - 1).astype(int)
+    np.maximum.at(columns, first, lane.strip[inside, 1])
+    # Zoomed in, a sample reaches over several columns: it stands until the next one.
+    seen = np.zeros(wide, bool)
+    seen[first] = True
+    if seen.any() and np.median(reach[inside]) > 1:
+        holder = np.maximum.accumulate(np.where(seen, np.arange(wide), first[0]))
+        columns = columns[holder]
+    tops = high * (1 - columns)
+    rows = np.arange(high)[:, None] + 0.5
+    full = np.uint32(theme.color("text_3").rgba())
+    foot = np.uint32(theme.color("line_strong").rgba())
+    pixels = np.where(rows > tops, full, np.uint32(0))
+    pixels[-1] = np.where(pixels[-1] == 0, foot, pixels[-1])
+    image = QImage(pixels.data, wide, high, 4 * wide, QImage.Format.Format_ARGB32_Premultiplied)
+    painter.drawImage(QRectF(area.left(), area.top(), wide, high), image)
