@@ -31,6 +31,7 @@ SYSTEMS = {
     "sprmamba": "models.sprmamba",
     "supra": "models.supra",
     "surgfutr": "models.surgfutr",
+    "surgvlp": "models.surgvlp",
     "videomamba": "models.videomamba",
 }
 """System name -> module with `build(**options) -> nn.Module`."""
@@ -130,8 +131,10 @@ def install_model(source: Path, root: Path) -> ModelCard:
     Raises:
         CardError: the card is damaged, or a model of that name is there already.
         OptionError: the card names a network or options this build does not have.
-        CheckpointError: the weight file is damaged or does not fit.
+        CheckpointError: the weight file, or that of its prompts, is damaged or does not fit.
     """
+    from models.prompts import read_prompts, write_prompts
+
     card = read_card(source)
     load_model(card)
     target = root / card.name
@@ -141,6 +144,8 @@ def install_model(source: Path, root: Path) -> ModelCard:
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
     shutil.copyfile(card.folder / WEIGHTS_FILE, beside / WEIGHTS_FILE)
+    if prompts := read_prompts(card.folder):
+        write_prompts(prompts, beside)
     write_card(card, beside)
     beside.rename(target)
     return replace(card, folder=target)

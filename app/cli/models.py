@@ -12,6 +12,7 @@ import typer
 from app.cli.common import JsonOption, LibraryOption, emit, library_folder
 from app.cli.tables import table
 from app.core.errors import BadInput, EnvironmentProblem
+from app.core.prediction import RETRIEVAL
 
 if TYPE_CHECKING:
     from models import ModelCard
@@ -32,6 +33,14 @@ FeaturesOption = Annotated[
     str,
     typer.Option(
         help="Of a file of TeCNO or SPRMamba: the installed model whose frame features it reads."
+    ),
+]
+PromptsOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Of a file of SurgVLP, HecVL or PeskaVLP: an .npz or .safetensors with the vector of "
+        "each prompt under its words.",
+        show_default=False,
     ),
 ]
 
@@ -99,13 +108,14 @@ def register(app: typer.Typer) -> None:
             typer.Argument(
                 help="Folder with card.toml and weights, or a .pth, .ckpt, .torch or .safetensors "
                 "file of EndoMamba, DINOv2, PraNet or its Res2Net, a ResNet-50 (ImageNet's, "
-                "SelfSupSurg's), TeCNO or SPRMamba.",
+                "SelfSupSurg's), SurgVLP's family, TeCNO or SPRMamba.",
                 show_default=False,
             ),
         ],
         procedure: ProcedureOption = "hysterectomy",
         keep_positions: KeepPositionsOption = False,
         features_of: FeaturesOption = "",
+        prompts: PromptsOption = None,
         library: LibraryOption = None,
         as_json: JsonOption = False,
     ) -> None:
@@ -128,6 +138,8 @@ def register(app: typer.Typer) -> None:
             )
         with model_errors(), disk_errors(f"{source.name} cannot be imported"):
             if not weights:
+                if prompts is not None:
+                    raise BadInput("Give --prompts with a file of weights, not with a folder.")
                 card = models.install_model(source, root)
                 text = f"{card.name} is installed and can be chosen."
                 emit(card.as_json(), as_json=as_json, text=text)
@@ -138,6 +150,7 @@ def register(app: typer.Typer) -> None:
                 procedure=procedure,
                 keep_positions=keep_positions,
                 features_of=find_model(features_of, root.parent) if features_of else None,
+                prompts=prompts,
             )
         found = {**card.as_json(), "conversion": report}
         emit(found, as_json=as_json, text=conversion_words(card, report))
@@ -149,6 +162,7 @@ def register(app: typer.Typer) -> None:
         procedure: ProcedureOption = "hysterectomy",
         keep_positions: KeepPositionsOption = False,
         features_of: FeaturesOption = "",
+        prompts: PromptsOption = None,
     ) -> None:
         """The child process of an import."""
         from app.inference.foreign import convert
@@ -159,6 +173,7 @@ def register(app: typer.Typer) -> None:
             procedure=procedure,
             keep_positions=keep_positions,
             features_of=features_of,
+            prompts=prompts,
         )
         emit(report, as_json=True)
 
@@ -202,7 +217,9 @@ def conversion_words(card: ModelCard, report: Mapping[str, Any]) -> str:
     lines = [f"{card.name} is installed: {card.title}, {card.parameters:,} parameters."]
     taken, left = len(report["loaded"]), len(report["unexpected"])
     lines.append(f"Its layout: {report['layout']}; {taken} tensors were taken, {left} left out.")
-    if card.classes:
+    if card.task == RETRIEVAL:
+        lines.append(_prompt_words(card, report))
+    elif card.classes:
         names = ", ".join(c.name for c in card.classes)
         lines.append(f"It can be chosen; its outputs are taken for these classes: {names}.")
     else:
@@ -215,6 +232,19 @@ def conversion_words(card: ModelCard, report: Mapping[str, Any]) -> str:
         recipe = {"dinov2": "endoarss", "pranet": "pranet"}.get(card.system, "endomamba-demo")
         lines.append(f"“trocar train {recipe} --base {card.name} --out DIR” trains it.")
     return "\n".join(lines)
+
+
+def _prompt_words(card: ModelCard, report: Mapping[str, Any]) -> str:
+    """What a model that finds pictures can do now."""
+    from models.prompts import read_prompts
+
+    known = len(read_prompts(card.folder))
+    said = f"It can be chosen, and finds moments by example and by {known} prompts."
+    if not known:
+        said = "It can be chosen, and finds moments by example; --prompts FILE adds words."
+    if any("backbone_text." in name for name in report["unexpected"]):
+        said += " The file's text tower is not supported: prompts come as vectors."
+    return said
 
 
 def card_json(card: ModelCard) -> dict[str, Any]:

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 from app.core.case import Asset, Case
 from app.core.errors import BadInput
 from app.core.frame import Frame
-from app.core.prediction import ACTIVITIES, ANTICIPATION, PHASES, SEGMENTATION
+from app.core.prediction import ACTIVITIES, ANTICIPATION, PHASES, RETRIEVAL, SEGMENTATION
 from app.inference.area_pass import AreaPass
 from app.inference.cards import with_encoders
 from app.inference.cores import cores
+from app.inference.embedding_pass import EmbeddingPass
 from app.inference.engines.kinds import EAGER
 from app.inference.offline_pass import OfflinePass
 from app.inference.passes import FramePass, MaskPass, Pass, PhasePass
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_TASKS = (SEGMENTATION, PHASES, ANTICIPATION, ACTIVITIES, RETRIEVAL)
 _FLUSH_AFTER_S = 0.7
 _PAUSE_POLL_S = 0.05
 _RATE_WINDOW_S = 30.0
@@ -178,7 +180,7 @@ class AnalysisJob:
         if every < 1:
             raise BadInput("Every how many frames: give a whole number from 1.")
         for card in models:
-            if card.task not in (SEGMENTATION, PHASES, ANTICIPATION, ACTIVITIES):
+            if card.task not in _TASKS:
                 raise BadInput(f"{card.name} is made for {card.task}, which analysis does not run.")
         self._library, self._case = library, case
         self._models = with_encoders(models, library.folder)
@@ -244,6 +246,8 @@ class AnalysisJob:
     def _pass(self, store: Any, asset: Asset, source: VideoSource, card: ModelCard) -> Pass:
         if card.task == SEGMENTATION:
             return MaskPass(store, asset, source, card, self._every, self._engine)
+        if card.task == RETRIEVAL:
+            return EmbeddingPass(store, asset, source, card)
         if card.task == ACTIVITIES:
             return AreaPass(store, asset, source, card, self._every)
         if card.features_of:

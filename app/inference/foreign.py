@@ -25,6 +25,7 @@ from app.inference.foreign_cards import (
     endonet_card,
     features_card,
     pranet_card,
+    surgvlp_card,
     videomamba_card,
 )
 from models import ModelCard, OptionError
@@ -43,6 +44,7 @@ def import_released(
     procedure: str,
     keep_positions: bool = False,
     features_of: ModelCard | None = None,
+    prompts: Path | None = None,
 ) -> tuple[ModelCard, dict[str, Any]]:
     """Install a checkpoint as the authors of a network that Trocar knows released it.
 
@@ -52,6 +54,7 @@ def import_released(
         procedure: whose taxonomy names the outputs of the file's phase head, in order.
         keep_positions: of a pre-training file, keep the position rows.
         features_of: of a network that reads frame features: whose.
+        prompts: of one of SurgVLP's family: a file of prompts, see ``models.prompts``.
 
     Returns:
         The card, and what became of every tensor (see the system's ``ConversionReport``).
@@ -63,7 +66,7 @@ def import_released(
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root, prefix=".converted-") as made:
         encoder = "" if features_of is None else features_of.name
-        report = _in_child(file, Path(made), procedure, keep_positions, encoder)
+        report = _in_child(file, Path(made), procedure, keep_positions, encoder, prompts)
         folder = Path(made) / _name_of(file)
         with model_errors():
             if features_of is not None:
@@ -84,7 +87,13 @@ def _check_features(card: ModelCard, encoder: ModelCard) -> None:
 
 
 def convert(
-    file: Path, root: Path, *, procedure: str, keep_positions: bool, features_of: str = ""
+    file: Path,
+    root: Path,
+    *,
+    procedure: str,
+    keep_positions: bool,
+    features_of: str = "",
+    prompts: Path | None = None,
 ) -> dict[str, Any]:
     """Read the checkpoint and write ``root/<name>``; what the child process does.
 
@@ -99,13 +108,24 @@ def convert(
     from models.endonet import convert as endonet
     from models.ms_tcn import convert as ms_tcn
     from models.pranet import convert as pranet
+    from models.prompts import read_prompt_file, write_prompts
     from models.sprmamba import convert as sprmamba
+    from models.surgvlp import convert as surgvlp
     from models.videomamba import convert as videomamba
 
     _limit_this_process()
     name = _name_of(file)
     with model_errors():
         checkpoint = _read(file)
+        if surgvlp.is_surgvlp(checkpoint):
+            options, tower, account = surgvlp.convert(checkpoint)
+            known = read_prompt_file(prompts, options["embedding"]) if prompts else {}
+            made = models.save_model(tower, surgvlp_card(name, options, account), root)
+            if known and made.folder is not None:
+                write_prompts(known, made.folder)
+            return asdict(account)
+        if prompts is not None:
+            raise BadInput(f"{file.name} reads no prompts; leave --prompts out.")
         for system, knows, read in (
             ("ms_tcn", ms_tcn.is_ms_tcn, ms_tcn.convert),
             ("sprmamba", sprmamba.is_sprmamba, sprmamba.convert),
@@ -147,7 +167,12 @@ def _read(file: Path) -> Mapping[str, object]:
 
 
 def _in_child(
-    file: Path, made: Path, procedure: str, keep_positions: bool, features_of: str
+    file: Path,
+    made: Path,
+    procedure: str,
+    keep_positions: bool,
+    features_of: str,
+    prompts: Path | None,
 ) -> dict[str, Any]:
     if not file.is_file():
         raise BadInput(f"There is no file {file.name}.")
@@ -158,6 +183,7 @@ def _in_child(
         *("--procedure", procedure),
         *(["--keep-positions"] if keep_positions else []),
         *(["--features-of", features_of] if features_of else []),
+        *(["--prompts", str(prompts.absolute())] if prompts else []),
     ]
     try:
         child = subprocess.run(

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from app.core.errors import BadInput
-from app.core.prediction import AREAS, PHASES, SEGMENTATION
+from app.core.prediction import AREAS, PHASES, RETRIEVAL, SEGMENTATION
 from app.core.taxonomy import find_taxonomy
 from models.card import BACKBONE, ModelCard, ModelClass, Training
 
@@ -139,6 +139,30 @@ def endonet_card(name: str, options: dict[str, Any], report: ConversionReport) -
         frames_per_second=1.0,
         limits="It makes features of frames, which MS-TCN and SPRMamba read. Its own MS-TCN is "
         "untrained, so that it names no phases by itself.",
+        **_made(report),
+    )
+
+
+def surgvlp_card(name: str, options: dict[str, Any], report: ConversionReport) -> ModelCard:
+    """The card of an image tower of SurgVLP's family."""
+    from models.surgvlp import IMAGE_MEAN_RGB, IMAGE_STD_RGB, SIDE_PX
+
+    return ModelCard(
+        name=name,
+        title="SurgVLP, finds pictures by example and by prompts",
+        system="surgvlp",
+        options=options,
+        task=RETRIEVAL,
+        classes=(),
+        picture="colour video of laparoscopy",
+        licence="not stated in the file; the public weights of SurgVLP, HecVL and PeskaVLP are "
+        "under CC BY-NC-SA 4.0",
+        input_size_px=(SIDE_PX, SIDE_PX),
+        mean_rgb=IMAGE_MEAN_RGB,
+        std_rgb=IMAGE_STD_RGB,
+        frames_per_second=1.0,
+        limits="Imported; nothing was measured here. It sees the middle of the picture alone. It "
+        "has no text tower: it knows the prompts whose vectors were imported with it.",
         **_made(report),
     )
 

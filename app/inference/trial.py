@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.errors import BadInput
-from app.core.prediction import ACTIVITIES, ENHANCEMENT, PHASES, SEGMENTATION
+from app.core.prediction import ACTIVITIES, ENHANCEMENT, PHASES, RETRIEVAL, SEGMENTATION
 from app.inference.areas import SceneReader
 from app.inference.desmoke import Desmoker
 from app.inference.device import DeviceChoice, choose_device
+from app.inference.embedding import PictureEncoder
 from app.inference.offline import OfflinePhases
 from app.inference.phases import PhaseStream
 from app.inference.segmenter import Segmenter
@@ -30,7 +31,7 @@ def trial_ms(card: ModelCard, device: DeviceChoice | None = None) -> tuple[float
     Raises:
         BadInput: its weights are missing or damaged, or it is of a task that cannot be run here.
     """
-    model: Segmenter | PhaseStream | SceneReader | Desmoker
+    model: Segmenter | PhaseStream | SceneReader | Desmoker | PictureEncoder
     run: Callable[[NDArray[np.uint8]], object]
     if card.task == SEGMENTATION:
         model = Segmenter(card, device or choose_device())
@@ -46,6 +47,9 @@ def trial_ms(card: ModelCard, device: DeviceChoice | None = None) -> tuple[float
     elif card.task == ENHANCEMENT:
         model = Desmoker(card, device or choose_device())
         run = model.veil
+    elif card.task == RETRIEVAL:
+        model = PictureEncoder(card, device or choose_device())
+        run = model.embed
     else:
         raise BadInput(f"{card.name} is made for {card.task}, which cannot be run here yet.")
     picture = trial_picture()
