@@ -1,8 +1,9 @@
-"""``trocar find``: moments of the whole library that look like one of them."""
+"""``trocar find``: moments of the library that look like one of them, or like what words say."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,6 +15,9 @@ from app.ui.moments import Here, parse_moment
 from app.ui.words import fine_moment, moment
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from app.analysis.moment_rows import Encoder
     from app.analysis.moments import Moment, MomentIndex, Wanted
     from app.core.case import Asset
@@ -38,6 +42,13 @@ def register(app: typer.Typer) -> None:
             str | None,
             typer.Option(help="Both at once, as CASE@SECONDS.", show_default=False),
         ] = None,
+        text: Annotated[
+            str | None,
+            typer.Option(
+                help="Words of a prompt that a model of SurgVLP's family was imported with.",
+                show_default=False,
+            ),
+        ] = None,
         phase: Annotated[
             list[str] | None, typer.Option(help="In this phase; may be repeated.")
         ] = None,
@@ -57,32 +68,31 @@ def register(app: typer.Typer) -> None:
         library: LibraryOption = None,
         as_json: JsonOption = False,
     ) -> None:
-        """Find moments of all analysed cases that look like one."""
+        """Find moments of all analysed cases that look like one, or like what words say."""
         from app.analysis.moments import MomentIndex
 
-        case_id, time_text = _asked(case, at, like)
+        if text is not None and (case, at, like) != (None, None, None):
+            raise typer.BadParameter("give --text, or a moment, not both")
+        place = _asked(case, at, like) if text is None else None
         with open_library(library, "read") as opened:
-            asset = _recording(opened, case_id)
-            time_ms = _time_ms(time_text, asset)
             for other in within or ():
                 opened.case(other)
             index = MomentIndex(opened)
-            index.refresh()
-            encoder = _encoder(index, case_id, asset, model)
-            vector = index.vector_at(encoder, asset.asset_id, time_ms)
-            if not vector.size:
-                raise BadInput(
-                    f"{encoder.model} did not see case {case_id} at {fine_moment(time_ms)}; "
-                    "analyse the case to its end."
-                )
+            if place is None:
+                index.refresh()
+                target = _by_words(index, opened, text or "", model)
+            else:
+                target = _by_moment(index, opened, *place, model)
+            encoder = target.encoder
             wanted = _wanted(index, encoder, phase or (), instrument or (), within or ())
             found = index.search(
-                encoder, vector, wanted, apart_from=(asset.asset_id, time_ms), limit=limit
+                encoder, target.vector, wanted, apart_from=target.apart_from, limit=limit
             )
             lacking = [c.case_id for c in index.lacking(encoder)]
             seconds = index.seconds(encoder)
         data = {
             "model": encoder.model,
+            "prompt": target.prompt,
             "weights_sha256": encoder.weights_sha256,
             "seconds_searched": seconds,
             "cases_lacking": lacking,
@@ -97,8 +107,59 @@ def _asked(case: str | None, at: str | None, like: str | None) -> tuple[str, str
         if not case:
             raise typer.BadParameter("--like takes CASE@SECONDS, such as 0003@429.5")
     if case is None or at is None or (like is not None and f"{case}@{at}" != like):
-        raise typer.BadParameter("name a case with --at TIME, or --like CASE@SECONDS")
+        raise typer.BadParameter(
+            "name a case with --at TIME, or --like CASE@SECONDS, or give --text"
+        )
     return case, at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Target:
+    """What is looked for: a vector of an encoder; the prompt, or the moment, that it is of."""
+
+    encoder: Encoder
+    vector: NDArray[np.float32]
+    prompt: str = ""
+    apart_from: tuple[str, float] | None = None
+
+
+def _by_moment(
+    index: MomentIndex, library: Library, case_id: str, time_text: str, model: str | None
+) -> _Target:
+    asset = _recording(library, case_id)
+    time_ms = _time_ms(time_text, asset)
+    index.refresh()
+    encoder = _encoder(index, case_id, asset, model)
+    vector = index.vector_at(encoder, asset.asset_id, time_ms)
+    if not vector.size:
+        raise BadInput(
+            f"{encoder.model} did not see case {case_id} at {fine_moment(time_ms)}; "
+            "analyse the case to its end."
+        )
+    return _Target(encoder=encoder, vector=vector, apart_from=(asset.asset_id, time_ms))
+
+
+def _by_words(index: MomentIndex, library: Library, words: str, model: str | None) -> _Target:
+    """The prompt of these very words, else the one prompt that has them all."""
+    from app.inference.prompts import prompts_of
+
+    able = [e for e in index.encoders() if e.reads_words and model in (None, e.model)]
+    known = {e: prompts_of(e.model, e.weights_sha256, library.folder) for e in able}
+    encoder = next((e for e in able if known[e]), None)
+    if encoder is None:
+        raise BadInput(
+            "No case was seen by a model that reads words; import one of SurgVLP's family with "
+            "“trocar models import FILE --prompts FILE”, and analyse with --model."
+        )
+    prompts = known[encoder]
+    wanted = _plain(words).split()
+    same = [p for p in prompts if _plain(p) == _plain(words)]
+    fitting = same or [p for p in prompts if wanted and all(w in _plain(p) for w in wanted)]
+    if len(fitting) != 1:
+        there = "; ".join(fitting or prompts)
+        what = "several prompts have" if fitting else "no prompt has"
+        raise BadInput(f"Of {encoder.model}, {what} the words “{words}”: {there}.")
+    return _Target(encoder=encoder, vector=prompts[fitting[0]], prompt=fitting[0])
 
 
 def _recording(library: Library, case_id: str) -> Asset:

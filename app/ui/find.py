@@ -42,6 +42,7 @@ class Question:
 
     Attributes:
         case_id, asset_id, time_ms: the frame that others shall be like.
+        prompt: words of a prompt that is looked for in the frame's place; "" for the frame.
         wanted: which moments count.
         encoder: whose features are compared; the one that saw most cases when None.
     """
@@ -50,6 +51,7 @@ class Question:
     asset_id: str
     time_ms: float
     wanted: Wanted
+    prompt: str = ""
     encoder: Encoder | None = None
 
 
@@ -63,6 +65,7 @@ class Answer:
         encoder: whose features were compared, None where no model saw the recording.
         encoders: all that saw it.
         knows_frame: the encoder saw the frame itself.
+        prompts: words of all prompts that can be looked for.
         moments: most alike first.
         lacking: cases that the encoder did not see.
         phases, instruments: keys that can be filtered by.
@@ -76,6 +79,7 @@ class Answer:
     encoder: Encoder | None = None
     encoders: tuple[Encoder, ...] = ()
     knows_frame: bool = False
+    prompts: tuple[str, ...] = ()
     moments: tuple[Moment, ...] = ()
     lacking: tuple[Case, ...] = ()
     phases: tuple[str, ...] = ()
@@ -189,16 +193,19 @@ class Finder(QObject):
         read, _ = index.refresh(first=question.case_id, for_s=_SLICE_S)
         encoders = index.encoders(question.asset_id)
         encoder = question.encoder if question.encoder in encoders else next(iter(encoders), None)
+        reader, prompts = self._read_prompts(index)
+        if question.prompt in prompts:
+            encoder = reader
         if encoder is None:
-            return Answer(question=question, read=read, cases=index.cases)
+            return Answer(question=question, read=read, cases=index.cases, prompts=tuple(prompts))
         began = time.perf_counter()
-        vector = index.vector_at(encoder, question.asset_id, question.time_ms)
-        moments = index.search(
-            encoder,
-            vector,
-            question.wanted,
-            apart_from=(question.asset_id, question.time_ms),
-        )
+        place: tuple[str, float] | None = None
+        if question.prompt in prompts:
+            vector = prompts[question.prompt]
+        else:
+            place = question.asset_id, question.time_ms
+            vector = index.vector_at(encoder, *place)
+        moments = index.search(encoder, vector, question.wanted, apart_from=place)
         return Answer(
             question=question,
             read=read,
@@ -206,6 +213,7 @@ class Finder(QObject):
             encoder=encoder,
             encoders=encoders,
             knows_frame=bool(vector.size),
+            prompts=tuple(prompts),
             moments=moments,
             lacking=index.lacking(encoder),
             phases=index.phases(encoder),
@@ -213,6 +221,19 @@ class Finder(QObject):
             seconds=index.seconds(encoder),
             search_ms=1000 * (time.perf_counter() - began),
         )
+
+    def _read_prompts(
+        self, index: MomentIndex
+    ) -> tuple[Encoder | None, dict[str, NDArray[np.float32]]]:
+        """The encoder that reads words and saw most cases, and the prompts that it knows."""
+        from app.inference.prompts import prompts_of
+
+        for encoder in index.encoders():
+            if encoder.reads_words:
+                known = prompts_of(encoder.model, encoder.weights_sha256, self._library.folder)
+                if known:
+                    return encoder, known
+        return None, {}
 
     def _stand_ins(self, moments: dict[tuple[str, int], Moment]) -> dict[tuple[str, int], QImage]:
         """Keyframes close by, of recordings that were open before: at hand without decoding."""

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 SIDE_PX, PICTURE_PX = 248, 140
 ANY_PHASE, ANY_INSTRUMENT, ALL_CASES = "Any phase", "Any instrument", "All cases"
+THIS_FRAME = "This frame"
 OTHER_CASES, THIS_CASE = "Other cases", "This case"
 NOT_SEEN = "No model has looked at this recording yet."
 NOT_SEEN_HERE = "The analysis has not come to this moment yet."
@@ -76,13 +77,15 @@ class FindSheet(Sheet):
         self.named, self.facts = Elided("", "heading"), Elided("", "small", "2")
         self.phases, self.instruments = Combo("Phase"), Combo("Instrument")
         self.cases, self.encoders = Combo("Case"), Combo("Compared by")
+        self.prompts = Combo("Looking for")
         self.said = Label("", tone="2")
         self.lacking = Label("", "small", "2")
         self.analyse = Button("Analyse them")
         self.view = self._make_view()
         self._compared = Label("Compared by", "caption", "2")
+        self._looking = Label("Looking for", "caption", "2")
         self._lay_out()
-        for combo in (self.phases, self.instruments, self.cases, self.encoders):
+        for combo in self._combos():
             combo.setSizeAdjustPolicy(Combo.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
             combo.activated.connect(lambda _: self.ask())
         self.analyse.clicked.connect(self._ask_analysis)
@@ -114,6 +117,7 @@ class FindSheet(Sheet):
         self.picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.left = column(
             self.picture, self.named, self.facts, 8,
+            self._looking, self.prompts,
             Label("Phase", "caption", "2"), self.phases,
             Label("Instrument in view", "caption", "2"), self.instruments,
             Label("Case", "caption", "2"), self.cases,
@@ -132,6 +136,9 @@ class FindSheet(Sheet):
         across.addWidget(right, 1)
         self.set_body(body)
 
+    def _combos(self) -> tuple[Combo, ...]:
+        return self.prompts, self.phases, self.instruments, self.cases, self.encoders
+
     def look_from(self, source: Source) -> None:
         """Show what is like a frame, with no filter; the sheet is opened by the caller."""
         self._source, self._answer = source, None
@@ -142,9 +149,13 @@ class FindSheet(Sheet):
         self.named.setText(f"{source.case.case_id}  {case_words(source.case)}")
         phase = f", {phase_name(source.phase, source.case.procedure)}" if source.phase else ""
         self.facts.setText(f"{fine_moment(source.time_ms)}{phase}")
-        for combo in (self.phases, self.instruments, self.cases, self.encoders):
+        for combo in self._combos():
             combo.clear()
         self._offer((), (), ())
+        _show_or_hide(self._looking, self.prompts, self._compared, self.encoders, shown=False)
+        self.lacking.hide()
+        self.analyse.hide()
+        self.said.setText("")
         self.ask()
 
     def set_picture(self, image: QImage) -> None:
@@ -167,6 +178,7 @@ class FindSheet(Sheet):
                 asset_id=source.asset.asset_id,
                 time_ms=source.time_ms,
                 wanted=self._wanted(source),
+                prompt=self.prompts.currentData() or "",
                 encoder=self.encoders.currentData(),
             )
         )
@@ -200,9 +212,10 @@ class FindSheet(Sheet):
         before, self._answer = self._answer, answer
         self._offer(answer.phases, answer.instruments, answer.cases)
         _fill(self.encoders, [(e.model, e) for e in answer.encoders])
-        several = len(answer.encoders) > 1
-        self._compared.setVisible(several)
-        self.encoders.setVisible(several)
+        _fill(self.prompts, [(THIS_FRAME, ""), *((words, words) for words in answer.prompts)])
+        _show_or_hide(self._looking, self.prompts, shown=bool(answer.prompts))
+        several = len(answer.encoders) > 1 and not answer.question.prompt
+        _show_or_hide(self._compared, self.encoders, shown=several)
         if before is None or before.moments != answer.moments:
             self.model.show(answer.moments)
             if answer.moments:
@@ -313,6 +326,11 @@ def _fill(combo: Combo, items: Sequence[tuple[str, object]]) -> None:
         combo.addItem(words, value)
     place = next((i for i, (_, value) in enumerate(items) if value == chosen), 0)
     combo.setCurrentIndex(place)
+
+
+def _show_or_hide(*widgets: QWidget, shown: bool) -> None:
+    for widget in widgets:
+        widget.setVisible(shown)
 
 
 def _reading(answer: Answer) -> str:

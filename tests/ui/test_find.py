@@ -13,11 +13,13 @@ from PySide6.QtWidgets import QMenu
 from pytestqt.qtbot import QtBot
 
 from app.core.case import Case
-from app.core.prediction import PHASES, PhasePrediction
+from app.core.prediction import PHASES, RETRIEVAL, PhasePrediction
 from app.ui.find_cards import MOMENT_ROLE, spoken
 from app.ui.find_sheet import NOT_SEEN, NOT_SEEN_HERE, NOTHING, NOTHING_SO, FindSheet
 from app.ui.main_window import MainWindow
 from app.video import describe_asset
+from models.card import ModelCard, write_card
+from models.prompts import write_prompts
 from tests.helpers.clips import RECIPES, make_clip
 from tests.helpers.seen_cases import WEIGHTS, decide_phase, directions
 from tests.ui.conftest import on_screen
@@ -37,14 +39,16 @@ def add(window: MainWindow, path: Path, name: str) -> Case:
     return writer.create_case(name, "cholecystectomy", (asset,)).result()
 
 
-def see(window: MainWindow, case: Case, vectors: np.ndarray, weights: str = WEIGHTS) -> None:
+def see(
+    window: MainWindow, case: Case, vectors: np.ndarray, weights: str = WEIGHTS, task: str = PHASES
+) -> None:
     """A model saw the recording, a vector every 25th frame, and named a phase."""
     asset = case.assets[0]
     store = window.services.library.predictions(case.case_id)
     run = store.start_run(
         asset=asset,
         model="eye",
-        task=PHASES,
+        task=task,
         weights_sha256=weights,
         classes=("preparation", "clipping_cutting"),
         settings={},
@@ -148,6 +152,39 @@ def test_filters(library_of_two: tuple[MainWindow, Case], qtbot: QtBot) -> None:
     QTest.keyClick(sheet.view, Qt.Key.Key_Escape)
     assert not sheet.isVisible()
     assert sheet.model.moments == ()
+
+
+def test_by_words(library_of_two: tuple[MainWindow, Case], qtbot: QtBot) -> None:
+    window, other = library_of_two
+    vectors = directions(SECONDS, seed=7)
+    case = window.services.session.case
+    assert case is not None
+    see(window, case, vectors, "c" * 64, RETRIEVAL)
+    see(window, other, directions(SECONDS, seed=8), "c" * 64, RETRIEVAL)
+    card = ModelCard(
+        name="eye",
+        title="Eye",
+        system="surgvlp",
+        task=RETRIEVAL,
+        classes=(),
+        weights_sha256="c" * 64,
+    )
+    folder = window.services.library.folder / "models" / "eye"
+    write_card(card, folder)
+    write_prompts({"a clip is applied": vectors[1].astype(np.float32)}, folder)
+    window.keys.trigger("more_like")
+    sheet = answered(window, qtbot)
+    assert sheet.prompts.isVisible()
+    assert sheet.encoders.isVisible()
+    sheet.prompts.setCurrentText("a clip is applied")
+    sheet.prompts.activated.emit(1)
+    answered(window, qtbot)
+    assert sheet.prompts.currentText() == "a clip is applied"
+    assert not sheet.encoders.isVisible()
+    # Words are not a frame: its own recording is searched too.
+    found = sheet.model.moments[0]
+    assert (found.case.case_id, found.time_ms) == (case.case_id, 1000.0)
+    assert found.similarity > 0.99
 
 
 def test_another_moment_of_the_same_case(
