@@ -32,6 +32,7 @@ class Forecast:
             one does. Empty where the model foresees no times.
         following: the likeliest next phase, None for the end of the recording.
         probability: of that.
+        next_min: minutes until then, None where it is not foreseen within the horizon.
         left_min: until the recording ends: the lowest of ten, the middle, the highest of ten.
     """
 
@@ -39,12 +40,8 @@ class Forecast:
     ahead: tuple[Ahead, ...]
     following: str | None
     probability: float
+    next_min: float | None
     left_min: tuple[float, float, float]
-
-    @property
-    def next_min(self) -> float | None:
-        """Minutes until the likeliest next phase, None where no time is known."""
-        return next((a.from_min for a in self.ahead if a.phase == self.following), None)
 
 
 def forecast_at(run: Run, rows: Sequence[Foreseen], pts: int, reach_pts: int) -> Forecast | None:
@@ -75,6 +72,7 @@ def forecast(run: Run, seen: Foreseen) -> Forecast:
     stops = [minutes for minutes, _ in starts[1:]]
     if starts:
         stops.append(max(end, starts[-1][0]))
+    until = seen.minutes_to[best] if best < len(seen.minutes_to) else horizon
     return Forecast(
         pts=seen.pts,
         ahead=tuple(
@@ -84,5 +82,6 @@ def forecast(run: Run, seen: Foreseen) -> Forecast:
         ),
         following=classes[best] if best < len(classes) else None,
         probability=seen.next_probabilities[best],
+        next_min=until if until < horizon else None,
         left_min=seen.minutes_left,
     )

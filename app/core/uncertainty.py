@@ -21,6 +21,7 @@ DOUBT_BITS = 0.75
 """From here on a moment is worth a look: a phase of four fifths against one other has 0.72."""
 
 _JOIN_SAMPLES = 5
+_SHORTEST_SAMPLES = 3
 _LONGEST_SAMPLES = 120
 
 
@@ -96,7 +97,7 @@ def doubts(found: Uncertainty, decided: Timeline | None = None) -> tuple[Doubt, 
     """Stretches to look at, the heaviest first.
 
     Samples of at least ``DOUBT_BITS`` make a stretch; those with no more than five others between
-    them are one, up to two minutes at a sample a second.
+    them are one, up to two minutes at a sample a second. Fewer than three make no stretch.
 
     Args:
         found: of a recording.
@@ -115,6 +116,8 @@ def doubts(found: Uncertainty, decided: Timeline | None = None) -> tuple[Doubt, 
     for part in parts:
         for first in range(0, part.size, _LONGEST_SAMPLES):
             some = part[first : first + _LONGEST_SAMPLES]
+            if some.size < _SHORTEST_SAMPLES:
+                continue
             bits = found.bits[some]
             out.append(
                 Doubt(

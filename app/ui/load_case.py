@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.core.case import Asset, Case
+from app.core.differences import differences
 from app.core.errors import BadInput
 from app.core.prediction import (
     ACTIVITIES,
@@ -181,7 +182,8 @@ def _with_phases(tier: ModelTier, store: PredictionStore, asset: Asset, run: Run
     torn = uncertainty(known)
     lanes = [strip_lane(torn.pts, torn.bits)] if torn.pts.size > 1 else []
     if beside is not None and beside.timeline.segments:
-        lanes.append(phases_lane(beside.timeline, is_offline=beside.run.is_offline))
+        is_offline = beside.run.is_offline
+        lanes.append(phases_lane(beside.timeline, beside.confidence, is_offline=is_offline))
     return replace(
         tier,
         timeline=timeline,
@@ -189,6 +191,7 @@ def _with_phases(tier: ModelTier, store: PredictionStore, asset: Asset, run: Run
         analysed_to_pts=asset.end_pts if run.finished else end,
         run=run,
         beside=beside,
+        differences=differences(None, timeline, beside.timeline) if beside else (),
         uncertainty=torn,
         lanes=(*lanes, *tier.lanes),
     )

@@ -21,16 +21,17 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QMenu, QSizePolicy, QWidget
 
 from app.core.case import Asset
+from app.core.differences import Difference
 from app.core.taxonomy import Taxonomy
 from app.ui import theme
 from app.ui.session import Session
 from app.ui.style import draw_ring, ring_shown
 from app.ui.timeline import paint
-from app.ui.timeline.geometry import LABELS_PX, Kind, Row, View, lay_out
+from app.ui.timeline.geometry import LABELS_PX, LANE, Kind, Row, View, lay_out
 from app.ui.timeline.hover import HoverCard
 from app.ui.timeline.lane_paint import draw_lane
 from app.ui.timeline.lanes import Lane, LaneKind
-from app.ui.timeline.speech import lane_lines, lanes_summary
+from app.ui.timeline.speech import difference_lines, lane_lines, lanes_summary
 
 RIGHT_PX = 24
 FOLDED_AT_FIRST = frozenset({str(Kind.INSTRUMENTS)})
@@ -65,6 +66,7 @@ class ReviewLanes(QWidget):
         self._words: Taxonomy | None = None
         self._lanes: tuple[Lane, ...] = ()
         self._tools: tuple[Lane, ...] = ()
+        self._differences: tuple[Difference, ...] = ()
         self._view_ms = (0.0, 1.0)
         self._ms = 0.0
         self._folded: set[str] = set(FOLDED_AT_FIRST)
@@ -100,7 +102,11 @@ class ReviewLanes(QWidget):
         self._asset, self._words = session.asset, session.shown_taxonomy
         self._lanes = tuple(lane for lane in lanes if lane.kind is not LaneKind.TOOL)
         self._tools = tuple(lane for lane in lanes if lane.kind is LaneKind.TOOL)
-        self.setAccessibleDescription("; ".join(lanes_summary(lanes)) or "Nothing is told yet")
+        self._differences = session.differences
+        told = lanes_summary(lanes)
+        if self._differences:
+            told.insert(0, f"{len(self._differences)} disagreements")
+        self.setAccessibleDescription("; ".join(told) or "Nothing is told yet")
         self._lay_out_anew()
 
     def set_view(self, view_ms: tuple[float, float]) -> None:
@@ -124,13 +130,15 @@ class ReviewLanes(QWidget):
             self.room_px,
             outlines=False,
             lanes=self._lanes,
-            kinds=(),
+            kinds=(Kind.DISAGREEMENT,) if self._differences else (),
         )
 
     def lanes_of(self, row: Row) -> tuple[Lane, ...]:
         """The lanes that a row shows."""
         if row.kind is Kind.LANE:
             return (self._lanes[row.index],)
+        if row.kind is Kind.DISAGREEMENT:
+            return ()
         return self._tools if row.kind is Kind.INSTRUMENTS else (self._tools[row.index],)
 
     def sizeHint(self) -> QSize:
@@ -180,8 +188,7 @@ class ReviewLanes(QWidget):
         painter = QPainter(self)
         painter.drawPixmap(0, 0, self._cache)
         x = round(self._x(self._ms)) + 0.5
-        seen = self.left_px - 1 <= x <= self.width() - RIGHT_PX + 2
-        if seen and (self._lanes or self._tools):
+        if self.left_px - 1 <= x <= self.width() - RIGHT_PX + 2 and self._asset is not None:
             paint.draw_playhead(painter, x, 0, self.height(), head=False)
         if ring_shown(self):
             draw_ring(painter, QRectF(self.rect()), 6)
@@ -213,6 +220,8 @@ class ReviewLanes(QWidget):
             painter.setClipRect(bar)
             for lane in self.lanes_of(row):
                 draw_lane(painter, lane, bar, view.x, looks, folded=row.folded)
+            if row.kind is Kind.DISAGREEMENT:
+                paint.draw_disagreements(painter, self._differences, view.x, bar)
             painter.restore()
 
     def row_at(self, y: float) -> Row | None:
@@ -256,6 +265,10 @@ class ReviewLanes(QWidget):
         if self._asset is None or self._words is None or point.x() < self.left_px:
             return None
         pts = self._view().pts(point.x())
+        if row.kind is Kind.DISAGREEMENT:
+            here = (d for d in self._differences if d.start_pts <= pts < d.end_pts)
+            words, time_ms = self._words, self._asset.time_ms
+            return next((difference_lines(d, words, time_ms) for d in here), None)
         share = (point.y() - row.top_px) / row.height_px
         said = (
             lane_lines(lane, pts, share, self._words, self._asset.time_ms)
@@ -276,7 +289,8 @@ class ReviewLanes(QWidget):
         menu = QMenu(self)
         menu.setAccessibleName("Open lanes")
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        names = {f"lane {lane.key}": lane.name for lane in self._lanes}
+        names = {str(Kind.DISAGREEMENT): "Disagreement"} if self._differences else {}
+        names |= {f"{LANE}{lane.key}": lane.name for lane in self._lanes}
         if self._tools:
             names[str(Kind.INSTRUMENTS)] = "A row for each instrument"
         for key, name in names.items():

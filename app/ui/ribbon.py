@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from math import ceil
 
 import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QFontMetricsF,
@@ -277,6 +278,14 @@ class Ribbon(QWidget):
         start, end = self._view
         return self._left + (ms - start) / (end - start) * self._wide()
 
+    def _x_of(self, pts: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Logical x of many pts."""
+        asset = self.data.asset
+        assert asset is not None  # noqa: S101 - painted with a case alone
+        start, end = self._view
+        ms = (pts - asset.start_pts) * float(asset.time_base * 1000)
+        return self._left + (ms - start) / (end - start) * self._wide()
+
     def _block_at(self, ms: float) -> Block | None:
         if self.data.asset is None:
             return None
@@ -415,11 +424,9 @@ class Ribbon(QWidget):
             paint.draw_lost(painter, QRectF(x0, top, max(2.0, x1 - x0), theme.px(16)))
 
     def _paint_disagreement(self, painter: QPainter) -> None:
-        _, top, _, _ = self._rows()
-        y = top + theme.px(16) + 1
-        for found in self.data.differences:
-            x0, x1 = self._span(found.start_pts, found.end_pts)
-            paint.draw_disagreement(painter, QRectF(x0, y, max(2.0, x1 - x0), theme.px(5)))
+        y = self._rows()[1] + theme.px(16) + 1
+        area = QRectF(self._left, y, self._wide(), theme.px(5))
+        paint.draw_disagreements(painter, self.data.differences, self._x_of, area)
 
     def _paint_confidence(self, painter: QPainter) -> None:
         model = self.data.model
@@ -428,18 +435,9 @@ class Ribbon(QWidget):
         _, _, top, _ = self._rows()
         steps = np.diff([pts for pts, _ in model.confidence])
         step = float(np.median(steps)) if steps.size else 1.0
-        asset = self.data.asset
-        assert asset is not None  # noqa: S101
-        ms_per_pts = float(asset.time_base * 1000)
         area = QRectF(self._left, top, self._wide(), theme.px(4))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, on=False)
-        paint.draw_confidence(
-            painter,
-            model.confidence,
-            step,
-            lambda pts: self._x((pts - asset.start_pts) * ms_per_pts),
-            area,
-        )
+        paint.draw_confidence(painter, model.confidence, step, self._x_of, area)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
 
     def _paint_tail(self, painter: QPainter) -> None:

@@ -62,6 +62,7 @@ class ModelTier:
         activity: what that run says goes on, None before it has said enough.
         beside: of a run that knew the whole recording and of one that looked at it as it went, the
             one that ``run`` is not; None where there is but one kind.
+        differences: where ``timeline`` and ``beside`` name different phases.
         uncertainty: how torn ``run`` and ``beside`` are, None before the first.
         lanes: what lies beside the phases: the tier beside, uncertainty, activity, instruments.
         foreseen: what comes next and when, by pts; empty where no model foresees.
@@ -76,6 +77,7 @@ class ModelTier:
     scenes: Run | None = None
     activity: Timeline | None = None
     beside: PhaseTier | None = None
+    differences: tuple[Difference, ...] = ()
     uncertainty: Uncertainty | None = None
     lanes: tuple[Lane, ...] = ()
     foreseen: tuple[Foreseen, ...] = ()
@@ -147,6 +149,7 @@ class Session(QObject):
         self.prediction: FramePrediction | None = None
         self.segment_run: Run | None = None
         self.model: ModelTier | None = None
+        self._compared: tuple[Timeline, ModelTier, tuple[Difference, ...]] | None = None
         self.unsaved = self.edits = 0
         self.problem: TrocarError | None = None
         self._steps_under_way = 0
@@ -193,11 +196,14 @@ class Session(QObject):
     @property
     def differences(self) -> tuple[Difference, ...]:
         """Where the human and the model, or else two models, name different phases."""
-        model = self.model
-        if model is None:
-            return ()
-        beside = model.beside.timeline if model.beside else None
-        return differences(self.human_timeline, model.timeline, beside)
+        human, model = self.human_timeline, self.model
+        if model is None or human is None:
+            return model.differences if model else ()
+        known = self._compared
+        if known is None or known[0] is not human or known[1] is not model:
+            beside = model.beside.timeline if model.beside else None
+            self._compared = human, model, differences(human, model.timeline, beside)
+        return self._compared[2]
 
     def empty_timeline(self) -> Timeline:
         """A timeline over the whole asset without segments."""

@@ -395,6 +395,7 @@ class AnnotateWorkspace(QWidget):
                     joins=joins_of(session.asset, session.gone),
                     lanes=session.lanes,
                     beside=model.beside.timeline if model and model.beside else None,
+                    apart=model.differences if model else None,
                 )
             )
         if session.frame is not None:

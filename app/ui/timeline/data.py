@@ -32,6 +32,7 @@ class TimelineData:
         bookmarks: pts of moments that were marked, sorted.
         joins: where the parts of a split recording meet.
         beside: another model's phases, compared with the model's where the human named none.
+        apart: where these two differ, where that is known already.
     """
 
     tiers: Tiers
@@ -44,6 +45,7 @@ class TimelineData:
     bookmarks: tuple[int, ...] = ()
     joins: tuple[Join, ...] = ()
     beside: Timeline | None = None
+    apart: tuple[Difference, ...] | None = None
 
     @property
     def start_pts(self) -> int:
@@ -58,6 +60,8 @@ class TimelineData:
     @cached_property
     def differences(self) -> tuple[Difference, ...]:
         """Where human and model, or else two models, name different phases."""
+        if self.tiers.you is None and self.apart is not None:
+            return self.apart
         return differences(self.tiers.you, self.tiers.model, self.beside)
 
     @property
@@ -115,6 +119,7 @@ def timeline_data(
     joins: tuple[Join, ...] = (),
     lanes: tuple[Lane, ...] = (),
     beside: Timeline | None = None,
+    apart: tuple[Difference, ...] | None = None,
 ) -> TimelineData:
     """Gather what is known about an asset; see ``TimelineData``.
 
@@ -141,4 +146,5 @@ def timeline_data(
         bookmarks=bookmarks,
         joins=joins,
         beside=beside,
+        apart=apart,
     )

@@ -136,7 +136,7 @@ _FOLDABLE = (
 )
 _TOOL = (15, 8)
 _LANE = {
-    LaneKind.PHASES: (24, 18),
+    LaneKind.PHASES: (28, 22),
     LaneKind.STRIP: (20, 14),
     LaneKind.COURSE: (24, 18),
     LaneKind.INTERVAL: (18, 12),

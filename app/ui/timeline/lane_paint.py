@@ -6,6 +6,7 @@ Colour belongs to the phases; what else there is to tell is grey.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QImage, QPainter
 
@@ -13,6 +14,7 @@ from app.ui import theme
 from app.ui.timeline import paint
 from app.ui.timeline.lanes import Lane, LaneKind, course_name
 
+_CERTAINTY_PX = 3
 _GREYS = ("control", "line_strong", "pressed")
 
 
@@ -54,6 +56,8 @@ def draw_lane(
         _draw_skyline(painter, lane, area, to_x)
         return
     looks = phases if lane.kind is LaneKind.PHASES else CourseLooks(lane)
+    if lane.kind is LaneKind.PHASES and not folded and lane.strip is not None:
+        area = _draw_certainty(painter, lane.strip, area, to_x)
     count = len(lane.lines)
     for place, line in enumerate(lane.lines):
         gap = 1 if count > 1 and not folded else 0
@@ -68,6 +72,20 @@ def draw_lane(
         else:
             words = not folded and high >= theme.px(10)
             paint.draw_tier(painter, line, looks, "model", to_x, bar, words=words)
+
+
+def _draw_certainty(
+    painter: QPainter, strip: NDArray[np.float64], area: QRectF, to_x: paint.ToX
+) -> QRectF:
+    """The strip under a tier of phases; what is left of the area above it."""
+    if len(strip) < 2:
+        return area
+    reach = (strip[-1, 0] - strip[0, 0]) / (len(strip) - 1)
+    foot = QRectF(area.left(), area.bottom() - _CERTAINTY_PX, area.width(), _CERTAINTY_PX)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing, on=False)
+    paint.draw_confidence(painter, strip, reach, to_x, foot)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    return area.adjusted(0, 0, 0, -_CERTAINTY_PX - 1)
 
 
 def _draw_interval(painter: QPainter, area: QRectF) -> None:

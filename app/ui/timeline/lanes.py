@@ -46,7 +46,7 @@ class Lane:
         name: words at its left; of an instrument its key, which the taxonomy names.
         kind: how it is drawn.
         lines: segments in order of time, in as many lines as it takes that none overlap.
-        strip: float64 (N, 2), pts and value from 0 to 1, of a strip.
+        strip: float64 (N, 2), pts and value from 0 to 1, of a strip; of phases, how sure they are.
         by: who says so, in words.
     """
 
@@ -115,11 +115,14 @@ def activity_lane(activity: Timeline) -> Lane:
     return lane_of("activity", "Activity", LaneKind.COURSE, activity.segments)
 
 
-def phases_lane(timeline: Timeline, *, is_offline: bool) -> Lane:
-    """The lane of the tier beside the model's."""
+def phases_lane(
+    timeline: Timeline, confidence: Sequence[tuple[int, float]], *, is_offline: bool
+) -> Lane:
+    """The lane of the tier beside the model's, with how sure it is."""
     name = "Model, afterwards" if is_offline else "Model, live"
     by = "by the model that knew the whole recording" if is_offline else "by the model as it went"
-    return lane_of("beside", name, LaneKind.PHASES, timeline.segments, by)
+    lane = lane_of("beside", name, LaneKind.PHASES, timeline.segments, by)
+    return replace(lane, strip=np.array(confidence, np.float64).reshape(-1, 2))
 
 
 def strip_lane(pts: NDArray[np.int64], bits: NDArray[np.float64]) -> Lane:

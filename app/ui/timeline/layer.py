@@ -270,12 +270,7 @@ def _empty(painter: QPainter, bar: QRectF, words: str) -> None:
 
 def _disagreement(painter: QPainter, scene: Scene, row: Row) -> None:
     bar = bar_of(row, scene.view)
-    for found in scene.data.differences:
-        x0, x1 = scene.view.x(found.start_pts), scene.view.x(found.end_pts)
-        if x1 < bar.left() or x0 > bar.right():
-            continue
-        area = QRectF(x0, bar.top(), max(x1 - x0, 2), bar.height())
-        paint.draw_disagreement(painter, area)
+    paint.draw_disagreements(painter, scene.data.differences, scene.view.x, bar)
 
 
 def _instrument(painter: QPainter, scene: Scene, row: Row) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QImage, QPainter, QPen
 
+from app.core.differences import Difference
 from app.core.taxonomy import Taxonomy
 from app.core.timeline import Segment
 from app.ui import theme
@@ -24,6 +25,7 @@ RADIUS_PX = 3.0
 MIN_BLOCK_PX = 2.0
 MIN_LETTER_PX = 16.0
 _PAD_PX = 8.0
+_MIN_HATCH_PX = 4.0
 _GAP_PX = 7.0
 
 
@@ -199,7 +201,7 @@ def _draw_columns(painter: QPainter, area: QRectF, columns: NDArray[np.uint32]) 
 
 def draw_confidence(
     painter: QPainter,
-    confidence: Sequence[tuple[int, float]],
+    confidence: Sequence[tuple[int, float]] | NDArray[np.float64],
     step_pts: float,
     to_x: ToX,
     area: QRectF,
@@ -210,10 +212,10 @@ def draw_confidence(
         confidence: (pts, highest probability 0 to 1) by pts.
         step_pts: how far one sample reaches.
     """
-    if not confidence:
+    if not len(confidence):
         return
     width = max(1, round(area.width()))
-    samples = np.array(confidence, np.float64)
+    samples = np.asarray(confidence, np.float64)
     begins = to_x(samples[:, 0]) - area.left()
     ends = to_x(samples[:, 0] + step_pts) - area.left()
     seen = (ends > 0) & (begins < width)
@@ -278,13 +280,32 @@ def draw_disagreement(painter: QPainter, area: QRectF) -> None:
     painter.save()
     painter.setClipRect(area)
     painter.setBrushOrigin(area.topLeft())
-    if area.width() >= 4:
+    if area.width() >= _MIN_HATCH_PX:
         painter.fillRect(area.adjusted(0, 2, 0, -2), theme.stripes(white, 5, 1.2))
     painter.fillRect(QRectF(area.left(), area.top(), 1, area.height()), white)
     painter.fillRect(
         QRectF(max(area.right() - 1, area.left()), area.top(), 1, area.height()), white
     )
     painter.restore()
+
+
+def draw_disagreements(
+    painter: QPainter, found: Sequence[Difference], to_x: ToX, area: QRectF
+) -> None:
+    """All that lie in ``area``; those too narrow for a hatch share columns."""
+    bounds = np.array([(d.start_pts, d.end_pts) for d in found], np.float64)
+    if not bounds.size:
+        return
+    edges = to_x(bounds).clip(area.left(), area.right())
+    widths = edges[:, 1] - edges[:, 0]
+    wide = widths >= _MIN_HATCH_PX
+    narrow = (widths > 0) & ~wide
+    columns = np.zeros(max(1, round(area.width())), np.uint32)
+    first = (edges[narrow, 0] - area.left()).astype(int).clip(0, columns.size - 1)
+    columns[first] = columns[np.minimum(first + 1, columns.size - 1)] = theme.color("text").rgba()
+    _draw_columns(painter, area, columns)
+    for x0, width in zip(edges[wide, 0], widths[wide], strict=True):
+        draw_disagreement(painter, QRectF(x0, area.top(), width, area.height()))
 
 
 def draw_playhead(painter: QPainter, x: float, top: float, bottom: float, *, head: bool) -> None:

@@ -69,7 +69,7 @@ def lane_lines(
         words: names phases.
         time_ms: pts to milliseconds.
     """
-    if lane.strip is not None:
+    if lane.kind is LaneKind.STRIP and lane.strip is not None:
         place = int(np.searchsorted(lane.strip[:, 0], pts, side="right")) - 1
         if place < 0:
             return None

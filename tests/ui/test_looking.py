@@ -1,0 +1,232 @@
+"""What is worth a look, in the real window: tiers, lanes, forecasts, doubts, lengths."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+
+from app.annotate import phases
+from app.core.foreseen import HORIZON_MIN, Foreseen
+from app.core.prediction import (
+    ACTIVITIES,
+    ACTIVITY_NAMES,
+    ANTICIPATION,
+    FEATURES_OF,
+    PHASES,
+    PhasePrediction,
+)
+from app.core.uncertainty import Doubt
+from app.store import Library
+from app.ui.main_window import MainWindow
+from app.ui.services import Services
+from app.ui.settings import Settings
+from app.ui.timeline.data import timeline_data
+from app.ui.timeline.geometry import Kind
+from tests.ui.conftest import on_screen
+
+CALOT, CLIP = "calot_triangle_dissection", "clipping_cutting"
+DIFFER_FROM, DIFFER_TO = 20, 30
+
+
+def _run(window: MainWindow, task: str, model: str, classes: tuple[str, ...], **settings: object):
+    asset = window.services.session.asset
+    store = window.services.library.predictions(window.services.session.case.case_id)
+    return store, store.start_run(
+        asset=asset, model=model, task=task, weights_sha256="0", classes=classes,
+        settings=settings, sample_every=1, frames_expected=60,
+    )  # fmt: skip
+
+
+def _pts(window: MainWindow, index: int) -> int:
+    asset = window.services.session.asset
+    return asset.start_pts + index * (asset.end_pts - asset.start_pts) // asset.frames
+
+
+def _say(window: MainWindow, task: str, model: str, change: int, sure: float, **more: object):
+    """A run whose first class holds until a frame, then its second."""
+    classes = (CALOT, CLIP)
+    store, run = _run(window, task, model, classes, **more)
+    said = [
+        PhasePrediction(
+            pts=_pts(window, i), index=i,
+            probabilities=(sure, 1 - sure) if i < change else (1 - sure, sure),
+        )
+        for i in range(60)
+    ]  # fmt: skip
+    store.put_phases(run.run_id, said)
+    store.finish(run.run_id)
+
+
+@pytest.fixture
+def told(opened: MainWindow, qtbot: QtBot) -> MainWindow:
+    """The clip, named as it went and afterwards, with activities and what is foreseen."""
+    settings = opened.services.settings
+    settings.set(models={PHASES: "after", ACTIVITIES: "scenes"})
+    _say(opened, PHASES, "live", DIFFER_TO, 0.95)
+    _say(opened, PHASES, "after", DIFFER_FROM, 0.97, **{FEATURES_OF: "live"})
+    _say(opened, ACTIVITIES, "scenes", 40, 0.9, **{ACTIVITY_NAMES: "outside_body,operating"})
+    store, run = _run(opened, ANTICIPATION, "ahead", (CALOT, CLIP), **{HORIZON_MIN: 30.0})
+    rows = [
+        Foreseen(
+            pts=_pts(opened, i), index=i, next_probabilities=(0.05, 0.9, 0.05),
+            minutes_to=(0.0, 14.0), minutes_left=(8.0, 12.0, 19.0),
+        )
+        for i in range(50)
+    ]  # fmt: skip
+    store.put_foreseen(run.run_id, rows)
+    store.finish(run.run_id)
+    opened.services.cases.set_procedure("cholecystectomy")
+    with qtbot.waitSignal(opened.services.session.model_changed, timeout=20_000):
+        opened.services.cases.refresh_predictions()
+    qtbot.waitUntil(lambda: opened.services.session.unsaved == 0, timeout=20_000)
+    return opened
+
+
+def _press(window: MainWindow, key: Qt.Key, modifier: object = None) -> None:
+    from PySide6.QtTest import QTest
+
+    window.activateWindow()
+    window.review.stage.setFocus()
+    QTest.keyClick(window.review.stage, key, modifier or Qt.KeyboardModifier.NoModifier)
+
+
+def test_both_tiers_are_shown_and_one_jumps_through_where_they_differ(
+    told: MainWindow, qtbot: QtBot
+) -> None:
+    session = told.services.session
+    assert session.model is not None
+    assert session.model.run is not None
+    assert (session.model.run.model, session.model.beside.run.model) == ("after", "live")
+    (found,) = session.differences
+    assert (found.start_pts, found.end_pts) == (_pts(told, DIFFER_FROM), _pts(told, DIFFER_TO))
+    assert not found.is_human
+    said = []
+    told.looking.said.connect(lambda m: said.append(m.text))
+    _press(told, Qt.Key.Key_N)
+    qtbot.waitUntil(lambda: on_screen(told) == DIFFER_FROM, timeout=10_000)
+    assert said[-1].startswith("1 of 1: The model says Clip and cut, the other tier Calot triangle")
+    _press(told, Qt.Key.Key_N)
+    assert said[-1] == "No disagreement after this moment."
+    _press(told, Qt.Key.Key_N, Qt.KeyboardModifier.ShiftModifier)
+    assert said[-1] == "No disagreement before this moment."
+    assert on_screen(told) == DIFFER_FROM
+    told.show_workspace("annotate")
+    assert told.annotate is not None
+    scene = told.annotate.timeline.scene()
+    assert scene is not None
+    assert [r.label for r in scene.rows if r.kind is Kind.LANE] == [
+        "Model, live", "Uncertain", "Activity",
+    ]  # fmt: skip
+    assert scene.data.differences == session.differences
+    told.keys.trigger("doubt_on")
+    assert on_screen(told) == DIFFER_FROM
+    tiers = timeline_data(session.case.case_id, session.asset, session.taxonomy, you=None).tiers
+    session.commit(phases.start_at(tiers, session.asset.start_pts, CALOT))
+    (mine,) = session.differences
+    assert mine.is_human
+    assert (mine.one, mine.other, mine.end_pts) == (CALOT, CLIP, session.asset.end_pts)
+    assert told.looking.doubts() == (), "what a human named is no question any more"
+
+
+def test_lanes_open_fold_seek_and_stay_as_they_were(
+    told: MainWindow, qtbot: QtBot, dressed: QApplication
+) -> None:
+    review, lanes = told.review, told.review.lanes
+    assert not review.lanes_open
+    high = review.stage.height()
+    _press(told, Qt.Key.Key_T)
+    qtbot.waitUntil(lambda: review.stage.height() < high, timeout=5_000)
+    labels = [r.label for r in lanes.rows()]
+    assert labels == ["Disagreement", "Model, live", "Uncertain", "Activity"]
+    assert "activity by the model: Outside body, Operating" in lanes.accessibleDescription()
+    assert review.ribbon._x(0.0) == lanes._x(0.0)
+    assert review.ribbon._x(2000.0) == lanes._x(2000.0)
+    row = next(r for r in lanes.rows() if r.label == "Activity")
+    middle = round(row.top_px + row.height_px / 2)
+    x = round(lanes._x(told.services.session.asset.time_ms(_pts(told, 45)) + 20))
+    qtbot.mouseClick(lanes, Qt.MouseButton.LeftButton, pos=QPoint(x, middle))
+    qtbot.waitUntil(lambda: on_screen(told) == 45, timeout=10_000)
+    qtbot.mouseMove(lanes, QPoint(x, middle))
+    qtbot.waitUntil(lambda: "Operating" in lanes._card.text(), timeout=5_000)
+    qtbot.mouseClick(lanes, Qt.MouseButton.LeftButton, pos=QPoint(40, middle))
+    folded = next(r for r in lanes.rows() if r.label == "Activity")
+    assert folded.folded
+    assert folded.height_px < row.height_px
+    menu = lanes.open_menu(QPoint(0, 0))
+    marks = {a.text(): a.isChecked() for a in menu.actions()}
+    assert marks["Activity"] is False
+    assert marks["Uncertain"] is True
+    next(a for a in menu.actions() if a.text() == "Uncertain").trigger()
+    menu.close()
+    kept = json.loads(Settings().values.layout["review lanes"])
+    assert kept["open"] is True
+    assert {"lane activity", "lane unsure"} <= set(kept["folded"])
+    folder = told.services.library.folder
+    told.close()
+    again = MainWindow(Services(Library.open(folder, ballast_bytes=1 << 16), Settings()))
+    try:
+        assert again.review.lanes_open
+        assert {"lane activity", "lane unsure"} <= again.review.lanes.folded
+        again.looking.reset_layout()
+        assert not again.review.lanes_open
+    finally:
+        again.close()
+        again.deleteLater()
+
+
+def test_what_is_foreseen_is_said_and_drawn_for_as_long_as_it_counts(
+    told: MainWindow, qtbot: QtBot
+) -> None:
+    stage, ribbon = told.review.stage, told.review.ribbon
+    told.services.playback.go_to(0.0)
+    qtbot.waitUntil(lambda: stage.forecast is not None, timeout=10_000)
+    assert [t.text for t in stage._foreseen()] == [
+        "Clip and cut in about 14 min", "About 12 min left, 8 to 19",
+    ]  # fmt: skip
+    drawn = ribbon.grab().toImage()
+    ribbon.set_forecast(None)
+    assert ribbon.grab().toImage() != drawn
+    model = told.services.session.model
+    assert model is not None
+    assert len(model.foreseen) == 50
+
+
+def test_the_queue_goes_to_the_most_uncertain_place_first(told: MainWindow, qtbot: QtBot) -> None:
+    places = told.looking.doubts()
+    assert [(d.start_pts, d.end_pts) for d in places] == [
+        (_pts(told, DIFFER_FROM), _pts(told, DIFFER_TO))
+    ]
+    _press(told, Qt.Key.Key_U)
+    qtbot.waitUntil(lambda: on_screen(told) == DIFFER_FROM, timeout=10_000)
+    told.services.playback.go_to(0.0)
+    qtbot.waitUntil(lambda: on_screen(told) == 0, timeout=10_000)
+    _press(told, Qt.Key.Key_U, Qt.KeyboardModifier.ControlModifier)
+    sheet = told.looking.next
+    assert sheet.isVisible()
+    wanted = [sheet.list.item(i).text() for i in range(sheet.list.count())]
+    assert wanted[0] == "This case"
+    assert isinstance(sheet.list.currentItem().data(Qt.ItemDataRole.UserRole), Doubt)
+    qtbot.waitUntil(
+        lambda: sheet.list.item(sheet.list.count() - 1).text().startswith("Case 0001"),
+        timeout=20_000,
+    )
+    qtbot.keyClick(sheet.list, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: on_screen(told) == DIFFER_FROM, timeout=10_000)
+    assert not sheet.isVisible()
+
+
+def test_the_sheet_of_lengths_says_what_there_is_to_compare(told: MainWindow, qtbot: QtBot) -> None:
+    _press(told, Qt.Key.Key_P, Qt.KeyboardModifier.ShiftModifier)
+    sheet = told.looking.lengths
+    assert sheet.isVisible()
+    qtbot.waitUntil(lambda: bool(sheet.words), timeout=20_000)
+    assert sheet.words == (
+        "Calot triangle: 0.8 s; no other case has it", "Clip and cut: 1.6 s; no other case has it",
+    )  # fmt: skip
+    sheet.grab()
+    told.keys.trigger("escape")
+    assert not sheet.isVisible()
