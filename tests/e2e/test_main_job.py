@@ -93,7 +93,7 @@ def analysed(window: MainWindow, qtbot: QtBot, frames: int) -> None:
         runs = store.runs()
         return len(runs) == 2 and all(r.finished for r in runs)
 
-    qtbot.waitUntil(done, timeout=PATIENCE_MS)
+    qtbot.waitUntil(done, timeout=5 * PATIENCE_MS)
     instances = next(r for r in store.runs() if r.task == "instance-segmentation")
     assert len(store.stored_pts(instances.run_id)) == frames
 

