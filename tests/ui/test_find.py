@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QContextMenuEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QMenu
+from PySide6.QtWidgets import QApplication, QMenu
 from pytestqt.qtbot import QtBot
 
 from app.core.case import Case
@@ -253,3 +254,29 @@ def test_it_stands_in_the_menu_of_the_picture(opened: MainWindow, qtbot: QtBot) 
     entry.trigger()
     menu.close()
     assert answered(opened, qtbot).isVisible()
+
+
+def test_in_annotate_it_stands_in_the_menu_of_the_frame(
+    library_of_two: tuple[MainWindow, Case], qtbot: QtBot
+) -> None:
+    """And what is found opens there."""
+    window, other = library_of_two
+    window.show_workspace("annotate")
+    assert window.annotate is not None
+    canvas = window.annotate.canvas
+    at = canvas.rect().center()
+    event = QContextMenuEvent(QContextMenuEvent.Reason.Mouse, at, canvas.mapToGlobal(at))
+    QApplication.sendEvent(canvas, event)
+    menu = window.annotate.findChildren(QMenu)[-1]
+    entry = next(a for a in menu.actions() if "More like this frame" in a.text())
+    entry.trigger()
+    menu.close()
+    sheet = answered(window, qtbot)
+    assert sheet.model.moments
+    sheet.open_chosen()
+    session = window.services.session
+    qtbot.waitUntil(
+        lambda: session.case is not None and session.case.case_id == other.case_id, timeout=20_000
+    )
+    qtbot.waitUntil(lambda: window.workspace == "annotate", timeout=20_000)
+    qtbot.waitUntil(lambda: on_screen(window) == 50, timeout=20_000)

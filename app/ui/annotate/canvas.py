@@ -73,11 +73,13 @@ class Canvas(Stage):
         tool_changed: another tool, brush size or hint.
         pause_wanted: an edit began while the video plays.
         menu_wanted: (QPoint, global) a menu for the selected outline.
+        frame_menu_wanted: (QPoint, global) a menu for the frame, where no outline is.
     """
 
     tool_changed = Signal()
     pause_wanted = Signal()
     menu_wanted = Signal(object)
+    frame_menu_wanted = Signal(object)
 
     def __init__(self, editor: Editor) -> None:
         super().__init__()
@@ -472,12 +474,13 @@ class Canvas(Stage):
             self.tool.double(self.to_image(event.position()))
 
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
-        """A menu for the outline under the pointer, or by the menu key for the selected one."""
+        """A menu for the outline under the pointer, or by the menu key for the selected one; for
+        the frame where there is none."""
         if event.reason() == QContextMenuEvent.Reason.Mouse:
             at = self.to_image(QPointF(event.pos()))
             self._editor.select(self._editor.at(at.x(), at.y()))
-        if self._editor.selected is not None:
-            self.menu_wanted.emit(event.globalPos())
+        wanted = self._editor.selected is not None
+        (self.menu_wanted if wanted else self.frame_menu_wanted).emit(event.globalPos())
 
     def _move_pointer(self, to: QPointF | None) -> None:
         """Repaint the ring, or the polygon's line, where the pointer was and is."""

@@ -38,6 +38,7 @@ from app.ui.keys import KeyMap, Scope, set_widget_scope
 from app.ui.messages import Message, Tone
 from app.ui.services import Services
 from app.ui.session import READ_ONLY
+from app.ui.stage_menu import FIND, PICTURE, open_menu
 from app.ui.timeline.commands import ACTIONS as TIMELINE_ACTIONS
 from app.ui.timeline.commands import TimelineCommands
 from app.ui.timeline.data import timeline_data
@@ -273,6 +274,9 @@ class AnnotateWorkspace(QWidget):
         editor.selection_changed.connect(self._show_strip)
         self.canvas.pause_wanted.connect(self._pause)
         self.canvas.menu_wanted.connect(self.open_menu)
+        self.canvas.frame_menu_wanted.connect(
+            lambda at: open_menu(self, self._keys, at, FIND, PICTURE)
+        )
         self.canvas.space_tapped.connect(lambda: self._keys.trigger("play"))
         self.canvas.view_changed.connect(self.choice.place)
         self.details.delete_asked.connect(self.ask_delete)
