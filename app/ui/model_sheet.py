@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.core.prediction import ACTIVITIES, RETRIEVAL
+from app.core.prediction import ACTIVITIES, ANTICIPATION, RETRIEVAL
 from app.core.taxonomy import UNKNOWN_PROCEDURE, Taxonomy, find_taxonomy
 from app.ui.sheet import Sheet
 from app.ui.widgets import Button, Label, column, line
@@ -29,10 +29,11 @@ DEMO_WORDS = "Demo, trained on synthetic pictures"
 TASK_WORDS = {
     "instance-segmentation": "Outlines in every frame",
     "phase-recognition": "Phases of the operation",
+    ANTICIPATION: "What comes next, and the time left",
     ACTIVITIES: "Activities and areas",
     RETRIEVAL: "Finding moments by words",
 }
-OPTIONAL_TASKS = (ACTIVITIES, RETRIEVAL)
+OPTIONAL_TASKS = (ANTICIPATION, ACTIVITIES, RETRIEVAL)
 """Tasks that no model does before the user chooses one."""
 
 WORDS_OF_FIGURES = {

@@ -33,6 +33,7 @@ class CourseLooks:
             name=course_name(phase),
             fill=theme.color(_GREYS[self._places[phase] % len(_GREYS)]),
             text=theme.color("text"),
+            thin=theme.color("control_edge"),
         )
 
 

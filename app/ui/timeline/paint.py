@@ -31,13 +31,19 @@ _GAP_PX = 7.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockLook:
-    """How one phase's blocks look in one tier; ``edge`` is the bright top edge, if any."""
+    """How one phase's blocks look in one tier.
+
+    Attributes:
+        edge: the bright top edge, if any.
+        thin: where a block has no room for its fill to be seen, None for the fill.
+    """
 
     code: str
     name: str
     fill: QColor
     text: QColor
     edge: QColor | None = None
+    thin: QColor | None = None
 
 
 class Looks(Protocol):
@@ -187,7 +193,7 @@ def draw_tier(
             draw_block(painter, block, look, words=words, unsure=i in unsure)
         else:
             first = min(int(x0 - area.left()), columns.size - 1)
-            columns[first : first + 2] = look.fill.rgba()
+            columns[first : first + 2] = (look.thin or look.fill).rgba()
     _draw_columns(painter, area, columns)
 
 
