@@ -11,7 +11,11 @@ import pytest
 from app.analysis.moment_rows import coded
 from app.analysis.moments import NEIGHBOURS_MS, MomentIndex, Wanted
 from app.core.prediction import RETRIEVAL
+from app.inference.analysis import AnalysisJob
+from app.inference.cards import find_model
+from app.inference.device import choose_device
 from app.store import Library
+from app.video import describe_asset
 from tests.helpers.seen_cases import (
     decide_phase,
     directions,
@@ -180,3 +184,22 @@ def test_a_byte_a_number_is_enough() -> None:
     assert np.mean(same) > 9.7
     odd = np.array([[0.0, 0.0], [np.nan, 1.0], [np.inf, -2.0]], np.float32)
     assert coded(odd).tolist() == [[0, 0], [0, 127], [0, -127]]
+
+
+@pytest.mark.long
+def test_two_recordings_of_the_same_minute(library: Library, shared_data: Path) -> None:
+    """Two real clips overlap in time, one second apart: each second finds itself in the other."""
+    card = find_model("endomamba-demo", library.folder)
+    cases = []
+    for name in ("VID47_f1131_triplet63", "VID47_f1132_triplet63", "VID25_f324_triplet59"):
+        asset = describe_asset(shared_data / "cholec_clips" / f"{name}.mp4", name)
+        cases.append(library.writer.create_case(name, "cholecystectomy", (asset,)).result())
+        AnalysisJob(library, cases[-1], [card], device=choose_device("cpu"), threads=1).run()
+    index = read(library)
+    (encoder,) = index.encoders()
+    own = cases[0].assets[0].asset_id
+    for second in range(1, 32):
+        vector = index.vector_at(encoder, own, 1000.0 * second)
+        found = index.search(encoder, vector, apart_from=(own, 1000.0 * second))
+        assert found[0].case == cases[1]
+        assert abs(found[0].time_ms / 1000 - (second - 1)) <= 1
