@@ -16,7 +16,7 @@ from pytestqt.qtbot import QtBot
 from app.ui import strip as strips
 from app.ui.main_window import MainWindow
 from app.ui.strip import Strip, read_strip, wanted_frames, write_strip
-from app.ui.thumbnails import Thumbnails, _key
+from app.ui.thumbnails import Thumbnails, strip_key
 from app.ui.timeline.geometry import Kind, lay_out
 from app.video import OpenCancelled, open_video
 from tests.helpers.clips import number_of
@@ -78,8 +78,8 @@ def test_the_strip_is_that_of_the_keyframes_and_kept(opened: MainWindow, qtbot: 
 def test_another_stream_of_the_file_has_another_strip(opened: MainWindow) -> None:
     asset = opened.services.session.asset
     assert asset is not None
-    assert _key(asset) != _key(replace(asset, stream=asset.stream + 1))
-    assert _key(asset) == _key(replace(asset, path="/elsewhere/a.mp4"))
+    assert strip_key(asset) != strip_key(replace(asset, stream=asset.stream + 1))
+    assert strip_key(asset) == strip_key(replace(asset, path="/elsewhere/a.mp4"))
 
 
 def test_a_case_that_is_closed_gives_its_strip_up(opened: MainWindow, qtbot: QtBot) -> None:
