@@ -24,6 +24,7 @@ from app.ui.human_work import HumanWork
 from app.ui.load_case import (
     PHASES,
     Loaded,
+    Readings,
     load_case,
     load_predictions,
     load_work,
@@ -89,6 +90,7 @@ class Cases(QObject):
         self._library = library
         self._settings = settings
         self._session = session
+        self._readings = Readings()
         self._player = player
         self._io = Background("trocar-io")
         # Files from outside may take minutes, which opening a case of the library does not.
@@ -463,7 +465,7 @@ class Cases(QObject):
                 self._session.show_model(found[1])  # type: ignore[arg-type]
 
         self._io.run(
-            lambda: load_predictions(self._library, case.case_id, asset, models),
+            lambda: load_predictions(self._library, case.case_id, asset, models, self._readings),
             show,
             self._failed,
             newest="predictions",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from app.core.case import Asset, Case
 from app.core.differences import differences
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from app.store import Library, PredictionStore
 
 
+T = TypeVar("T")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
     """A case with everything that the window shows of it.
@@ -59,6 +62,31 @@ class Loaded:
     gone: frozenset[int] = frozenset()
     label_lanes: tuple[Lane, ...] = ()
     imported: bool = False
+
+
+class Readings:
+    """What whole runs of one recording said: it stays as it is, so it is read once.
+
+    Used by one thread at a time.
+    """
+
+    def __init__(self) -> None:
+        self._asset: Asset | None = None
+        self._kept: dict[tuple[str, int], object] = {}
+
+    def begin(self, asset: Asset) -> None:
+        """Read of this recording from now on; of another one, or a longer one, nothing is known."""
+        if asset != self._asset:
+            self._asset = asset
+            self._kept.clear()
+
+    def of(self, kind: str, run: Run, read: Callable[[int], T]) -> T:
+        """What ``read`` says of a run, from memory where the run is whole and was read before."""
+        if not run.finished:
+            return read(run.run_id)
+        if (kind, run.run_id) not in self._kept:
+            self._kept[kind, run.run_id] = read(run.run_id)
+        return self._kept[kind, run.run_id]  # type: ignore[return-value]
 
 
 def load_case(library: Library, case_id: str, models: Mapping[str, str]) -> Loaded:
@@ -141,15 +169,27 @@ def load_work(library: Library, asset: Asset) -> HumanWork:
 
 
 def load_predictions(
-    library: Library, case_id: str, asset: Asset, models: Mapping[str, str]
+    library: Library,
+    case_id: str,
+    asset: Asset,
+    models: Mapping[str, str],
+    known: Readings | None = None,
 ) -> tuple[Run | None, ModelTier | None]:
-    """The segmentation run to show and the model's tier."""
+    """The segmentation run to show and the model's tier.
+
+    Args:
+        library, case_id, asset: whose.
+        models: as in ``load_case``.
+        known: what was read before.
+    """
     store = library.predictions(case_id)
+    known = known or Readings()
+    known.begin(asset)
     run = newest_run(store, asset.asset_id, SEGMENTATION, models.get(SEGMENTATION, ""))
     phase_run = newest_run(store, asset.asset_id, PHASES, models.get(PHASES, ""))
     foreseen_run = newest_run(store, asset.asset_id, ANTICIPATION, models.get(ANTICIPATION, ""))
     presence = store.presence(run.run_id) if run else None
-    scenes, activity = load_scenes(store, asset, models)
+    scenes, activity = load_scenes(store, asset, models, known)
     tier = ModelTier(
         timeline=Timeline(start_pts=asset.start_pts, end_pts=asset.end_pts),
         analysed_to_pts=asset.start_pts,
@@ -160,26 +200,28 @@ def load_predictions(
             *((activity_lane(activity),) if activity else ()),
             *(tool_lanes(presence, asset) if presence else ()),
         ),
-        foreseen=store.foreseen(foreseen_run.run_id) if foreseen_run else (),
+        foreseen=known.of("foreseen", foreseen_run, store.foreseen) if foreseen_run else (),
         foreseen_run=foreseen_run,
     )
     if phase_run is None:
         return run, tier if presence or scenes or foreseen_run else None
-    return run, _with_phases(tier, store, asset, phase_run)
+    return run, _with_phases(tier, store, asset, phase_run, known)
 
 
-def _with_phases(tier: ModelTier, store: PredictionStore, asset: Asset, run: Run) -> ModelTier:
+def _with_phases(
+    tier: ModelTier, store: PredictionStore, asset: Asset, run: Run, known: Readings
+) -> ModelTier:
     """The tier with what a run says of the phases, and a run of the other kind beside it."""
-    said, shown = _phases(store, asset, run)
+    said, shown = known.of("tier", run, lambda _: _phases(store, asset, run))
     timeline = shown.timeline
     end = timeline.segments[-1].end_pts if timeline.segments else asset.start_pts
     others = [r for r in store.runs(asset.asset_id) if r.is_offline != run.is_offline]
     older = newest_of(others, PHASES, "")
-    known, beside = [(run.classes, said)], None
+    answers, beside = [(run.classes, said)], None
     if older is not None:
-        told, beside = _phases(store, asset, older)
-        known.append((older.classes, told))
-    torn = uncertainty(known)
+        told, beside = known.of("tier", older, lambda _: _phases(store, asset, older))
+        answers.append((older.classes, told))
+    torn = uncertainty(answers)
     lanes = [strip_lane(torn.pts, torn.bits)] if torn.pts.size > 1 else []
     if beside is not None and beside.timeline.segments:
         is_offline = beside.run.is_offline
@@ -209,7 +251,7 @@ def _phases(
 
 
 def load_scenes(
-    store: PredictionStore, asset: Asset, models: Mapping[str, str]
+    store: PredictionStore, asset: Asset, models: Mapping[str, str], known: Readings
 ) -> tuple[Run | None, Timeline | None]:
     """The run of activities and areas to show, and its timeline; none where none is chosen."""
     wanted = models.get(ACTIVITIES, "")
@@ -218,7 +260,7 @@ def load_scenes(
     run = newest_run(store, asset.asset_id, ACTIVITIES, wanted)
     if run is None:
         return None, None
-    said = store.phases(run.run_id)
+    said = known.of("activities", run, store.phases)
     # Two seconds of an activity count: one that is seen in a single frame is a glimpse.
     activity = timeline_from_phases(
         said, run.activities, asset.start_pts, asset.end_pts, min_samples=2

@@ -82,7 +82,9 @@ def told(opened: MainWindow, qtbot: QtBot) -> MainWindow:
     opened.services.cases.set_procedure("cholecystectomy")
     with qtbot.waitSignal(opened.services.session.model_changed, timeout=20_000):
         opened.services.cases.refresh_predictions()
-    qtbot.waitUntil(lambda: opened.services.session.unsaved == 0, timeout=20_000)
+    session = opened.services.session
+    qtbot.waitUntil(lambda: session.taxonomy.procedure == "cholecystectomy", timeout=20_000)
+    qtbot.waitUntil(lambda: session.unsaved == 0, timeout=20_000)
     return opened
 
 

@@ -1,0 +1,66 @@
+"""What the models said is read once where it is whole, and again where it may have grown."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from app.core.prediction import FEATURES_OF, PHASES, PhasePrediction
+from app.store import PredictionStore
+from app.ui.load_case import Readings, load_predictions
+from tests.helpers.human_work import STEP, asset
+from tests.store.conftest import open_small
+
+
+def test_a_whole_run_is_read_once_and_one_under_way_each_time(
+    own_library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[int] = []
+    plain = PredictionStore.phases
+
+    def counted(store: PredictionStore, run_id: int) -> tuple[PhasePrediction, ...]:
+        reads.append(run_id)
+        return plain(store, run_id)
+
+    monkeypatch.setattr(PredictionStore, "phases", counted)
+    with open_small(own_library) as library:
+        case = library.writer.create_case("One", "cholecystectomy", (asset(),)).result()
+        (own,) = case.assets
+        store = library.predictions(case.case_id)
+
+        def begin(model: str, **settings: str) -> int:
+            return store.start_run(
+                asset=own, model=model, task=PHASES, weights_sha256="", classes=("a", "b"),
+                settings=dict(settings), sample_every=1, frames_expected=100,
+            ).run_id  # fmt: skip
+
+        def say(run_id: int, first: int, last: int, share: float) -> None:
+            said = [
+                PhasePrediction(pts=i * STEP, index=i, probabilities=(share, 1 - share))
+                for i in range(first, last)
+            ]
+            store.put_phases(run_id, said)
+
+        whole, growing = begin("live"), begin("after", **{FEATURES_OF: "live"})
+        say(whole, 0, 100, 0.9)
+        store.finish(whole)
+        say(growing, 0, 50, 0.1)
+        known = Readings()
+        _, first = load_predictions(library, case.case_id, own, {PHASES: "after"}, known)
+        assert first is not None
+        assert first.beside is not None
+        assert (first.run.run_id, first.beside.run.run_id) == (growing, whole)
+        assert [d.end_pts for d in first.differences] == [50 * STEP]
+        say(growing, 50, 60, 0.1)
+        reads.clear()
+        _, second = load_predictions(library, case.case_id, own, {PHASES: "after"}, known)
+        assert reads == [growing]
+        assert second is not None
+        assert second.beside is first.beside
+        assert [d.end_pts for d in second.differences] == [60 * STEP]
+        longer = replace(own, end_pts=own.end_pts + STEP, frames=own.frames + 1)
+        reads.clear()
+        load_predictions(library, case.case_id, longer, {PHASES: "after"}, known)
+        assert sorted(reads) == [whole, growing], "a longer recording is read anew"
