@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import models
 from app.core.errors import BadInput
-from app.core.prediction import ENHANCEMENT, PHASES, SEGMENTATION
+from app.core.prediction import ANTICIPATION, ENHANCEMENT, PHASES, SEGMENTATION
 from models import ModelCard
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-RUNNABLE_TASKS = (SEGMENTATION, PHASES)
+RUNNABLE_TASKS = (SEGMENTATION, PHASES, ANTICIPATION)
 
 
 def model_folder(library_folder: Path) -> Path:
@@ -55,14 +55,15 @@ def find_model(name: str, library_folder: Path) -> ModelCard:
 def default_models(library_folder: Path, procedure: str) -> tuple[ModelCard, ...]:
     """One model per task that can be run: one that looks at pictures itself before those that read
     another's features, made for the procedure before others, then an imported one before the demo
-    models, then the newest. A taught one is used only where it is chosen.
+    models, then the newest. A taught one is used only where it is chosen. With them come those that
+    read their features (see ``with_readers``).
 
     Raises:
         BadInput: no model with weights is installed.
     """
     ready = [c for c in model_cards(library_folder) if c.weights_path is not None]
     chosen = []
-    for task in RUNNABLE_TASKS:
+    for task in (SEGMENTATION, PHASES):
         fitting = [c for c in ready if c.task == task]
         fitting.sort(
             key=lambda c: (
@@ -77,7 +78,35 @@ def default_models(library_folder: Path, procedure: str) -> tuple[ModelCard, ...
         chosen += fitting[-1:]
     if not chosen:
         raise BadInput("No model is installed; import one with “trocar models import FOLDER”.")
-    return tuple(chosen)
+    return with_readers(chosen, ready, procedure)
+
+
+def with_readers(
+    cards: Sequence[ModelCard], installed: Sequence[ModelCard], procedure: str
+) -> tuple[ModelCard, ...]:
+    """Cards, and those that read the frame features of one of them: they cost next to nothing.
+
+    Of each task one that looks ahead and one that does not, where none of that task and kind is
+    chosen already: made for the procedure before others, then one that is no demo, then the newest.
+
+    Args:
+        cards: chosen.
+        installed: to choose from.
+        procedure: key of the case's.
+    """
+    makers = {c.name for c in cards}
+    readers: dict[tuple[str, bool], list[ModelCard]] = {}
+    for card in installed:
+        kind = (card.task, card.causal)
+        able = card.features_of in makers and card.weights_path is not None
+        taken = any((c.task, c.causal) == kind for c in cards)
+        if able and card.task in (PHASES, ANTICIPATION) and not taken:
+            readers.setdefault(kind, []).append(card)
+    best = [
+        max(some, key=lambda c: (c.suits(procedure), not c.parent, not c.demo, c.created, c.name))
+        for some in readers.values()
+    ]
+    return (*cards, *best)
 
 
 def desmoking_model(library_folder: Path) -> ModelCard:

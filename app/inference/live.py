@@ -13,8 +13,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.core.errors import BadInput
-from app.core.prediction import LIVE, PHASES, SEGMENTATION, FramePrediction, PhasePrediction
+from app.core.foreseen import Foreseen
+from app.core.prediction import (
+    ANTICIPATION,
+    LIVE,
+    PHASES,
+    SEGMENTATION,
+    FramePrediction,
+    PhasePrediction,
+)
 from app.core.recording import LIVE_TIME_BASE
+from app.inference.cards import RUNNABLE_TASKS
 from app.inference.engines.kinds import EAGER
 from app.inference.live_pace import LIMIT_MS, Pace, PaceMeter
 from app.inference.live_phase import LivePhase
@@ -22,10 +31,15 @@ from app.inference.tracking import Tracker
 
 if TYPE_CHECKING:
     from app.inference.device import DeviceChoice
+    from app.inference.forecast_stream import ForecastStream
     from app.inference.phases import PhaseStream
     from app.inference.segmenter import Segmenter
     from app.video.live.state import LiveFrame
     from models import ModelCard
+
+
+FORESEES_STREAMS = "supra"
+"""The system that carries a state from frame to frame; others of its task read recordings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -37,6 +51,7 @@ class LiveAnswer:
         frame: its outlines with tracks, None where none were looked for.
         phase: its probabilities, None between two looks.
         phase_now: key of the phase that runs now, None while unknown.
+        foreseen: what comes next, None between two looks and where no model foresees.
         pace: as measured before this answer.
     """
 
@@ -45,13 +60,27 @@ class LiveAnswer:
     phase: PhasePrediction | None
     phase_now: str | None
     pace: Pace
+    foreseen: Foreseen | None = None
+
+
+def foresees_live(card: ModelCard, phases: ModelCard | None) -> bool:
+    """Whether a model can foresee beside a phase model that looks at the live picture."""
+    return (
+        card.task == ANTICIPATION
+        and card.causal
+        and card.system == FORESEES_STREAMS
+        and phases is not None
+        and card.features_of == phases.name
+        and (card.frames_per_second or 1.0) == (phases.frames_per_second or 1.0)
+    )
 
 
 class LiveAnalysis:
     """Looks at a live picture as fast as this machine can.
 
     Args:
-        cards: at most one per task, of the tasks that can be run.
+        cards: at most one per task, of the tasks that can be run; one that foresees only beside the
+            phase model whose features it reads (see ``foresees_live``).
         device: where to run; chosen in ``run`` when None.
         limit_ms: no outline is shown that is older.
         threads: of the processor; all but one when None.
@@ -76,10 +105,10 @@ class LiveAnalysis:
         engine: str = EAGER,
     ) -> None:
         by_task = {c.task: c for c in cards}
-        if not by_task or set(by_task) - {SEGMENTATION, PHASES}:
+        if not set(by_task) & {SEGMENTATION, PHASES} or set(by_task) - set(RUNNABLE_TASKS):
             raise BadInput("A live picture needs a model for outlines or for phases.")
         for card in cards:
-            if card.why_not_live:
+            if card.why_not_live and not foresees_live(card, by_task.get(PHASES)):
                 raise BadInput(f"{card.why_not_live} Choose another model for the live picture.")
         self.cards = tuple(cards)
         self._by_task = by_task
@@ -88,6 +117,7 @@ class LiveAnalysis:
         self._tracker = Tracker()
         self._segmenter: Segmenter | None = None
         self._stream: PhaseStream | None = None
+        self._forecast: ForecastStream | None = None
         self._now: LivePhase | None = None
         self._phase_pts: int | None = None
         self._wake = threading.Condition()
@@ -121,7 +151,12 @@ class LiveAnalysis:
 
     def describe(self, task: str) -> dict[str, str | int | float | bool]:
         """What decides a model's answers, for provenance; known once ``run`` has begun."""
-        model = self._segmenter if task == SEGMENTATION else self._stream
+        running = {
+            SEGMENTATION: self._segmenter,
+            PHASES: self._stream,
+            ANTICIPATION: self._forecast,
+        }
+        model = running[task]
         return {} if model is None else {**model.describe(), LIVE: True}
 
     def run(self, answered: Callable[[LiveAnswer], object]) -> None:
@@ -146,6 +181,7 @@ class LiveAnalysis:
 
     def _load(self) -> None:
         from app.inference.device import choose_device
+        from app.inference.forecast_stream import ForecastStream
         from app.inference.phases import PhaseStream
         from app.inference.segmenter import Segmenter
 
@@ -161,6 +197,8 @@ class LiveAnalysis:
         if (card := self._by_task.get(PHASES)) is not None:
             self._stream = PhaseStream(card, self._device)
             self._now = LivePhase(card.class_keys, self._stream.course)
+        if (card := self._by_task.get(ANTICIPATION)) is not None:
+            self._forecast = ForecastStream(card, self._device)
 
     def _wait(self) -> LiveFrame | None:
         with self._wake:
@@ -180,6 +218,7 @@ class LiveAnalysis:
             phase=phase,
             phase_now=self._now.phase if self._now else None,
             pace=self._meter.pace,
+            foreseen=None if phase is None else self._foresee(phase),
         )
 
     def _look_at_phase(self, picture: LiveFrame) -> PhasePrediction | None:
@@ -201,6 +240,13 @@ class LiveAnalysis:
         return PhasePrediction(
             pts=picture.pts, index=picture.number, probabilities=tuple(probabilities.tolist())
         )
+
+    def _foresee(self, phase: PhasePrediction) -> Foreseen | None:
+        """What comes next, from the features that the phase model has just made."""
+        features = None if self._stream is None else self._stream.features
+        if self._forecast is None or features is None:
+            return None
+        return self._forecast.step(features, phase.pts, phase.index)
 
     def _look_for_outlines(self, picture: LiveFrame) -> FramePrediction | None:
         segmenter = self._segmenter

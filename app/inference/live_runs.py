@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from app.core.case import Asset
 from app.core.errors import TrocarError
-from app.core.prediction import PHASES, SEGMENTATION, FramePrediction, PhasePrediction
+from app.core.foreseen import Foreseen
+from app.core.prediction import (
+    ANTICIPATION,
+    PHASES,
+    SEGMENTATION,
+    FramePrediction,
+    PhasePrediction,
+)
 
 if TYPE_CHECKING:
     from app.inference.live import LiveAnalysis
@@ -45,12 +52,18 @@ class LiveRuns:
         self._lock = threading.Lock()
         self._frames: list[FramePrediction] = []
         self._phases: list[PhasePrediction] = []
+        self._foreseen: list[Foreseen] = []
         self._runs: dict[str, int] = {}
-        self._counts = {SEGMENTATION: 0, PHASES: 0}
+        self._counts = {SEGMENTATION: 0, PHASES: 0, ANTICIPATION: 0}
         self._finished = False
         self.problem: TrocarError | None = None
 
-    def keep(self, frame: FramePrediction | None, phase: PhasePrediction | None) -> None:
+    def keep(
+        self,
+        frame: FramePrediction | None,
+        phase: PhasePrediction | None,
+        foreseen: Foreseen | None = None,
+    ) -> None:
         """Keep an answer about a frame of the recording; nothing after ``finish``. Any thread."""
         with self._lock:
             if self._finished:
@@ -59,6 +72,8 @@ class LiveRuns:
                 self._frames.append(frame)
             if phase is not None:
                 self._phases.append(phase)
+            if foreseen is not None:
+                self._foreseen.append(foreseen)
             if len(self._frames) >= _BATCH or len(self._phases) >= 2:
                 self._pool.submit(self._write)
 
@@ -74,11 +89,13 @@ class LiveRuns:
         with self._lock:
             frames, self._frames = self._frames, []
             phases, self._phases = self._phases, []
+            foreseen, self._foreseen = self._foreseen, []
         if self.problem is not None:
             return
         try:
             self._put(SEGMENTATION, frames, self._store.put_frames)
             self._put(PHASES, phases, self._store.put_phases)
+            self._put(ANTICIPATION, foreseen, self._store.put_foreseen)
         except TrocarError as error:
             log.info("live predictions are not kept any more: %s", error)
             self.problem = error

@@ -86,19 +86,21 @@ class Donors:
         return Example(features=one.features.astype(np.float32), labels=one.labels)
 
     def dressed(self, labels: Labels, rng: np.random.Generator) -> Example:
-        """A course with the features of a recording, or of several where one lacks a phase.
+        """A course with the features of one recording, or every other time of several; of several
+        too where the one lacks a phase.
 
         A phase begins and ends as it was recorded; between, samples are left out, or played to and
         fro until the course's length is reached. A phase that nobody recorded is left out.
         """
-        mine = int(rng.integers(len(self._recordings)))
+        mine, mixed = int(rng.integers(len(self._recordings))), rng.random() < 0.5
         features, kept = [], []
         for first, last in runs_of(labels):
             label = int(labels[first])
             having = [n for n, runs in enumerate(self._runs) if label in runs]
             if not having:
                 continue
-            donor = mine if mine in having else having[int(rng.integers(len(having)))]
+            alone = mine in having and not mixed
+            donor = mine if alone else having[int(rng.integers(len(having)))]
             runs = self._runs[donor][label]
             start, end = runs[int(rng.integers(len(runs)))]
             places = start + fitted(end - start, last - first)

@@ -58,9 +58,21 @@ class _Examples(IterableDataset):  # type: ignore[misc]
                 one = self.donors.dressed(self.courses[int(rng.integers(len(self.courses)))], rng)
             if rng.random() < float(data.get("begun_late", 0.0)):
                 one = begun_late(one, rng, SHORTEST)
-            if noise:
-                one.features[:] += noise * rng.standard_normal(one.features.shape, np.float32)
-            yield self.batch_of(one, rng)
+            yield self.batch_of(unlike(one, noise, rng), rng)
+
+
+def unlike(one: Example, noise: float, rng: np.random.Generator) -> Example:
+    """The course as another operation might look, which recordings are too few to show.
+
+    Every channel is moved by one offset for the whole course, and every sample by itself; both are
+    normal, of a strength drawn up to ``noise``, in spreads of the channel over the course.
+    """
+    if not noise:
+        return one
+    spread = one.features.std(0) * np.float32(rng.uniform(0, noise))
+    offset = rng.standard_normal(len(spread), np.float32)
+    moved = offset + rng.standard_normal(one.features.shape, np.float32)
+    return Example(features=one.features + spread * moved, labels=one.labels)
 
 
 def courses_of(recipe: Recipe, recordings: Sequence[Recorded]) -> list[Labels]:
@@ -85,9 +97,10 @@ def train_on_features(
     Args:
         recipe: ``card.features_of`` names the encoder; its ``data`` names ``seed`` and, for the
             phantom, ``courses``; if wanted ``as_recorded`` (share of examples that are recordings
-            as they are), ``begun_late`` (share that start anywhere), ``noise`` (added to
-            features), ``smoothness`` and ``class_weights`` (see ``PhaseLoss``), for SurgFUTR
-            ``future`` (samples that the teacher sees beyond a clip).
+            as they are), ``begun_late`` (share that start anywhere), ``noise`` (see ``unlike``),
+            ``smoothness`` and ``class_weights`` (see ``PhaseLoss``), for SuPRA ``within`` and
+            ``weights`` (see ``ForecastLoss``), for SurgFUTR ``future`` (samples that the teacher
+            sees beyond a clip).
         recordings: to learn from.
         run_folder, network, device: see ``app.learning.instruments.train_instruments``.
         hooks: see ``models.training.Hooks``.
@@ -155,7 +168,8 @@ def _lesson(recipe: Recipe, network: nn.Module) -> tuple[Callable[..., Any], Any
     if recipe.system == SURGFUTR:
         return clips, ClipLoss(network=network)
     if recipe.system == SUPRA:
-        return forecast, ForecastLoss(phases=stages)
+        how = {name: data[name] for name in ("within", "weights") if name in data}
+        return forecast, ForecastLoss(phases=stages, **how)
     return whole, stages
 
 

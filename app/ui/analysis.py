@@ -17,7 +17,7 @@ from app.core.taxonomy import UNKNOWN_PROCEDURE, Taxonomy
 from app.ui.background import Background
 from app.ui.cases import Cases
 from app.ui.inference_worker import InferenceWorker
-from app.ui.load_case import PHASES, SEGMENTATION
+from app.ui.load_case import ANTICIPATION, PHASES, SEGMENTATION
 from app.ui.messages import Message, Tone, from_error
 from app.ui.model_sheet import DEMO_WORDS, OPTIONAL_TASKS, DeviceFacts, fit_words
 from app.ui.playback import Playback
@@ -144,7 +144,15 @@ class Analysis(QObject):
         wanted = self._settings.values.models
         tasks = [*TASKS, *(t for t in OPTIONAL_TASKS if wanted.get(t))]
         found = ((t, pick(self.cards, t, wanted.get(t, ""), procedure)) for t in tasks)
-        return {task: card for task, card in found if card is not None}
+        chosen = {task: card for task, card in found if card is not None}
+        # What foresees comes with the model whose features it reads, unless the user wants none.
+        phases = chosen.get(PHASES)
+        if phases is not None and wanted.get(ANTICIPATION) != "" and ANTICIPATION not in chosen:
+            makers = {phases.name, phases.features_of} - {""}
+            ahead = [c for c in self.cards if c.features_of in makers]
+            card = pick(ahead, ANTICIPATION, "", procedure)
+            chosen |= {} if card is None else {ANTICIPATION: card}
+        return chosen
 
     def choose(self, task: str, name: str) -> None:
         """Use another model from now on, or none by ""; the open case is analysed with it."""
@@ -359,7 +367,11 @@ class Analysis(QObject):
         self._start(case, cards)
 
     def _start(self, case: Case, cards: tuple[ModelCard, ...]) -> None:
+        from app.inference.cards import with_readers
+
         self._later = [c for c in self._later if c != case.case_id]
+        installed = [c for c in self.cards if c.task == PHASES]
+        cards = with_readers(cards, installed, case.procedure)
         self._generation = self.worker.analyse(case, cards, self._settings.values.engine)
         self._under_way[self._generation] = self.case_id = case.case_id
         self._percent.setdefault(case.case_id, 0)

@@ -26,7 +26,7 @@ from models.ms_tcn.state import State as TcnState
 QUANTILES = (0.1, 0.5, 0.9)
 """Of the remaining duration: the middle one is the estimate, the outer ones its spread."""
 
-_HIDDEN = 64
+_HIDDEN = 96
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -123,7 +123,11 @@ class Supra(nn.Module):
         self.causal = True
         self.temporal = MsTcn(in_features, stages, layers, maps, num_classes, dropout=dropout)
         self.sight = nn.Sequential(
-            nn.Linear(maps + 2 * num_classes + 1, _HIDDEN), nn.ReLU(), nn.Dropout(dropout / 2)
+            nn.Linear(maps + 2 * num_classes + 1, _HIDDEN),
+            nn.ReLU(),
+            nn.Dropout(dropout / 2),
+            nn.Linear(_HIDDEN, _HIDDEN),
+            nn.ReLU(),
         )
         self.next_phase = nn.Linear(_HIDDEN, num_classes + 1)
         self.time_to = nn.Linear(_HIDDEN, num_classes)

@@ -105,10 +105,11 @@ class ForecastLoss:
             ignore_index=UNKNOWN,
             reduction="sum",
         )
-        times = functional.smooth_l1_loss(
-            found.horizons_to.float(), targets.horizons_to, reduction="none", beta=0.1
-        )
-        counts = torch.where(targets.horizons_to < 1, self.within, 1.0) * known.unsqueeze(-1)
+        # Beyond its bounds an answer is cut, so that it is as right there as on them.
+        to, said = targets.horizons_to, found.horizons_to.float()
+        bounded = torch.where(to >= 1, said.clamp(max=1), torch.where(to <= 0, said.clamp(0), said))
+        times = functional.smooth_l1_loss(bounded, to, reduction="none", beta=0.1)
+        counts = torch.where(to < 1, self.within, 1.0) * known.unsqueeze(-1)
         short = targets.minutes_left.unsqueeze(-1) - found.minutes_left.float()
         levels = short.new_tensor(QUANTILES)
         pinball = torch.maximum(levels * short, (levels - 1) * short)

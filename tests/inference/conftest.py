@@ -80,3 +80,24 @@ def instruments(tmp_path_factory: pytest.TempPathFactory) -> ModelCard:
 def phases(tmp_path_factory: pytest.TempPathFactory) -> ModelCard:
     """A saved phase model."""
     return save_phases(tmp_path_factory.mktemp("phases"))
+
+
+def save_reader(
+    root: Path, system: str, task: str = "phase-recognition", **options: object
+) -> ModelCard:
+    """A network that reads what the model "phases" stores."""
+    torch.manual_seed(9)
+    options = {"in_features": 32, "num_classes": 3, **options}
+    card = ModelCard(
+        name=system,
+        title=system.upper(),
+        system=system,
+        options=options,
+        task=task,
+        classes=PHASES,
+        causal=system != "sprmamba",
+        features_of="phases",
+        frames_per_second=1.0,
+        created="2030-01-01",
+    )
+    return models.save_model(models.create_model(system, **options), card, root)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from app.core.errors import BadInput
-from app.core.prediction import LIVE, PHASES, SEGMENTATION
+from app.core.foreseen import HORIZON_MIN
+from app.core.prediction import ANTICIPATION, LIVE, PHASES, SEGMENTATION
 from app.core.recording import LIVE_TIME_BASE
 from app.inference import AnalysisJob
 from app.inference.device import DeviceChoice
@@ -20,11 +21,13 @@ from app.inference.live import LiveAnalysis, LiveAnswer
 from app.inference.live_pace import RETRY_AFTER_S, PaceMeter
 from app.inference.live_phase import LivePhase
 from app.inference.live_runs import LiveRuns
+from app.inference.offline import OfflinePhases
 from app.inference.phases import PhaseStream
 from app.store import Library
 from app.video import describe_asset
 from models.card import ModelCard
 from tests.helpers.clips import RECIPES, make_clip
+from tests.inference.conftest import save_reader
 
 CPU = DeviceChoice(device="cpu", name="test", reason="test", memory_mb=1)
 
@@ -227,3 +230,39 @@ def test_what_was_said_live_is_kept_and_a_whole_analysis_makes_its_own(
     later = store.runs(asset.asset_id)[-1]
     assert later.run_id not in {r.run_id for r in runs.values()}
     assert LIVE not in later.settings
+
+
+def test_what_comes_next_is_foreseen_live_beside_the_phases(
+    library: Library, phases: ModelCard, tmp_path: Path
+) -> None:
+    """Step by step the same as of the whole recording, and kept as a run of its own."""
+    root = library.folder / "models"
+    card = save_reader(root, "supra", "phase-anticipation", layers=2, maps=4)
+    with pytest.raises(BadInput, match="needs a model for outlines or for phases"):
+        LiveAnalysis([card])
+    with pytest.raises(BadInput, match="does not look at a live picture"):
+        LiveAnalysis([replace(card, features_of="eyes"), phases])
+    asset = describe_asset(make_clip(tmp_path / "clip.mp4", RECIPES["h264-mp4"]), "live1")
+    case = library.writer.create_case("Live", "unknown", (asset,)).result()
+    store = library.predictions(case.case_id)
+    stream, vectors = PhaseStream(phases, CPU), []
+    with Running(phases, card) as running:
+        kept = LiveRuns(store, asset, running.analysis)
+        shots = [shot(i, float(i)) for i in range(7)]
+        for picture in shots:
+            answer = running.look(picture)
+            kept.keep(answer.frame, answer.phase, answer.foreseen)
+            stream.step(picture.rgb)
+            vectors.append(stream.features)
+        kept.finish().result(20)
+    run = next(r for r in store.runs() if r.task == ANTICIPATION)
+    assert (run.finished, run.frames_expected) == (True, 7)
+    assert (run.settings[LIVE], run.settings[HORIZON_MIN]) == (True, 5.0)
+    rows = store.foreseen(run.run_id)
+    assert [r.pts for r in rows] == [s.pts for s in shots]
+    whole = OfflinePhases(card, CPU).label(np.stack(vectors)).outlook
+    assert whole is not None
+    for row, expected in zip(rows, whole.rows([s.pts for s in shots], range(7)), strict=True):
+        assert row.minutes_to == pytest.approx(expected.minutes_to, abs=1e-4)
+        assert row.minutes_left == pytest.approx(expected.minutes_left, rel=1e-4)
+        assert row.next_probabilities == pytest.approx(expected.next_probabilities, abs=1e-4)

@@ -15,14 +15,13 @@ import models
 from app.core.case import Case
 from app.core.errors import BadInput
 from app.inference import AnalysisJob, LiveAnalysis, PhaseStream, find_model
-from app.inference.cards import default_models, with_encoders
+from app.inference.cards import default_models, model_cards, with_encoders, with_readers
 from app.inference.device import DeviceChoice
 from app.inference.trial import trial_ms
 from app.store import Library
 from app.video import describe_asset, open_video
-from models.card import ModelCard
 from tests.helpers.clips import RECIPES, make_clip
-from tests.inference.conftest import PHASES, save_phases
+from tests.inference.conftest import save_phases, save_reader
 
 CPU = DeviceChoice(device="cpu", name="test", reason="test", memory_mb=1)
 SECONDS = 4
@@ -35,32 +34,11 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", recipe)
 
 
-def save_offline(
-    root: Path, system: str, task: str = "phase-recognition", **options: object
-) -> ModelCard:
-    """A network that reads what the model "phases" stores."""
-    torch.manual_seed(9)
-    options = {"in_features": 32, "num_classes": 3, **options}
-    card = ModelCard(
-        name=system,
-        title=system.upper(),
-        system=system,
-        options=options,
-        task=task,
-        classes=PHASES,
-        causal=system != "sprmamba",
-        features_of="phases",
-        frames_per_second=1.0,
-        created="2030-01-01",
-    )
-    return models.save_model(models.create_model(system, **options), card, root)
-
-
 @pytest.fixture
 def library(tmp_path: Path) -> Iterator[Library]:
     root = tmp_path / "library" / "models"
     save_phases(root)
-    save_offline(root, "sprmamba", layers=1, width=16)
+    save_reader(root, "sprmamba", layers=1, width=16)
     with Library.open(tmp_path / "library", ballast_bytes=0) as opened:
         yield opened
 
@@ -150,7 +128,7 @@ def test_a_backbone_makes_features_and_names_nothing(library: Library, case: Cas
     card = find_model("phases", library.folder)
     bare = replace(card, name="eyes", task="backbone", classes=(), weights_sha256="")
     models.save_model(models.load_model(card), bare, library.folder / "models")
-    tcn = save_offline(library.folder / "models", "ms_tcn", layers=2, maps=4)
+    tcn = save_reader(library.folder / "models", "ms_tcn", layers=2, maps=4)
     models.save_model(
         models.load_model(tcn), replace(tcn, features_of="eyes"), library.folder / "models"
     )
@@ -167,7 +145,7 @@ def test_a_backbone_makes_features_and_names_nothing(library: Library, case: Cas
 
 
 def test_what_is_foreseen_is_stored_beside_the_phases(library: Library, case: Case) -> None:
-    save_offline(library.folder / "models", "supra", "phase-anticipation", layers=2, maps=4)
+    save_reader(library.folder / "models", "supra", "phase-anticipation", layers=2, maps=4)
     assert analyse(library, case, "supra")["supra"] == (SECONDS, SECONDS, 0)
     card = find_model("supra", library.folder)
     store = library.predictions(case.case_id)
@@ -192,7 +170,7 @@ def test_what_is_foreseen_is_stored_beside_the_phases(library: Library, case: Ca
 
 
 def test_what_is_foreseen_and_damaged_is_computed_anew(library: Library, case: Case) -> None:
-    save_offline(library.folder / "models", "supra", "phase-anticipation", layers=2, maps=4)
+    save_reader(library.folder / "models", "supra", "phase-anticipation", layers=2, maps=4)
     analyse(library, case, "supra")
     store = library.predictions(case.case_id)
     before = store.foreseen(2)
@@ -211,16 +189,25 @@ def test_a_live_picture_is_refused_with_the_reason(library: Library) -> None:
         LiveAnalysis([card])
     with pytest.raises(BadInput, match="Analyse the recording with it"):
         PhaseStream(card, CPU)
-    tcn = save_offline(library.folder / "models", "ms_tcn", layers=2, maps=4)
+    tcn = save_reader(library.folder / "models", "ms_tcn", layers=2, maps=4)
     with pytest.raises(BadInput, match="reads what phases stored of a recording"):
         LiveAnalysis([tcn])
 
 
-def test_it_is_used_only_where_it_is_chosen(library: Library) -> None:
-    """It is the newest and the only one of its task in the library beside its encoder."""
+def test_by_default_it_comes_with_the_model_whose_features_it_reads(library: Library) -> None:
+    """Where that model is used by itself; one that reads another's features does not come."""
+    root = library.folder / "models"
+    save_reader(root, "supra", "phase-anticipation", layers=2, maps=4)
+    other = save_reader(root, "ms_tcn", layers=2, maps=4, causal=False)
+    network = models.load_model(other)
+    other = models.save_model(network, replace(other, features_of="eyes", causal=False), root)
     by_default = [c.name for c in default_models(library.folder, "unknown")]
-    assert "phases" in by_default
-    assert "sprmamba" not in by_default
+    assert {"phases", "sprmamba", "supra"} <= set(by_default)
+    assert "ms_tcn" not in by_default
+    chosen = with_readers(
+        [find_model("phases", library.folder), other], model_cards(root.parent), ""
+    )
+    assert [c.name for c in chosen] == ["phases", "ms_tcn", "supra"]
 
 
 def test_what_does_not_go_together_is_said(library: Library, case: Case) -> None:
@@ -230,6 +217,6 @@ def test_what_does_not_go_together_is_said(library: Library, case: Case) -> None
     slow = replace(card, frames_per_second=0.5)
     with pytest.raises(BadInput, match=r"reads 0\.5 frames a second, phases looks at 1"):
         AnalysisJob(library, case, [slow], device=CPU).run()
-    wide = save_offline(library.folder / "models", "supra", in_features=40, layers=1)
+    wide = save_reader(library.folder / "models", "supra", in_features=40, layers=1)
     with pytest.raises(BadInput, match=r"takes features as \(B, 40, T\)"):
         AnalysisJob(library, case, [wide], device=CPU).run()

@@ -126,13 +126,35 @@ def test_the_loss_is_what_its_parts_say() -> None:
     # the frame after B is unknown, so that what follows B is too: two frames tell what is next
     assert targets.next_phase.tolist() == [[1, 1, -1, -1]]
     assert parts["next"].item() == pytest.approx(math.log(3))
-    # smooth L1 with its corner at 0.1: |0.5| - 0.05 in two of three known frames
-    assert parts["to"].item() == pytest.approx(2 / 3 * 0.45)
+    # smooth L1 with its corner at 0.1: |0.5| - 0.05 in three of six known cells: B is a horizon
+    # away from the first frame, where 1.5 horizons are as right as 1
+    assert targets.horizons_to[0, :3].tolist() == [[0, 1], [0, 0.5], [1, 0]]
+    assert parts["to"].item() == pytest.approx(3 / 6 * 0.45)
+    # what comes within the horizon (four of the six) counts three times: all three that are wrong
+    more, within = ForecastLoss(weights=(1.0, 1.0, 1.0), within=3.0)(found, targets)
+    assert within["to"].item() == pytest.approx(9 / 14 * 0.45)
+    assert (more - loss).item() == pytest.approx((9 / 14 - 3 / 6) * 0.45, rel=1e-4)
     # too long by a minute costs 0.9, 0.5, 0.1; too short by one 0.1, 0.5, 0.9
     assert parts["left"].item() == pytest.approx(2 / 3 * 0.5)
     stages, _ = ForecastLoss().phases(found.logits, targets.phases)
     rest = parts["next"] + parts["to"] + parts["left"]
     assert loss.item() == pytest.approx((stages + rest).item(), rel=1e-5)
+
+
+def test_beyond_its_bounds_an_answer_is_as_right_as_on_them() -> None:
+    """Where a time is 0 or the horizon, and only there."""
+    targets = ForecastTargets.of(np.array([0, 0, 1]), 3, horizon_min=2.0, frames_per_minute=2.0)
+    assert targets.horizons_to[0].tolist() == [[0, 0.5, 1], [0, 0.25, 1], [1, 0, 1]]
+    network = create_model("supra", in_features=5, num_classes=3, layers=1, maps=2).eval()
+    found = network(features(3))
+    over = torch.tensor([[-2.0, 0.5, 9.0], [-0.1, 0.25, 1.1], [4.0, -7.0, 1.0]])[None]
+    _, parts = ForecastLoss()(found._replace(horizons_to=over), targets)
+    assert parts["to"].item() == 0
+    for place in ((0, 0, 0), (0, 1, 1), (0, 2, 0)):
+        wrong = over.clone()
+        wrong[place] = 0.6
+        _, parts = ForecastLoss()(found._replace(horizons_to=wrong), targets)
+        assert parts["to"].item() > 0
 
 
 def test_it_learns_to_foresee() -> None:

@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal, Slot
 
 if TYPE_CHECKING:
+    from app.core.foreseen import Foreseen
     from app.core.prediction import FramePrediction, PhasePrediction
     from app.inference import LiveAnswer, LiveRuns
     from app.overlay import OverlayStyle
+
+    _Said = tuple[int, FramePrediction | None, PhasePrediction | None, Foreseen | None]
 
 _REMEMBERED_PTS = 60 * 90_000
 """How long answers wait for a case: the seconds before Record, and a library that is late."""
@@ -54,7 +57,7 @@ class AnswerDrawer(QObject):
         self._style: OverlayStyle | None = None
         self._size_px = (2, 2)
         self._runs: LiveRuns | None = None
-        self._waiting: deque[tuple[int, FramePrediction | None, PhasePrediction | None]] = deque()
+        self._waiting: deque[_Said] = deque()
         self._newest: Drawn | None = None
         self._named: list[LiveAnswer] = []
         self._told = False
@@ -77,10 +80,10 @@ class AnswerDrawer(QObject):
             waiting, self._waiting = self._waiting, deque()
         if runs is None:
             return
-        for pts, frame, phase in waiting:
+        for pts, *said in waiting:
             # A source's clock may have begun again since.
             if start_pts <= pts < start_pts + 2 * _REMEMBERED_PTS:
-                runs.keep(frame, phase)
+                runs.keep(*said)
 
     def take(self, answer: LiveAnswer) -> None:
         """On the inference thread: keep it, draw it, hand it over."""
@@ -89,7 +92,7 @@ class AnswerDrawer(QObject):
             if runs is None:
                 self._remember(answer)
         if runs is not None:
-            runs.keep(answer.frame, answer.phase)
+            runs.keep(answer.frame, answer.phase, answer.foreseen)
         raster = None
         if answer.frame is not None and answer.frame.instances and style is not None:
             raster = _composed(answer, style, size_px)
@@ -105,7 +108,7 @@ class AnswerDrawer(QObject):
     def _remember(self, answer: LiveAnswer) -> None:
         """Without its picture, which is large."""
         pts = answer.picture.pts
-        self._waiting.append((pts, answer.frame, answer.phase))
+        self._waiting.append((pts, answer.frame, answer.phase, answer.foreseen))
         while not 0 <= pts - self._waiting[0][0] <= _REMEMBERED_PTS:
             self._waiting.popleft()
 

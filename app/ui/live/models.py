@@ -10,7 +10,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from app.core.case import Asset
 from app.core.errors import TrocarError
-from app.core.prediction import SEGMENTATION
+from app.core.prediction import ANTICIPATION, PHASES, SEGMENTATION
 from app.core.taxonomy import UNKNOWN_PROCEDURE, find_taxonomy
 from app.ui.analysis import TASKS, pick
 from app.ui.background import Background
@@ -36,11 +36,19 @@ def live_cards(
         wanted: names that were chosen, by task.
         procedure: key of the operation.
     """
+    from app.inference.live import foresees_live
+
     able = [c for c in cards if not c.why_not_live]
     found = (pick(able, task, wanted.get(task, ""), procedure) for task in TASKS)
     chosen = [card for card in found if card is not None]
+    phases = next((c for c in chosen if c.task == PHASES), None)
+    ahead = [c for c in cards if foresees_live(c, phases)]
+    foresees = pick(ahead, ANTICIPATION, wanted.get(ANTICIPATION, ""), procedure)
+    chosen += [] if foresees is None else [foresees]
     refusals = []
     for card in cards:
+        if card in chosen or card.task == ANTICIPATION:
+            continue
         if card.why_not_live and wanted.get(card.task) == card.name:
             other = next((c.title for c in chosen if c.task == card.task), "")
             meanwhile = f"{other} is used live." if other else "No phases are named live."
