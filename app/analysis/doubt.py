@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.analysis.summary import telling_run
 from app.core.case import Asset, Case
+from app.core.errors import BadInput
 from app.core.prediction import PHASES
 from app.core.uncertainty import Doubt, doubts, uncertainty
 from app.store import Library
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,25 +45,27 @@ def uncertain_cases(
     for case in library.cases():
         if cancelled():
             break
-        found = [(asset, _open(library, case, asset)) for asset in case.assets[:1]]
-        places = tuple(d for _, some in found for d in some)
-        if places:
-            seconds = sum(
-                float((d.end_pts - d.start_pts) * asset.time_base)
-                for asset, some in found
-                for d in some
-            )
+        if case.assets and (places := _open(library, case, case.assets[0])):
+            base = case.assets[0].time_base
+            seconds = sum(float((d.end_pts - d.start_pts) * base) for d in places)
             weight = sum(d.weight for d in places)
             out.append(CaseDoubt(case=case, places=places, seconds=seconds, weight=weight))
     return tuple(sorted(out, key=lambda c: (-c.weight, c.case.case_id)))
 
 
 def _open(library: Library, case: Case, asset: Asset) -> tuple[Doubt, ...]:
-    """What is open of a recording, as the run that knew all of it and the one that did not say."""
+    """What is open of a recording, as the run that knew all of it and the one that did not say.
+
+    What is past reading leaves a case out: it hides no other one.
+    """
     store = library.predictions(case.case_id)
-    runs = store.runs(asset.asset_id)
-    kinds = ([r for r in runs if r.is_offline], [r for r in runs if not r.is_offline])
-    told = [run for some in kinds if (run := telling_run(some, PHASES)) is not None]
+    try:
+        runs = store.runs(asset.asset_id)
+        kinds = ([r for r in runs if r.is_offline], [r for r in runs if not r.is_offline])
+        told = [run for some in kinds if (run := telling_run(some, PHASES)) is not None]
+        found = uncertainty([(run.classes, store.phases(run.run_id)) for run in told])
+    except BadInput as error:
+        log.info("case %s is left out of the doubts: %s", case.case_id, error.user_message)
+        return ()
     human = library.human_timeline(asset.asset_id)
-    found = uncertainty([(run.classes, store.phases(run.run_id)) for run in told])
     return doubts(found, human.timeline if human else None)

@@ -7,6 +7,7 @@ phase of length 0 there.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,10 +15,13 @@ import numpy as np
 
 from app.analysis.summary import telling_run
 from app.core.case import Asset, Case
+from app.core.errors import BadInput
 from app.core.prediction import PHASES
 from app.core.taxonomy import UNKNOWN_PROCEDURE, Taxonomy, find_taxonomy
 from app.core.timeline import Timeline, timeline_of_run
 from app.store import Library
+
+log = logging.getLogger(__name__)
 
 WHOLE_SHARE = 0.9
 
@@ -94,8 +98,8 @@ def phase_lengths(
         if cancelled():
             break
         if other.case_id != case_id and other.procedure == case.procedure:
-            found, _, is_whole = _seconds(library, other)
-            if found and is_whole:
+            found = _whole_seconds(library, other)
+            if found:
                 others.append(found)
     usual = [p.key for p in taxonomy.phases]
     seen = {*here, *(key for some in others for key in some)}
@@ -113,6 +117,19 @@ def phase_lengths(
         is_human=is_human,
         cases=len(others),
     )
+
+
+def _whole_seconds(library: Library, case: Case) -> dict[str, float]:
+    """Seconds of each phase of a case that can be compared with; nothing else.
+
+    What is past reading leaves a case out: it hides no other one.
+    """
+    try:
+        found, _, is_whole = _seconds(library, case)
+    except BadInput as error:
+        log.info("case %s is left out of the lengths: %s", case.case_id, error.user_message)
+        return {}
+    return found if is_whole else {}
 
 
 def _seconds(library: Library, case: Case) -> tuple[dict[str, float], bool, bool]:

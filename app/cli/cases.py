@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,7 +19,18 @@ def register(app: typer.Typer) -> None:
     """Add the command."""
 
     @app.command("cases")
-    def cases(library: LibraryOption = None, as_json: JsonOption = False) -> None:
+    def cases(
+        uncertain: Annotated[
+            bool,
+            typer.Option(
+                "--uncertain",
+                help="Only those with phases that the models are torn about and nobody decided, "
+                "the most uncertain first.",
+            ),
+        ] = False,
+        library: LibraryOption = None,
+        as_json: JsonOption = False,
+    ) -> None:
         """List the cases of the library."""
         with open_library(library, "read") as opened:
             for problem in opened.problems:
@@ -37,12 +48,35 @@ def register(app: typer.Typer) -> None:
                 }
                 for case in opened.cases()
             ]
+            if uncertain:
+                found = _uncertain(opened, found)
         lines = [
             f"{c['case']}  {_name(c['title'], c['procedure'])}  "
-            f"({c['procedure']}, {c['duration_s']:.0f} s, {c['corrections']} corrections)"
+            f"({c['procedure']}, {c['duration_s']:.0f} s, {c['corrections']} corrections"
+            + (f", {_doubt_words(c['open_places'], c['open_s'])}" if uncertain else "")
+            + ")"
             for c in found
         ]
-        emit(found, as_json=as_json, text="\n".join(lines) or "The library holds no case yet.")
+        none = "No case is open to doubt." if uncertain else "The library holds no case yet."
+        emit(found, as_json=as_json, text="\n".join(lines) or none)
+
+
+def _doubt_words(places: int, seconds: float) -> str:
+    return f"{places} place{'' if places == 1 else 's'} in doubt, {seconds:.0f} s"
+
+
+def _uncertain(library: Library, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    from app.analysis.doubt import uncertain_cases
+
+    known = {case["case"]: case for case in found}
+    return [
+        {
+            **known[doubt.case.case_id],
+            "open_places": len(doubt.places),
+            "open_s": round(doubt.seconds, 3),
+        }
+        for doubt in uncertain_cases(library)
+    ]
 
 
 def _name(title: str, procedure: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import (
@@ -14,8 +16,6 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.analysis.doubt import CaseDoubt
-from app.analysis.lengths import Lengths, PhaseLength, lengths_in_words
 from app.core.case import Asset
 from app.core.taxonomy import Taxonomy
 from app.core.uncertainty import Doubt
@@ -24,6 +24,10 @@ from app.ui.sheet import Sheet
 from app.ui.timeline.paint import clock, duration
 from app.ui.timeline.speech import torn_words
 from app.ui.widgets import Label, draw_letter
+
+if TYPE_CHECKING:
+    from app.analysis.doubt import CaseDoubt
+    from app.analysis.lengths import Lengths, PhaseLength
 
 _PLACE = Qt.ItemDataRole.UserRole
 _MOST_PLACES, _MOST_CASES = 12, 20
@@ -118,6 +122,8 @@ class LengthsSheet(Sheet):
         self.set_body(body)
 
     def _grid(self, found: Lengths) -> QGridLayout:
+        from app.analysis.lengths import lengths_in_words  # the window opens without it
+
         grid = QGridLayout()
         grid.setHorizontalSpacing(12)
         grid.setVerticalSpacing(6)

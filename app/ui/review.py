@@ -81,7 +81,7 @@ class ReviewStage(Stage):
 
     def _corners(self) -> dict[str, QRectF]:
         w, h, m = self.width(), self.height(), osd.MARGIN
-        wide, high = theme.px(236), theme.px(70)
+        wide, high = theme.px(236), theme.px(70 if self.forecast is None else 112)
         return {
             "left": QRectF(m, m, wide, high),
             "right": self._clock_rect(),
@@ -390,6 +390,8 @@ class ReviewWorkspace(QWidget):
             card.name = join.words
         elif lost_ms := self.ribbon.lost_at(ms):
             card.name = f"No picture for {lost_ms / 1000:.1f} s"
+        elif (other := self._said_beside(asset.pts(ms))) is not None:
+            card.name = f"{card.name}, or {words.phase_name(other).lower()}"
         card.paint = None
         if phase is not None and block is not None:
             card.paint = (theme.human_paint if block.human else theme.model_paint)(phase.colour)
@@ -404,6 +406,11 @@ class ReviewWorkspace(QWidget):
         card.show()
         card.raise_()
         card.update()
+
+    def _said_beside(self, pts: int) -> str | None:
+        """What the other one of two that disagree says at a moment."""
+        found = (d for d in self.ribbon.data.differences if d.start_pts <= pts < d.end_pts)
+        return next((d.other for d in found), None)
 
     def _card_image(self, image: QImage) -> None:
         self.card.image = image

@@ -559,6 +559,8 @@ class Ribbon(QWidget):
         """Go there; on the words of the part not analysed, analyse."""
         if event.button() != Qt.MouseButton.LeftButton or self.data.asset is None:
             return
+        if event.position().x() < self._left - MARGIN:
+            return  # the row's name
         self._dragging = True
         self.seek.emit(self.time_at(event.position().x()))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from app.analysis.doubt import uncertain_cases
 from app.analysis.lengths import PhaseLength, lengths_in_words, phase_lengths
 from app.analysis.report import write_report
+from app.cli.main import run
 from app.core.correction import Change, Correction
 from app.core.prediction import FEATURES_OF, PHASES, PhasePrediction
 from app.exchange.labels.library import import_cases
@@ -94,7 +96,7 @@ def test_a_case_of_which_a_part_is_known_is_no_measure(own_library: Path, tmp_pa
 
 
 def test_the_most_uncertain_case_comes_first_and_a_decided_one_does_not(
-    own_library: Path, tmp_path: Path
+    own_library: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with open_small(own_library) as library:
         one, two, three = imported(library, tmp_path, (30, 30), (20, 40), (10, 50))
@@ -112,3 +114,23 @@ def test_the_most_uncertain_case_comes_first_and_a_decided_one_does_not(
         assert uncertain_cases(library, cancelled=lambda: True) == ()
         library.writer.redo(two).result()
         assert [c.case.case_id for c in uncertain_cases(library)] == [one]
+    assert run(["cases", "--uncertain", "--json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    assert (told["case"], told["open_places"], told["open_s"]) == (one, 1, 10)
+    assert run(["cases", "--uncertain"]) == 0
+    assert "1 place in doubt, 10 s" in capsys.readouterr().out
+
+
+def test_predictions_past_reading_hide_no_other_case(own_library: Path, tmp_path: Path) -> None:
+    with open_small(own_library) as library:
+        one, two, three = imported(library, tmp_path, (30, 30), (20, 40), (10, 50))
+        for case_id in (two, three):
+            library.writer.undo(case_id).result()
+            analysed(library, case_id, [0.5] * 60)
+    (file,) = (own_library / "predictions").glob(f"*{two}*.sqlite")
+    data = bytearray(file.read_bytes())
+    data[4096:] = b"\xff" * (len(data) - 4096)
+    file.write_bytes(data)
+    with open_small(own_library) as library:
+        assert phase_lengths(library, one).cases == 1
+        assert [c.case.case_id for c in uncertain_cases(library)] == [three]
