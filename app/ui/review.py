@@ -287,7 +287,8 @@ class ReviewWorkspace(QWidget):
 
     def regions(self) -> tuple[QWidget, ...]:
         """What F6 visits, in order."""
-        return self.stage, self.transport, self.ribbon, self.lanes
+        own = (self.stage, self.transport, self.ribbon)
+        return (*own, self.lanes) if self.lanes_open else own
 
     @property
     def lanes_open(self) -> bool:

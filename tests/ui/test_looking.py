@@ -139,9 +139,11 @@ def test_lanes_open_fold_seek_and_stay_as_they_were(
 ) -> None:
     review, lanes = told.review, told.review.lanes
     assert not review.lanes_open
+    assert lanes not in review.regions()
     high = review.stage.height()
     _press(told, Qt.Key.Key_T)
     qtbot.waitUntil(lambda: review.stage.height() < high, timeout=5_000)
+    assert review.regions()[-1] is lanes
     labels = [r.label for r in lanes.rows()]
     assert labels == ["Disagreement", "Model, live", "Uncertain", "Activity"]
     assert "activity by the model: Outside body, Operating" in lanes.accessibleDescription()
