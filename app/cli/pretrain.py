@@ -84,7 +84,7 @@ def pretrain(
     from app.inference.cards import find_model, model_errors
     from app.learning import publish, recipes, runs
     from app.learning.lessons import evaluation_of
-    from app.learning.pretraining import start_from_backbone
+    from app.learning.pretraining import INDICES, start_from_backbone
     from app.learning.pretraining_footage import find_footage
     from models.card import BACKBONE
     from models.training.ranks import ranks
@@ -107,6 +107,7 @@ def pretrain(
         archive, problems = find_footage(
             data,
             pictures_below(data).entries,
+            out / INDICES,
             lambda done, total: bar.update(bar.task_ids[0], completed=done, total=total),
         )
     if problems and not quiet:

@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 SCALES = (1.0, 0.875, 0.75, 0.66)
 """Sides of the square that is cut out, as shares of the frame's shorter side."""
 
+INDICES = "indices"
+"""Folder in a run folder: indices of its recordings."""
+
 HELD_OUT_CLIPS = 32
 _SIZE_OPTIONS = ("size", "width", "depth", "image_size", "patch_size")
 
@@ -48,7 +51,9 @@ _SIZE_OPTIONS = ("size", "width", "depth", "image_size", "patch_size")
 class Clips:
     """Examples by number: clips of an archive at the network's size, uint8 (T, H, W, 3)."""
 
-    def __init__(self, recipe: Recipe, archive: Archive, seed: int) -> None:
+    def __init__(
+        self, recipe: Recipe, archive: Archive, seed: int, indices: Path | None = None
+    ) -> None:
         self.size_px, self.seed = recipe.input_size_px, seed
         self.reader = ClipReader(
             archive,
@@ -56,6 +61,7 @@ class Clips:
             stride=int(recipe.data["stride"]),
             least_px=round(self.size_px[1] / SCALES[-1]),
             seed=seed,
+            indices=indices,
         )
 
     def __call__(self, number: int) -> NDArray[np.uint8]:
@@ -199,7 +205,8 @@ def train_backbone(
     )
     trainer = Trainer(network.to(device), config, run_folder)
     trainer.resume()
-    clips = Clips(recipe, archive, int(recipe.data.get("seed", config.seed)))
+    seed = int(recipe.data.get("seed", config.seed))
+    clips = Clips(recipe, archive, seed, run_folder / INDICES)
     workers = int(recipe.data.get("workers", 1))
     try:
         return trainer.run(batches_from(clips, _joined, recipe.batch, workers), loss, **hooks)

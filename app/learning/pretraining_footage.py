@@ -19,9 +19,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.errors import BadInput, TrocarError
+from app.core.errors import BadInput, EnvironmentProblem, TrocarError
 from app.core.picture import PictureEntry
-from app.video import UndecodableFrame, VideoSource, open_video
+from app.video import UndecodableFrame, VideoSource, keep_indices_in, open_video
 from app.video.split.recorders import group_by_name, natural, video_files
 
 MOST_VIDEOS = 1_000_000
@@ -97,6 +97,7 @@ class Archive(Sequence[Footage]):
 def find_footage(
     folder: Path,
     pictures: Sequence[PictureEntry],
+    indices: Path,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> tuple[Archive, tuple[str, ...]]:
     """Looks through a folder; every recording is opened once, so that odd files are known.
@@ -104,6 +105,7 @@ def find_footage(
     Args:
         folder: of an archive, with folders in it.
         pictures: those in it, by name.
+        indices: where the indices of long recordings are kept for the loaders and the next time.
         progress: called with the recordings looked at and all of them.
 
     Returns:
@@ -111,8 +113,16 @@ def find_footage(
 
     Raises:
         BadInput: there is neither a recording that opens nor a picture.
-        EnvironmentProblem: the folder cannot be read.
+        EnvironmentProblem: the folder cannot be read, or nothing can be kept.
     """
+    try:
+        indices.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"The folder {indices.parent.name} cannot be written ({error.strerror}); choose "
+            "another one."
+        ) from error
+    keep_indices_in(indices, writable=True)
     try:
         files = video_files(folder, most=MOST_VIDEOS)
     except BadInput:
@@ -168,13 +178,21 @@ class ClipReader:
         stride: frames of a recording from one of the clip's to the next.
         least_px: the shorter side of a frame is brought down to this, where it is longer.
         seed: chooses the order.
+        indices: see ``find_footage``; a process of its own must be told again.
     """
 
     def __init__(
-        self, archive: Archive, *, frames: int, stride: int, least_px: int, seed: int
+        self,
+        archive: Archive,
+        *,
+        frames: int,
+        stride: int,
+        least_px: int,
+        seed: int,
+        indices: Path | None = None,
     ) -> None:
         self.archive, self.frames, self.stride = archive, frames, stride
-        self.least_px, self.seed = least_px, seed
+        self.least_px, self.seed, self.indices = least_px, seed, indices
         half = max(1, frames * stride // 2)
         counts = [1 if f.frames <= 2 * half else f.frames // half - 1 for f in archive]
         self._ends = np.cumsum(counts)
@@ -248,6 +266,8 @@ class ClipReader:
 
     def _source(self, path: Path) -> VideoSource:
         if path not in self._open:
+            if self.indices is not None:
+                keep_indices_in(self.indices, writable=True)
             self._open[path] = open_video(path, cache_bytes=_CACHE_BYTES)
         self._open.move_to_end(path)
         while len(self._open) > _OPEN_AT_ONCE:

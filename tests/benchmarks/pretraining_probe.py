@@ -2,7 +2,7 @@
 
 ``python -m tests.benchmarks.pretraining_probe --labelled FOLDER --model DIR… [--random N]``
 compares backbones that ``trocar pretrain`` made with the same network as it starts, by seed.
-FOLDER is CholecT50's: ``VIDnn_vfr.mp4``, one frame for each of ``labels/VIDnn.json``. None of its
+FOLDER is CholecT50's: ``VIDnn_vfr.mp4`` and ``labels/VIDnn.json``, by whole seconds. None of its
 frames may have been pre-trained on.
 
 The probe is logistic regression on the frozen mean of a frame's tokens, a frame at a time. It is
@@ -54,11 +54,14 @@ class Operation:
 def read_operation(folder: Path, name: str, size_px: int) -> Operation:
     """One operation of CholecT50 with its labels."""
     labels = json.loads((folder / "labels" / f"{name}.json").read_text())["annotations"]
-    rows = [labels[key] for key in sorted(labels, key=int)]
+    seen, rows = [], []
     with open_video(folder / f"{name}_vfr.mp4") as source:
-        frames = np.stack([resized(f.rgb, size_px, size_px) for f in source.frames()])
-    if len(frames) != len(rows):
-        raise ValueError(f"{name}: {len(frames)} frames, {len(rows)} labels")
+        for frame in source.frames():
+            row = labels.get(str(round(frame.pts * source.info.time_base)))
+            if row:
+                seen.append(resized(frame.rgb, size_px, size_px))
+                rows.append(row)
+    frames = np.stack(seen)
     instruments = np.zeros((len(rows), INSTRUMENTS), bool)
     for place, row in enumerate(rows):
         instruments[place, [int(r[1]) for r in row if r[1] >= 0]] = True
@@ -69,6 +72,7 @@ def read_operation(folder: Path, name: str, size_px: int) -> Operation:
 @torch.inference_mode()
 def features_of(network: EndoMamba, operation: Operation) -> Tensor:
     """float32 (N, width): what each frame is by itself."""
+    network.state_reset, network.temporal_position = "none", "frozen"
     parts = [
         network.features(network_clips(list(part[:, None])))[:, 0]
         for part in np.array_split(operation.frames, max(1, len(operation.frames) // 16))
@@ -158,7 +162,6 @@ def main() -> None:
     operations = [read_operation(asked.labelled, name, size_px) for name in names]
 
     def row(name: str, network: EndoMamba) -> tuple[float, float]:
-        network.state_reset, network.temporal_position = "none", "frozen"
         found = probed([features_of(network.eval(), o) for o in operations], operations)
         print(f"{name}: instruments {100 * found[0]:.1f}, phases {100 * found[1]:.1f}", flush=True)  # noqa: T201
         return found

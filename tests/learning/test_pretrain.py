@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import pickle
 from pathlib import Path
@@ -13,17 +14,25 @@ import torch
 
 import models
 from app.cli.main import run
-from app.core.errors import BadInput
+from app.core.errors import BadInput, EnvironmentProblem
 from app.exchange.unlabelled import pictures_below
 from app.inference.cards import find_model
 from app.inference.foreign_cards import videomamba_card
-from app.learning.pretraining import SCALES, Clips, PretrainingValidation, cut
+from app.learning.pretraining import (
+    SCALES,
+    Clips,
+    PretrainingValidation,
+    cut,
+    start_from_backbone,
+)
 from app.learning.pretraining_footage import Archive, ClipReader, Footage, find_footage
+from app.learning.publish import publish_backbone
 from app.learning.recipes import read_recipe
 from app.learning.start import start_from
 from models.endomamba import PretrainingEndoMamba
 from models.videomamba import VideoMamba
 from models.videomamba.convert import convert
+from tests.benchmarks import pretraining_probe
 from tests.helpers.clips import RECIPES, damaged_clip, make_clip, number_of, picture
 
 TINY = """
@@ -82,10 +91,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def archive(folder: Path) -> Archive:
+def archive(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Archive:
     seen: list[tuple[int, int]] = []
     found, problems = find_footage(
-        folder, pictures_below(folder).entries, lambda *told: seen.append(told)
+        folder,
+        pictures_below(folder).entries,
+        tmp_path_factory.mktemp("kept"),
+        lambda *told: seen.append(told),
     )
     assert seen == [(1, 3), (2, 3), (3, 3)]
     assert len(problems) == 1
@@ -149,7 +161,7 @@ def test_damaged_frames_are_as_the_ones_before_and_damaged_clips_passed_over(
     tmp_path: Path,
 ) -> None:
     damaged_clip(tmp_path / "a.avi", [4, 12, 16, 20])
-    found, _ = find_footage(tmp_path, ())
+    found, _ = find_footage(tmp_path, (), tmp_path / "kept")
     clips = reader(found, frames=3, stride=4)
     seen = {tuple(map(number_of, clips.clip(n))) for n in range(40)}
     clips.close()
@@ -176,10 +188,12 @@ def test_clips_are_cut_square_at_four_scales_the_same_in_every_frame(archive: Ar
 
 def test_a_folder_without_anything_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no video and no picture"):
-        find_footage(tmp_path, ())
+        find_footage(tmp_path, (), tmp_path / "kept")
     (tmp_path / "a.mp4").write_bytes(b"no video" * 99)
     with pytest.raises(BadInput, match=r"no picture to use\. .*a\.mp4"):
-        find_footage(tmp_path, ())
+        find_footage(tmp_path, (), tmp_path / "kept")
+    with pytest.raises(EnvironmentProblem, match="cannot be written"):
+        find_footage(tmp_path, (), tmp_path / "a.mp4" / "kept")
 
 
 def test_what_is_explained_is_measured_on_the_same_clips_each_time(
@@ -234,10 +248,7 @@ def test_an_archive_teaches_a_backbone_that_phases_are_taught_on(
     assert card.task == "backbone"
     assert "--teacher vm-s" in card.trained.command
     kept = models.load_model(card)
-    dropped = said(
-        capsys, *common, "--hold-out", "0.1", "--drop-positions", "--out", tmp_path / "run"
-    )
-    card = models.read_card(Path(str(dropped["card"])))
+    card = publish_backbone(tmp_path / "run", card, tmp_path / "drop", keep_positions=False)
     other = models.load_model(card)
     same = {k: torch.equal(v, other.state_dict()[k]) for k, v in kept.state_dict().items()}
     assert [k for k, v in same.items() if not v] == ["pos_embed"]
@@ -246,8 +257,11 @@ def test_an_archive_teaches_a_backbone_that_phases_are_taught_on(
     for name, value in other.state_dict().items():
         if not name.startswith("head."):
             assert torch.equal(network.state_dict()[name], value)
-    on = said(capsys, *common[:4], "--base", card.folder, "--out", tmp_path / "on")
-    assert on["model"] == "tiny-backbone"
+    plan, network = start_from_backbone(card, read_recipe("endomamba-pretrain-cpu"))
+    assert (plan.options["width"], plan.input_size_px) == (16, (32, 32))
+    for name, value in network.encoder.state_dict().items():
+        whole = other.state_dict()[name]
+        assert torch.equal(value, whole[:, 1:] if name == "pos_embed" else whole)
 
 
 @pytest.mark.long
@@ -260,6 +274,37 @@ def test_a_released_teacher_is_imported(
     assert (imported["name"], imported["task"]) == ("vm-s", "backbone")
     assert imported["conversion"]["unexpected"] == ["head.weight"]
     assert find_model("vm-s", own_library).options["frames"] == 2
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+def test_what_was_learnt_without_labels_tells_instruments_apart(
+    shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Real clips and stills; a linear probe on three other operations (the module's docstring)."""
+    for name in ("cholec_clips", "lap_frames_mit"):
+        (tmp_path / "archive" / name).mkdir(parents=True)
+        for file in [*shared_data.glob(f"{name}/*.mp4"), *shared_data.glob(f"{name}/*.jpg")]:
+            (tmp_path / "archive" / name / file.name).symlink_to(file)
+    recipe = Path(pretraining_probe.__file__).with_suffix(".toml")
+    common = ("pretrain", recipe, "--data", tmp_path / "archive", "--hold-out", "0.1")
+    made = said(capsys, *common, "--seed", "3", "--device", "cpu", "--out", tmp_path / "run")
+    with (tmp_path / "run" / "log.csv").open() as file:
+        losses = [float(row["loss"]) for row in csv.DictReader(file)]
+    assert np.mean(losses[-3:]) < 0.9 * losses[0]
+    labelled = shared_data / "cholect50"
+    operations = [pretraining_probe.read_operation(labelled, f"VID{n}", 64) for n in (68, 70, 74)]
+
+    def instruments(network: torch.nn.Module) -> float:
+        features = [pretraining_probe.features_of(network.eval(), o) for o in operations]
+        return pretraining_probe.probed(features, operations)[0]
+
+    card = models.read_card(Path(str(made["card"])))
+    fresh = []
+    for seed in range(3):
+        torch.manual_seed(seed)
+        fresh.append(instruments(models.create_model("endomamba", **card.options)))
+    assert instruments(models.load_model(card)) > max(fresh)
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
