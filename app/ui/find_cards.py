@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QRectF, QSize, Qt
-from PySide6.QtGui import QFontMetricsF, QImage, QPainter, QPainterPath, QPen
+from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPointF, QRectF, QSize, Qt
+from PySide6.QtGui import QFontMetricsF, QImage, QPainter, QPainterPath, QPen, QPixmap
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from app.core.case import Case
@@ -25,6 +25,7 @@ CARD_WIDTH = 230
 MOMENT_ROLE = Qt.ItemDataRole.UserRole + 1
 IMAGE_ROLE = Qt.ItemDataRole.UserRole + 2
 NOT_THERE = "The recording is not where it was"
+KEPT = 200
 _BAR = 3
 
 
@@ -109,6 +110,7 @@ class MomentDelegate(QStyledItemDelegate):
         super().__init__(view)
         self._view = view
         self.card_width = theme.px(CARD_WIDTH)
+        self._fitted: dict[tuple[int, int], QPixmap] = {}
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
         """A card and the gap beside it."""
@@ -132,7 +134,7 @@ class MomentDelegate(QStyledItemDelegate):
         painter.drawRoundedRect(rect, 8, 8)
         high = rect.width() * 9 / 16
         place = QRectF(rect.x(), rect.y(), rect.width(), high)
-        _draw_picture(painter, index.data(IMAGE_ROLE), place)
+        _draw_picture(painter, self._fit(index.data(IMAGE_ROLE), place), place)
         _draw_time(painter, found, place)
         _draw_bar(painter, found, place)
         _draw_words(painter, found, rect.adjusted(10, high + theme.px(8), -10, -theme.px(8)))
@@ -143,20 +145,34 @@ class MomentDelegate(QStyledItemDelegate):
             painter.drawRoundedRect(rect.adjusted(-1, -1, 1, 1), 9, 9)
         painter.restore()
 
+    def _fit(self, image: QImage | None, place: QRectF) -> QPixmap | None:
+        """The picture as large as its place, scaled once; None while it is not known."""
+        if image is None or image.isNull():
+            return None if image is None else QPixmap()
+        ratio = self._view.devicePixelRatioF()
+        size = (place.size() * ratio).toSize()
+        key = image.cacheKey(), size.width()
+        if key not in self._fitted:
+            if len(self._fitted) >= KEPT:
+                self._fitted.clear()
+            keep, smooth = Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode
+            made = QPixmap.fromImage(image.scaled(size, keep, smooth.SmoothTransformation))
+            made.setDevicePixelRatio(ratio)
+            self._fitted[key] = made
+        return self._fitted[key]
 
-def _draw_picture(painter: QPainter, image: QImage | None, place: QRectF) -> None:
+
+def _draw_picture(painter: QPainter, picture: QPixmap | None, place: QRectF) -> None:
     painter.save()
     path = QPainterPath()
     path.addRoundedRect(place.adjusted(0, 0, 0, 8), 8, 8)
     painter.setClipPath(path)
     painter.setClipRect(place, Qt.ClipOperation.IntersectClip)
     painter.fillRect(place, theme.color("stage"))
-    if image is not None and not image.isNull():
-        size = image.size().toSizeF().scaled(place.size(), Qt.AspectRatioMode.KeepAspectRatio)
-        x = place.center().x() - size.width() / 2
-        y = place.center().y() - size.height() / 2
-        painter.drawImage(QRectF(x, y, size.width(), size.height()), image)
-    elif image is not None:
+    if picture is not None and not picture.isNull():
+        half = QPointF(picture.width(), picture.height()) / (2 * picture.devicePixelRatio())
+        painter.drawPixmap(place.center() - half, picture)
+    elif picture is not None:
         painter.setFont(theme.font("small"))
         painter.setPen(theme.color("osd_text_3"))
         flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap

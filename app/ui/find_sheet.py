@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 SIDE_PX, PICTURE_PX = 248, 140
 ANY_PHASE, ANY_INSTRUMENT, ALL_CASES = "Any phase", "Any instrument", "All cases"
+MOST_CASES = 300
+"""That can be named by themselves; the command names any."""
+
 THIS_FRAME = "This frame"
 OTHER_CASES, THIS_CASE = "Other cases", "This case"
 NOT_SEEN = "No model has looked at this recording yet."
@@ -71,6 +74,7 @@ class FindSheet(Sheet):
         super().__init__(window, "More like this frame", 1280, 820)
         self._finder = finder
         self._source: Source | None = None
+        self._in_use: frozenset[str] = frozenset()
         self._answer: Answer | None = None
         self.model = MomentModel(self)
         self.picture = QLabel()
@@ -139,9 +143,14 @@ class FindSheet(Sheet):
     def _combos(self) -> tuple[Combo, ...]:
         return self.prompts, self.phases, self.instruments, self.cases, self.encoders
 
-    def look_from(self, source: Source) -> None:
-        """Show what is like a frame, with no filter; the sheet is opened by the caller."""
-        self._source, self._answer = source, None
+    def look_from(self, source: Source, in_use: frozenset[str]) -> None:
+        """Show what is like a frame, with no filter; the sheet is opened by the caller.
+
+        Args:
+            source: the frame.
+            in_use: names of the models that an analysis would run.
+        """
+        self._source, self._answer, self._in_use = source, None, in_use
         self.model.clear()
         self.left.setFixedWidth(theme.px(SIDE_PX))
         self.picture.setFixedHeight(theme.px(PICTURE_PX))
@@ -241,7 +250,8 @@ class FindSheet(Sheet):
         _fill(self.phases, [(ANY_PHASE, ""), *names])
         tools = sorted((taxonomy.instrument_name(k), k) for k in instruments)
         _fill(self.instruments, [(ANY_INSTRUMENT, ""), *tools])
-        each = [(f"{c.case_id}  {case_words(c)}", c.case_id) for c in cases]
+        newest = sorted(cases, key=lambda c: -c.created_utc_ms)[:MOST_CASES]
+        each = [(f"{c.case_id}  {case_words(c)}", c.case_id) for c in newest]
         _fill(self.cases, [(ALL_CASES, ""), (OTHER_CASES, _OTHERS), (THIS_CASE, _THIS), *each])
 
     def _words(self, answer: Answer) -> str:
@@ -268,15 +278,15 @@ class FindSheet(Sheet):
         missing = [c.case_id for c in answer.lacking] if answer.is_whole else []
         if unseen and source is not None:
             missing = [source.case.case_id]
+        encoder = answer.encoder.model if answer.encoder else ""
         self.lacking.setVisible(bool(missing) and not unseen)
-        self.analyse.setVisible(bool(missing))
+        self.analyse.setVisible(bool(missing) and (unseen or encoder in self._in_use))
         self.analyse.setText("Analyse it" if len(missing) == 1 else "Analyse them")
         self.analyse.setAccessibleName(self.analyse.text())
-        if answer.encoder is not None:
-            self.lacking.setText(
-                f"{_cases(len(missing)).capitalize()} not searched: {answer.encoder.model} has "
-                "not looked there."
-            )
+        words = f"{_cases(len(missing))} not searched: {encoder} has not looked there."
+        if encoder not in self._in_use:
+            words += " Choose it in Models, and an analysis adds them."
+        self.lacking.setText(words)
 
     def _ask_analysis(self) -> None:
         answer, source = self._answer, self._source

@@ -216,7 +216,9 @@ class WindowSheets(QObject):
         tier = session.human_timeline or (session.model.timeline if session.model else None)
         phase = (tier.phase_at(frame.pts) or "") if tier is not None else ""
         self.toggle(self.find)
-        self.find.look_from(Source(case=case, asset=asset, time_ms=time_ms, phase=phase))
+        used = self._services.analysis.in_use().values()
+        in_use = frozenset(n for card in used for n in (card.name, card.features_of) if n)
+        self.find.look_from(Source(case=case, asset=asset, time_ms=time_ms, phase=phase), in_use)
         self._services.finder.shrink(frame.rgb, self.find.set_picture)
 
     def _export(self, order: ExportOrder) -> None:

@@ -112,7 +112,10 @@ def test_found_and_opened_by_keyboard(
     assert "Clip and cut, decided by a person, similarity 1.00" in spoken(found)
     assert "1 moment" in sheet.said.text()
     assert sheet.lacking.isVisible()
-    assert "1 case not searched" in sheet.lacking.text()
+    assert "1 case not searched: eye" in sheet.lacking.text()
+    # No analysis would run that model now, so none is offered.
+    assert "Choose it in Models" in sheet.lacking.text()
+    assert not sheet.analyse.isVisible()
     qtbot.waitUntil(lambda: sheet.model.index(0).data(MOMENT_ROLE + 1) is not None, timeout=20_000)
     assert not sheet.model.index(0).data(MOMENT_ROLE + 1).isNull()
     qtbot.waitUntil(lambda: not sheet.picture.pixmap().isNull(), timeout=10_000)
@@ -280,3 +283,23 @@ def test_in_annotate_it_stands_in_the_menu_of_the_frame(
     )
     qtbot.waitUntil(lambda: window.workspace == "annotate", timeout=20_000)
     qtbot.waitUntil(lambda: on_screen(window) == 50, timeout=20_000)
+
+
+@pytest.mark.long
+def test_cases_that_were_not_seen_are_analysed_and_then_found(
+    opened: MainWindow, qtbot: QtBot, longer: Path
+) -> None:
+    """By the demo models, one case after the other, while the sheet is open."""
+    other = add(opened, longer, "other")
+    analysis = opened.services.analysis
+    opened.keys.trigger("more_like")
+    sheet = answered(opened, qtbot)
+    sheet.analyse.click()
+    qtbot.waitUntil(sheet.lacking.isVisible, timeout=240_000)
+    assert "1 case not searched: endomamba-demo" in sheet.lacking.text()
+    qtbot.waitUntil(lambda: not analysis.running, timeout=120_000)
+    sheet.analyse.click()
+    qtbot.waitUntil(lambda: len(sheet.model.moments) == 1, timeout=240_000)
+    assert sheet.model.moments[0].case.case_id == other.case_id
+    assert not sheet.lacking.isVisible()
+    qtbot.waitUntil(lambda: not analysis.running, timeout=120_000)
