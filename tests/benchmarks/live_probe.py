@@ -29,7 +29,7 @@ def main() -> None:
 
     make_application()
     painted = Painted()
-    settings = Settings()
+    settings = Settings(Path(folder) / "config")
     settings.set(analyse_at_once=False, procedure="cholecystectomy")
     window = open_window(Library.open(Path(folder), ballast_bytes=0), settings, [])
     window.resize(1680, 1050)
