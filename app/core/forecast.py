@@ -6,10 +6,10 @@ Pure functions; any thread.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from app.core.foreseen import HORIZON_MIN, Foreseen
+from app.core.foreseen import HORIZON_MIN, NEXT_WITHIN_HORIZON, Foreseen
 from app.core.prediction import Run
 
 
@@ -30,7 +30,9 @@ class Forecast:
         pts: the moment that the model looked at.
         ahead: phases in the order in which they are expected; the first is the one that runs, where
             one does. Empty where the model foresees no times.
-        following: the likeliest next phase, None for the end of the recording.
+        following: the likeliest next phase, None for the end of the recording, or for none at all.
+        within_min: where ``following`` is None and the model foresees no further than this: for so
+            many minutes nothing else follows.
         probability: of that.
         next_min: minutes until then, None where it is not foreseen within the horizon.
         left_min: until the recording ends: the lowest of ten, the middle, the highest of ten.
@@ -42,6 +44,7 @@ class Forecast:
     probability: float
     next_min: float | None
     left_min: tuple[float, float, float]
+    within_min: float | None = None
 
 
 def forecast_at(run: Run, rows: Sequence[Foreseen], pts: int, reach_pts: int) -> Forecast | None:
@@ -56,13 +59,21 @@ def forecast_at(run: Run, rows: Sequence[Foreseen], pts: int, reach_pts: int) ->
     place = bisect_right(rows, pts, key=lambda row: row.pts) - 1
     if place < 0 or pts - rows[place].pts > reach_pts:
         return None
-    return forecast(run, rows[place])
+    return forecast(run.classes, run.settings, rows[place])
 
 
-def forecast(run: Run, seen: Foreseen) -> Forecast:
-    """Put in order what a run foresaw at one frame."""
-    classes, end = run.classes, seen.minutes_left[1]
-    horizon = float(run.settings.get(HORIZON_MIN, float("inf")))
+def forecast(
+    classes: Sequence[str], settings: Mapping[str, str | int | float | bool], seen: Foreseen
+) -> Forecast:
+    """Put in order what a model foresaw at one frame.
+
+    Args:
+        classes: keys of the phases, in the model's order.
+        settings: of its run.
+        seen: what it foresaw.
+    """
+    end = seen.minutes_left[1]
+    horizon = float(settings.get(HORIZON_MIN, float("inf")))
     best = max(range(len(seen.next_probabilities)), key=seen.next_probabilities.__getitem__)
     starts = sorted(
         (minutes, key)
@@ -84,4 +95,5 @@ def forecast(run: Run, seen: Foreseen) -> Forecast:
         probability=seen.next_probabilities[best],
         next_min=until if until < horizon else None,
         left_min=seen.minutes_left,
+        within_min=horizon if settings.get(NEXT_WITHIN_HORIZON) else None,
     )

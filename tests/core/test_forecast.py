@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.forecast import Ahead, forecast, forecast_at
-from app.core.foreseen import HORIZON_MIN, Foreseen
+from app.core.forecast import Ahead, Forecast, forecast, forecast_at
+from app.core.foreseen import HORIZON_MIN, NEXT_WITHIN_HORIZON, Foreseen
 from app.core.prediction import ANTICIPATION, Run
 
 KEYS = ("a", "b", "c")
@@ -26,6 +26,10 @@ def _run(horizon: float = 5.0) -> Run:
     )
 
 
+def ahead(run: Run, seen: Foreseen) -> Forecast:
+    return forecast(run.classes, run.settings, seen)
+
+
 def _seen(
     to: tuple[float, ...], left: tuple[float, float, float] = (8, 12, 19), pts: int = 100
 ) -> Foreseen:
@@ -35,7 +39,7 @@ def _seen(
 
 
 def test_by_hand() -> None:
-    found = forecast(_run(), _seen((0, 5, 2.5)))
+    found = ahead(_run(), _seen((0, 5, 2.5)))
     assert found.ahead == (
         Ahead(phase="a", from_min=0, to_min=2.5),
         Ahead(phase="c", from_min=2.5, to_min=12),
@@ -45,7 +49,7 @@ def test_by_hand() -> None:
 
 
 def test_without_times_the_next_phase_is_named_alone() -> None:
-    found = forecast(_run(), _seen(()))
+    found = ahead(_run(), _seen(()))
     assert found.ahead == ()
     assert (found.following, found.next_min) == ("c", None)
 
@@ -55,9 +59,12 @@ def test_the_end_may_be_what_follows() -> None:
         pts=0, index=0, next_probabilities=(0, 0, 0.1, 0.9), minutes_to=(5, 5, 0),
         minutes_left=(1, 1, 1),
     )  # fmt: skip
-    found = forecast(_run(), seen)
+    found = ahead(_run(), seen)
     assert found.following is None
     assert found.ahead == (Ahead(phase="c", from_min=0, to_min=1),)
+    assert found.within_min is None
+    short = forecast(KEYS, {HORIZON_MIN: 2.0, NEXT_WITHIN_HORIZON: True}, seen)
+    assert short.within_min == 2
 
 
 def test_a_look_counts_for_a_while() -> None:
@@ -75,7 +82,7 @@ times = st.floats(0, 10)
 
 @given(st.tuples(times, times, times), st.lists(times, min_size=3, max_size=3).map(sorted))
 def test_what_is_ahead_follows_without_a_gap(to: tuple[float, ...], left: list[float]) -> None:
-    found = forecast(_run(9.0), _seen(to, tuple(left)))
+    found = ahead(_run(9.0), _seen(to, tuple(left)))
     for one, two in zip(found.ahead, found.ahead[1:], strict=False):
         assert one.to_min == two.from_min
     assert all(a.from_min < a.to_min for a in found.ahead)

@@ -10,6 +10,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from app.core.case import Asset
 from app.core.errors import TrocarError
+from app.core.forecast import Forecast, forecast
 from app.core.prediction import ANTICIPATION, PHASES, SEGMENTATION
 from app.core.taxonomy import UNKNOWN_PROCEDURE, find_taxonomy
 from app.ui.analysis import TASKS, pick
@@ -68,6 +69,7 @@ class LiveModels(QObject):
         drawer: draws answers on the inference thread.
         analysis: what looks now, None while nothing does.
         phase: key of the phase that runs now, as the model says; None while unknown.
+        forecast: what comes next as seen at its newest look, None where no model foresees.
         stretches: the model's phases so far, in pts: (start, end, key).
     """
 
@@ -90,6 +92,7 @@ class LiveModels(QObject):
         self._wanted = False
         self._taxonomy = find_taxonomy(UNKNOWN_PROCEDURE)
         self.phase: str | None = None
+        self.forecast: Forecast | None = None
         self.stretches: list[tuple[int, int, str]] = []
 
     @property
@@ -109,7 +112,7 @@ class LiveModels(QObject):
         """Read the cards, choose, load and look; ``ready`` is called when frames are welcome."""
         self._wanted = True
         self._taxonomy = find_taxonomy(procedure)
-        self.phase = None
+        self.phase = self.forecast = None
         self.stretches.clear()
         self.drawer.keep_in(None)  # what was said of another source is nobody's
         analysis = self._services.analysis
@@ -208,8 +211,15 @@ class LiveModels(QObject):
     def _named(self, answer: LiveAnswer) -> None:
         if self.analysis is not None and answer.phase_now is not None:
             self.phase = answer.phase_now
+            self._foresee(self.analysis, answer)
             self._extend(answer.picture.pts, answer.phase_now)
             self.named.emit(answer)
+
+    def _foresee(self, live: LiveAnalysis, answer: LiveAnswer) -> None:
+        card = next((c for c in live.cards if c.task == ANTICIPATION), None)
+        if card is not None and answer.foreseen is not None:
+            settings = live.describe(ANTICIPATION)
+            self.forecast = forecast(card.class_keys, settings, answer.foreseen)
 
     def _extend(self, pts: int, phase: str) -> None:
         if self.stretches and self.stretches[-1][2] == phase:

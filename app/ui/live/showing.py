@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject
 
+from app.core.recording import LIVE_TIME_BASE
 from app.core.taxonomy import Phase
 from app.ui.live import words
 from app.ui.live.models import in_ms
 from app.ui.live.stage import LiveView, Notice, Toast
 from app.ui.live.strip import Stretch, StripData
+from app.ui.timeline.forecast import left_words, next_words
 from app.ui.words import length, moment
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from app.ui.live.workspace import LiveWorkspace
 
 TOAST_S = 3.0
+FORECAST_HOLDS_S = 5
 _WORDS_EVERY_S = 0.25
 _AGE_EVERY_S = 0.5
 
@@ -70,6 +73,7 @@ class Showing(QObject):
             below = (f"{moment(since_ms)} in this phase",)
             if not human:
                 below = (*below, "the model says")
+        below = (*below, *self._foreseen())
         self._page.stage.show_view(
             LiveView(
                 recording=control.is_recording,
@@ -89,6 +93,16 @@ class Showing(QObject):
                 toast=None if self._page.picker.isVisible() else self._toast,
             )
         )
+
+    def _foreseen(self) -> tuple[str, ...]:
+        """What is likely next and how long the rest takes, beside the newest picture alone."""
+        control, seen = self._control, self._control.models.forecast
+        live = control.screen.live
+        if seen is None or live is None or control.screen.behind:
+            return ()
+        if abs(live.pts - seen.pts) > FORECAST_HOLDS_S / LIVE_TIME_BASE:
+            return ()
+        return next_words(seen, control.taxonomy), left_words(seen.left_min)
 
     def _notice(self, now_s: float) -> Notice | None:
         control = self._control

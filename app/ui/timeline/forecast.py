@@ -30,7 +30,8 @@ def left_words(left_min: tuple[float, float, float]) -> str:
 def next_words(forecast: Forecast, words: Taxonomy) -> str:
     """``Clip and cut in about 14 min``, ``Clip and cut next``, or that the end follows."""
     if forecast.following is None:
-        return "The end is next"
+        within = forecast.within_min
+        return "The end is next" if within is None else f"Nothing else for {round(within)} min"
     name, minutes = words.phase_name(forecast.following), forecast.next_min
     if minutes is None:
         return f"{name} next"
