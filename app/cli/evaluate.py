@@ -138,6 +138,9 @@ def _lines(values: Mapping[str, Any], before: str = "") -> Iterator[str]:
     """One figure a line; those of tables inside with the table's name before."""
     for name, value in values.items():
         if isinstance(value, list):
+            if not all(isinstance(row, dict) for row in value):
+                yield f"{before}{name}: " + ", ".join(map(str, value))
+                continue
             for row in value:
                 yield f"{before}{name} " + ", ".join(str(v) for v in row.values())
         elif isinstance(value, dict):

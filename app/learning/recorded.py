@@ -131,7 +131,8 @@ def _kept(path: Path, name: str) -> Recorded | None:
     if not path.is_file():
         return None
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        # A file that numpy itself opens stays open where it turns out to be damaged.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return Recorded(
                 name=name,
                 features=arrays["features"],
