@@ -187,7 +187,9 @@ def load_predictions(
     known.begin(asset)
     run = newest_run(store, asset.asset_id, SEGMENTATION, models.get(SEGMENTATION, ""))
     phase_run = newest_run(store, asset.asset_id, PHASES, models.get(PHASES, ""))
-    foreseen_run = newest_run(store, asset.asset_id, ANTICIPATION, models.get(ANTICIPATION, ""))
+    foreseen_run, ahead = None, models.get(ANTICIPATION)
+    if ahead != "":  # else the user wants none
+        foreseen_run = newest_run(store, asset.asset_id, ANTICIPATION, ahead or "")
     presence = store.presence(run.run_id) if run else None
     scenes, activity = load_scenes(store, asset, models, known)
     tier = ModelTier(

@@ -197,6 +197,11 @@ def test_what_is_foreseen_is_said_and_drawn_for_as_long_as_it_counts(
     model = told.services.session.model
     assert model is not None
     assert len(model.foreseen) == 50
+    services = told.services
+    services.settings.set(models={**services.settings.values.models, ANTICIPATION: ""})
+    services.cases.refresh_predictions()
+    qtbot.waitUntil(lambda: stage.forecast is None, timeout=10_000)
+    assert stage._foreseen() == []
 
 
 def test_the_queue_goes_to_the_most_uncertain_place_first(told: MainWindow, qtbot: QtBot) -> None:
