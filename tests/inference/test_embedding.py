@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +19,12 @@ from app.inference.cards import find_model
 from app.inference.device import choose_device
 from app.inference.embedding import PictureEncoder, middle_of
 from app.inference.prompts import prompts_of
-from app.store import Library
 from app.video import describe_asset, open_video
 from models.card import ModelCard
-from models.prompts import write_prompts
+from models.prompts import PROMPTS_FILE, write_prompts
 from models.surgvlp import IMAGE_MEAN_RGB, IMAGE_STD_RGB, SurgVlp
 from tests.helpers.clips import RECIPES, make_clip
+from tests.helpers.seen_cases import directions, see, seen_case
 from tests.store.conftest import open_small
 
 CPU = choose_device("cpu")
@@ -97,45 +98,42 @@ def test_a_pass_keeps_a_vector_a_second_and_goes_on(
             assert pts.tolist() == [source.pts(i) for i in (0, 25, 50)]
         again = AnalysisJob(library, case, [card], device=CPU, threads=1).run()
         assert (again.models[0].computed, again.models[0].resumed) == (0, 3)
+        assert len(store.runs()) == 1
 
 
 def test_found_by_words(
-    own_library: Path, clip: Path, card: ModelCard, capsys: pytest.CaptureFixture[str]
+    own_library: Path, tmp_path: Path, card: ModelCard, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """A prompt lies on a recording's third second; prompts go where their model goes."""
+    vectors = directions(30, channels=24)
+    prompts = {
+        "the third second": vectors[2].astype(np.float32),
+        "something else": -vectors[2].astype(np.float32),
+    }
+    source = tmp_path / card.name
+    shutil.copytree(card.folder or Path(), source)
+    write_prompts(prompts, source)
+    installed = models.install_model(source, own_library / "models").folder
+    assert installed is not None
     with open_small(own_library) as library:
-        installed = _with_prompts(library, clip, card)
-        assert set(prompts_of("eye", card.weights_sha256, own_library)) == {
-            "the third second", "something else",
-        }  # fmt: skip
-        assert prompts_of("eye", "0" * 64, own_library) == {}
-        assert prompts_of("ear", card.weights_sha256, own_library) == {}
+        case = seen_case(library, "one", vectors[::-1], weights="d" * 64)
+        see(library, case, vectors, weights=card.weights_sha256, task=RETRIEVAL)
+    assert prompts_of("eye", card.weights_sha256, own_library).keys() == prompts.keys()
+    assert prompts_of("eye", "0" * 64, own_library) == {}
+    assert prompts_of("ear", card.weights_sha256, own_library) == {}
     assert run(["find", "--text", "Third", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["model"], found["prompt"]) == ("eye", "the third second")
+    assert found["weights_sha256"] == card.weights_sha256
     assert found["moments"][0]["seconds"] == 2.0
     assert found["moments"][0]["similarity"] > 0.99
     for words, said in (("lunch", "no prompt has"), ("e", "several prompts have")):
         assert run(["find", "--text", words]) == 1
         assert said in capsys.readouterr().err
     assert run(["find", "--text", "third", "--like", "0001@0"]) == 2
-    (installed / "prompts.safetensors").write_bytes(b"damaged")
+    (installed / PROMPTS_FILE).write_bytes(b"damaged")
     assert run(["find", "--text", "third"]) == 1
     assert "cannot be read as prompts" in capsys.readouterr().err
-
-
-def _with_prompts(library: Library, clip: Path, card: ModelCard) -> Path:
-    """The model installed with a prompt that lies on the clip's third second."""
-    models.install_model(card.folder or Path(), library.folder / "models")
-    asset = describe_asset(clip, "one")
-    case = library.writer.create_case("One", "unknown", (asset,)).result()
-    installed = find_model("eye", library.folder)
-    AnalysisJob(library, case, [installed], device=CPU, threads=1).run()
-    store = library.predictions(case.case_id)
-    vectors = store.features(store.runs()[0].run_id)[1].astype(np.float32)
-    prompts = {"the third second": vectors[2], "something else": -vectors[2]}
-    assert installed.folder is not None
-    write_prompts(prompts, installed.folder)
-    return installed.folder
 
 
 def test_no_model_reads_words(own_library: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -145,6 +143,7 @@ def test_no_model_reads_words(own_library: Path, capsys: pytest.CaptureFixture[s
     assert "--prompts" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_import_of_a_released_file(
     own_library: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

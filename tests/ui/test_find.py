@@ -213,7 +213,10 @@ def test_another_moment_of_the_same_case(
 def test_what_was_not_analysed(opened: MainWindow, qtbot: QtBot) -> None:
     case = opened.services.session.case
     assert case is not None
-    opened.keys.trigger("more_like")
+    opened.review.stage.customContextMenuRequested.emit(QPoint(5, 5))
+    menu = opened.review.findChildren(QMenu)[-1]
+    next(a for a in menu.actions() if "More like this frame" in a.text()).trigger()
+    menu.close()
     sheet = answered(opened, qtbot)
     assert sheet.said.text() == NOT_SEEN
     asked: list[list[str]] = []
@@ -248,15 +251,6 @@ def test_a_recording_that_is_not_there(
     qtbot.waitUntil(lambda: sheet.model.index(0).data(image) is not None, timeout=20_000)
     assert sheet.model.index(0).data(image).isNull()
     sheet.grab()  # it is painted with words
-
-
-def test_it_stands_in_the_menu_of_the_picture(opened: MainWindow, qtbot: QtBot) -> None:
-    opened.review.stage.customContextMenuRequested.emit(QPoint(5, 5))
-    menu = opened.review.findChildren(QMenu)[-1]
-    entry = next(a for a in menu.actions() if "More like this frame" in a.text())
-    entry.trigger()
-    menu.close()
-    assert answered(opened, qtbot).isVisible()
 
 
 def test_in_annotate_it_stands_in_the_menu_of_the_frame(
