@@ -108,7 +108,8 @@ def register(app: typer.Typer) -> None:
             typer.Argument(
                 help="Folder with card.toml and weights, or a .pth, .ckpt, .torch or .safetensors "
                 "file of EndoMamba, DINOv2, PraNet or its Res2Net, a ResNet-50 (ImageNet's, "
-                "SelfSupSurg's), SurgVLP's family, TeCNO or SPRMamba.",
+                "SelfSupSurg's), SurgVLP's family, TeCNO, SPRMamba or "
+                "VideoMamba.",
                 show_default=False,
             ),
         ],

@@ -28,6 +28,7 @@ from app.learning.pretraining import (
 from app.learning.pretraining_footage import Archive, ClipReader, Footage, find_footage
 from app.learning.publish import publish_backbone
 from app.learning.recipes import read_recipe
+from app.learning.run_view import read_run
 from app.learning.start import start_from
 from models.endomamba import PretrainingEndoMamba
 from models.videomamba import VideoMamba
@@ -244,6 +245,9 @@ def test_an_archive_teaches_a_backbone_that_phases_are_taught_on(
     rows = (tmp_path / "run" / "log.csv").read_text().splitlines()
     assert "loss_alignment" in rows[0]
     assert (tmp_path / "run" / "samples" / "truth-0.jpg").is_file()
+    view = read_run(tmp_path / "run")
+    assert (view.title, view.state, view.score) == ("Tiny backbone", "done", "explained")
+    assert len(view.columns["held_out_explained"]) == 2
     card = find_model(str(tmp_path / "run" / "tiny-backbone"), own_library)
     assert card.task == "backbone"
     assert "--teacher vm-s" in card.trained.command

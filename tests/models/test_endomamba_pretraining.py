@@ -155,6 +155,20 @@ def test_a_videomamba_teaches_the_tokens_that_are_seen() -> None:
     torch.testing.assert_close(loss, parts["reconstruction"] + 0.25 * (1 - cosine))
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_learns_in_full_where_it_matters(dtype: torch.dtype) -> None:
+    network, clip = tiny(drop_path=0.0), torch.randn(2, 3, 2, 32, 32)
+    mask = tube_mask(2, 16, generator=torch.Generator().manual_seed(2))
+    whole, _ = PretrainingLoss(patch_px=8)(network(clip, mask), clip)
+    with torch.autocast("cpu", dtype):
+        output = network(clip, mask)
+    loss, _ = PretrainingLoss(patch_px=8)(output, clip)
+    loss.backward()
+    assert output.tokens.dtype == loss.dtype == torch.float32
+    torch.testing.assert_close(loss, whole, atol=0.02, rtol=0)
+    assert all(p.grad.isfinite().all() for p in network.parameters())
+
+
 @pytest.mark.parametrize("keep", [True, False])
 def test_what_was_learnt_becomes_a_backbone(keep: bool) -> None:
     source = tiny()
