@@ -110,7 +110,7 @@ def test_both_tiers_are_shown_and_one_jumps_through_where_they_differ(
     told.looking.said.connect(lambda m: said.append(m.text))
     _press(told, Qt.Key.Key_N)
     qtbot.waitUntil(lambda: on_screen(told) == DIFFER_FROM, timeout=10_000)
-    assert said[-1].startswith("1 of 1: The model says Clip and cut, the other tier Calot triangle")
+    assert said[-1].startswith("1 of 1: One model says Clip and cut, the other Calot triangle")
     _press(told, Qt.Key.Key_N)
     assert said[-1] == "No disagreement after this moment."
     _press(told, Qt.Key.Key_N, Qt.KeyboardModifier.ShiftModifier)
@@ -123,6 +123,7 @@ def test_both_tiers_are_shown_and_one_jumps_through_where_they_differ(
     assert [r.label for r in scene.rows if r.kind is Kind.LANE] == [
         "Model, live", "Uncertain", "Activity",
     ]  # fmt: skip
+    assert "Model, afterwards" in [r.label for r in scene.rows]
     assert scene.data.differences == session.differences
     told.keys.trigger("doubt_on")
     assert on_screen(told) == DIFFER_FROM

@@ -14,7 +14,7 @@ from app.core.differences import Difference, differences
 from app.core.taxonomy import Taxonomy
 from app.core.timeline import Segment, Timeline
 from app.ui.joins import Join
-from app.ui.timeline.lanes import Lane, LaneKind
+from app.ui.timeline.lanes import LIVE_TIER, WHOLE_TIER, Lane, LaneKind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +63,12 @@ class TimelineData:
         if self.tiers.you is None and self.apart is not None:
             return self.apart
         return differences(self.tiers.you, self.tiers.model, self.beside)
+
+    @property
+    def model_name(self) -> str:
+        """Words for the model's tier, which say which of two it is."""
+        beside = next((x.name for x in self.lanes if x.kind is LaneKind.PHASES), "")
+        return {LIVE_TIER: WHOLE_TIER, WHOLE_TIER: LIVE_TIER}.get(beside, "Model")
 
     @property
     def rows(self) -> tuple[Lane, ...]:

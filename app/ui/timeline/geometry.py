@@ -188,6 +188,7 @@ def lay_out(
     pictures: bool = False,
     sound: bool = False,
     lanes: tuple[Lane, ...] = (),
+    model: str = _LABEL[Kind.MODEL],
     kinds: tuple[Kind, ...] = (Kind.WHOLE, Kind.RULER, Kind.YOU, Kind.DISAGREEMENT, Kind.MODEL),
 ) -> tuple[Row, ...]:
     """Rows for a timeline.
@@ -204,10 +205,12 @@ def lay_out(
         pictures: whether there are pictures.
         sound: whether there is a waveform.
         lanes: what lies beside the phases, but for the instruments.
+        model: words for the model's tier.
         kinds: rows that are always there.
     """
     shut = frozenset(folded)
-    fixed = [_Part(kind=k, label=_LABEL[k]) for k in kinds]
+    named = {**_LABEL, Kind.MODEL: model}
+    fixed = [_Part(kind=k, label=named[k]) for k in kinds]
     fixed += [_Part(kind=Kind.LANE, label=x.name, index=i, lane=x) for i, x in enumerate(lanes)]
     marks = [_Part(kind=Kind.OUTLINES, label=_LABEL[Kind.OUTLINES])] if outlines else []
     if sound:

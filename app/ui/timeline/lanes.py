@@ -21,6 +21,7 @@ from app.core.timeline import Segment, Timeline
 from app.store.predictions import Presence
 
 MOST_LINES = 6
+LIVE_TIER, WHOLE_TIER = "Model, live", "Model, afterwards"
 TOOL = "tool "
 STRIP_BITS = 1.5
 INTERVALS = frozenset({"out_of_body", "severe_index"})
@@ -119,7 +120,7 @@ def phases_lane(
     timeline: Timeline, confidence: Sequence[tuple[int, float]], *, is_offline: bool
 ) -> Lane:
     """The lane of the tier beside the model's, with how sure it is."""
-    name = "Model, afterwards" if is_offline else "Model, live"
+    name = WHOLE_TIER if is_offline else LIVE_TIER
     by = "by the model that knew the whole recording" if is_offline else "by the model as it went"
     lane = lane_of("beside", name, LaneKind.PHASES, timeline.segments, by)
     return replace(lane, strip=np.array(confidence, np.float64).reshape(-1, 2))

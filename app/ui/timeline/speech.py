@@ -90,7 +90,7 @@ def difference_lines(
     if found.is_human:
         said = f"You say {one}, the model {other}"
     else:
-        said = f"The model says {one}, the other tier {other}"
+        said = f"One model says {one}, the other {other}"
     return said, _times(found, time_ms)
 
 

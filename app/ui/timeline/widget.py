@@ -359,6 +359,7 @@ class Timeline(QWidget):
                     pictures=bool(self._strip.pictures),
                     sound=self._sound is not None,
                     lanes=data.rows,
+                    model=data.model_name,
                 ),
                 view=self.view,
                 whole=self._whole(),

@@ -159,5 +159,5 @@ def test_disagreements_are_named_with_both_words() -> None:
         "Disagreement, 3:20, at 0:00: you say Calot triangle, the model Clip and cut"
     )
     assert difference_lines(second, data.words, data.time_ms)[0] == (
-        "The model says Clip and cut, the other tier Calot triangle"
+        "One model says Clip and cut, the other Calot triangle"
     )
