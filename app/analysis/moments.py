@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -98,38 +97,32 @@ class MomentIndex:
         self._library = library
         self._first_alone = first_recordings
         self.cases: tuple[Case, ...] = ()
+        self._left: list[Case] = []
         self._rows: dict[str, list[Rows]] = {}
         self._stamps: dict[str, _Stamp] = {}
         self._matrices: dict[Encoder, _Matrix] = {}
 
-    def refresh(
-        self,
-        *,
-        first: str = "",
-        for_s: float = float("inf"),
-        cancelled: Callable[[], bool] = lambda: False,
-    ) -> tuple[int, int]:
+    def refresh(self, *, first: str = "", for_s: float = float("inf")) -> tuple[int, int]:
         """Read what is new in the library; what is known already is not read again.
 
         Args:
             first: a case that is read before the others.
-            for_s: stop after that many seconds; the next call goes on.
-            cancelled: asked before each case.
+            for_s: stop after that many seconds; the next call goes on with the other cases.
 
         Returns:
-            How many cases are known, of how many; both are the same once all is read.
+            How many cases are known, of how many; both are the same once all were looked at.
         """
         began = time.monotonic()
-        cases = sorted(self._library.cases(), key=lambda c: (c.case_id != first, c.case_id))
-        self.cases = tuple(sorted(cases, key=lambda c: c.case_id))
-        self._forget({c.case_id for c in cases})
-        done = 0
-        for case in cases:
-            if done and (cancelled() or time.monotonic() - began > for_s):
+        if not self._left:
+            self.cases = tuple(sorted(self._library.cases(), key=lambda c: c.case_id))
+            self._forget({c.case_id for c in self.cases})
+            self._left = [*reversed(self.cases)]
+        self._left.sort(key=lambda c: c.case_id == first)  # taken from the end
+        while self._left:
+            self._read(self._left.pop())
+            if time.monotonic() - began > for_s:
                 break
-            self._read(case)
-            done += 1
-        return done, len(cases)
+        return len(self.cases) - len(self._left), len(self.cases)
 
     def encoders(self, asset_id: str = "") -> tuple[Encoder, ...]:
         """Encoders that saw a recording, or any; first those that saw most cases, and of those
@@ -229,10 +222,15 @@ class MomentIndex:
 
     def _read(self, case: Case) -> None:
         assets = [a for a in case.assets[: 1 if self._first_alone else None] if a.has_recording]
+        files = self._library.predictions_stamp(case.case_id)
+        if not any(files):  # no model has said anything; asking would make a file
+            self._stamps.pop(case.case_id, None)
+            self._put(case.case_id, [])
+            return
         try:
             tiers = {a.asset_id: self._tier(a) for a in assets}
             stamp = (
-                self._library.predictions_stamp(case.case_id),
+                files,
                 tuple((a.asset_id, a.start_pts, a.end_pts, tiers[a.asset_id]) for a in assets),
             )
             if self._stamps.get(case.case_id) == stamp:

@@ -16,6 +16,7 @@ from app.inference.cards import find_model
 from app.inference.device import choose_device
 from app.store import Library
 from app.video import describe_asset
+from tests.helpers.human_work import asset
 from tests.helpers.seen_cases import (
     decide_phase,
     directions,
@@ -151,6 +152,10 @@ def test_what_changes_in_the_library_is_read_again(library: Library) -> None:
     whole = read(library)
     for row in vectors[::7]:
         assert places(index, row) == places(whole, row)
+    bare = library.writer.create_case("bare", "unknown", (asset("bare"),)).result()
+    index.refresh()
+    assert index.lacking(index.encoders()[0]) == (bare,)
+    assert not (library.folder / "predictions" / f"{bare.case_id}.sqlite").exists()
     library.writer.delete_case(one.case_id).result()
     index.refresh()
     assert {name for name, _ in places(index, vectors[39])} == {"two"}
@@ -165,8 +170,13 @@ def test_reading_goes_on_where_it_stopped(library: Library) -> None:
     assert index.refresh(first=third.case_id, for_s=0) == (1, 4)
     assert index.seconds(index.encoders()[0]) == 12
     assert index.vector_at(index.encoders()[0], "case 2", 0).size
-    assert index.refresh(for_s=float("inf")) == (4, 4)
+    # Slices that are too short for more than one case still come to an end.
+    assert [index.refresh(for_s=0) for _ in range(3)] == [(2, 4), (3, 4), (4, 4)]
     assert index.seconds(index.encoders()[0]) == 48
+    assert index.refresh(first=third.case_id, for_s=0) == (1, 4)
+    last = library.cases()[3]
+    assert index.refresh(first=last.case_id, for_s=0) == (2, 4)
+    assert [c.case_id for c in index.cases] == [c.case_id for c in library.cases()]
 
 
 def test_a_byte_a_number_is_enough() -> None:
