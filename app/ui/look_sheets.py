@@ -8,10 +8,8 @@ from PySide6.QtCore import QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
-    QGridLayout,
     QListWidget,
     QListWidgetItem,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -33,53 +31,75 @@ _PLACE = Qt.ItemDataRole.UserRole
 _MOST_PLACES, _MOST_CASES = 12, 20
 
 
-class _Bar(QWidget):
-    """One phase: the other cases' range and middle half, their middle, and this case's length."""
+class LengthsChart(QWidget):
+    """One row for each phase: letter, name, the other cases, this case's length, and the words.
 
-    def __init__(self, found: PhaseLength, colour: QColor) -> None:
+    Painted by hand: a label for each part would keep the window busy for longer than a frame.
+    """
+
+    def __init__(self, found: Lengths, words: tuple[str, ...]) -> None:
         super().__init__()
-        longest = max(found.here_s or 0.0, *found.others_s[-1:], 1.0)
-        self._found, self._longest_s, self._colour = found, longest, colour
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setFixedHeight(theme.px(28))
+        self._found, self._words = found, words
+        self._row_px = theme.px(34)
+        self.setFixedHeight(self._row_px * max(1, len(found.phases)))
+        self.setAccessibleName("Phase lengths")
+        names = (found.taxonomy.phase_name(p.phase) for p in found.phases)
+        said = (f"{name}: {told}" for name, told in zip(names, words, strict=True))
+        self.setAccessibleDescription("; ".join(said))
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """A line for the range, a band for the middle half, ticks for the middle and this case."""
-        painter = QPainter(self)
-        found, middle = self._found, self.height() / 2
-        if found.others_s:
-            low, high = self._x(found.others_s[0]), self._x(found.others_s[-1])
-            painter.fillRect(QRectF(low, middle - 0.5, high - low, 1), theme.color("control_edge"))
-        if found.middle_half_s is not None and found.median_s is not None:
-            low, high = map(self._x, found.middle_half_s)
-            band = QRectF(low, middle - 6, max(2.0, high - low), 12)
-            painter.fillRect(band, theme.color("line_strong"))
-            x = self._x(found.median_s)
-            painter.fillRect(QRectF(x - 1, middle - 8, 2, 16), theme.color("text_2"))
-        if found.here_s is not None:
-            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-            x = self._x(found.here_s)
-            painter.setPen(theme.color("panel"))
-            painter.setBrush(self._colour)
-            painter.drawEllipse(QRectF(x - 6, middle - 6, 12, 12))
-
-    def _x(self, seconds: float) -> float:
-        return 8 + seconds / self._longest_s * (self.width() - 16)
-
-
-class _Letter(QWidget):
-    """The letter square of a phase."""
-
-    def __init__(self, code: str, paint: theme.Paint) -> None:
-        super().__init__()
-        self._code, self._paint = code, paint
-        self.setFixedSize(theme.px(20), theme.px(20))
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """A square in the phase's colour."""
+        """The rows from top to bottom."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        draw_letter(painter, QRectF(self.rect()), self._code, self._paint)
+        painter.setFont(theme.font("small"))
+        wide = max(map(painter.fontMetrics().horizontalAdvance, self._words), default=0) + 4
+        for row, (phase, words) in enumerate(zip(self._found.phases, self._words, strict=True)):
+            line = QRectF(0, row * self._row_px, self.width(), self._row_px)
+            known = self._found.taxonomy.phase(phase.phase)
+            colour = known.colour if known else theme.color("control_edge").name()
+            side = theme.px(20)
+            square = QRectF(0, line.center().y() - side / 2, side, side)
+            draw_letter(painter, square, known.code if known else "?", theme.human_paint(colour))
+            left, right = theme.px(190), self.width() - wide
+            name = QRectF(side + 10, line.top(), left - side - 18, line.height())
+            painter.setFont(theme.font("body"))
+            painter.setPen(theme.color("text"))
+            shown = painter.fontMetrics().elidedText(
+                self._found.taxonomy.phase_name(phase.phase),
+                Qt.TextElideMode.ElideRight,
+                int(name.width()),
+            )
+            painter.drawText(name, Qt.AlignmentFlag.AlignVCenter, shown)
+            painter.setFont(theme.font("small"))
+            painter.setPen(theme.color("text_2"))
+            place = QRectF(right, line.top(), wide, line.height())
+            painter.drawText(place, Qt.AlignmentFlag.AlignVCenter, words)
+            bar = QRectF(left, line.top(), max(40.0, right - left - 16), line.height())
+            _draw_lengths(painter, phase, bar, QColor(colour))
+        painter.end()
+
+
+def _draw_lengths(painter: QPainter, found: PhaseLength, area: QRectF, colour: QColor) -> None:
+    """A line for the range, a band for the middle half, a tick for the middle, a dot: this case."""
+    longest = max(found.here_s or 0.0, *found.others_s[-1:], 1.0)
+    middle = area.center().y()
+
+    def x(seconds: float) -> float:
+        return area.left() + 8 + seconds / longest * (area.width() - 16)
+
+    if found.others_s:
+        low, high = x(found.others_s[0]), x(found.others_s[-1])
+        painter.fillRect(QRectF(low, middle - 0.5, high - low, 1), theme.color("control_edge"))
+    if found.middle_half_s is not None and found.median_s is not None:
+        low, high = map(x, found.middle_half_s)
+        band = QRectF(low, middle - 6, max(2.0, high - low), 12)
+        painter.fillRect(band, theme.color("line_strong"))
+        tick = QRectF(x(found.median_s) - 1, middle - 8, 2, 16)
+        painter.fillRect(tick, theme.color("text_2"))
+    if found.here_s is not None:
+        painter.setPen(theme.color("panel"))
+        painter.setBrush(colour)
+        painter.drawEllipse(QRectF(x(found.here_s) - 6, middle - 6, 12, 12))
 
 
 class LengthsSheet(Sheet):
@@ -87,7 +107,7 @@ class LengthsSheet(Sheet):
 
     def __init__(self, window: QWidget) -> None:
         super().__init__(window, "Phase lengths", 1100, 500)
-        self.words: tuple[str, ...] = ()
+        self.chart: LengthsChart | None = None
 
     def show_waiting(self) -> None:
         """While the other cases are read."""
@@ -95,6 +115,8 @@ class LengthsSheet(Sheet):
 
     def show_lengths(self, found: Lengths) -> None:
         """Show what was read."""
+        from app.analysis.lengths import lengths_in_words  # the window opens without it
+
         if not found.phases:
             self._show("No phases yet. Analyse the case, or name its phases in Annotate.", None)
             return
@@ -102,13 +124,20 @@ class LengthsSheet(Sheet):
         beside = "no other whole case of this operation yet"
         if found.cases:
             beside = f"{found.cases} other case{'s' if found.cases > 1 else ''} of this operation"
+        words = []
+        for phase in found.phases:
+            said = lengths_in_words(phase, lambda s: duration(1000 * s))
+            if phase.longer_than_percent is not None and len(phase.others_s) > 3:
+                said += f"; longer than {phase.longer_than_percent} %"
+            words.append(said)
         self._show(
             f"{found.taxonomy.name}, {whose}; {beside}. Dot: this case. Tick: the middle of the "
             "others, band: their middle half, line: all of them. Each line begins at 0.",
-            found,
+            LengthsChart(found, tuple(words)),
         )
 
-    def _show(self, head: str, found: Lengths | None) -> None:
+    def _show(self, head: str, chart: LengthsChart | None) -> None:
+        self.chart = chart
         body = QWidget()
         column = QVBoxLayout(body)
         column.setContentsMargins(28, 16, 28, 12)
@@ -116,35 +145,10 @@ class LengthsSheet(Sheet):
         label = Label(head, "body", "2")
         label.setWordWrap(True)
         column.addWidget(label)
-        if found is not None:
-            column.addLayout(self._grid(found))
+        if chart is not None:
+            column.addWidget(chart)
         column.addStretch(1)
         self.set_body(body)
-
-    def _grid(self, found: Lengths) -> QGridLayout:
-        from app.analysis.lengths import lengths_in_words  # the window opens without it
-
-        grid = QGridLayout()
-        grid.setHorizontalSpacing(12)
-        grid.setVerticalSpacing(6)
-        grid.setColumnStretch(2, 1)
-        words = []
-        for row, phase in enumerate(found.phases):
-            known = found.taxonomy.phase(phase.phase)
-            colour = known.colour if known else theme.color("control_edge").name()
-            letter = _Letter(known.code if known else "?", theme.human_paint(colour))
-            name = found.taxonomy.phase_name(phase.phase)
-            said = lengths_in_words(phase, lambda s: duration(1000 * s))
-            if phase.longer_than_percent is not None and len(phase.others_s) > 3:
-                said += f"; longer than {phase.longer_than_percent} %"
-            words.append(f"{name}: {said}")
-            told = Label(said, "small", "2")
-            told.setAccessibleName(words[-1])
-            bar = _Bar(phase, QColor(colour))
-            for place, part in enumerate((letter, Label(name), bar, told)):
-                grid.addWidget(part, row, place)
-        self.words = tuple(words)
-        return grid
 
 
 class NextSheet(Sheet):

@@ -64,8 +64,11 @@ class RibbonData:
     bookmarks: tuple[Bookmark, ...] = ()
     joins: tuple[Join, ...] = ()
     blocks: tuple[Block, ...] = field(default=())
+    confidence: NDArray[np.float64] = field(init=False)
 
     def __post_init__(self) -> None:
+        said = self.model.confidence if self.model else ()
+        self.confidence = np.array(said, np.float64).reshape(-1, 2)
         self.blocks = merged_blocks(self.human, self.model.timeline if self.model else None)
 
 
@@ -429,15 +432,14 @@ class Ribbon(QWidget):
         paint.draw_disagreements(painter, self.data.differences, self._x_of, area)
 
     def _paint_confidence(self, painter: QPainter) -> None:
-        model = self.data.model
-        if model is None or not model.confidence:
+        known = self.data.confidence
+        if not len(known):
             return
         _, _, top, _ = self._rows()
-        steps = np.diff([pts for pts, _ in model.confidence])
-        step = float(np.median(steps)) if steps.size else 1.0
+        step = float(np.median(np.diff(known[:, 0]))) if len(known) > 1 else 1.0
         area = QRectF(self._left, top, self._wide(), theme.px(4))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, on=False)
-        paint.draw_confidence(painter, model.confidence, step, self._x_of, area)
+        paint.draw_confidence(painter, known, step, self._x_of, area)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
 
     def _paint_tail(self, painter: QPainter) -> None:
