@@ -58,6 +58,8 @@ def _open(library: Library, case: Case, asset: Asset) -> tuple[Doubt, ...]:
 
     What is past reading leaves a case out: it hides no other one.
     """
+    if not any(library.predictions_stamp(case.case_id)):
+        return ()  # no model has said anything; asking would make a file
     store = library.predictions(case.case_id)
     try:
         runs = store.runs(asset.asset_id)

@@ -153,10 +153,13 @@ def _phases(library: Library, case: Case, asset: Asset) -> tuple[Timeline | None
         named = sum(s.end_pts - s.start_pts for s in line.segments)
         if named >= WHOLE_SHARE * (asset.end_pts - asset.start_pts):
             return line, True, True
+    # Where no model has said anything, asking would make a file.
+    if line is not None or not any(library.predictions_stamp(case.case_id)):
+        return line, line is not None, False
     store = library.predictions(case.case_id)
     run = telling_run(store.runs(asset.asset_id), PHASES)
-    if line is not None or run is None:
-        return line, line is not None, False
+    if run is None:
+        return None, False, False
     said = timeline_of_run(run, store.phases(run.run_id), asset.start_pts, asset.end_pts)
     return said, False, run.finished
 

@@ -101,6 +101,8 @@ def test_the_most_uncertain_case_comes_first_and_a_decided_one_does_not(
     with open_small(own_library) as library:
         one, two, three = imported(library, tmp_path, (30, 30), (20, 40), (10, 50))
         assert uncertain_cases(library) == ()
+        assert phase_lengths(library, one).cases == 2
+        assert not list((own_library / "predictions").glob("*")), "asking makes no file"
         for case_id in (one, two, three):
             library.writer.undo(case_id).result()
         analysed(library, one, [0.5] * 10 + [0.01] * 50)
