@@ -39,6 +39,7 @@ MOST_CASES = 300
 THIS_FRAME = "This frame"
 OTHER_CASES, THIS_CASE = "Other cases", "This case"
 NOT_SEEN = "No model has looked at this recording yet."
+QUEUED = "The analysis is on its way; what is like this shows once it has come here."
 NOT_SEEN_HERE = "The analysis has not come to this moment yet."
 NOTHING = "No other moment is known."
 NOTHING_SO = "No moment passes these filters."
@@ -75,6 +76,7 @@ class FindSheet(Sheet):
         self._finder = finder
         self._source: Source | None = None
         self._in_use: frozenset[str] = frozenset()
+        self._queued = False
         self._answer: Answer | None = None
         self.model = MomentModel(self)
         self.picture = QLabel()
@@ -151,6 +153,7 @@ class FindSheet(Sheet):
             in_use: names of the models that an analysis would run.
         """
         self._source, self._answer, self._in_use = source, None, in_use
+        self._queued = False
         self.model.clear()
         self.left.setFixedWidth(theme.px(SIDE_PX))
         self.picture.setFixedHeight(theme.px(PICTURE_PX))
@@ -191,6 +194,11 @@ class FindSheet(Sheet):
                 encoder=self.encoders.currentData(),
             )
         )
+
+    def ask_if_unknown(self) -> None:
+        """An analysis went on: look again where it had not come to the frame."""
+        if self._answer is not None and not self._answer.knows_frame:
+            self.ask()
 
     def open_chosen(self) -> None:
         """See the selected moment."""
@@ -255,6 +263,8 @@ class FindSheet(Sheet):
         _fill(self.cases, [(ALL_CASES, ""), (OTHER_CASES, _OTHERS), (THIS_CASE, _THIS), *each])
 
     def _words(self, answer: Answer) -> str:
+        if not answer.knows_frame and self._queued:
+            return QUEUED
         if answer.encoder is None:
             return NOT_SEEN if answer.is_whole else _reading(answer)
         if not answer.knows_frame:
@@ -280,7 +290,8 @@ class FindSheet(Sheet):
             missing = [source.case.case_id]
         encoder = answer.encoder.model if answer.encoder else ""
         self.lacking.setVisible(bool(missing) and not unseen)
-        self.analyse.setVisible(bool(missing) and (unseen or encoder in self._in_use))
+        offered = bool(missing) and (unseen or encoder in self._in_use)
+        self.analyse.setVisible(offered and not self._queued)
         self.analyse.setText("Analyse it" if len(missing) == 1 else "Analyse them")
         self.analyse.setAccessibleName(self.analyse.text())
         words = f"{_cases(len(missing))} not searched: {encoder} has not looked there."
@@ -292,6 +303,8 @@ class FindSheet(Sheet):
         answer, source = self._answer, self._source
         if answer is None or source is None:
             return
+        self._queued = True
+        self._show(answer)
         cases = [c.case_id for c in answer.lacking]
         self.analyse_asked.emit(cases or [source.case.case_id])
 

@@ -69,6 +69,7 @@ class WindowSheets(QObject):
         services.cases.listed.connect(lambda _: self._offer_cases())
         services.cases.listed.connect(lambda _: self.find.ask())
         self.find.analyse_asked.connect(services.analysis.queue)
+        services.session.model_changed.connect(self.find.ask_if_unknown)
         services.cases.reported.connect(self._report_saved)
         services.teaching.taught.connect(self._taught)
         self.models.model_chosen.connect(services.analysis.choose)

@@ -16,7 +16,7 @@ from pytestqt.qtbot import QtBot
 from app.core.case import Case
 from app.core.prediction import PHASES, RETRIEVAL, PhasePrediction
 from app.ui.find_cards import MOMENT_ROLE, spoken
-from app.ui.find_sheet import NOT_SEEN, NOT_SEEN_HERE, NOTHING, NOTHING_SO, FindSheet
+from app.ui.find_sheet import NOT_SEEN, NOT_SEEN_HERE, NOTHING, NOTHING_SO, QUEUED, FindSheet
 from app.ui.main_window import MainWindow
 from app.video import describe_asset
 from models.card import ModelCard, write_card
@@ -225,6 +225,8 @@ def test_what_was_not_analysed(opened: MainWindow, qtbot: QtBot) -> None:
     assert sheet.analyse.isVisible()
     sheet.analyse.click()
     assert asked == [[case.case_id]]
+    assert sheet.said.text() == QUEUED
+    assert not sheet.analyse.isVisible()
     # What the analysis stored meanwhile is read when the list of cases is read again.
     see(opened, case, directions(1))
     opened.services.cases.refresh()
@@ -292,6 +294,9 @@ def test_cases_that_were_not_seen_are_analysed_and_then_found(
     qtbot.waitUntil(sheet.lacking.isVisible, timeout=240_000)
     assert "1 case not searched: endomamba-demo" in sheet.lacking.text()
     qtbot.waitUntil(lambda: not analysis.running, timeout=120_000)
+    sheet.close_sheet()
+    opened.keys.trigger("more_like")
+    answered(opened, qtbot)
     sheet.analyse.click()
     qtbot.waitUntil(lambda: len(sheet.model.moments) == 1, timeout=240_000)
     assert sheet.model.moments[0].case.case_id == other.case_id
