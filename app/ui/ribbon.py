@@ -370,7 +370,7 @@ class Ribbon(QWidget):
         painter.setPen(theme.color("text_2"))
         metrics = QFontMetricsF(painter.font())
         y = self._rows()[1] + theme.px(8) + metrics.capHeight() / 2
-        painter.drawText(QPointF(MARGIN, y), "Phases")
+        painter.drawText(QPointF(max(MARGIN, self.fold_button.geometry().right() + 2), y), "Phases")
 
     def _span(self, start_pts: int, end_pts: int) -> tuple[float, float]:
         assert self.data.asset is not None  # noqa: S101
@@ -527,8 +527,9 @@ class Ribbon(QWidget):
         _, _, confidence, _ = self._rows()
         now = asset.time_ms(self._forecast.pts)
         left = max(self._x(self._ms), self._left)
-        top = confidence + theme.px(5)
-        area = QRectF(left, top, self.width() - MARGIN - left, theme.px(6))
+        top = confidence + theme.px(4 if self._compact else 5)
+        high = theme.px(3 if self._compact else 6)  # a low ribbon has its ruler right below
+        area = QRectF(left, top, self.width() - MARGIN - left, high)
         draw_forecast(painter, self._forecast, self.data.taxonomy, now, self._x, area)
 
     def _paint_stretch(self, painter: QPainter) -> None:

@@ -24,6 +24,7 @@ from app.store import Library
 from app.ui.main_window import MainWindow
 from app.ui.services import Services
 from app.ui.settings import Settings
+from app.ui.stage_menu import LOOK_AT, open_menu
 from app.ui.timeline.data import timeline_data
 from app.ui.timeline.geometry import Kind
 from tests.ui.conftest import on_screen
@@ -111,8 +112,13 @@ def test_both_tiers_are_shown_and_one_jumps_through_where_they_differ(
     _press(told, Qt.Key.Key_N)
     qtbot.waitUntil(lambda: on_screen(told) == DIFFER_FROM, timeout=10_000)
     assert said[-1].startswith("1 of 1: One model says Clip and cut, the other Calot triangle")
-    _press(told, Qt.Key.Key_N)
+    menu = open_menu(told.review, told.keys, QPoint(0, 0), LOOK_AT)
+    named = {a.text().partition("\t")[0]: a for a in menu.actions()}
+    named["Next disagreement"].trigger()
+    menu.close()
     assert said[-1] == "No disagreement after this moment."
+    _press(told, Qt.Key.Key_N)
+    assert said[-1] == said[-2]
     _press(told, Qt.Key.Key_N, Qt.KeyboardModifier.ShiftModifier)
     assert said[-1] == "No disagreement before this moment."
     assert on_screen(told) == DIFFER_FROM

@@ -28,11 +28,12 @@ class CourseLooks:
     def look(self, phase: str, tier: str) -> paint.BlockLook:
         """How blocks of a step or an activity look, whoever says so."""
         del tier
+        fill = theme.color(_GREYS[self._places[phase] % len(_GREYS)])
         return paint.BlockLook(
             code="",
             name=course_name(phase),
-            fill=theme.color(_GREYS[self._places[phase] % len(_GREYS)]),
-            text=theme.color("text"),
+            fill=fill,
+            text=theme.text_on(fill),
             thin=theme.color("control_edge"),
         )
 
