@@ -246,7 +246,7 @@ def test_an_archive_teaches_a_backbone_that_phases_are_taught_on(
     assert "loss_alignment" in rows[0]
     assert (tmp_path / "run" / "samples" / "truth-0.jpg").is_file()
     view = read_run(tmp_path / "run")
-    assert (view.title, view.state, view.score) == ("Tiny backbone", "done", "explained")
+    assert (view.title, view.state, view.score) == ("Tiny backbone", "done", "")
     assert len(view.columns["held_out_explained"]) == 2
     card = find_model(str(tmp_path / "run" / "tiny-backbone"), own_library)
     assert card.task == "backbone"
