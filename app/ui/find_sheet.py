@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, QItemSelectionModel, QObject, QSize, Qt, Signal
 from PySide6.QtGui import QImage, QKeyEvent, QPixmap
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QListView, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
 
 from app.core.case import Asset, Case
 from app.core.errors import TrocarError
 from app.core.taxonomy import find_taxonomy
 from app.ui import theme
-from app.ui.case_cards import GAP
+from app.ui.card_grid import CardGrid
 from app.ui.find import Answer, Finder, Question
 from app.ui.find_cards import (
     CARD_WIDTH,
@@ -44,6 +44,7 @@ NOT_SEEN_HERE = "The analysis has not come to this moment yet."
 NOTHING = "No other moment is known."
 NOTHING_SO = "No moment passes these filters."
 _OTHERS, _THIS = "others", "this"
+_ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,18 +101,9 @@ class FindSheet(Sheet):
         finder.failed.connect(self._failed)
         self.closed.connect(self._leave)
 
-    def _make_view(self) -> QListView:
-        view = QListView()
-        view.setAccessibleName("Moments, most alike first")
-        view.setModel(self.model)
-        view.setViewMode(QListView.ViewMode.IconMode)
-        view.setResizeMode(QListView.ResizeMode.Adjust)
-        view.setMovement(QListView.Movement.Static)
-        view.setUniformItemSizes(True)
-        view.setMouseTracking(True)
-        view.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
-        view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        view.setItemDelegate(MomentDelegate(view))
+    def _make_view(self) -> CardGrid:
+        view = CardGrid("Moments, most alike first", self.model, CARD_WIDTH)
+        view.paint_by(MomentDelegate(view))
         view.clicked.connect(lambda index: self.opened.emit(index.data(MOMENT_ROLE)))
         view.installEventFilter(self)
         return view
@@ -318,25 +310,12 @@ class FindSheet(Sheet):
         self.model.clear()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Enter opens; the cards fill the list's new width."""
-        if watched is self.parentWidget():
-            return super().eventFilter(watched, event)
-        if event.type() == QEvent.Type.Resize:
-            self._fit_cards()
+        """Enter on a card opens it."""
         pressed = isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress
-        if pressed and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+        if watched is self.view and pressed and event.key() in _ENTER:
             self.open_chosen()
             return True
-        return False
-
-    def _fit_cards(self) -> None:
-        bar = self.view.verticalScrollBar().sizeHint().width()
-        room = self.view.width() - 2 * self.view.frameWidth() - bar - 4
-        delegate = self.view.itemDelegate()
-        assert isinstance(delegate, MomentDelegate)  # noqa: S101 - set above
-        number = max(1, room // (theme.px(CARD_WIDTH) + GAP))
-        delegate.card_width = room // number - GAP
-        self.view.setGridSize(QSize(delegate.card_width + GAP, delegate.height() + GAP))
+        return super().eventFilter(watched, event)
 
 
 def _fill(combo: Combo, items: Sequence[tuple[str, object]]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QEvent, QItemSelectionModel, QObject, QSize, Qt, Signal
+from PySide6.QtCore import QItemSelectionModel, Qt, Signal
 from PySide6.QtGui import QImage, QResizeEvent
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -20,10 +20,10 @@ from PySide6.QtWidgets import (
 from app.core.case import Case
 from app.core.taxonomy import find_taxonomy, list_taxonomies
 from app.ui import theme
+from app.ui.card_grid import CardGrid
 from app.ui.case_cards import (
     CARD,
     CARD_ROLE,
-    GAP,
     STATE_WORDS,
     Card,
     CardDelegate,
@@ -198,21 +198,11 @@ class LibraryWorkspace(QWidget):
         self._boxes[key] = (kind, box, number)
         return row(box, 0, number)
 
-    def _make_view(self) -> QListView:
-        view = QListView()
-        view.setAccessibleName("Cases")
-        view.setModel(self.filter)
-        view.setViewMode(QListView.ViewMode.IconMode)
-        view.setResizeMode(QListView.ResizeMode.Adjust)
-        view.setMovement(QListView.Movement.Static)
-        view.setUniformItemSizes(True)
-        view.setMouseTracking(True)
-        view.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
-        view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        view.setItemDelegate(CardDelegate(view))
+    def _make_view(self) -> CardGrid:
+        view = CardGrid("Cases", self.filter, CARD[0])
+        view.paint_by(CardDelegate(view))
         view.setEditTriggers(QListView.EditTrigger.NoEditTriggers)
         view.activated.connect(lambda index: self.opened.emit(index.data(CARD_ROLE).case.case_id))
-        view.installEventFilter(self)
         return view
 
     def _filter_again(self) -> None:
@@ -235,22 +225,6 @@ class LibraryWorkspace(QWidget):
         """Filters fold on small screens."""
         super().resizeEvent(event)
         self.filters.setVisible(self.width() >= theme.px(1100))
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """The cards fill the list's new width."""
-        if event.type() == QEvent.Type.Resize:
-            self._fit_cards()
-        return super().eventFilter(watched, event)
-
-    def _fit_cards(self) -> None:
-        # As if the scroll bar were always there: it comes with the cards, after this.
-        bar = self.view.verticalScrollBar().sizeHint().width()
-        room = self.view.width() - 2 * self.view.frameWidth() - bar - 4
-        number = max(1, room // (theme.px(CARD[0]) + GAP))
-        delegate = self.view.itemDelegate()
-        assert isinstance(delegate, CardDelegate)  # noqa: S101 - set above
-        delegate.card_width = room // number - GAP
-        self.view.setGridSize(QSize(delegate.card_width + GAP, delegate.height() + GAP))
 
 
 def procedure_names() -> dict[str, str]:
