@@ -292,7 +292,7 @@ def test_what_was_learnt_without_labels_tells_instruments_apart(
             (tmp_path / "archive" / name / file.name).symlink_to(file)
     recipe = Path(pretraining_probe.__file__).with_suffix(".toml")
     common = ("pretrain", recipe, "--data", tmp_path / "archive", "--hold-out", "0.1")
-    made = said(capsys, *common, "--seed", "3", "--device", "cpu", "--out", tmp_path / "run")
+    made = said(capsys, *common, "--seed", "0", "--device", "cpu", "--out", tmp_path / "run")
     with (tmp_path / "run" / "log.csv").open() as file:
         losses = [float(row["loss"]) for row in csv.DictReader(file)]
     assert np.mean(losses[-3:]) < 0.9 * losses[0]
