@@ -12,7 +12,6 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
 
 from app.core.case import Asset, Case
 from app.core.errors import TrocarError
-from app.core.taxonomy import find_taxonomy
 from app.ui import theme
 from app.ui.card_grid import CardGrid
 from app.ui.find import Answer, Finder, Question
@@ -24,26 +23,20 @@ from app.ui.find_cards import (
     case_words,
     phase_name,
 )
+from app.ui.find_filters import FindFilters
 from app.ui.sheet import Sheet
-from app.ui.widgets import Button, Combo, Elided, Label, column, line
+from app.ui.widgets import Button, Elided, Label, column, line
 from app.ui.words import count, fine_moment, length
 
 if TYPE_CHECKING:
-    from app.analysis.moments import Wanted
+    from app.analysis.moments import Moment
 
 SIDE_PX, PICTURE_PX = 248, 140
-ANY_PHASE, ANY_INSTRUMENT, ALL_CASES = "Any phase", "Any instrument", "All cases"
-MOST_CASES = 300
-"""That can be named by themselves; the command names any."""
-
-THIS_FRAME = "This frame"
-OTHER_CASES, THIS_CASE = "Other cases", "This case"
 NOT_SEEN = "No model has looked at this recording yet."
 QUEUED = "The analysis is on its way; what is like this shows once it has come here."
 NOT_SEEN_HERE = "The analysis has not come to this moment yet."
 NOTHING = "No other moment is known."
 NOTHING_SO = "No moment passes these filters."
-_OTHERS, _THIS = "others", "this"
 _ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
 
 
@@ -82,19 +75,13 @@ class FindSheet(Sheet):
         self.model = MomentModel(self)
         self.picture = QLabel()
         self.named, self.facts = Elided("", "heading"), Elided("", "small", "2")
-        self.phases, self.instruments = Combo("Phase"), Combo("Instrument")
-        self.cases, self.encoders = Combo("Case"), Combo("Compared by")
-        self.prompts = Combo("Looking for")
+        self.filters = FindFilters()
         self.said = Label("", tone="2")
         self.lacking = Label("", "small", "2")
         self.analyse = Button("Analyse them")
         self.view = self._make_view()
-        self._compared = Label("Compared by", "caption", "2")
-        self._looking = Label("Looking for", "caption", "2")
         self._lay_out()
-        for combo in self._combos():
-            combo.setSizeAdjustPolicy(Combo.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            combo.activated.connect(lambda _: self.ask())
+        self.filters.changed.connect(self.ask)
         self.analyse.clicked.connect(self._ask_analysis)
         finder.found.connect(self._show)
         finder.pictured.connect(self.model.set_image)
@@ -114,12 +101,7 @@ class FindSheet(Sheet):
         self.picture.setAccessibleName("The frame that is looked for")
         self.picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.left = column(
-            self.picture, self.named, self.facts, 8,
-            self._looking, self.prompts,
-            Label("Phase", "caption", "2"), self.phases,
-            Label("Instrument in view", "caption", "2"), self.instruments,
-            Label("Case", "caption", "2"), self.cases,
-            self._compared, self.encoders, 8,
+            self.picture, self.named, self.facts, 8, self.filters, 8,
             self.lacking, self.analyse, 0,
             spacing=6,
         )  # fmt: skip
@@ -133,9 +115,6 @@ class FindSheet(Sheet):
         across.addWidget(line(vertical=True))
         across.addWidget(right, 1)
         self.set_body(body)
-
-    def _combos(self) -> tuple[Combo, ...]:
-        return self.prompts, self.phases, self.instruments, self.cases, self.encoders
 
     def look_from(self, source: Source, in_use: frozenset[str]) -> None:
         """Show what is like a frame, with no filter; the sheet is opened by the caller.
@@ -153,10 +132,7 @@ class FindSheet(Sheet):
         self.named.setText(f"{source.case.case_id}  {case_words(source.case)}")
         phase = f", {phase_name(source.phase, source.case.procedure)}" if source.phase else ""
         self.facts.setText(f"{fine_moment(source.time_ms)}{phase}")
-        for combo in self._combos():
-            combo.clear()
-        self._offer((), (), ())
-        _show_or_hide(self._looking, self.prompts, self._compared, self.encoders, shown=False)
+        self.filters.begin(source.case)
         self.lacking.hide()
         self.analyse.hide()
         self.said.setText("")
@@ -181,9 +157,9 @@ class FindSheet(Sheet):
                 case_id=source.case.case_id,
                 asset_id=source.asset.asset_id,
                 time_ms=source.time_ms,
-                wanted=self._wanted(source),
-                prompt=self.prompts.currentData() or "",
-                encoder=self.encoders.currentData(),
+                wanted=self.filters.wanted(),
+                prompt=self.filters.prompt,
+                encoder=self.filters.encoder,
             )
         )
 
@@ -198,61 +174,30 @@ class FindSheet(Sheet):
         if index.isValid():
             self.opened.emit(index.data(MOMENT_ROLE))
 
-    def _wanted(self, source: Source) -> Wanted:
-        from app.analysis.moments import Wanted
-
-        phase, instrument = self.phases.currentData(), self.instruments.currentData()
-        case, known = self.cases.currentData(), self._answer.cases if self._answer else ()
-        ids: frozenset[str] = frozenset({case} if case else ())
-        if case == _THIS:
-            ids = frozenset({source.case.case_id})
-        elif case == _OTHERS:
-            others = frozenset(c.case_id for c in known) - {source.case.case_id}
-            ids = others or frozenset({""})
-        return Wanted(
-            phases=frozenset({phase} if phase else ()),
-            instruments=frozenset({instrument} if instrument else ()),
-            cases=ids,
-        )
-
     def _show(self, answer: Answer) -> None:
         if not self.isVisible():
             return
         before, self._answer = self._answer, answer
-        self._offer(answer.phases, answer.instruments, answer.cases)
-        _fill(self.encoders, [(e.model, e) for e in answer.encoders])
-        _fill(self.prompts, [(THIS_FRAME, ""), *((words, words) for words in answer.prompts)])
-        _show_or_hide(self._looking, self.prompts, shown=bool(answer.prompts))
-        several = len(answer.encoders) > 1 and not answer.question.prompt
-        _show_or_hide(self._compared, self.encoders, shown=several)
+        self.filters.offer(answer)
         if before is None or before.moments != answer.moments:
-            self.model.show(answer.moments)
-            if answer.moments:
-                first = self.model.index(0)
-                select = QItemSelectionModel.SelectionFlag.ClearAndSelect
-                self.view.selectionModel().setCurrentIndex(first, select)
-            self._finder.picture(answer.moments)
+            self._show_moments(answer.moments)
         if before is None and answer.moments:
             self.view.setFocus(Qt.FocusReason.OtherFocusReason)
         self.said.set_tone("2")
         self.said.setText(self._words(answer))
         self._show_lacking(answer)
 
-    def _offer(
-        self, phases: Sequence[str], instruments: Sequence[str], cases: Sequence[Case]
-    ) -> None:
-        """What can be filtered by; what is chosen stays."""
-        procedure = self._source.case.procedure if self._source else ""
-        taxonomy = find_taxonomy(procedure)
-        order = {p.key: i for i, p in enumerate(taxonomy.phases)}
-        by_place = sorted(phases, key=lambda k: order.get(k, len(order)))
-        names = [(phase_name(k, procedure), k) for k in by_place]
-        _fill(self.phases, [(ANY_PHASE, ""), *names])
-        tools = sorted((taxonomy.instrument_name(k), k) for k in instruments)
-        _fill(self.instruments, [(ANY_INSTRUMENT, ""), *tools])
-        newest = sorted(cases, key=lambda c: -c.created_utc_ms)[:MOST_CASES]
-        each = [(f"{c.case_id}  {case_words(c)}", c.case_id) for c in newest]
-        _fill(self.cases, [(ALL_CASES, ""), (OTHER_CASES, _OTHERS), (THIS_CASE, _THIS), *each])
+    def _show_moments(self, moments: Sequence[Moment]) -> None:
+        """In their new order; the one that is selected stays so while it is among them."""
+        chosen = self.view.currentIndex().data(MOMENT_ROLE)
+        key = (chosen.asset.asset_id, chosen.pts) if chosen is not None else None
+        self.model.show(moments)
+        if moments:
+            keys = [(m.asset.asset_id, m.pts) for m in moments]
+            at = self.model.index(keys.index(key) if key in keys else 0)
+            select = QItemSelectionModel.SelectionFlag.ClearAndSelect
+            self.view.selectionModel().setCurrentIndex(at, select)
+        self._finder.picture(moments)
 
     def _words(self, answer: Answer) -> str:
         if not answer.knows_frame and self._queued:
@@ -316,23 +261,6 @@ class FindSheet(Sheet):
             self.open_chosen()
             return True
         return super().eventFilter(watched, event)
-
-
-def _fill(combo: Combo, items: Sequence[tuple[str, object]]) -> None:
-    """Offer other items; the chosen one stays where it is among them."""
-    if [(combo.itemText(i), combo.itemData(i)) for i in range(combo.count())] == [*items]:
-        return
-    chosen = combo.currentData()
-    combo.clear()
-    for words, value in items:
-        combo.addItem(words, value)
-    place = next((i for i, (_, value) in enumerate(items) if value == chosen), 0)
-    combo.setCurrentIndex(place)
-
-
-def _show_or_hide(*widgets: QWidget, shown: bool) -> None:
-    for widget in widgets:
-        widget.setVisible(shown)
 
 
 def _reading(answer: Answer) -> str:

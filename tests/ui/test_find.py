@@ -139,18 +139,18 @@ def test_filters(library_of_two: tuple[MainWindow, Case], qtbot: QtBot) -> None:
     window, other = library_of_two
     window.keys.trigger("more_like")
     sheet = answered(window, qtbot)
-    words = [sheet.phases.itemText(i) for i in range(sheet.phases.count())]
+    words = [sheet.filters.phases.itemText(i) for i in range(sheet.filters.phases.count())]
     assert words == ["Any phase", "Preparation", "Clip and cut"]
     for phase, count in (("Preparation", 0), ("Clip and cut", 1)):
-        sheet.phases.setCurrentText(phase)
-        sheet.phases.activated.emit(sheet.phases.currentIndex())
+        sheet.filters.phases.setCurrentText(phase)
+        sheet.filters.phases.activated.emit(sheet.filters.phases.currentIndex())
         answered(window, qtbot)
         assert len(sheet.model.moments) == count
-        assert sheet.phases.currentText() == phase
+        assert sheet.filters.phases.currentText() == phase
         assert (sheet.said.text() == NOTHING_SO) == (not count)
     for case, count in (("This case", 0), ("Other cases", 1), (f"{other.case_id}  other", 1)):
-        sheet.cases.setCurrentText(case)
-        sheet.cases.activated.emit(sheet.cases.currentIndex())
+        sheet.filters.cases.setCurrentText(case)
+        sheet.filters.cases.activated.emit(sheet.filters.cases.currentIndex())
         answered(window, qtbot)
         assert len(sheet.model.moments) == count
     QTest.keyClick(sheet.view, Qt.Key.Key_Escape)
@@ -178,13 +178,13 @@ def test_by_words(library_of_two: tuple[MainWindow, Case], qtbot: QtBot) -> None
     write_prompts({"a clip is applied": vectors[1].astype(np.float32)}, folder)
     window.keys.trigger("more_like")
     sheet = answered(window, qtbot)
-    assert sheet.prompts.isVisible()
-    assert sheet.encoders.isVisible()
-    sheet.prompts.setCurrentText("a clip is applied")
-    sheet.prompts.activated.emit(1)
+    assert sheet.filters.prompts.isVisible()
+    assert sheet.filters.encoders.isVisible()
+    sheet.filters.prompts.setCurrentText("a clip is applied")
+    sheet.filters.prompts.activated.emit(1)
     answered(window, qtbot)
-    assert sheet.prompts.currentText() == "a clip is applied"
-    assert not sheet.encoders.isVisible()
+    assert sheet.filters.prompts.currentText() == "a clip is applied"
+    assert not sheet.filters.encoders.isVisible()
     # Words are not a frame: its own recording is searched too.
     found = sheet.model.moments[0]
     assert (found.case.case_id, found.time_ms) == (case.case_id, 1000.0)
@@ -198,10 +198,16 @@ def test_another_moment_of_the_same_case(
     monkeypatch.setattr("app.analysis.moments.NEIGHBOURS_MS", 500.0)
     case = opened.services.session.case
     assert case is not None
-    see(opened, case, directions(2))
+    see(opened, case, directions(3))
     opened.keys.trigger("more_like")
     sheet = answered(opened, qtbot)
-    assert [m.time_ms for m in sheet.model.moments] == [1000.0]
+    assert {m.time_ms for m in sheet.model.moments} == {1000.0, 2000.0}
+    # What is read later may come before what the user has chosen meanwhile.
+    sheet.view.setCurrentIndex(sheet.model.index(1))
+    chosen = sheet.model.moments[1]
+    sheet._show_moments(sheet.model.moments[::-1])
+    assert sheet.view.currentIndex().data(MOMENT_ROLE) == chosen
+    sheet._show_moments(sorted(sheet.model.moments, key=lambda m: m.time_ms))
     rect = sheet.view.visualRect(sheet.model.index(0))
     viewport = sheet.view.viewport()
     QTest.mouseClick(viewport, Qt.MouseButton.LeftButton, pos=rect.center() - QPoint(10, 10))
