@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from app.core.labels import LabelRow
 from app.core.timeline import Segment
+from app.exchange.labels.reading import read_labels
 from app.ui.timeline.lanes import (
     MOST_LINES,
     LaneKind,
@@ -86,3 +88,29 @@ def test_lanes_come_in_their_order() -> None:
     shown = named_lanes(lanes, find_taxonomy("cholecystectomy"))
     assert [x.kind for x in shown] == sorted((x.kind for x in lanes), key=list(LaneKind).index)
     assert shown[-1].name == "Specimen bag"
+
+
+def test_real_labels_become_lanes_that_tell_all_of_them(shared_data: Path) -> None:
+    seen: set[tuple[str, LaneKind]] = set()
+    most = 0
+    folders = ("multibypass140/*.json", "cholect50/labels/*.json")
+    for file in (f for pattern in folders for f in sorted(shared_data.glob(pattern))[:3]):
+        for case in read_labels([file]):
+            lanes = label_lanes(case.rows)
+            told = {row.name: row.segments for row in case.rows if row.segments}
+            assert [lane.name for lane in lanes] == list(told)
+            for lane in lanes:
+                seen.add((lane.name, lane.kind))
+                most = max(most, len(lane.lines))
+                held = sorted(
+                    (s for line in lane.lines for s in line),
+                    key=lambda s: (s.start_pts, s.end_pts, s.phase),
+                )
+                plain = sorted(told[lane.name], key=lambda s: (s.start_pts, s.end_pts, s.phase))
+                assert held == plain, "nothing is left out"
+                for line in lane.lines:
+                    assert all(a.end_pts <= b.start_pts for a, b in pairwise(line))
+    assert ("Out of body", LaneKind.INTERVAL) in seen
+    assert ("Steps", LaneKind.COURSE) in seen
+    assert ("Grasper", LaneKind.TOOL) in seen
+    assert most > 1, "triplets overlap"
