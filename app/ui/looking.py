@@ -93,14 +93,12 @@ class Looking(QObject):
             words = "No disagreement: nobody else named the phases, or all say the same."
             self._say(words)
             return
-        here = self._here()
-        if not self._playing.to_nearest([d.start_pts for d in found], direction):
+        target = self._playing.to_nearest([d.start_pts for d in found], direction)
+        if target is None:
             self._say(f"No disagreement {'after' if direction > 0 else 'before'} this moment.")
             return
         assert session.asset is not None  # noqa: S101 - there are disagreements
-        later = [d for d in found if d.start_pts > here]
-        earlier = [d for d in found if d.start_pts < here]
-        at = later[0] if direction > 0 else earlier[-1]
+        at = next(d for d in found if d.start_pts == target)
         lines = difference_lines(at, session.shown_taxonomy, session.asset.time_ms)
         self._say(f"{found.index(at) + 1} of {len(found)}: {lines[0]}, {lines[1]}")
 
@@ -135,12 +133,6 @@ class Looking(QObject):
             f"Uncertain place {found.index(doubt) + 1} of {len(found)}, {duration(end - start)} "
             f"at {clock(start)}: {torn_words(doubt.bits).lower()}"
         )
-
-    def _here(self) -> int:
-        session = self._services.session
-        if session.frame is not None:
-            return session.frame.pts
-        return session.asset.pts(self._review.stage.time_ms) if session.asset else 0
 
     def _forget(self) -> None:
         self._doubt = None

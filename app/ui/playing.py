@@ -156,19 +156,30 @@ class Playing(QObject):
         edges = {asset.start_pts, *(p for s in segments for p in (s.start_pts, s.end_pts))}
         self.to_nearest(edges, direction)
 
-    def to_nearest(self, places: Iterable[int], direction: int) -> bool:
-        """Go to the nearest of some pts on one side; False where there is none."""
+    def to_nearest(self, places: Iterable[int], direction: int) -> int | None:
+        """Go to the nearest of some pts on one side, and say which; None where there is none.
+
+        What lies within the frame on screen, as imported labels do, is where one is already.
+        """
         asset, frame = self._services.session.asset, self._services.session.frame
         if asset is None or (frame is None and not self._is_blind()):
-            return False
+            return None
         here = frame.pts if frame else asset.pts(self._review.stage.time_ms)
         if direction > 0:
-            target = min((p for p in places if p > here), default=None)
+            later = sorted(p for p in places if p > here)
+            target = next((p for p in later if not self._shows(p)), None)
         else:
             target = max((p for p in places if p < here), default=None)
         if target is not None:
             self._services.playback.go_to(asset.time_ms(target))
-        return target is not None
+        return target
+
+    def _shows(self, pts: int) -> bool:
+        """Whether the frame on screen is the one that is seen at a moment."""
+        asset, frame = self._services.session.asset, self._services.session.frame
+        if asset is None or frame is None or self._is_blind():
+            return False
+        return self._player.player.index_at_ms(asset.time_ms(pts)) == frame.index
 
     def _is_blind(self) -> bool:
         """Whether there are labels alone, in which the playhead goes by itself."""
@@ -178,7 +189,7 @@ class Playing(QObject):
     def to_bookmark(self, direction: int) -> None:
         """Go to the next (1) or previous (-1) bookmark."""
         places = self._services.session.bookmarked_pts
-        if not self.to_nearest(places, direction):
+        if self.to_nearest(places, direction) is None:
             words = "No bookmarks yet. Press M to set one at this moment."
             if places:
                 words = f"No bookmark {'after' if direction > 0 else 'before'} this moment."

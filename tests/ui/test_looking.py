@@ -247,3 +247,21 @@ def test_the_sheet_of_lengths_says_what_there_is_to_compare(told: MainWindow, qt
     sheet.grab()
     told.keys.trigger("escape")
     assert not sheet.isVisible()
+
+
+def test_a_change_between_two_frames_does_not_hold_the_keys_up(
+    told: MainWindow, qtbot: QtBot
+) -> None:
+    session = told.services.session
+    assert session.asset is not None
+    assert session.case is not None
+    tiers = timeline_data(session.case.case_id, session.asset, session.taxonomy, you=None).tiers
+    between = _pts(told, 10) + (_pts(told, 11) - _pts(told, 10)) // 3
+    session.commit(phases.create(tiers, between, _pts(told, 40) + 7, "preparation"))
+    assert session.human_timeline is not None
+    assert session.human_timeline.segments[0].start_pts == between
+    for wanted in (10, 40):
+        told.keys.trigger("boundary_on")
+        qtbot.waitUntil(lambda i=wanted: on_screen(told) == i, timeout=10_000)
+    told.keys.trigger("boundary_back")
+    qtbot.waitUntil(lambda: on_screen(told) == 10, timeout=10_000)
