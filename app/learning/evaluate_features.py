@@ -21,8 +21,8 @@ from models.supra import anticipation_of
 if TYPE_CHECKING:
     from models import ModelCard
 
-TRAINING_SEEDS = range(200_000, 205_000)
-"""Phantom procedures whose lengths and orders the demo networks of features learn from."""
+TRAINING_SEEDS = range(200_000, 201_000)
+"""Some of the phantom procedures that the demo networks of features learn lengths and orders of."""
 
 _SPREAD = (0, 2)
 

@@ -35,7 +35,7 @@ class State:
 
     Attributes:
         tcn: of the MS-TCN.
-        spent_min: float (B, K), minutes of each phase so far, as the network saw them.
+        spent_min: float (B, K), minutes of each phase so far, as the network named them.
     """
 
     tcn: TcnState
@@ -161,7 +161,9 @@ class Supra(nn.Module):
         phases = seen.logits[-1].softmax(1).transpose(1, 2)
         before = phases.new_zeros(phases.shape[0], self.num_classes)
         before = before if state is None else state.spent_min
-        spent = before.unsqueeze(1) + phases.detach().cumsum(1) / self.frames_per_minute
+        # By the likeliest phase: how sure the network is must not stretch or shrink the time.
+        named = functional.one_hot(phases.argmax(-1), self.num_classes).to(phases.dtype)
+        spent = before.unsqueeze(1) + named.cumsum(1) / self.frames_per_minute
         elapsed = spent.sum(-1, keepdim=True)
         sight = self.sight(
             torch.cat((seen.hidden.transpose(1, 2), phases, spent.log1p(), elapsed.log1p()), -1)
