@@ -97,7 +97,8 @@ def doubts(found: Uncertainty, decided: Timeline | None = None) -> tuple[Doubt, 
     """Stretches to look at, the heaviest first.
 
     Samples of at least ``DOUBT_BITS`` make a stretch; those with no more than five others between
-    them are one, up to two minutes at a sample a second. Fewer than three make no stretch.
+    them are one, up to two minutes at a sample a second. Fewer than three make no stretch. Time
+    without samples, where a recording has a gap, belongs to none.
 
     Args:
         found: of a recording.
@@ -111,7 +112,9 @@ def doubts(found: Uncertainty, decided: Timeline | None = None) -> tuple[Doubt, 
     if not places.size:
         return ()
     step = int(np.median(np.diff(found.pts))) if found.pts.size > 1 else 1
-    parts = np.split(places, np.flatnonzero(np.diff(places) > _JOIN_SAMPLES + 1) + 1)
+    near = _JOIN_SAMPLES + 1
+    apart = (np.diff(places) > near) | (np.diff(found.pts[places]) > near * step)
+    parts = np.split(places, np.flatnonzero(apart) + 1)
     out = []
     for part in parts:
         for first in range(0, part.size, _LONGEST_SAMPLES):

@@ -96,3 +96,9 @@ def test_doubts_hold_every_open_sample_once_and_come_heaviest_first(
         assert len(held) >= 3
         assert d.weight == pytest.approx(sum(held))
     assert all(d.bits >= DOUBT_BITS and d.end_pts - d.start_pts <= 10 * 720 for d in told)
+
+
+def test_time_that_the_recording_lacks_is_in_no_doubt() -> None:
+    pts = np.concatenate([np.arange(20), np.arange(900, 920), np.arange(950, 970)])
+    told = doubts(Uncertainty(pts=pts, bits=np.full(pts.size, 2.0)))
+    assert [(d.start_pts, d.end_pts) for d in told] == [(0, 20), (900, 920), (950, 970)]
