@@ -108,16 +108,20 @@ def _draw_skyline(painter: QPainter, lane: Lane, area: QRectF, to_x: paint.ToX) 
     wide, high = max(1, round(area.width())), max(1, round(area.height()))
     x = to_x(lane.strip[:, 0]) - area.left()
     reach = np.diff(x, append=x[-1] + (x[-1] - x[-2] if x.size > 1 else 1.0))
+    # Zoomed in, a sample reaches over several columns: it stands until the next one, but not over
+    # a gap in the recording.
+    usual = float(np.median(reach))
+    reach = np.minimum(reach, 2 * usual)
     inside = (x + reach > 0) & (x < wide)
     columns = np.zeros(wide)
     first = x[inside].clip(0, wide - 1).astype(int)
     np.maximum.at(columns, first, lane.strip[inside, 1])
-    # Zoomed in, a sample reaches over several columns: it stands until the next one.
-    seen = np.zeros(wide, bool)
-    seen[first] = True
-    if seen.any() and np.median(reach[inside]) > 1:
-        holder = np.maximum.accumulate(np.where(seen, np.arange(wide), first[0]))
-        columns = columns[holder]
+    if first.size and usual > 1:
+        places = np.arange(wide)
+        seen = np.zeros(wide, bool)
+        seen[first] = True
+        holder = np.maximum.accumulate(np.where(seen, places, first[0]))
+        columns = np.where(places - holder <= 2 * usual, columns[holder], 0)
     tops = high * (1 - columns)
     rows = np.arange(high)[:, None] + 0.5
     full = np.uint32(theme.color("text_3").rgba())

@@ -6,12 +6,18 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PySide6.QtCore import QRectF
+from PySide6.QtGui import QImage, QPainter
+from pytestqt.qtbot import QtBot
 
 from app.core.labels import LabelRow
+from app.core.taxonomy import find_taxonomy
 from app.core.timeline import Segment
 from app.exchange.labels.reading import read_labels
+from app.ui.timeline.lane_paint import draw_lane
 from app.ui.timeline.lanes import (
     MOST_LINES,
     LaneKind,
@@ -21,6 +27,7 @@ from app.ui.timeline.lanes import (
     named_lanes,
     strip_lane,
 )
+from app.ui.timeline.paint import PhaseLooks
 
 spans = st.lists(
     st.tuples(st.integers(0, 60), st.integers(1, 30)).map(lambda x: (x[0], x[0] + x[1])),
@@ -79,9 +86,32 @@ def test_a_strip_is_full_at_a_bit_and_a_half() -> None:
     assert lane.at(0) is None
 
 
-def test_lanes_come_in_their_order() -> None:
-    from app.core.taxonomy import find_taxonomy
+@pytest.mark.parametrize("shown", [(0, 400), (100, 300), (0, 1600)])
+def test_a_strip_says_nothing_of_a_gap_in_the_recording(
+    qtbot: QtBot, shown: tuple[int, int]
+) -> None:
+    pts = np.concatenate([np.arange(50), np.arange(250, 300)])
+    lane = strip_lane(pts, np.full(pts.size, 9.0))
+    wide, (start, end) = 200, shown
+    picture = QImage(wide, 12, QImage.Format.Format_ARGB32_Premultiplied)
+    picture.fill(0)
+    painter = QPainter(picture)
+    looks = PhaseLooks(find_taxonomy("cholecystectomy"))
+    draw_lane(
+        painter, lane, QRectF(0, 0, wide, 12), lambda p: (p - start) / (end - start) * wide,
+        looks, folded=False,
+    )  # fmt: skip
+    painter.end()
+    tall = [x for x in range(wide) if picture.pixelColor(x, 0).alpha()]
+    times = [start + (x + 0.5) / wide * (end - start) for x in tall]
+    step = (end - start) / wide
+    near = [t for t in times if t < 53 + step or 250 - step < t < 303 + step]
+    assert near == times, "no bar over the gap"
+    inside = sum(max(0, min(b, end) - max(a, start)) for a, b in ((0, 50), (250, 300)))
+    assert len(tall) >= int(inside / step)
 
+
+def test_lanes_come_in_their_order() -> None:
     kinds = [LaneKind.TOOL, LaneKind.COURSE, LaneKind.PHASES, LaneKind.INTERVAL]
     lanes = [lane_of(f"{k}", "specimen_bag", k, ()) for k in kinds]
     lanes.append(lane_of("tool specimen_bag", "specimen_bag", LaneKind.TOOL, ()))
