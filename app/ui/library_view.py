@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QItemSelectionModel, Qt, Signal
-from PySide6.QtGui import QImage, QResizeEvent
+from PySide6.QtCore import QEvent, QItemSelectionModel, QObject, Qt, Signal
+from PySide6.QtGui import QImage, QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QCheckBox,
     QHBoxLayout,
@@ -33,6 +33,8 @@ from app.ui.case_cards import (
 from app.ui.first_run import FirstRun
 from app.ui.keys import KeyMap, Scope, set_widget_scope
 from app.ui.widgets import Button, Label, column, line, mark, row
+
+_TO_CARDS = (Qt.Key.Key_Down, Qt.Key.Key_Return, Qt.Key.Key_Enter)
 
 
 class LibraryWorkspace(QWidget):
@@ -70,6 +72,7 @@ class LibraryWorkspace(QWidget):
         self.search.setClearButtonEnabled(True)
         self.search.setMinimumHeight(theme.px(36))
         self.search.textChanged.connect(self._filter_again)
+        self.search.installEventFilter(self)
         self.count = Label("", "small", "3")
         self.view = self._make_view()
         self._nothing = Label("No case matches.", tone="3")
@@ -202,6 +205,7 @@ class LibraryWorkspace(QWidget):
         view = CardGrid("Cases", self.filter, CARD[0])
         view.paint_by(CardDelegate(view))
         view.setEditTriggers(QListView.EditTrigger.NoEditTriggers)
+        view.installEventFilter(self)
         view.activated.connect(lambda index: self.opened.emit(index.data(CARD_ROLE).case.case_id))
         return view
 
@@ -220,6 +224,21 @@ class LibraryWorkspace(QWidget):
         shown, all_ = self.filter.rowCount(), self.model.rowCount()
         self.count.setText(str(all_) if shown == all_ else f"{shown} of {all_}")
         self._nothing.setVisible(all_ > 0 and shown == 0)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """From the search field Down and Enter go to the cards; there one is always chosen."""
+        down = isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress
+        if watched is self.search and down and event.key() in _TO_CARDS:
+            self.view.setFocus(Qt.FocusReason.ShortcutFocusReason)
+            return True
+        if watched is self.view and event.type() == QEvent.Type.FocusIn and self.chosen() is None:
+            self._choose_first()
+        return super().eventFilter(watched, event)
+
+    def _choose_first(self) -> None:
+        self.view.selectionModel().setCurrentIndex(
+            self.filter.index(0, 0), QItemSelectionModel.SelectionFlag.ClearAndSelect
+        )
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Filters fold on small screens."""

@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
 from app.core.case import Asset
@@ -180,3 +182,27 @@ def test_the_look_at_a_second_folder_ends_that_at_the_first(
     qtbot.waitUntil(lambda: bool(answers), timeout=PATIENCE_MS)
     (found,) = answers
     assert {f.path.parent for r in found.recordings for f in r.files} == {folders[1]}
+
+
+def test_from_the_search_field_to_a_case_by_keyboard(
+    opened: MainWindow, qtbot: QtBot, tmp_path: Path
+) -> None:
+    phases = tmp_path / "video05-phase.txt"
+    phases.write_text("Frame\tPhase\n" + "".join(f"{n}\tPreparation\n" for n in range(50)))
+    with qtbot.waitSignal(opened.services.cases.opened, timeout=20_000):
+        opened.open_files([phases])
+    opened.show_workspace("library")
+    library = opened.library
+    qtbot.waitUntil(lambda: library.filter.rowCount() == 2, timeout=20_000)
+    asked: list[str] = []
+    library.opened.connect(asked.append)
+    library.find()
+    QTest.keyClicks(library.search, "video05")
+    qtbot.waitUntil(lambda: library.filter.rowCount() == 1, timeout=20_000)
+    library.view.clearSelection()
+    QTest.keyClick(library.search, Qt.Key.Key_Down)
+    assert library.view.hasFocus()
+    QTest.keyClick(library.view, Qt.Key.Key_Return)
+    case = opened.services.session.case
+    assert case is not None
+    assert asked == [case.case_id]
