@@ -175,14 +175,20 @@ class NextSheet(Sheet):
         column.addWidget(self.list)
         self.set_body(body)
 
-    def show_places(self, asset: Asset | None, places: tuple[Doubt, ...]) -> None:
-        """Show the open case's places; the library's cases come later."""
+    def show_places(self, asset: Asset | None, places: tuple[Doubt, ...], none: str) -> None:
+        """Show the open case's places; the library's cases come later.
+
+        Args:
+            asset: whose time it is.
+            places: the heaviest first.
+            none: why there are none, where there are none.
+        """
         self.list.clear()
         self._head("This case")
         for doubt in places[:_MOST_PLACES] if asset is not None else ():
             self._add(_place_words(doubt, asset), doubt)
         if not places:
-            self._head("Nothing is open: the models are sure, or you named the phases.", small=True)
+            self._head(f"Nothing is open: {none}.", small=True)
         self._head("The library's most uncertain cases")
         self._head("Reading", small=True)
         self._select_first()

@@ -112,7 +112,7 @@ class Looking(QObject):
         """Go to the next (1) or the one before (-1) in the order of uncertainty."""
         found, last = self.doubts(), self._doubt
         if not found:
-            self._say("No uncertain place: the models are sure, or you named the phases.")
+            self._say(f"No uncertain place: {self._why_none()}.")
             return
         after = [d for d in found if last is None or _order(d) > _order(last)]
         before = [d for d in found if last is not None and _order(d) < _order(last)]
@@ -121,6 +121,12 @@ class Looking(QObject):
             self._go_to_doubt(some[0])
         else:
             self._say(f"No {'further' if direction > 0 else 'earlier'} uncertain place.")
+
+    def _why_none(self) -> str:
+        model = self._services.session.model
+        if model is None or model.uncertainty is None or not model.uncertainty.pts.size:
+            return "no model has said anything about the phases yet"
+        return "the models are sure, or you named the phases"
 
     def _go_to_doubt(self, doubt: Doubt) -> None:
         session, found = self._services.session, self.doubts()
@@ -166,7 +172,7 @@ class Looking(QObject):
         self._sheets.toggle(self.next)
         if not self.next.isVisible():
             return
-        self.next.show_places(session.asset, self.doubts())
+        self.next.show_places(session.asset, self.doubts(), self._why_none())
 
         def work() -> tuple[object, dict[str, Taxonomy]]:
             from app.analysis.doubt import uncertain_cases

@@ -297,6 +297,7 @@ class Playback(QObject):
             stage.set_frame(None)
             stage.set_overlay(None)
         if session.frame is None:
+            self.key_changed.emit(())
             self.time_changed.emit(0.0, False)  # noqa: FBT003 - not the place of the case before
         self.set_chip("missing", NOT_FOUND if session.missing else "")
         alone = session.asset is not None and not session.asset.has_recording

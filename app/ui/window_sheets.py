@@ -211,6 +211,8 @@ class WindowSheets(QObject):
         session = self._services.session
         case, asset, frame = session.case, session.asset, session.frame
         if case is None or asset is None or frame is None or not asset.has_recording:
+            words = "There is no picture here that others could be like."
+            self._services.said.emit(Message(text=words, lasting_s=4, key="find"))
             return
         self._services.player.pause()
         time_ms = asset.time_ms(frame.pts)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
 from app.ui.main_window import MainWindow
+from app.ui.osd import KeyRow
 
 
 @pytest.fixture
@@ -60,6 +62,43 @@ def test_keys_move_the_playhead(labelled: MainWindow, qtbot: QtBot) -> None:
     assert stage.time_ms == 60_000
     keys.trigger("to_start")
     assert stage.time_ms == 0
+
+
+def test_keys_that_need_a_picture_or_a_model_say_what_is_missing(
+    labelled: MainWindow, qtbot: QtBot
+) -> None:
+    said = []
+    labelled.looking.said.connect(lambda m: said.append(m.text))
+    labelled.services.said.connect(lambda m: said.append(m.text))
+    labelled.keys.trigger("doubt_on")
+    labelled.keys.trigger("more_like")
+    assert said == [
+        "No uncertain place: no model has said anything about the phases yet.",
+        "There is no picture here that others could be like.",
+    ]
+    assert not labelled.sheets.find.isVisible()
+
+
+def test_outlines_of_the_case_before_are_not_listed(
+    opened: MainWindow, qtbot: QtBot, tmp_path: Path
+) -> None:
+    opened.services.player.pause()
+    shown = (KeyRow(name="Grasper", colour=QColor("#ff00ff")),)
+
+    def stays() -> bool:
+        """No answer for the frame on screen is on its way any more."""
+        there = opened.review.stage.key == shown
+        opened.review.show_key(shown)
+        return there
+
+    for _ in range(3):
+        qtbot.waitUntil(stays, timeout=20_000)
+    opened.show_workspace("library")
+    phases = tmp_path / "video05-phase.txt"
+    phases.write_text("Frame\tPhase\n" + "".join(f"{n}\tPreparation\n" for n in range(50)))
+    with qtbot.waitSignal(opened.services.cases.opened, timeout=20_000):
+        opened.open_files([phases])
+    assert opened.review.stage.key == ()
 
 
 def test_the_timeline_of_annotate_is_read_and_changed(labelled: MainWindow, qtbot: QtBot) -> None:
