@@ -145,6 +145,10 @@ class MomentIndex:
             if c.case_id not in known and any(a.has_recording for a in c.assets)
         )
 
+    def searched(self, encoder: Encoder) -> int:
+        """How many cases are searched."""
+        return len({rows.case.case_id for rows in self._all() if rows.encoder == encoder})
+
     def seconds(self, encoder: Encoder) -> int:
         """How many seconds are searched."""
         return sum(len(rows.pts) for rows in self._all() if rows.encoder == encoder)
@@ -243,6 +247,7 @@ class MomentIndex:
             ]
         except TrocarError as error:
             log.info("case %s is not searched: %s", case.case_id, error.detail)
+            self._stamps.pop(case.case_id, None)  # it is read again once it can be
             self._put(case.case_id, [])
             return
         self._stamps[case.case_id] = stamp

@@ -69,7 +69,7 @@ class Answer:
         moments: most alike first.
         lacking: cases that the encoder did not see.
         phases, instruments: keys that can be filtered by.
-        seconds: how many were searched.
+        seconds, searched: how many seconds were searched, and of how many cases they are.
         search_ms: what the search took.
     """
 
@@ -85,6 +85,7 @@ class Answer:
     phases: tuple[str, ...] = ()
     instruments: tuple[str, ...] = ()
     seconds: int = 0
+    searched: int = 0
     search_ms: float = field(default=0.0, compare=False)
 
     @property
@@ -219,6 +220,7 @@ class Finder(QObject):
             phases=index.phases(encoder),
             instruments=index.instruments(encoder),
             seconds=index.seconds(encoder),
+            searched=index.searched(encoder),
             search_ms=1000 * (time.perf_counter() - began),
         )
 

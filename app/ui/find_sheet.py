@@ -215,7 +215,7 @@ class FindSheet(Sheet):
         many = "1 moment" if found == 1 else f"{found} moments"
         return (
             f"{many}, most alike first, from {length(answer.seconds)} of video in "
-            f"{_cases(len(answer.cases) - len(answer.lacking))}. "
+            f"{_cases(answer.searched)}. "
             f"Alike is what {answer.encoder.model} takes for alike."
         )
 

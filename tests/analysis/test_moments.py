@@ -124,6 +124,7 @@ def test_other_weights_are_never_compared(library: Library) -> None:
     assert {m.case.title for m in index.search(most, vectors[3])} == {"one", "two"}
     assert {m.case.title for m in index.search(least, vectors[3])} == {"three"}
     assert index.encoders("three") == (least,)
+    assert (index.searched(most), index.searched(least)) == (2, 1)
     # One that was made to compare pictures comes first among those that saw as many cases.
     for case in library.cases():
         see(library, case, vectors, weights="c" * 64, task=RETRIEVAL)
