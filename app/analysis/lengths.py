@@ -67,34 +67,43 @@ class Lengths:
     """The phases of a case, in their usual order.
 
     Attributes:
+        taxonomy: names the phases.
+        is_named: whether anybody said which operation it is; without that there are no others.
         is_human: whether a human named this case's phases.
         cases: how many other cases there are to compare with.
     """
 
     taxonomy: Taxonomy
     phases: tuple[PhaseLength, ...]
+    is_named: bool
     is_human: bool
     cases: int
 
 
 def phase_lengths(
-    library: Library, case_id: str, *, cancelled: Callable[[], bool] = lambda: False
+    library: Library,
+    case_id: str,
+    *,
+    words: Taxonomy | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
 ) -> Lengths:
     """Compare a case with the others of its operation.
 
     Args:
         library: the open library.
         case_id: which case.
+        words: names the phases; that of the case's operation when None.
         cancelled: asked before each case; what was read until then counts.
 
     Raises:
         BadInput: there is no such case.
     """
     case = library.case(case_id)
-    taxonomy = find_taxonomy(case.procedure)
+    taxonomy = words or find_taxonomy(case.procedure)
+    is_named = case.procedure != UNKNOWN_PROCEDURE
     here, is_human, _ = _seconds(library, case)
     others: list[dict[str, float]] = []
-    for other in library.cases() if case.procedure != UNKNOWN_PROCEDURE else ():
+    for other in library.cases() if is_named else ():
         if cancelled():
             break
         if other.case_id != case_id and other.procedure == case.procedure:
@@ -114,6 +123,7 @@ def phase_lengths(
             )
             for key in keys
         ),
+        is_named=is_named,
         is_human=is_human,
         cases=len(others),
     )

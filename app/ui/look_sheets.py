@@ -122,7 +122,11 @@ class LengthsSheet(Sheet):
             return
         whose = "as you named them" if found.is_human else "as the model says"
         beside = "no other whole case of this operation yet"
-        if found.cases:
+        of = found.taxonomy.name
+        if not found.is_named:
+            of = "Phases"
+            beside = "which operation it is nobody said, so no other case stands beside it"
+        elif found.cases:
             beside = f"{found.cases} other case{'s' if found.cases > 1 else ''} of this operation"
         words = []
         for phase in found.phases:
@@ -131,7 +135,7 @@ class LengthsSheet(Sheet):
                 said += f"; longer than {phase.longer_than_percent} %"
             words.append(said)
         self._show(
-            f"{found.taxonomy.name}, {whose}; {beside}. Dot: this case. Tick: the middle of the "
+            f"{of}, {whose}; {beside}. Dot: this case. Tick: the middle of the "
             "others, band: their middle half, line: all of them. Each line begins at 0.",
             LengthsChart(found, tuple(words)),
         )

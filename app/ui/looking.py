@@ -157,12 +157,12 @@ class Looking(QObject):
         if not self.lengths.isVisible():
             return
         self.lengths.show_waiting()
-        library = self._services.library
+        library, words = self._services.library, self._services.session.shown_taxonomy
 
         def work() -> object:
             from app.analysis.lengths import phase_lengths
 
-            return phase_lengths(library, case.case_id, cancelled=self._stopped.is_set)
+            return phase_lengths(library, case.case_id, words=words, cancelled=self._stopped.is_set)
 
         self._background.run(work, self.lengths.show_lengths, self._failed, newest="lengths")
 

@@ -27,6 +27,7 @@ from app.ui.settings import Settings
 from app.ui.stage_menu import LOOK_AT, open_menu
 from app.ui.timeline.data import timeline_data
 from app.ui.timeline.geometry import Kind
+from app.ui.widgets import Label
 from tests.ui.conftest import on_screen
 
 CALOT, CLIP = "calot_triangle_dissection", "clipping_cutting"
@@ -265,3 +266,19 @@ def test_a_change_between_two_frames_does_not_hold_the_keys_up(
         qtbot.waitUntil(lambda i=wanted: on_screen(told) == i, timeout=10_000)
     told.keys.trigger("boundary_back")
     qtbot.waitUntil(lambda: on_screen(told) == 10, timeout=10_000)
+
+
+def test_lengths_of_an_operation_that_nobody_named_have_the_words_of_the_ribbon(
+    told: MainWindow, qtbot: QtBot
+) -> None:
+    session = told.services.session
+    told.services.cases.set_procedure("unknown")
+    qtbot.waitUntil(lambda: session.taxonomy.procedure == "unknown", timeout=20_000)
+    session.know_models({"after": "cholecystectomy"})
+    told.keys.trigger("lengths")
+    sheet = told.looking.lengths
+    qtbot.waitUntil(lambda: sheet.chart is not None, timeout=20_000)
+    assert sheet.chart is not None
+    assert sheet.chart.accessibleDescription().startswith("Calot triangle: 0.8 s")
+    assert "nobody said" in sheet.findChildren(Label)[-1].text()
+    told.keys.trigger("escape")
