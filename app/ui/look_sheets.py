@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QPainter, QPaintEvent
+from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QListWidget,
@@ -47,6 +47,13 @@ class LengthsChart(QWidget):
         said = (f"{name}: {told}" for name, told in zip(names, words, strict=True))
         self.setAccessibleDescription("; ".join(said))
 
+    def _names_px(self) -> int:
+        """Where the bars begin: beside the longest name, but within a third of the chart."""
+        metrics = QFontMetrics(theme.font("body"))
+        names = (self._found.taxonomy.phase_name(p.phase) for p in self._found.phases)
+        longest = max(map(metrics.horizontalAdvance, names), default=0)
+        return min(theme.px(20) + 10 + longest + 18, self.width() // 3)
+
     def paintEvent(self, event: QPaintEvent) -> None:
         """The rows from top to bottom."""
         painter = QPainter(self)
@@ -60,8 +67,8 @@ class LengthsChart(QWidget):
             side = theme.px(20)
             square = QRectF(0, line.center().y() - side / 2, side, side)
             draw_letter(painter, square, known.code if known else "?", theme.human_paint(colour))
-            left, right = theme.px(190), self.width() - wide
-            name = QRectF(side + 10, line.top(), left - side - 18, line.height())
+            left, right = self._names_px(), self.width() - wide
+            name = QRectF(side + 10, line.top(), left - side - 26, line.height())
             painter.setFont(theme.font("body"))
             painter.setPen(theme.color("text"))
             shown = painter.fontMetrics().elidedText(
@@ -106,7 +113,7 @@ class LengthsSheet(Sheet):
     """How long the phases of the open case took, beside the library's other cases."""
 
     def __init__(self, window: QWidget) -> None:
-        super().__init__(window, "Phase lengths", 1100, 500)
+        super().__init__(window, "Phase lengths", 1100, 640)
         self.chart: LengthsChart | None = None
 
     def show_waiting(self) -> None:

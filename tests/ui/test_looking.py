@@ -246,6 +246,17 @@ def test_the_sheet_of_lengths_says_what_there_is_to_compare(told: MainWindow, qt
         "Calot triangle: 0.8 s; no other case has it; Clip and cut: 1.6 s; no other case has it"
     )
     sheet.grab()
+    sheet.chart.setFixedHeight(5000)  # as with many phases in a low window
+    bar = sheet.scroll.verticalScrollBar()
+    qtbot.waitUntil(lambda: bar.maximum() > 0, timeout=20_000)
+    focus = told.focusWidget()
+    assert focus is not None
+    qtbot.keyClick(focus, Qt.Key.Key_PageDown)
+    assert bar.value() > 0
+    qtbot.keyClick(focus, Qt.Key.Key_End)
+    assert bar.value() == bar.maximum()
+    qtbot.keyClick(focus, Qt.Key.Key_Home)
+    assert bar.value() == 0
     told.keys.trigger("escape")
     assert not sheet.isVisible()
 
