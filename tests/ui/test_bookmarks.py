@@ -54,7 +54,8 @@ def test_m_marks_the_moment_with_a_note_that_is_stored_and_undone(
     qtbot.waitUntil(lambda: stored(opened) == [""], timeout=PATIENCE_MS)
     opened.keys.trigger("undo")
     qtbot.waitUntil(lambda: stored(opened) == [], timeout=PATIENCE_MS)
-    assert opened.services.session.bookmarked_pts == ()
+    session = opened.services.session
+    qtbot.waitUntil(lambda: session.bookmarked_pts == (), timeout=PATIENCE_MS)
     opened.keys.trigger("redo")
     qtbot.waitUntil(lambda: stored(opened) == [""], timeout=PATIENCE_MS)
 
