@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from threading import Event
+from typing import TYPE_CHECKING, TypeVar
 
 from PySide6.QtCore import QObject, QPoint, Signal
 
@@ -22,11 +23,17 @@ from app.ui.playing import Playing
 from app.ui.review import ReviewWorkspace
 from app.ui.review_lanes import FOLDED_AT_FIRST
 from app.ui.services import Services
+from app.ui.sheet import Sheet
 from app.ui.timeline.paint import clock, duration
 from app.ui.timeline.speech import difference_lines, torn_words
 from app.ui.window_sheets import WindowSheets
 
+if TYPE_CHECKING:
+    from app.analysis.doubt import CaseDoubt
+    from app.analysis.lengths import Lengths
+
 _LAYOUT = "review lanes"
+T = TypeVar("T")
 
 
 class Looking(QObject):
@@ -52,7 +59,7 @@ class Looking(QObject):
         self._services, self._review, self._playing = services, review, playing
         self._sheets = sheets
         self._background = Background("trocar-look-at")
-        self._stopped = Event()
+        self._given_up = Event()  # of what was asked last
         self._doubt: Doubt | None = None
         self.lengths = LengthsSheet(review.window())
         self.next = NextSheet(review.window())
@@ -80,7 +87,7 @@ class Looking(QObject):
 
     def stop(self) -> None:
         """End the thread."""
-        self._stopped.set()
+        self._given_up.set()
         self._background.close()
 
     # Disagreements and doubts
@@ -141,7 +148,11 @@ class Looking(QObject):
         )
 
     def _forget(self) -> None:
+        """Another case is open: nothing that is said of the one before may stay."""
         self._doubt = None
+        self._given_up.set()
+        self.lengths.close_sheet()
+        self.next.close_sheet()
 
     def _say(self, text: str) -> None:
         self.said.emit(Message(text=text, lasting_s=5, key="look-at"))
@@ -159,12 +170,12 @@ class Looking(QObject):
         self.lengths.show_waiting()
         library, words = self._services.library, self._services.session.shown_taxonomy
 
-        def work() -> object:
+        def work(cancelled: Callable[[], bool]) -> Lengths:
             from app.analysis.lengths import phase_lengths
 
-            return phase_lengths(library, case.case_id, words=words, cancelled=self._stopped.is_set)
+            return phase_lengths(library, case.case_id, words=words, cancelled=cancelled)
 
-        self._background.run(work, self.lengths.show_lengths, self._failed, newest="lengths")
+        self._read(self.lengths, work, self.lengths.show_lengths)
 
     def show_next(self) -> None:
         """Open the sheet of what to look at next."""
@@ -174,18 +185,33 @@ class Looking(QObject):
             return
         self.next.show_places(session.asset, self.doubts(), self._why_none())
 
-        def work() -> tuple[object, dict[str, Taxonomy]]:
+        def work(
+            cancelled: Callable[[], bool],
+        ) -> tuple[tuple[CaseDoubt, ...], dict[str, Taxonomy]]:
             from app.analysis.doubt import uncertain_cases
 
-            found = uncertain_cases(library, cancelled=self._stopped.is_set)
+            found = uncertain_cases(library, cancelled=cancelled)
             return found, {c.case.case_id: find_taxonomy(c.case.procedure) for c in found}
 
-        self._background.run(
-            work, lambda told: self.next.show_cases(*told), self._failed, newest="next"
-        )
+        self._read(self.next, work, lambda told: self.next.show_cases(*told))
 
-    def _failed(self, error: TrocarError) -> None:
-        self.said.emit(from_error(error, key="look-at"))
+    def _read(
+        self, sheet: Sheet, work: Callable[[Callable[[], bool]], T], show: Callable[[T], None]
+    ) -> None:
+        """Read the other cases for a sheet; what was asked before is given up and never shown."""
+        self._given_up.set()
+        self._given_up = mine = Event()
+
+        def done(told: T) -> None:
+            if not mine.is_set():
+                show(told)
+
+        def failed(error: TrocarError) -> None:
+            if not mine.is_set():
+                sheet.close_sheet()
+                self.said.emit(from_error(error, key="look-at"))
+
+        self._background.run(lambda: work(mine.is_set), done, failed, newest="cases")
 
     # Lanes
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from threading import Event
 
 import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from app.analysis.doubt import uncertain_cases
 from app.annotate import phases
+from app.core.errors import BadInput
 from app.core.foreseen import HORIZON_MIN, Foreseen
 from app.core.prediction import (
     ACTIVITIES,
@@ -293,3 +296,42 @@ def test_lengths_of_an_operation_that_nobody_named_have_the_words_of_the_ribbon(
     assert sheet.chart.accessibleDescription().startswith("Calot triangle: 0.8 s")
     assert "nobody said" in sheet.findChildren(Label)[-1].text()
     told.keys.trigger("escape")
+
+
+def test_an_answer_that_was_given_up_is_never_shown(
+    told: MainWindow, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go, asked = Event(), []
+
+    def held_up(library: Library, **more: object):
+        asked.append(more)
+        go.wait(20)
+        return 2 * uncertain_cases(library)
+
+    monkeypatch.setattr("app.analysis.doubt.uncertain_cases", held_up)
+    sheet = told.looking.next
+    told.keys.trigger("look_next")
+    qtbot.waitUntil(lambda: len(asked) == 1, timeout=20_000)
+    told.keys.trigger("escape")
+    told.keys.trigger("look_next")
+    assert sheet.isVisible()
+    answers = []
+    told.looking._background._finished.connect(lambda *_: answers.append(1))
+    go.set()
+    qtbot.waitUntil(lambda: len(answers) == 2, timeout=20_000)
+    rows = [sheet.list.item(i).text() for i in range(sheet.list.count())]
+    assert "Reading" not in rows
+    assert len([row for row in rows if row.startswith("Case ")]) == 2
+
+
+def test_a_library_past_reading_closes_the_sheet_and_says_so(
+    told: MainWindow, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaged(*_: object, **__: object) -> None:
+        raise BadInput("The library cannot be read.")
+
+    monkeypatch.setattr("app.analysis.lengths.phase_lengths", damaged)
+    with qtbot.waitSignal(told.looking.said, timeout=20_000) as said:
+        told.keys.trigger("lengths")
+    assert said.args[0].text == "The library cannot be read."
+    assert not told.looking.lengths.isVisible()
