@@ -56,18 +56,18 @@ def uncertain_cases(
 def _open(library: Library, case: Case, asset: Asset) -> tuple[Doubt, ...]:
     """What is open of a recording, as the run that knew all of it and the one that did not say.
 
-    What is past reading leaves a case out: it hides no other one.
+    What is past reading, or was deleted meanwhile, leaves a case out: it hides no other one.
     """
     if not any(library.predictions_stamp(case.case_id)):
         return ()  # no model has said anything; asking would make a file
-    store = library.predictions(case.case_id)
     try:
+        store = library.predictions(case.case_id)
         runs = store.runs(asset.asset_id)
         kinds = ([r for r in runs if r.is_offline], [r for r in runs if not r.is_offline])
         told = [run for some in kinds if (run := telling_run(some, PHASES)) is not None]
         found = uncertainty([(run.classes, store.phases(run.run_id)) for run in told])
+        human = library.human_timeline(asset.asset_id)
     except BadInput as error:
         log.info("case %s is left out of the doubts: %s", case.case_id, error.user_message)
         return ()
-    human = library.human_timeline(asset.asset_id)
     return doubts(found, human.timeline if human else None)

@@ -136,3 +136,24 @@ def test_predictions_past_reading_hide_no_other_case(own_library: Path, tmp_path
     with open_small(own_library) as library:
         assert phase_lengths(library, one).cases == 1
         assert [c.case.case_id for c in uncertain_cases(library)] == [three]
+
+
+def test_a_case_that_is_deleted_meanwhile_hides_no_other_one(
+    own_library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_small(own_library) as library:
+        one, two = imported(library, tmp_path, (30, 30), (20, 40))
+        for case_id in (one, two):
+            library.writer.undo(case_id).result()
+            analysed(library, case_id, [0.5] * 60)
+        stamp = library.predictions_stamp
+
+        def deleted_then(case_id: str) -> tuple[int, ...]:
+            there = stamp(case_id)
+            if case_id == one and any(there):
+                library.writer.delete_case(one).result()
+            return there
+
+        monkeypatch.setattr(library, "predictions_stamp", deleted_then)
+        assert [c.case.case_id for c in uncertain_cases(library)] == [two]
+        assert not list((own_library / "predictions").glob(f"*{one}*")), "asking makes no file"
