@@ -66,6 +66,7 @@ class Answer:
         encoders: all that saw it.
         knows_frame: the encoder saw the frame itself.
         prompts: words of all prompts that can be looked for.
+        problem: why those of a model cannot, "" where they can; frames are looked for all the same.
         moments: most alike first.
         lacking: cases that the encoder did not see.
         phases, instruments: keys that can be filtered by.
@@ -80,6 +81,7 @@ class Answer:
     encoders: tuple[Encoder, ...] = ()
     knows_frame: bool = False
     prompts: tuple[str, ...] = ()
+    problem: str = ""
     moments: tuple[Moment, ...] = ()
     lacking: tuple[Case, ...] = ()
     phases: tuple[str, ...] = ()
@@ -194,11 +196,17 @@ class Finder(QObject):
         read, _ = index.refresh(first=question.case_id, for_s=_SLICE_S)
         encoders = index.encoders(question.asset_id)
         encoder = question.encoder if question.encoder in encoders else next(iter(encoders), None)
-        reader, prompts = self._read_prompts(index)
+        reader, prompts, problem = self._read_prompts(index)
         if question.prompt in prompts:
             encoder = reader
         if encoder is None:
-            return Answer(question=question, read=read, cases=index.cases, prompts=tuple(prompts))
+            return Answer(
+                question=question,
+                read=read,
+                cases=index.cases,
+                prompts=tuple(prompts),
+                problem=problem,
+            )
         began = time.perf_counter()
         place: tuple[str, float] | None = None
         if question.prompt in prompts:
@@ -215,6 +223,7 @@ class Finder(QObject):
             encoders=encoders,
             knows_frame=bool(vector.size),
             prompts=tuple(prompts),
+            problem=problem,
             moments=moments,
             lacking=index.lacking(encoder),
             phases=index.phases(encoder),
@@ -226,16 +235,23 @@ class Finder(QObject):
 
     def _read_prompts(
         self, index: MomentIndex
-    ) -> tuple[Encoder | None, dict[str, NDArray[np.float32]]]:
-        """The encoder that reads words and saw most cases, and the prompts that it knows."""
+    ) -> tuple[Encoder | None, dict[str, NDArray[np.float32]], str]:
+        """The encoder that reads words and saw most cases, the prompts that it knows, and what is
+        wrong with those of another one."""
         from app.inference.prompts import prompts_of
 
+        problem = ""
         for encoder in index.encoders():
-            if encoder.reads_words:
+            if not encoder.reads_words:
+                continue
+            try:
                 known = prompts_of(encoder.model, encoder.weights_sha256, self._library.folder)
-                if known:
-                    return encoder, known
-        return None, {}
+            except TrocarError as error:
+                problem = error.user_message
+                continue
+            if known:
+                return encoder, known, problem
+        return None, {}, problem
 
     def _stand_ins(self, moments: dict[tuple[str, int], Moment]) -> dict[tuple[str, int], QImage]:
         """Keyframes close by, of recordings that were open before: at hand without decoding."""

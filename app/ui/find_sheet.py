@@ -183,8 +183,8 @@ class FindSheet(Sheet):
             self._show_moments(answer.moments)
         if before is None and answer.moments:
             self.view.setFocus(Qt.FocusReason.OtherFocusReason)
-        self.said.set_tone("2")
-        self.said.setText(self._words(answer))
+        self.said.set_tone("error" if answer.problem else "2")
+        self.said.setText(" ".join(filter(None, (self._words(answer), answer.problem))))
         self._show_lacking(answer)
 
     def _show_moments(self, moments: Sequence[Moment]) -> None:

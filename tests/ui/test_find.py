@@ -20,7 +20,7 @@ from app.ui.find_sheet import NOT_SEEN, NOT_SEEN_HERE, NOTHING, NOTHING_SO, QUEU
 from app.ui.main_window import MainWindow
 from app.video import describe_asset
 from models.card import ModelCard, write_card
-from models.prompts import write_prompts
+from models.prompts import PROMPTS_FILE, write_prompts
 from tests.helpers.clips import RECIPES, make_clip
 from tests.helpers.seen_cases import WEIGHTS, decide_phase, directions
 from tests.ui.conftest import on_screen
@@ -189,6 +189,14 @@ def test_by_words(library_of_two: tuple[MainWindow, Case], qtbot: QtBot) -> None
     found = sheet.model.moments[0]
     assert (found.case.case_id, found.time_ms) == (case.case_id, 1000.0)
     assert found.similarity > 0.99
+    # Prompts that are past reading are told; frames are looked for all the same.
+    sheet.close_sheet()
+    (folder / PROMPTS_FILE).write_bytes(b"no tensors at all")
+    window.keys.trigger("more_like")
+    answered(window, qtbot)
+    assert sheet.model.moments
+    assert PROMPTS_FILE in sheet.said.text()
+    assert not sheet.filters.prompts.isVisible()
 
 
 def test_another_moment_of_the_same_case(
