@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,20 +115,19 @@ def doubts(found: Uncertainty, decided: Timeline | None = None) -> tuple[Doubt, 
     step = int(np.median(np.diff(found.pts))) if found.pts.size > 1 else 1
     near = _JOIN_SAMPLES + 1
     apart = (np.diff(places) > near) | (np.diff(found.pts[places]) > near * step)
-    parts = np.split(places, np.flatnonzero(apart) + 1)
-    out = []
-    for part in parts:
-        for first in range(0, part.size, _LONGEST_SAMPLES):
-            some = part[first : first + _LONGEST_SAMPLES]
-            if some.size < _SHORTEST_SAMPLES:
-                continue
-            bits = found.bits[some]
-            out.append(
-                Doubt(
-                    start_pts=int(found.pts[some[0]]),
-                    end_pts=int(found.pts[some[-1]]) + step,
-                    bits=float(bits.mean()),
-                    weight=float(bits.sum()),
-                )
-            )
+    parts = [0, *(np.flatnonzero(apart) + 1).tolist(), places.size]
+    # Summed at once: the window asks for what lies in ten hours while it draws.
+    firsts = [i for a, b in pairwise(parts) for i in range(a, b, _LONGEST_SAMPLES)]
+    sums = np.add.reduceat(found.bits[places], firsts).tolist()
+    pts = found.pts[places].tolist()
+    out = [
+        Doubt(
+            start_pts=pts[first],
+            end_pts=pts[after - 1] + step,
+            bits=weight / (after - first),
+            weight=weight,
+        )
+        for (first, after), weight in zip(pairwise([*firsts, len(pts)]), sums, strict=True)
+        if after - first >= _SHORTEST_SAMPLES
+    ]
     return tuple(sorted(out, key=lambda d: (-d.weight, d.start_pts)))
