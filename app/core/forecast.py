@@ -46,6 +46,17 @@ class Forecast:
     left_min: tuple[float, float, float]
     within_min: float | None = None
 
+    def fits(self, phase: str | None) -> bool:
+        """Whether it may stand beside a phase that is shown as the one that runs.
+
+        Who foresees may see another phase than who names it; what it expects then is of another
+        operation than the one on screen.
+        """
+        if phase is None:
+            return True
+        running = next((a.phase for a in self.ahead if a.from_min == 0), phase)
+        return running == phase != self.following
+
 
 def forecast_at(run: Run, rows: Sequence[Foreseen], pts: int, reach_pts: int) -> Forecast | None:
     """What a run foresaw at a moment; None where it had not looked shortly before.

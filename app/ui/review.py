@@ -351,6 +351,9 @@ class ReviewWorkspace(QWidget):
             reach = round(FORECAST_HOLDS_S / asset.time_base)
             here = asset.pts(self.stage.time_ms)
             found = forecast_at(model.foreseen_run, model.foreseen, here, reach)
+            block = self.stage.block
+            if found is not None and block is not None and not found.fits(block.segment.phase):
+                found = None
         self.ribbon.set_forecast(found)
         if found != self.stage.forecast:
             self.stage.forecast = found

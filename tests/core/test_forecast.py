@@ -48,6 +48,13 @@ def test_by_hand() -> None:
     assert found.left_min == (8, 12, 19)
 
 
+def test_it_stands_beside_no_phase_that_it_does_not_see_or_foresees_itself() -> None:
+    sees_a = ahead(_run(), _seen((0, 5, 2.5)))
+    assert [sees_a.fits(phase) for phase in (None, "a", "b", "c")] == [True, True, False, False]
+    sees_none = ahead(_run(), _seen((1, 5, 2.5)))
+    assert [sees_none.fits(phase) for phase in ("a", "b", "c")] == [True, True, False]
+
+
 def test_without_times_the_next_phase_is_named_alone() -> None:
     found = ahead(_run(), _seen(()))
     assert found.ahead == ()

@@ -208,6 +208,11 @@ def test_what_is_foreseen_is_said_and_drawn_for_as_long_as_it_counts(
     model = told.services.session.model
     assert model is not None
     assert len(model.foreseen) == 50
+    # Beside another phase than the one it sees, a forecast would contradict what is shown.
+    told.services.player.player.seek_index(40)
+    qtbot.waitUntil(lambda: stage.forecast is None, timeout=10_000)
+    told.services.playback.go_to(0.0)
+    qtbot.waitUntil(lambda: stage.forecast is not None, timeout=10_000)
     services = told.services
     services.settings.set(models={**services.settings.values.models, ANTICIPATION: ""})
     services.cases.refresh_predictions()

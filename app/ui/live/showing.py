@@ -73,7 +73,7 @@ class Showing(QObject):
             below = (f"{moment(since_ms)} in this phase",)
             if not human:
                 below = (*below, "the model says")
-        below = (*below, *self._foreseen())
+        below = (*below, *self._foreseen(None if phase is None else phase.key))
         self._page.stage.show_view(
             LiveView(
                 recording=control.is_recording,
@@ -94,11 +94,15 @@ class Showing(QObject):
             )
         )
 
-    def _foreseen(self) -> tuple[str, ...]:
-        """What is likely next and how long the rest takes, beside the newest picture alone."""
+    def _foreseen(self, phase: str | None) -> tuple[str, ...]:
+        """What is likely next and how long the rest takes, beside the newest picture alone.
+
+        Args:
+            phase: the one that is shown.
+        """
         control, seen = self._control, self._control.models.forecast
         live = control.screen.live
-        if seen is None or live is None or control.screen.behind:
+        if seen is None or live is None or control.screen.behind or not seen.fits(phase):
             return ()
         if abs(live.pts - seen.pts) > FORECAST_HOLDS_S / LIVE_TIME_BASE:
             return ()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from pytestqt.qtbot import QtBot
 
+from app.core.forecast import Ahead
 from app.ui.main_window import MainWindow
 from app.ui.timeline.forecast import left_words, next_words
 from tests.inference.conftest import save_reader
@@ -21,11 +23,23 @@ def test_what_is_foreseen_stands_below_the_phase(
     stage = live.live.stage
     qtbot.waitUntil(lambda: control.models.forecast is not None, timeout=WAIT_MS)
 
+    seen = control.models.forecast
+    assert seen is not None
+
+    def told(phase: str | None, **changed: object) -> tuple[str, ...]:
+        """Beside a phase, once the newest forecast is this one."""
+        assert control.screen.live is not None
+        control.models.forecast = replace(seen, pts=control.screen.live.pts, **changed)
+        return control._showing._foreseen(phase)
+
     def written() -> bool:
-        seen = control.models.forecast
-        assert seen is not None
-        said = next_words(seen, control.taxonomy), left_words(seen.left_min)
-        return stage.view.phase_lines[-2:] == said
+        said = told(None, ahead=(), following=None)
+        control._showing.refresh()
+        return bool(said) and stage.view.phase_lines[-2:] == said
 
     qtbot.waitUntil(written, timeout=WAIT_MS)
     assert "left" in stage.view.phase_lines[-1]
+    running = (Ahead(phase="bagging", from_min=0, to_min=1),)
+    assert told("bagging", ahead=running, following=None)
+    assert told("preparation", ahead=running, following=None) == (), "it would contradict"
+    assert told("bagging", ahead=running, following="bagging") == ()
