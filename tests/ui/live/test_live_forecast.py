@@ -9,7 +9,6 @@ from pytestqt.qtbot import QtBot
 
 from app.core.forecast import Ahead
 from app.ui.main_window import MainWindow
-from app.ui.timeline.forecast import left_words, next_words
 from tests.inference.conftest import save_reader
 from tests.ui.live.conftest import WAIT_MS, watch
 
