@@ -23,7 +23,7 @@ from app.store.predictions import Presence
 MOST_LINES = 6
 LIVE_TIER, WHOLE_TIER = "Model, live", "Model, afterwards"
 TOOL = "tool "
-STRIP_BITS = 1.5
+STRIP_BITS = 2.5
 INTERVALS = frozenset({"out_of_body", "severe_index"})
 """Labels of time that stands apart from the operation's steps; drawn hatched."""
 
