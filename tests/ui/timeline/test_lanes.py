@@ -79,8 +79,8 @@ def test_rows_of_labels_become_lanes_of_their_kind() -> None:
     assert {x.by for x in lanes} == {"imported"}
 
 
-def test_a_strip_is_full_at_a_bit_and_a_half() -> None:
-    lane = strip_lane(np.array([0, 25]), np.array([0.75, 9.0]))
+def test_a_strip_is_full_at_two_bits_and_a_half() -> None:
+    lane = strip_lane(np.array([0, 25]), np.array([1.25, 9.0]))
     assert lane.strip is not None
     assert lane.strip.tolist() == [[0, 0.5], [25, 1]]
     assert lane.at(0) is None
