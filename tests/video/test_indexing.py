@@ -49,6 +49,20 @@ Clip = Callable[[str], Path]
 
 
 @pytest.fixture
+def clip(clip: Clip, tmp_path: Path) -> Clip:
+    """Clips of the test's own: what another test's threads still learn of theirs is not known."""
+
+    def get(name: str) -> Path:
+        made = clip(name)
+        own = tmp_path / made.name
+        if not own.exists():
+            shutil.copy(made, own)
+        return own
+
+    return get
+
+
+@pytest.fixture
 def told_often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small clips are told of as long recordings are."""
     monkeypatch.setattr(indexing_of, "_FIRST_TOLD", 8)
