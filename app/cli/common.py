@@ -39,6 +39,16 @@ DeviceOption = Annotated[
     typer.Option(help="cuda, mps or cpu. Default: an NVIDIA card that works, else the processor."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+LinesOption = Annotated[
+    bool, typer.Option("--lines", hidden=True, help="Progress as JSON lines on stdout.")
+]
+TensorboardOption = Annotated[
+    bool,
+    typer.Option(
+        "--tensorboard",
+        help="TensorBoard files in OUT beside log.csv; needs trocar[tensorboard].",
+    ),
+]
 
 
 def library_folder(given: Path | None) -> Path:

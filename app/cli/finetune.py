@@ -11,6 +11,7 @@ from app.cli.common import (
     DeviceOption,
     JsonOption,
     LibraryOption,
+    LinesOption,
     emit,
     open_library,
     progress,
@@ -35,9 +36,7 @@ def finetune(
     device: DeviceOption = None,
     library: LibraryOption = None,
     as_json: JsonOption = False,
-    lines: Annotated[
-        bool, typer.Option("--lines", hidden=True, help="Progress as JSON lines on stdout.")
-    ] = False,
+    lines: LinesOption = False,
 ) -> None:
     """Fine-tune a model on the corrections of cases; compare it with its base.
 

@@ -12,6 +12,8 @@ from app.cli.common import (
     DeviceOption,
     JsonOption,
     LibraryOption,
+    LinesOption,
+    TensorboardOption,
     emit,
     library_folder,
     progress,
@@ -62,18 +64,10 @@ def pretrain(
         int | None,
         typer.Option("--seed", min=0, help="Of weights, clips and masks, for the recipe's."),
     ] = None,
-    tensorboard: Annotated[
-        bool,
-        typer.Option(
-            "--tensorboard",
-            help="TensorBoard files in OUT beside log.csv; needs trocar[tensorboard].",
-        ),
-    ] = False,
+    tensorboard: TensorboardOption = False,
     device: DeviceOption = None,
     as_json: JsonOption = False,
-    lines: Annotated[
-        bool, typer.Option("--lines", hidden=True, help="Progress as JSON lines on stdout.")
-    ] = False,
+    lines: LinesOption = False,
 ) -> None:
     """Pre-train EndoMamba on recordings without labels.
 

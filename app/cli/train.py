@@ -11,6 +11,8 @@ from app.cli.common import (
     DeviceOption,
     JsonOption,
     LibraryOption,
+    LinesOption,
+    TensorboardOption,
     emit,
     library_folder,
     progress,
@@ -101,18 +103,10 @@ def train(
             "slower.",
         ),
     ] = False,
-    tensorboard: Annotated[
-        bool,
-        typer.Option(
-            "--tensorboard",
-            help="TensorBoard files in OUT beside log.csv; needs trocar[tensorboard].",
-        ),
-    ] = False,
+    tensorboard: TensorboardOption = False,
     device: DeviceOption = None,
     as_json: JsonOption = False,
-    lines: Annotated[
-        bool, typer.Option("--lines", hidden=True, help="Progress as JSON lines on stdout.")
-    ] = False,
+    lines: LinesOption = False,
 ) -> None:
     """Train a network. What comes out lies in OUT as a model folder with its card.
 

@@ -91,12 +91,7 @@ class SceneReader:
 
     def describe(self) -> dict[str, str | int | float | bool]:
         """What decides the result, for provenance: kept with every run."""
-        return {
-            "device": self.device.device,
-            "device_name": self.device.name,
-            "precision": "fp32",
-            "threads": self._threads,
-        }
+        return self.device.in_full_precision(self._threads)
 
     def _forward(
         self, picture: NDArray[np.uint8], choice: DeviceChoice

@@ -51,6 +51,19 @@ class DeviceChoice:
         """Whether this is the processor."""
         return self.device == CPU
 
+    def in_full_precision(self, threads: int) -> dict[str, str | int | float | bool]:
+        """What a run's settings say of a network that computes here in fp32.
+
+        Args:
+            threads: of the processor.
+        """
+        return {
+            "device": self.device,
+            "device_name": self.name,
+            "precision": "fp32",
+            "threads": threads,
+        }
+
 
 def choose_device(preferred: str | None = None) -> DeviceChoice:
     """An NVIDIA card, else Apple's graphics, else the processor.

@@ -59,12 +59,7 @@ class PictureEncoder:
 
     def describe(self) -> dict[str, str | int | float | bool]:
         """What decides the result, for provenance: kept with every run."""
-        return {
-            "device": self.device.device,
-            "device_name": self.device.name,
-            "precision": "fp32",
-            "threads": self._threads,
-        }
+        return self.device.in_full_precision(self._threads)
 
     def _embed(self, picture: NDArray[np.uint8], choice: DeviceChoice) -> NDArray[np.float16]:
         network = self._placed.on(choice)

@@ -69,13 +69,8 @@ class ForecastStream:
 
     def describe(self) -> dict[str, str | int | float | bool]:
         """What decides the result, for provenance: kept with every run."""
-        return {
-            "device": self.device.device,
-            "device_name": self.device.name,
-            "precision": "fp32",
-            "threads": _THREADS,
-            HORIZON_MIN: self._placed.network.horizon_min,
-        }
+        horizon = {HORIZON_MIN: self._placed.network.horizon_min}
+        return self.device.in_full_precision(_THREADS) | horizon
 
     def _step(self, features: NDArray[np.float16], choice: DeviceChoice) -> tuple[Any, Any]:
         network = self._placed.on(choice)

@@ -84,16 +84,8 @@ class OfflinePhases:
         """What decides the result, for provenance: kept with every run."""
         network = self._placed.network
         horizon = {HORIZON_MIN: network.horizon_min} if isinstance(network, Supra) else {}
-        return (
-            settings_of_course(course_of(self.card))
-            | horizon
-            | {
-                "device": self.device.device,
-                "device_name": self.device.name,
-                "precision": "fp32",
-                "threads": self._threads,
-            }
-        )
+        course = settings_of_course(course_of(self.card))
+        return course | horizon | self.device.in_full_precision(self._threads)
 
     def _horizon(self) -> dict[str, str | int | float | bool]:
         """How far the network foresees, where it does."""

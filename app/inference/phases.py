@@ -112,15 +112,16 @@ class PhaseStream:
 
     def describe(self) -> dict[str, str | int | float | bool]:
         """What decides the result, for provenance: kept with every run."""
-        return settings_of_course(self.course) | {
-            "device": self.device.device,
-            "device_name": self.device.name,
-            "precision": "fp32",
-            "threads": _THREADS,
-            "input_width_px": self.card.input_size_px[0],
-            "input_height_px": self.card.input_size_px[1],
-            "frames_per_second": self.card.frames_per_second or 1.0,
-        }
+        width, height = self.card.input_size_px
+        return (
+            settings_of_course(self.course)
+            | self.device.in_full_precision(_THREADS)
+            | {
+                "input_width_px": width,
+                "input_height_px": height,
+                "frames_per_second": self.card.frames_per_second or 1.0,
+            }
+        )
 
     def _step(
         self, picture: NDArray[np.uint8], choice: DeviceChoice
