@@ -75,6 +75,7 @@ class ModelCard:
         task: one of `TASKS`.
         classes: in output order; of a model of areas the background comes first.
         activities: that a model of activities and areas tells apart, in output order.
+        tools: whose presence a phase model tells besides, in output order.
         procedures: what the model was made for; empty means any.
         picture: the kind of picture it was made for, in words.
         licence: of the weights.
@@ -105,6 +106,7 @@ class ModelCard:
     task: str
     classes: tuple[ModelClass, ...]
     activities: tuple[ModelClass, ...] = ()
+    tools: tuple[ModelClass, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
     procedures: tuple[str, ...] = ()
     picture: str = ""
@@ -134,7 +136,7 @@ class ModelCard:
             )
         if self.task not in TASKS:
             raise CardError(f'{self.name}: the task "{self.task}" is unknown to this version.')
-        for what in (self.classes, self.activities):
+        for what in (self.classes, self.activities, self.tools):
             if len({c.key for c in what}) != len(what):
                 raise CardError(f"{self.name}: two classes have the same key.")
         if self.weights_sha256 and not _SHA256.fullmatch(self.weights_sha256):
@@ -155,6 +157,11 @@ class ModelCard:
     def activity_keys(self) -> tuple[str, ...]:
         """Keys of the activities in output order."""
         return tuple(a.key for a in self.activities)
+
+    @property
+    def tool_keys(self) -> tuple[str, ...]:
+        """Keys of the tools in output order."""
+        return tuple(t.key for t in self.tools)
 
     @property
     def weights_path(self) -> Path | None:
@@ -189,6 +196,7 @@ class ModelCard:
             "task": self.task,
             "classes": list(self.class_keys),
             "activities": list(self.activity_keys),
+            "tools": list(self.tool_keys),
             "procedures": list(self.procedures),
             "parameters": self.parameters,
             "weights": None if self.weights_path is None else str(self.weights_path),
@@ -228,7 +236,7 @@ def write_card(card: ModelCard, folder: Path) -> Path:
         value = getattr(card, item.name)
         if item.name == "folder":
             continue
-        if item.name in ("classes", "activities"):
+        if item.name in _CLASSES:
             value = [{"key": c.key, "name": c.name} for c in value]
         elif item.name == "trained":
             value = {f.name: getattr(value, f.name) for f in fields(value)}
@@ -302,6 +310,7 @@ def _card(values: dict[str, Any], folder: Path, what: str) -> ModelCard:
 
 _TEXTS = {"name", "title", "system", "task", "picture", "licence", "limits", "parent", "created",
           "features_of", "weights_sha256"}  # fmt: skip
+_CLASSES = ("classes", "activities", "tools")
 _NUMBERS = {"frames_per_second", "parameters"}
 _LISTS: dict[str, tuple[type, ...]] = {
     "procedures": (str,),
@@ -321,7 +330,7 @@ def _typed(name: str, value: Any) -> Any:
         return _want(name, value, int, float)
     if name in _LISTS:
         return tuple(_want(name, item, *_LISTS[name]) for item in _want(name, value, list))
-    if name in ("classes", "activities"):
+    if name in _CLASSES:
         return tuple(ModelClass(**_want(name, item, dict)) for item in _want(name, value, list))
     table = _want(name, value, dict)
     if name == "trained":

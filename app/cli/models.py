@@ -280,6 +280,7 @@ def card_words(card: ModelCard) -> str:
         ("Network", f"{card.system}, {card.parameters:,} parameters"),
         ("Classes", ", ".join(c.name for c in card.classes)),
         ("Activities", ", ".join(a.name for a in card.activities)),
+        ("Tools", ", ".join(t.name for t in card.tools)),
         ("Made for", ", ".join(card.procedures) or "any procedure"),
         ("Reads", card.features_of and f"frame features of {card.features_of}"),
         ("Live", card.why_not_live),

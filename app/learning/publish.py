@@ -41,6 +41,7 @@ def card_of(
         task=recipe.task,
         classes=tuple(ModelClass(key=k, name=name_of(k)) for k in recipe.classes),
         activities=tuple(ModelClass(key=k, name=_words(k)) for k in recipe.activities),
+        tools=tuple(ModelClass(key=k, name=taxonomy.instrument_name(k)) for k in recipe.tools),
         procedures=recipe.procedures,
         picture=said.get("picture", ""),
         licence=said.get("licence", "Apache-2.0"),

@@ -24,6 +24,7 @@ class Recipe:
         task: the card's task.
         classes: class keys in output order.
         activities: keys of the activities in output order, where the network names them.
+        tools: keys of the tools in output order whose presence the network tells besides phases.
         procedures: what the model is made for.
         input_size_px: (width, height) that the network learns at.
         batch: pictures, or streams, per step.
@@ -45,6 +46,7 @@ class Recipe:
     batch: int
     train: dict[str, Any]
     activities: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
     data: dict[str, Any] = field(default_factory=dict)
     card: dict[str, Any] = field(default_factory=dict)
 
@@ -57,6 +59,7 @@ class Recipe:
             task=self.task,
             classes=tuple(ModelClass(key=k, name=k) for k in self.classes),
             activities=tuple(ModelClass(key=k, name=k) for k in self.activities),
+            tools=tuple(ModelClass(key=k, name=k) for k in self.tools),
             input_size_px=self.input_size_px,
         )
         if self.batch < 1:
@@ -94,7 +97,8 @@ def read_recipe(name_or_path: str) -> Recipe:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
         for key in ("classes", "procedures", "input_size_px"):
             data[key] = tuple(data[key])
-        data["activities"] = tuple(data.get("activities", ()))
+        for key in ("activities", "tools"):
+            data[key] = tuple(data.get(key, ()))
         return Recipe(**data)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{path.name} is not a recipe: {error}.", str(error)) from error

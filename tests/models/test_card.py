@@ -31,6 +31,7 @@ def card(**changes: object) -> ModelCard:
         system="lmsf_a",
         options=dict(TINY),
         task="instance-segmentation",
+        tools=(ModelClass(key="clipper", name="Clipper"),),
         classes=(ModelClass(key="grasper", name="Grasper"), ModelClass(key="hook", name="Haken ü")),
         procedures=("cholecystectomy",),
         picture="rectangular colour video",
@@ -84,6 +85,7 @@ def test_card_round_trip(tmp_path: Path) -> None:
     assert again == card()
     assert again.folder == tmp_path / "tiny-tools"
     assert again.class_keys == ("grasper", "hook")
+    assert again.tool_keys == ("clipper",)
     assert again.suits("cholecystectomy")
     assert not again.suits("bronchoscopy")
     assert again.weights_path is None
