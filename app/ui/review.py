@@ -19,7 +19,7 @@ from app.ui.session import Session
 from app.ui.stage import Stage
 from app.ui.stage_menu import FIND, LOOK, LOOK_AT, PICTURE, STRETCH, open_menu
 from app.ui.thumbnails import Thumbnails
-from app.ui.timeline.forecast import left_words, next_words
+from app.ui.timeline.forecast import short_words, whole_words
 from app.ui.transport import Transport
 from app.ui.widgets import draw_letter, mark
 from app.ui.words import clock, count, moment
@@ -64,7 +64,27 @@ class ReviewStage(Stage):
     def set_chips(self, chips: tuple[str, ...]) -> None:
         """Short words at the top of the picture; spoken as well."""
         super().set_chips(chips)
-        self.setAccessibleDescription(", ".join(chips))
+        self._describe()
+
+    def set_forecast(self, forecast: Forecast | None) -> None:
+        """What is foreseen at the frame on screen; spoken as well."""
+        if forecast != self.forecast:
+            self.forecast = forecast
+            self._describe()
+            self.update()
+
+    def tip_at(self, point: QPointF) -> str:
+        """What is foreseen, in full, over its words."""
+        return self._foreseen_words() if self._corners()["left"].contains(point) else ""
+
+    def _foreseen_words(self) -> str:
+        if self.forecast is None or self.block is None:
+            return ""
+        return whole_words(self.forecast, self._session.shown_taxonomy)
+
+    def _describe(self) -> None:
+        said = [*self.chips, self._foreseen_words()]
+        self.setAccessibleDescription(", ".join(filter(None, said)))
 
     def set_key(self, key: tuple[osd.KeyRow, ...]) -> None:
         """The outlines on screen changed."""
@@ -154,16 +174,11 @@ class ReviewStage(Stage):
 
     def _foreseen(self) -> list[osd.Text]:
         """What is likely next and when, and how long the rest takes."""
-        if self.forecast is None:
-            return []
-        words = self._session.shown_taxonomy
+        lines = short_words(self.forecast, self._session.shown_taxonomy)
+        tokens, gaps = ("osd_text", "osd_text_3"), (8, 4)
         return [
-            osd.Text(text=next_words(self.forecast, words), role="small", gap=8),
-            osd.Text(
-                text=left_words(self.forecast.left_min),
-                role="small",
-                token="osd_text_3",  # noqa: S106
-            ),
+            osd.Text(text=text, role="small", token=token, gap=gap)
+            for text, token, gap in zip(lines, tokens, gaps, strict=False)
         ]
 
     def _paint_clock(self, painter: QPainter) -> None:
@@ -178,7 +193,7 @@ class ReviewStage(Stage):
                 role="small",
                 token="osd_text_3",  # noqa: S106
             ),
-            osd.Text(text=f"{moment(left)} left", role="small", gap=8),
+            osd.Text(text=f"Recording: {moment(left)} left", role="small", gap=8),
         ]
         right = self.width() - osd.MARGIN
         if self._bright["right"]:
@@ -355,9 +370,7 @@ class ReviewWorkspace(QWidget):
             if found is not None and block is not None and not found.fits(block.segment.phase):
                 found = None
         self.ribbon.set_forecast(found)
-        if found != self.stage.forecast:
-            self.stage.forecast = found
-            self.stage.update()
+        self.stage.set_forecast(found)
 
     def _other_phase(self, ms: float) -> str | None:
         """What the model says where a human decided otherwise."""

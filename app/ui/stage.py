@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSizeF, Qt, Signal
 from PySide6.QtGui import (
     QColor,
+    QHelpEvent,
     QImage,
     QKeyEvent,
     QMouseEvent,
@@ -24,7 +25,7 @@ from PySide6.QtGui import (
     QTransform,
     QWheelEvent,
 )
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QToolTip, QWidget
 
 from app.core.frame import Frame
 from app.core.resources import RESEARCH_USE_SHORT
@@ -370,8 +371,16 @@ class Stage(QWidget):
         self.zoom_by(1.0015 ** event.angleDelta().y(), event.position())
         event.accept()
 
+    def tip_at(self, point: QPointF) -> str:
+        """What a tooltip says of the words at a point; "" for nothing."""
+        del point
+        return ""
+
     def event(self, event: QEvent) -> bool:
-        """Pinching zooms at the fingers."""
+        """Pinching zooms at the fingers; words on the picture have tooltips."""
+        if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
+            QToolTip.showText(event.globalPos(), self.tip_at(QPointF(event.pos())), self)
+            return True
         if (
             isinstance(event, QNativeGestureEvent)
             and event.gestureType() == Qt.NativeGestureType.ZoomNativeGesture

@@ -6,7 +6,7 @@ import json
 from threading import Event
 
 import pytest
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
@@ -200,8 +200,12 @@ def test_what_is_foreseen_is_said_and_drawn_for_as_long_as_it_counts(
     told.services.playback.go_to(0.0)
     qtbot.waitUntil(lambda: stage.forecast is not None, timeout=10_000)
     assert [t.text for t in stage._foreseen()] == [
-        "Clip and cut in about 14 min", "About 12 min left, 8 to 19",
+        "Clip and cut in about 14 min", "Operation: about 12 min left (8 to 19)",
     ]  # fmt: skip
+    said = "for about 12 min, in eight of ten such moments for 8 to 19 min"
+    assert said in stage.accessibleDescription()
+    assert said in stage.tip_at(QPointF(30, 30))
+    assert stage.tip_at(QPointF(stage.rect().center())) == ""
     drawn = ribbon.grab().toImage()
     ribbon.set_forecast(None)
     assert ribbon.grab().toImage() != drawn

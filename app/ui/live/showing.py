@@ -13,10 +13,11 @@ from app.ui.live import words
 from app.ui.live.models import in_ms
 from app.ui.live.stage import LiveView, Notice, Toast
 from app.ui.live.strip import Stretch, StripData
-from app.ui.timeline.forecast import left_words, next_words
+from app.ui.timeline.forecast import short_words, whole_words
 from app.ui.words import length, moment
 
 if TYPE_CHECKING:
+    from app.core.forecast import Forecast
     from app.ui.live.control import LiveControl
     from app.ui.live.workspace import LiveWorkspace
 
@@ -73,7 +74,8 @@ class Showing(QObject):
             below = (f"{moment(since_ms)} in this phase",)
             if not human:
                 below = (*below, "the model says")
-        below = (*below, *self._foreseen(None if phase is None else phase.key))
+        seen = self._foreseen(None if phase is None else phase.key)
+        below = (*below, *short_words(seen, control.taxonomy))
         self._page.stage.show_view(
             LiveView(
                 recording=control.is_recording,
@@ -83,6 +85,7 @@ class Showing(QObject):
                 phase=phase,
                 phase_human=human,
                 phase_lines=below,
+                foreseen=whole_words(seen, control.taxonomy) if seen is not None else "",
                 overlay="" if screen.behind else self._overlay[0],
                 overlay_tone=self._overlay[1],
                 overlay_detail=self._overlay[2],
@@ -94,7 +97,7 @@ class Showing(QObject):
             )
         )
 
-    def _foreseen(self, phase: str | None) -> tuple[str, ...]:
+    def _foreseen(self, phase: str | None) -> Forecast | None:
         """What is likely next and how long the rest takes, beside the newest picture alone.
 
         Args:
@@ -103,10 +106,8 @@ class Showing(QObject):
         control, seen = self._control, self._control.models.forecast
         live = control.screen.live
         if seen is None or live is None or control.screen.behind or not seen.fits(phase):
-            return ()
-        if abs(live.pts - seen.pts) > FORECAST_HOLDS_S / LIVE_TIME_BASE:
-            return ()
-        return next_words(seen, control.taxonomy), left_words(seen.left_min)
+            return None
+        return seen if abs(live.pts - seen.pts) <= FORECAST_HOLDS_S / LIVE_TIME_BASE else None
 
     def _notice(self, now_s: float) -> Notice | None:
         control = self._control

@@ -63,6 +63,7 @@ class LiveView:
         phase: that runs now, None while unknown.
         phase_human: a human keyed it.
         phase_lines: below the phase.
+        foreseen: what comes next in full, "" where nothing is foreseen.
         overlay: age of the overlay in words, "" without one.
         overlay_tone: colour token of its dot.
         overlay_detail: below it.
@@ -80,6 +81,7 @@ class LiveView:
     phase: Phase | None = None
     phase_human: bool = False
     phase_lines: tuple[str, ...] = ()
+    foreseen: str = ""
     overlay: str = ""
     overlay_tone: str = "osd_text_3"
     overlay_detail: str = ""
@@ -105,8 +107,14 @@ class LiveStage(Stage):
     def show_view(self, view: LiveView) -> None:
         """Write something else."""
         if view != self.view:
+            if view.foreseen != self.view.foreseen:
+                self.setAccessibleDescription(view.foreseen)
             self.view = view
             self.update()
+
+    def tip_at(self, point: QPointF) -> str:
+        """What is foreseen, in full, over its words."""
+        return self.view.foreseen if self._left_rect().contains(point) else ""
 
     def start(self) -> None:
         """Begin to look at the corners once a second."""

@@ -19,25 +19,48 @@ _MIN_MS = 60_000.0
 
 
 def left_words(left_min: tuple[float, float, float]) -> str:
-    """``About 12 min left, 8 to 19``; one number where no spread is known."""
+    """``Operation: about 12 min left (8 to 19)``; one number where no spread is known.
+
+    It names the operation: the recording's own end, or the disk's, is told in minutes as well.
+    """
     low, middle, high = (round(m) for m in left_min)
     if left_min[2] < 1:
-        return "Less than a minute left"
-    said = f"About {max(1, middle)} min left"
-    return said if low == high else f"{said}, {low} to {high}"
+        return "Operation: less than a minute left"
+    said = f"Operation: about {max(1, middle)} min left"
+    return said if low == high else f"{said} ({low} to {high})"
 
 
 def next_words(forecast: Forecast, words: Taxonomy) -> str:
     """``Clip and cut in about 14 min``, ``Clip and cut next``, or that the end follows."""
     if forecast.following is None:
         within = forecast.within_min
-        return "The end is next" if within is None else f"Nothing else for {round(within)} min"
+        return (
+            "The operation's end is next"
+            if within is None
+            else f"No other phase for {round(within)} min"
+        )
     name, minutes = words.phase_name(forecast.following), forecast.next_min
     if minutes is None:
         return f"{name} next"
     if minutes < 1:
         return f"{name} within a minute"
     return f"{name} in about {round(minutes)} min"
+
+
+def short_words(forecast: Forecast | None, words: Taxonomy) -> tuple[str, ...]:
+    """Two lines for the picture's corner: what follows, and the time left; none without any."""
+    return () if forecast is None else (next_words(forecast, words), left_words(forecast.left_min))
+
+
+def whole_words(forecast: Forecast, words: Taxonomy) -> str:
+    """All that is foreseen as sentences, for tooltips and screen readers."""
+    low, middle, high = (max(0, round(m)) for m in forecast.left_min)
+    said = f"What a model expects from the pictures so far. {next_words(forecast, words)}."
+    if forecast.left_min[2] < 1:
+        return f"{said} The operation ends within a minute."
+    said = f"{said} The operation goes on for about {max(1, middle)} min"
+    spread = f", in eight of ten such moments for {low} to {high} min" if low != high else ""
+    return f"{said}{spread}. The recording may end sooner or later than that."
 
 
 def draw_forecast(

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from PySide6.QtCore import QPointF
 from pytestqt.qtbot import QtBot
 
-from app.core.forecast import Ahead
+from app.core.forecast import Ahead, Forecast
 from app.ui.main_window import MainWindow
+from app.ui.timeline.forecast import short_words
 from tests.inference.conftest import save_reader
 from tests.ui.live.conftest import WAIT_MS, watch
 
@@ -25,7 +27,7 @@ def test_what_is_foreseen_stands_below_the_phase(
     seen = control.models.forecast
     assert seen is not None
 
-    def told(phase: str | None, **changed: object) -> tuple[str, ...]:
+    def told(phase: str | None, **changed: object) -> Forecast | None:
         """Beside a phase, once the newest forecast is this one."""
         assert control.screen.live is not None
         control.models.forecast = replace(seen, pts=control.screen.live.pts, **changed)
@@ -34,11 +36,15 @@ def test_what_is_foreseen_stands_below_the_phase(
     def written() -> bool:
         said = told(None, ahead=(), following=None)
         control._showing.refresh()
-        return bool(said) and stage.view.phase_lines[-2:] == said
+        return said is not None and stage.view.phase_lines[-2:] == short_words(
+            said, control.taxonomy
+        )
 
     qtbot.waitUntil(written, timeout=WAIT_MS)
-    assert "left" in stage.view.phase_lines[-1]
+    assert "Operation: " in stage.view.phase_lines[-1]
+    assert stage.view.foreseen == stage.accessibleDescription() == stage.tip_at(QPointF(40, 40))
+    assert stage.tip_at(QPointF(stage.rect().center())) == ""
     running = (Ahead(phase="bagging", from_min=0, to_min=1),)
     assert told("bagging", ahead=running, following=None)
-    assert told("preparation", ahead=running, following=None) == (), "it would contradict"
-    assert told("bagging", ahead=running, following="bagging") == ()
+    assert told("preparation", ahead=running, following=None) is None, "it would contradict"
+    assert told("bagging", ahead=running, following="bagging") is None

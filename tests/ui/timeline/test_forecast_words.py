@@ -12,10 +12,10 @@ from app.ui.timeline.forecast import left_words, next_words
 @pytest.mark.parametrize(
     ("left_min", "said"),
     [
-        ((8, 12, 19), "About 12 min left, 8 to 19"),
-        ((12, 12, 12), "About 12 min left"),
-        ((0.2, 0.4, 0.9), "Less than a minute left"),
-        ((0.2, 0.4, 3.1), "About 1 min left, 0 to 3"),
+        ((8, 12, 19), "Operation: about 12 min left (8 to 19)"),
+        ((12, 12, 12), "Operation: about 12 min left"),
+        ((0.2, 0.4, 0.9), "Operation: less than a minute left"),
+        ((0.2, 0.4, 3.1), "Operation: about 1 min left (0 to 3)"),
     ],
 )
 def test_the_time_left_in_words(left_min: tuple[float, float, float], said: str) -> None:
@@ -28,8 +28,8 @@ def test_the_time_left_in_words(left_min: tuple[float, float, float], said: str)
         ("clipping_cutting", 14.2, None, "Clip and cut in about 14 min"),
         ("clipping_cutting", 0.4, None, "Clip and cut within a minute"),
         ("clipping_cutting", None, None, "Clip and cut next"),
-        (None, None, None, "The end is next"),
-        (None, None, 2.0, "Nothing else for 2 min"),
+        (None, None, None, "The operation's end is next"),
+        (None, None, 2.0, "No other phase for 2 min"),
     ],
 )
 def test_what_follows_in_words(
