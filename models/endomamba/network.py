@@ -178,31 +178,60 @@ class EndoMamba(nn.Module):
         Raises:
             ModelError: where the clip's size or the state does not fit this network.
         """
-        tokens, state = self.encode(clip, state)
-        features = tokens.mean(2)
-        pooled = tokens[:, :, 0] if self.head_kind == "classification" else features
-        return Advance(logits=self.head(pooled), features=features, state=state)
+        return self._told(self.encode(clip, state))
 
-    def encode(self, clip: Tensor, state: State | None = None) -> Encoded:
-        """As `advance`, without pooling and head."""
+    def look(self, clip: Tensor, first_frame: int = 0) -> Tensor:
+        """What frames are by themselves: the blocks that know no other frame, more than half the
+        work. Several threads may look at a time; `follow` then goes through what they saw in order.
+
+        Args:
+            clip: as in `forward`.
+            first_frame: how many frames of the stream come before it.
+
+        Returns:
+            Tokens (B, T, N, width) in full precision.
+
+        Raises:
+            ModelError: where the clip's size does not fit this network.
+        """
         fits = clip.ndim == 5 and clip.shape[1] == 3 and clip.shape[3:] == (self.image_size,) * 2
         if not fits or clip.shape[2] < 1:
             raise ModelError(
                 f"EndoMamba takes RGB clips of {self.image_size} x {self.image_size} pixels as "
                 f"(B, 3, T, H, W), not {tuple(clip.shape)}."
             )
-        batch, _, frames, _, _ = clip.shape
+        residual = self._embed(clip, first_frame).flatten(0, 1)
+        for block in self.layers[: self.spatial_depth]:
+            residual, _, _ = block(residual)
+        return residual.unflatten(0, (len(clip), -1))
+
+    def follow(self, looked: Tensor, state: State | None = None) -> Advance:
+        """As `advance`, from what `look` saw of the frames.
+
+        Raises:
+            ModelError: where the state does not fit this network.
+        """
+        return self._told(self._followed(looked, state))
+
+    def encode(self, clip: Tensor, state: State | None = None) -> Encoded:
+        """As `advance`, without pooling and head."""
+        return self._followed(self.look(clip, 0 if state is None else state.frames), state)
+
+    def _told(self, encoded: Encoded) -> Advance:
+        tokens, state = encoded
+        features = tokens.mean(2)
+        pooled = tokens[:, :, 0] if self.head_kind == "classification" else features
+        return Advance(logits=self.head(pooled), features=features, state=state)
+
+    def _followed(self, looked: Tensor, state: State | None) -> Encoded:
+        batch, frames = looked.shape[:2]
         streams = 2 if self.state_reset == "staggered" else 1
         if state is None:
             state = self._start(batch * streams)
         self.check(state, batch)
-        residual = self._embed(clip, state.frames).flatten(0, 1)
-        for block in self.layers[: self.spatial_depth]:
-            residual, _, _ = block(residual)
-        residual = residual.unflatten(0, (batch, frames))
         shown = []
         for first, last in segments(state.frames, frames, streams):
-            part = residual[:, first:last].repeat(streams, 1, 1, 1)
+            part = looked[:, first:last].repeat(streams, 1, 1, 1)
             tokens, state = self._consume(part, state)
             part = tokens.unflatten(0, (streams, batch))[shown_stream(state, streams)]
             shown.append(self.norm_f(part))

@@ -114,7 +114,7 @@ class EndoNet(nn.Module):
 
     def features(self, clip: Tensor) -> Tensor:
         """Returns each frame's features (B, T, 2048) without asking the MS-TCN."""
-        return self._look(clip)[0]
+        return self.look(clip)[0]
 
     def step(self, frame: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Labels one frame (B, 3, H, W) with earlier ones in mind.
@@ -135,7 +135,15 @@ class EndoNet(nn.Module):
         Raises:
             ModelError: where the clip or the state does not fit.
         """
-        features, tools = self._look(clip)
+        return self.follow(self.look(clip), state)
+
+    def follow(self, looked: tuple[Tensor, Tensor], state: State | None = None) -> Advance:
+        """As `advance`, from what `look` saw of the frames.
+
+        Raises:
+            ModelError: where the state does not fit.
+        """
+        features, tools = looked
         after = self.temporal.advance(features.transpose(1, 2), state)
         logits = after.logits[-1].transpose(1, 2)
         return Advance(logits=logits, features=features, tools=tools, state=after.state)
@@ -144,7 +152,18 @@ class EndoNet(nn.Module):
         """Raises `ModelError` where a state is not one of this network and batch size."""
         self.temporal.check(state, batch)
 
-    def _look(self, clip: Tensor) -> tuple[Tensor, Tensor]:
+    def look(self, clip: Tensor, first_frame: int = 0) -> tuple[Tensor, Tensor]:
+        """What frames are by themselves, nearly all of the work: features (B, T, 2048), tool logits
+        (B, T, M). Several threads may look at a time; `follow` then goes through it in order.
+
+        Args:
+            clip: as in `forward`.
+            first_frame: of no use here; networks that number their frames need it.
+
+        Raises:
+            ModelError: where the clip does not fit.
+        """
+        del first_frame
         if clip.ndim != 5 or clip.shape[2] < 1:
             raise ModelError(f"EndoNet takes clips as (B, 3, T, H, W), not {tuple(clip.shape)}.")
         # One frame at a time: a whole operation's activations would not fit into memory.

@@ -2,6 +2,7 @@
 
 import io
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import psutil
@@ -53,6 +54,29 @@ def test_any_split_of_a_stream_gives_the_same(reset: str) -> None:
             parts.append(result.logits)
         torch.testing.assert_close(torch.cat(parts, 1), whole, atol=1e-5, rtol=0)
         assert state.frames == frames
+
+
+@pytest.mark.parametrize("reset", ["none", "staggered"])
+@pytest.mark.parametrize("position", ["running", "frozen"])
+def test_frames_that_other_threads_looked_at_give_the_same_to_the_bit(
+    reset: str, position: str
+) -> None:
+    network = golden_network(state_reset=reset, temporal_position=position, **MICRO)
+    frames = golden_clip(6).split(1, 2)
+
+    @torch.inference_mode()
+    def look(number: int) -> Tensor:
+        return network.look(frames[number], number)
+
+    with ThreadPoolExecutor(3) as others, torch.inference_mode():
+        one = two = None
+        for frame, looked in zip(frames, others.map(look, range(6)), strict=True):
+            result, found = network.advance(frame, one), network.follow(looked, two)
+            one, two = result.state, found.state
+            assert torch.equal(found.logits, result.logits)
+            assert torch.equal(found.features, result.features)
+        assert torch.equal(one.ssm, two.ssm)
+        assert torch.equal(one.conv, two.conv)
 
 
 @torch.inference_mode()
