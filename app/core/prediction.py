@@ -15,6 +15,10 @@ COURSE = "course"
 # Under this name a run's settings hold the keys of its activities, joined by commas.
 ACTIVITY_NAMES = "activities"
 
+TOOL_NAMES = "tools"
+"""Under this name a run's settings hold the keys of the tools whose presence its model tells,
+joined by commas (see ``app.core.tools``)."""
+
 FEATURES_OF = "features_of"
 """Under this name a run's settings hold the model whose stored frame features it was made from: it
 looked at the whole recording at once."""
@@ -147,5 +151,13 @@ class Run:
     @property
     def activities(self) -> tuple[str, ...]:
         """Keys of the activities that the run's probabilities are of, where it tells any apart."""
-        text = str(self.settings.get(ACTIVITY_NAMES, ""))
-        return tuple(text.split(",")) if text else ()
+        return _names(self.settings.get(ACTIVITY_NAMES))
+
+    @property
+    def tools(self) -> tuple[str, ...]:
+        """Keys of the tools whose presence the run tells, where it tells of any."""
+        return _names(self.settings.get(TOOL_NAMES))
+
+
+def _names(joined: object) -> tuple[str, ...]:
+    return tuple(str(joined).split(",")) if joined else ()

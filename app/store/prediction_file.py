@@ -17,7 +17,7 @@ import numpy as np
 from app.core.errors import BadInput, Refused
 from app.core.mask import Mask
 from app.core.prediction import Instance
-from app.store import db, features, foreseen, schema
+from app.store import db, foreseen, schema, vectors
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +115,8 @@ def _connect(path: Path, uid: str, runs_named: Callable[[], int]) -> sqlite3.Con
         if not belongs_to(conn, path, uid):
             raise BadInput("The stored predictions belong to another case.", "another case's file")
         # Files of before these were kept do without them, and so does an older Trocar.
-        conn.execute(features.TABLE)
+        for kind in vectors.Kind:
+            conn.execute(kind.table)
         conn.execute(foreseen.TABLE)
     except sqlite3.Error as error:
         if conn is not None:

@@ -29,7 +29,8 @@ from app.core.case import Asset
 from app.core.errors import BadInput, Refused
 from app.core.foreseen import Foreseen
 from app.core.prediction import FramePrediction, Instance, PhasePrediction, Run
-from app.store import db, features, foreseen
+from app.core.tools import ToolsTold
+from app.store import db, foreseen, vectors
 from app.store.prediction_file import (
     belongs_to,
     decode_instances,
@@ -325,15 +326,43 @@ class PredictionStore:
             out.append(PhasePrediction(pts=pts, index=index, probabilities=values))
         return tuple(out)
 
-    def put_features(self, run_id: int, vectors: Sequence[tuple[int, NDArray[np.float16]]]) -> None:
+    def put_features(self, run_id: int, rows: Sequence[tuple[int, NDArray[np.float16]]]) -> None:
         """Keep frame features, (pts, float16 (C,)) each; what is there already is replaced."""
-        with self._transaction() as conn:
-            features.put(conn, run_id, vectors)
+        self._put_vectors(vectors.Kind.FEATURES, run_id, rows)
 
     def features(self, run_id: int) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
         """pts (T,) and frame features (T, C) of a run, in order of time; damaged ones left out."""
-        there = any(self._read(features.IS_THERE))
-        return features.decoded(run_id, self._read(features.OF_RUN, (run_id,)) if there else ())
+        return self._vectors(vectors.Kind.FEATURES, run_id)
+
+    def put_tools(self, run_id: int, rows: Sequence[tuple[int, NDArray[np.float16]]]) -> None:
+        """Keep what a run tells of its tools, (pts, float16 (M,)) each, probabilities in the order
+        of ``Run.tools``; what is there already is replaced.
+
+        Raises:
+            ValueError: a row speaks of another number of tools.
+        """
+        tools = len(self._about(run_id)[0].tools)
+        if any(row.shape != (tools,) for _, row in rows):
+            raise ValueError(f"put_tools: expected {tools} probabilities a row")
+        self._put_vectors(vectors.Kind.TOOLS, run_id, rows)
+
+    def tools(self, run_id: int) -> ToolsTold:
+        """What a run tells of its tools, in order of time; damaged rows are left out."""
+        keys = self._about(run_id)[0].tools
+        pts, found = self._vectors(vectors.Kind.TOOLS, run_id)
+        return ToolsTold(keys=keys, pts=pts, probabilities=found.reshape(len(pts), len(keys)))
+
+    def _put_vectors(
+        self, kind: vectors.Kind, run_id: int, rows: Sequence[tuple[int, NDArray[np.float16]]]
+    ) -> None:
+        with self._transaction() as conn:
+            vectors.put(conn, kind, run_id, rows)
+
+    def _vectors(
+        self, kind: vectors.Kind, run_id: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
+        there = any(self._read(kind.is_there))
+        return vectors.decoded(kind, run_id, self._read(kind.of_run, (run_id,)) if there else ())
 
     def put_foreseen(self, run_id: int, rows: Sequence[Foreseen]) -> None:
         """Store what is foreseen in one transaction; what is there already is replaced."""

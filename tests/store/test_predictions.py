@@ -200,6 +200,40 @@ def test_a_file_of_before_the_foreseen_can_be_read(own_library: Path) -> None:
         assert store.stored_pts(run.run_id, verify=True).tolist() == [0]
 
 
+def test_what_is_told_of_tools_comes_back(own_library: Path) -> None:
+    """In half precision, beside the same run's phases; a damaged row counts as missing."""
+    with open_small(own_library) as library:
+        case = library.writer.create_case("c", "unknown", (asset(),)).result()
+        store = library.predictions(case.case_id)
+        run = store.start_run(
+            asset=asset(), model="m", task="phase-recognition", weights_sha256="ab",
+            classes=CLASSES, settings={"tools": "hook,clipper"}, sample_every=0, frames_expected=3,
+        )  # fmt: skip
+        assert store.tools(run.run_id).probabilities.shape == (0, 2)
+        rows = [(i * STEP, np.array([i / 3, 0.25], np.float16)) for i in range(3)]
+        store.put_tools(run.run_id, rows)
+        store.put_phases(run.run_id, [PhasePrediction(pts=0, index=0, probabilities=(1, 0, 0))])
+        store.put_features(run.run_id, [(0, np.ones(5, np.float16))])
+        told = store.tools(run.run_id)
+        assert told.keys == ("hook", "clipper")
+        assert told.probabilities.dtype == np.float16
+        assert told.probabilities.tolist() == [row.tolist() for _, row in rows]
+        assert told.pts.tolist() == [0, STEP, 2 * STEP]
+        with pytest.raises(ValueError, match="expected 2 probabilities"):
+            store.put_tools(run.run_id, [(0, np.ones(3, np.float16))])
+        with store._transaction() as conn:
+            conn.execute("UPDATE tools SET vector = x'0000' WHERE pts = ?", (STEP,))
+        assert store.tools(run.run_id).pts.tolist() == [0, 2 * STEP]
+        store.put_tools(run.run_id, rows[1:2])
+        assert store.tools(run.run_id).probabilities.tolist() == told.probabilities.tolist()
+        silent = _start(store)
+        assert store.tools(silent.run_id).keys == ()
+        with store._transaction() as conn:
+            conn.execute("DROP TABLE tools")
+    with Library.open(own_library, mode="read") as library:  # a file of before tools were kept
+        assert library.predictions(case.case_id).tools(run.run_id).pts.size == 0
+
+
 def test_one_object_over_a_stretch(store: PredictionStore) -> None:
     run = _start(store)
     frames = _frames(range(40))
