@@ -8,6 +8,7 @@ beside it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
@@ -103,6 +104,9 @@ class _Batches(IterableDataset):  # type: ignore[misc]
 
     def __init__(self, recipe: Recipe, scenes: _PhantomScenes | _PictureScenes, first: int) -> None:
         self.scenes, self.seed, self.first = scenes, int(recipe.data["seed"]), first
+        self.colour = replace(
+            COLOUR, **{k: float(recipe.data.get(k, 0.0)) for k in ("veil", "contrast")}
+        )
         self.mean = np.array(recipe.card["mean_rgb"], np.float32)
         self.std = np.array(recipe.card["std_rgb"], np.float32)
 
@@ -117,7 +121,7 @@ class _Batches(IterableDataset):  # type: ignore[misc]
         pictures, areas = [], []
         for scene in scenes:
             step = -1 if rng.random() < 0.5 else 1
-            pictures.append(photometric(scene.rgb, COLOUR, rng)[:, ::step])
+            pictures.append(photometric(scene.rgb, self.colour, rng)[:, ::step])
             areas.append(scene.areas[:, ::step])
         targets = ActivityTargets(
             activities=torch.tensor([s.activity for s in scenes]),
@@ -139,8 +143,9 @@ def train_activities(
 
     Args:
         recipe: its ``data`` names ``seed``; for the phantom ``operations`` (how many different
-            ones) and ``still_share`` (stills for each frame of an operation); if wanted
-            ``weighting`` (see ``TaskWeighting``) and ``class_weights`` of the areas.
+            ones) and ``still_share`` (stills for each frame of an operation); if wanted ``veil``
+            and ``contrast`` (see ``Augmentation``), ``weighting`` (see ``TaskWeighting``) and
+            ``class_weights`` of the areas.
         pictures: to learn from in place of the phantom; may be empty.
         run_folder, network, device: see ``app.learning.instruments.train_instruments``.
         hooks: see ``models.training.Hooks``.

@@ -49,6 +49,9 @@ class Augmentation:
         hue, saturation, brightness: largest relative change (hue in OpenCV's 0-180).
         blur_px: largest Gaussian sigma.
         jpeg: lowest JPEG quality, half of the views are compressed; 95 and more for none.
+        veil: how much of the light a grey veil, uneven as smoke or fog, takes at most, in half of
+            the views; 0 for none.
+        contrast: by how much contrast about the picture's mean is lowered at most, in half of them.
         mosaic: share of the views that show four pictures.
         mosaic_off_passes: last passes over the pictures without.
 
@@ -66,6 +69,8 @@ class Augmentation:
     brightness: float = 0.25
     blur_px: float = 1.2
     jpeg: int = 30
+    veil: float = 0.0
+    contrast: float = 0.0
     mosaic: float = 0.0
     mosaic_off_passes: int = 0
 
@@ -74,11 +79,12 @@ class Augmentation:
         in_range = 0 <= self.rotate_deg <= 180 and 0.05 <= low <= high <= 20
         in_range &= min(self.hue, self.blur_px, self.mosaic_off_passes) >= 0 and self.hue <= 180
         shares = (self.shift, self.mosaic, self.saturation, self.brightness)
+        shares += (self.veil, self.contrast)
         if not (in_range and all(0 <= s <= 1 for s in shares) and 0 <= self.jpeg <= 100):
             raise BadInput(
                 "The recipe's data.augment has a value out of range: rotate_deg is 0 to 180, scale "
                 "two numbers from 0.05 to 20 (smaller first), hue 0 to 180, jpeg 0 to 100, shift, "
-                "mosaic, saturation and brightness 0 to 1."
+                "mosaic, saturation, brightness, veil and contrast 0 to 1."
             )
 
     @classmethod
@@ -201,6 +207,8 @@ def photometric(
     hsv[..., 1] *= 1 + rng.uniform(-how.saturation, how.saturation)
     hsv[..., 2] *= 1 + rng.uniform(-how.brightness, how.brightness)
     out = cv2.cvtColor(np.clip(hsv, 0, 255).astype(np.uint8), cv2.COLOR_HSV2RGB)
+    if how.veil or how.contrast:
+        out = _veiled(out, how, rng)
     sigma = rng.uniform(0, how.blur_px)
     if sigma > 0.3:
         out = cv2.GaussianBlur(out, (0, 0), sigma)
@@ -209,6 +217,23 @@ def photometric(
         _, data = cv2.imencode(".jpg", out, (cv2.IMWRITE_JPEG_QUALITY, quality))
         out = cv2.imdecode(data, cv2.IMREAD_COLOR)
     return np.ascontiguousarray(out.astype(np.uint8, copy=False))
+
+
+def _veiled(
+    rgb: NDArray[np.uint8], how: Augmentation, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """Less contrast, and a grey veil before it, each in half of the pictures."""
+    out = rgb.astype(np.float32)
+    if rng.random() < 0.5:
+        mean = out.mean()
+        out = mean + (out - mean) * np.float32(1 - rng.uniform(0, how.contrast))
+    if rng.random() < 0.5:
+        height, width = rgb.shape[:2]
+        lumps = rng.random((4, 6), np.float32)
+        density = cv2.resize(lumps, (width, height), interpolation=cv2.INTER_CUBIC)[..., None]
+        density = np.clip(0.5 + density, 0.5, 1.0) * np.float32(rng.uniform(0, how.veil))
+        out += density * (np.float32(255 * rng.uniform(0.5, 1.0)) - out)
+    return np.clip(out, 0, 255).astype(np.uint8)
 
 
 def _warped(

@@ -17,7 +17,7 @@ from app.core.prediction import Instance
 from app.inference.preprocess import letterbox
 from app.learning.collate import class_of, collate
 from app.learning.instruments import PictureViews
-from app.learning.views import Augmentation, View, augmented, fitted, mosaic
+from app.learning.views import Augmentation, View, augmented, fitted, mosaic, photometric
 
 SIZE_PX = (96, 64)
 
@@ -276,6 +276,22 @@ def test_the_shipped_recipes_draw_what_they_always_drew() -> None:
     if by_hand.random() < 0.5:
         by_hand.integers(how.jpeg, 95)
     assert used.random() == by_hand.random()
+
+
+def test_a_veil_and_little_contrast_lift_the_picture_towards_grey() -> None:
+    plain = Augmentation(hue=0, saturation=0, brightness=0, blur_px=0, jpeg=95)
+    picture = np.random.default_rng(1).integers(0, 120, (60, 96, 3), dtype=np.uint8)
+    as_it_is = photometric(picture, plain, np.random.default_rng(0))
+    for change, lightens in (({"veil": 0.9}, True), ({"contrast": 0.9}, False)):
+        how = replace(plain, **change)
+        views = [photometric(picture, how, np.random.default_rng(n)) for n in range(40)]
+        changed = [v for v in views if not np.array_equal(v, as_it_is)]
+        assert 10 <= len(changed) <= 30
+        assert all(v.std() < as_it_is.std() + 1 for v in changed)
+        lifted = np.mean([v.mean() for v in changed]) - as_it_is.mean()
+        assert (lifted > 20) if lightens else abs(lifted) < 2
+    with pytest.raises(BadInput, match="veil and contrast 0 to 1"):
+        replace(plain, veil=1.1)
 
 
 def test_a_recipe_says_how_far_views_stray() -> None:
