@@ -238,7 +238,11 @@ class AnalysisJob:
                 visited.append(passes)
                 later = sum(a.frames for a in self._case.assets[place + 1 :])
                 self._meter.enter(asset, passes, later)
-                cancelled = not self._analyse(source, passes)
+                try:
+                    cancelled = not self._analyse(source, passes)
+                finally:
+                    for each in passes:
+                        each.close()
             if cancelled:
                 break
         return self._result(visited, cancelled=cancelled, seconds=time.perf_counter() - started)

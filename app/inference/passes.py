@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Protocol
@@ -18,6 +19,7 @@ from app.core.case import Asset
 from app.core.errors import BadInput
 from app.core.frame import Frame
 from app.core.prediction import LIVE, FramePrediction, Instance, PhasePrediction, Run
+from app.inference.cards import settings_of_tools
 from app.inference.engines.kinds import EAGER
 from app.inference.postprocess import Rules, rules_of
 from app.inference.tracking import Tracker
@@ -66,6 +68,9 @@ class Pass(Protocol):
 
     def end(self) -> None:
         """Everything was visited."""
+
+    def close(self) -> None:
+        """No more of it, whether everything was visited or not."""
 
     def device(self) -> DeviceChoice | None:
         """Where the network runs now, None before it was loaded."""
@@ -145,6 +150,9 @@ class StoredPass:
         settings = {**settings, "engine": ", ".join(n for n in named if n)}
         if any(self.run.settings.get(k) != v for k, v in settings.items()):
             self.run = self._store.amend(self.run.run_id, settings)
+
+    def close(self) -> None:
+        """No more of it; only a pass with threads of its own has something to end."""
 
     def _put_state(self, snapshot: bytes, *, at_once: bool) -> None:
         """Keep the state after the frame visited last, now and then or at once."""
@@ -347,7 +355,8 @@ class MaskPass(FramePass):
 
 
 class PhasePass(StoredPass):
-    """Phase probabilities and frame features at the card's rate, through the carried state.
+    """Phase probabilities, frame features and what is told of tools at the card's rate, through the
+    carried state. A frame without the tools that the card names counts as not stored.
 
     Args:
         read: another model reads the features, so that a frame without them counts as not stored.
@@ -364,20 +373,31 @@ class PhasePass(StoredPass):
     ) -> None:
         per_second = card.frames_per_second or 1.0
         grid, every = phase_grid(source, per_second)
-        decisive: Settings = {"frames_per_second": per_second}
+        # Tools decide: a run from before they were kept, or with other names, is another one.
+        decisive: Settings = {"frames_per_second": per_second, **settings_of_tools(card)}
         super().__init__(store, asset, source, card, grid, every, decisive)
         self._stream: PhaseStream | None = None
         self._last_rgb: NDArray[np.uint8] | None = None
+        self._shown: deque[int] = deque()
         self._batch: list[PhasePrediction] = []
         self._features: list[tuple[int, NDArray[np.float16]]] = []
+        self._tools: list[tuple[int, NDArray[np.float16]]] = []
         self._names_phases = card.task != BACKBONE
         self._states_usable = True
         self.replayed = 0
-        if self.run is not None and (read or not self._names_phases):
-            pts = {source.pts(i): i for i in grid}
-            kept = {pts[p] for p in store.features(self.run.run_id)[0].tolist() if p in pts}
+        if self.run is not None:
+            self._leave_out(self.run.run_id, read=read)
+
+    def _leave_out(self, run_id: int, *, read: bool) -> None:
+        """Frames of which not all is there that is wanted of them count as not stored."""
+        pts = {self._source.pts(i): i for i in self.grid}
+        if read or not self._names_phases:
+            kept = {pts[p] for p in self._store.features(run_id)[0].tolist() if p in pts}
             self._stored = self._stored & kept if self._names_phases else kept
-            self.resumed = sum(i in self._stored for i in grid)
+        if self.card.tools:
+            told = self._store.tools(run_id).pts.tolist()
+            self._stored &= {pts[p] for p in told if p in pts}
+        self.resumed = sum(i in self._stored for i in self.grid)
 
     def left(self) -> list[int]:
         missing = next((i for i, index in enumerate(self.grid) if index not in self._stored), None)
@@ -392,9 +412,8 @@ class PhasePass(StoredPass):
     def begin(self, device: DeviceChoice, threads: int) -> None:
         from app.inference.phases import PhaseStream
 
-        del threads  # the scan is serial
         if self._stream is None:
-            self._stream = PhaseStream(self.card, device)
+            self._stream = PhaseStream(self.card, device, threads=threads)
         run = self._started(self._stream.describe())
         place = self.grid.index(self.left()[0])
         if place == 0:
@@ -410,13 +429,21 @@ class PhasePass(StoredPass):
 
     def visit(self, index: int, frame: Frame | None) -> None:
         assert self._stream is not None  # noqa: S101 - begin comes first
-        self._visited = index
         if frame is not None:
             self._last_rgb = frame.rgb
         if self._last_rgb is None:
             self._last_rgb = np.zeros((self._asset.height_px, self._asset.width_px, 3), np.uint8)
         # A frame that does not decode is looked at as the player shows it: the last good picture.
-        probabilities = self._stream.step(self._last_rgb)
+        self._stream.show(self._last_rgb)
+        self._shown.append(index)
+        if len(self._shown) > self._stream.ahead:
+            self._tell()
+
+    def _tell(self) -> None:
+        """Take down what the oldest frame shown and not told yet is."""
+        assert self._stream is not None  # noqa: S101 - it was shown to it
+        self._visited = index = self._shown.popleft()
+        probabilities = self._stream.tell()
         self.spent_ms += self._stream.step_ms
         if index in self._stored:
             self.replayed += 1
@@ -428,15 +455,22 @@ class PhasePass(StoredPass):
             )
         if self._stream.features is not None:
             self._features.append((pts, self._stream.features))
+        if self._stream.tools is not None:
+            self._tools.append((pts, self._stream.tools))
         self._stored.add(index)
         self.computed += 1
 
     def flush(self, *, keep_state: bool = False) -> None:
+        while self._shown:
+            self._tell()
         if self.run is None or self._stream is None or not (self._features or keep_state):
             return
         self._store.put_features(self.run.run_id, self._features)
+        if self._tools:
+            self._store.put_tools(self.run.run_id, self._tools)
         self._store.put_phases(self.run.run_id, self._batch)
         self._features.clear()
+        self._tools.clear()
         self._batch.clear()
         self._put_state(self._stream.snapshot(), at_once=keep_state)
 
@@ -444,6 +478,10 @@ class PhasePass(StoredPass):
         self.flush(keep_state=True)
         if self.run is not None and not self.run.finished:
             self._store.finish(self.run.run_id)
+
+    def close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
 
     def device(self) -> DeviceChoice | None:
         return None if self._stream is None else self._stream.device

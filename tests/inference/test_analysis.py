@@ -61,8 +61,8 @@ def cards(library: Library) -> list[ModelCard]:
     return [find_model(name, library.folder) for name in ("tools", "phases")]
 
 
-def job(library: Library, case: Case, **options: object) -> AnalysisJob:
-    return AnalysisJob(library, case, cards(library), device=CPU, threads=1, **options)  # type: ignore[arg-type]
+def job(library: Library, case: Case, *, threads: int = 1, every: int = 1) -> AnalysisJob:
+    return AnalysisJob(library, case, cards(library), device=CPU, threads=threads, every=every)
 
 
 def stored(library: Library, case: Case, run_id: int) -> tuple[FramePrediction, ...]:
@@ -112,18 +112,18 @@ def test_the_result_prints_what_the_command_promises(library: Library, clip: Pat
     assert by_name["phases"]["task"] == "phase-recognition"
 
 
-@pytest.mark.parametrize("cut", [1, 7, 25])
+@pytest.mark.parametrize(("cut", "threads"), [(1, 1), (7, 3), (25, 3)])
 def test_a_cancelled_analysis_goes_on_as_if_nothing_had_happened(
-    library: Library, clip: Path, cut: int
+    library: Library, clip: Path, cut: int, threads: int
 ) -> None:
     whole, parts = new_case(library, clip), new_case(library, clip)
     job(library, whole).run()
-    first = job(library, parts).run(should_cancel=After(cut))
+    first = job(library, parts, threads=threads).run(should_cancel=After(cut))
     run = library.predictions(parts.case_id).runs()[0]
     before = stored(library, parts, run.run_id)
     assert first.cancelled
     assert len(before) == first.models[0].computed == cut
-    second = job(library, parts).run()
+    second = job(library, parts, threads=threads).run()
     assert not second.cancelled
     assert [(m.computed, m.resumed) for m in second.models] == [
         (FRAMES - cut, cut),
@@ -432,11 +432,13 @@ def frames_in_store(folder: Path) -> int:
             return 0
 
 
-def kill_and_finish(folder: Path, clip: Path, frames: int, kill_at: list[int]) -> None:
+def kill_and_finish(
+    folder: Path, clip: Path, frames: int, kill_at: list[int], *more: str
+) -> None:
     """Kill with -9 whenever so many frames are stored; then finish and count."""
     kept = 0
     for goal in kill_at:
-        process = analyse_in_a_process(folder, clip)
+        process = analyse_in_a_process(folder, clip, *more)
         deadline = time.monotonic() + 240
         while frames_in_store(folder) < goal and process.poll() is None:
             assert time.monotonic() < deadline, "the analysis does not get on"
@@ -446,7 +448,7 @@ def kill_and_finish(folder: Path, clip: Path, frames: int, kill_at: list[int]) -
         assert process.returncode == -signal.SIGKILL, "it had ended before"
         assert frames_in_store(folder) >= max(goal, kept), "a stored frame was lost"
         kept = frames_in_store(folder)
-    process = analyse_in_a_process(folder, clip)
+    process = analyse_in_a_process(folder, clip, *more)
     out, _ = process.communicate(timeout=280)
     assert process.returncode == 0
     result = json.loads(out)
@@ -456,7 +458,8 @@ def kill_and_finish(folder: Path, clip: Path, frames: int, kill_at: list[int]) -
     seconds = by_name["phases"]
     assert seconds["computed"] + seconds["resumed"] == seconds["frames"]
     with Library.open(folder, "read") as library:
-        run, phases = sorted(library.predictions("0001").runs(), key=lambda r: r.task)
+        runs = {r.model: r for r in library.predictions("0001").runs()}
+        run, phases = runs["tools"], runs["phases"]
         assert len(library.predictions("0001").stored_pts(run.run_id, verify=True)) == frames
         assert run.finished
         assert phases.finished

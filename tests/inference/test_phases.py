@@ -37,6 +37,33 @@ def test_steps_equal_the_forward_pass_over_the_clip(phases: ModelCard) -> None:
     assert got.sum(axis=1) == pytest.approx(1)
 
 
+@pytest.mark.parametrize("threads", [2, 3, 9])
+def test_frames_looked_at_ahead_are_told_the_same_to_the_bit(
+    phases: ModelCard, threads: int
+) -> None:
+    plain, ahead = PhaseStream(phases, CPU), PhaseStream(phases, CPU, threads=threads)
+    clip, got, features = frames(9), [], []
+
+    def tell() -> None:
+        got.append(ahead.tell())
+        features.append(ahead.features)
+
+    try:
+        assert 0 < ahead.ahead < threads
+        for number, frame in enumerate(clip):
+            ahead.show(frame)
+            if number >= ahead.ahead:
+                tell()
+        while len(got) < len(clip):
+            tell()
+    finally:
+        ahead.close()
+    for one, said, vector in zip(clip, got, features, strict=True):
+        assert np.array_equal(said, plain.step(one))
+        assert np.array_equal(vector, plain.features)
+    assert ahead.snapshot() == plain.snapshot()
+
+
 def test_a_snapshot_carries_on_where_it_was_taken(phases: ModelCard) -> None:
     clip = frames(6)
     whole, first, second = (PhaseStream(phases, CPU) for _ in range(3))
