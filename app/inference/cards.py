@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import models
 from app.core.errors import BadInput
-from app.core.prediction import ANTICIPATION, ENHANCEMENT, PHASES, SEGMENTATION
+from app.core.prediction import ANTICIPATION, ENHANCEMENT, PHASES, SEGMENTATION, TOOL_NAMES
 from models import ModelCard
 
 if TYPE_CHECKING:
@@ -107,6 +107,11 @@ def with_readers(
         for some in readers.values()
     ]
     return (*cards, *best)
+
+
+def settings_of_tools(card: ModelCard) -> dict[str, str | int | float | bool]:
+    """A run's settings that hold the keys of the tools whose presence the model tells."""
+    return {TOOL_NAMES: ",".join(card.tool_keys)} if card.tools else {}
 
 
 def desmoking_model(library_folder: Path) -> ModelCard:

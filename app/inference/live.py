@@ -12,6 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from app.core.errors import BadInput
 from app.core.foreseen import Foreseen
 from app.core.prediction import (
@@ -52,6 +55,8 @@ class LiveAnswer:
         phase: its probabilities, None between two looks.
         phase_now: key of the phase that runs now, None while unknown.
         foreseen: what comes next, None between two looks and where no model foresees.
+        tools: float16 (M,), how likely each tool is in the frame; None between two looks and where
+            the model of the phases tells of none.
         pace: as measured before this answer.
     """
 
@@ -61,6 +66,7 @@ class LiveAnswer:
     phase_now: str | None
     pace: Pace
     foreseen: Foreseen | None = None
+    tools: NDArray[np.float16] | None = None
 
 
 def foresees_live(card: ModelCard, phases: ModelCard | None) -> bool:
@@ -219,6 +225,7 @@ class LiveAnalysis:
             phase_now=self._now.phase if self._now else None,
             pace=self._meter.pace,
             foreseen=None if phase is None else self._foresee(phase),
+            tools=None if phase is None or self._stream is None else self._stream.tools,
         )
 
     def _look_at_phase(self, picture: LiveFrame) -> PhasePrediction | None:

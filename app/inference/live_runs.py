@@ -13,6 +13,9 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from app.core.case import Asset
 from app.core.errors import TrocarError
 from app.core.foreseen import Foreseen
@@ -53,6 +56,7 @@ class LiveRuns:
         self._frames: list[FramePrediction] = []
         self._phases: list[PhasePrediction] = []
         self._foreseen: list[Foreseen] = []
+        self._tools: list[tuple[int, NDArray[np.float16]]] = []
         self._runs: dict[str, int] = {}
         self._counts = {SEGMENTATION: 0, PHASES: 0, ANTICIPATION: 0}
         self._finished = False
@@ -63,6 +67,7 @@ class LiveRuns:
         frame: FramePrediction | None,
         phase: PhasePrediction | None,
         foreseen: Foreseen | None = None,
+        tools: NDArray[np.float16] | None = None,
     ) -> None:
         """Keep an answer about a frame of the recording; nothing after ``finish``. Any thread."""
         with self._lock:
@@ -72,6 +77,8 @@ class LiveRuns:
                 self._frames.append(frame)
             if phase is not None:
                 self._phases.append(phase)
+                if tools is not None:
+                    self._tools.append((phase.pts, tools))
             if foreseen is not None:
                 self._foreseen.append(foreseen)
             if len(self._frames) >= _BATCH or len(self._phases) >= 2:
@@ -90,10 +97,13 @@ class LiveRuns:
             frames, self._frames = self._frames, []
             phases, self._phases = self._phases, []
             foreseen, self._foreseen = self._foreseen, []
+            tools, self._tools = self._tools, []
         if self.problem is not None:
             return
         try:
             self._put(SEGMENTATION, frames, self._store.put_frames)
+            if tools:
+                self._store.put_tools(self._run(PHASES), tools)
             self._put(PHASES, phases, self._store.put_phases)
             self._put(ANTICIPATION, foreseen, self._store.put_foreseen)
         except TrocarError as error:

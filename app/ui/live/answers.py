@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     from app.inference import LiveAnswer, LiveRuns
     from app.overlay import OverlayStyle
 
-    _Said = tuple[int, FramePrediction | None, PhasePrediction | None, Foreseen | None]
+    _Said = tuple[
+        int,
+        FramePrediction | None,
+        PhasePrediction | None,
+        Foreseen | None,
+        NDArray[np.float16] | None,
+    ]
 
 _REMEMBERED_PTS = 60 * 90_000
 """How long answers wait for a case: the seconds before Record, and a library that is late."""
@@ -92,7 +98,7 @@ class AnswerDrawer(QObject):
             if runs is None:
                 self._remember(answer)
         if runs is not None:
-            runs.keep(answer.frame, answer.phase, answer.foreseen)
+            runs.keep(answer.frame, answer.phase, answer.foreseen, answer.tools)
         raster = None
         if answer.frame is not None and answer.frame.instances and style is not None:
             raster = _composed(answer, style, size_px)
@@ -108,7 +114,7 @@ class AnswerDrawer(QObject):
     def _remember(self, answer: LiveAnswer) -> None:
         """Without its picture, which is large."""
         pts = answer.picture.pts
-        self._waiting.append((pts, answer.frame, answer.phase, answer.foreseen))
+        self._waiting.append((pts, answer.frame, answer.phase, answer.foreseen, answer.tools))
         while not 0 <= pts - self._waiting[0][0] <= _REMEMBERED_PTS:
             self._waiting.popleft()
 
