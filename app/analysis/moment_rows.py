@@ -14,10 +14,13 @@ from app.analysis.summary import telling_run
 from app.core.case import Asset, Case
 from app.core.prediction import PHASES, RETRIEVAL, SEGMENTATION, Run
 from app.core.timeline import Timeline, timeline_of_run
+from app.core.tools import seconds_seen, telling_tools
 from app.store import Library, PredictionStore
 
 _NO_PHASE = -1
 _STEP_MS = 1000.0
+# What was on screen at a whole second may have begun a frame before it.
+_FRAME_MS = 100.0
 _MOST = 127
 
 
@@ -49,7 +52,8 @@ class Rows:
         phases: int16 (T,), places in ``phase_keys``; -1 where none is known.
         phase_keys: phases of the human tier where there is one, else of the model's.
         human: the phases are a human's.
-        seen: bool (T, K), whether an instrument was in view in that second, as a model saw it.
+        seen: bool (T, K), whether an instrument was in view in that second: a model outlined it, or
+            told that it was there.
         seen_keys: the instruments' class keys.
     """
 
@@ -117,7 +121,7 @@ def read_rows(library: Library, case: Case, asset: Asset, human: Timeline | None
     if not newest:
         return []
     timeline = human if human is not None and human.segments else _said(store, asset, runs)
-    in_view = _in_view(store, runs)
+    in_view = _in_view(store, asset, runs)
     return [
         _rows(case, asset, encoder, found, timeline, in_view, human=timeline is human)
         for encoder, found in newest.items()
@@ -144,11 +148,11 @@ def _rows(
 ) -> Rows:
     run, pts, vectors = found
     times_ms = np.array([asset.time_ms(p) for p in pts.tolist()])
-    _, first = np.unique(np.floor(times_ms / _STEP_MS + 1e-6), return_index=True)
+    _, first = np.unique(_second(times_ms), return_index=True)
     pts, times_ms = pts[first], times_ms[first]
     phases, keys = _phases(timeline, pts)
     seen_keys, seconds = in_view
-    place = np.floor(times_ms / _STEP_MS + 1e-6).astype(np.int64)
+    place = _second(times_ms)
     known = place < len(seconds)
     seen = np.zeros((len(pts), len(seen_keys)), np.bool_)
     seen[known] = seconds[place[known]]
@@ -166,6 +170,10 @@ def _rows(
         seen=seen,
         seen_keys=seen_keys,
     )
+
+
+def _second(times_ms: NDArray[np.float64]) -> NDArray[np.int64]:
+    return np.floor((times_ms + _FRAME_MS) / _STEP_MS).astype(np.int64)
 
 
 def _said(store: PredictionStore, asset: Asset, runs: tuple[Run, ...]) -> Timeline | None:
@@ -189,10 +197,18 @@ def _phases(
 
 
 def _in_view(
-    store: PredictionStore, runs: tuple[Run, ...]
+    store: PredictionStore, asset: Asset, runs: tuple[Run, ...]
 ) -> tuple[tuple[str, ...], NDArray[np.bool_]]:
-    run = telling_run(runs, SEGMENTATION)
-    if run is None:
-        return (), np.zeros((0, 0), np.bool_)
-    presence = store.presence(run.run_id)
-    return presence.classes, presence.present > 0
+    """Keys of instruments, and bool (seconds, keys): outlined, or told to be there."""
+    found: list[tuple[tuple[str, ...], NDArray[np.bool_]]] = []
+    if (run := telling_run(runs, SEGMENTATION)) is not None:
+        presence = store.presence(run.run_id)
+        found.append((presence.classes, presence.present > 0))
+    if (run := telling_tools(runs)) is not None:
+        told = store.tools(run.run_id)
+        found.append((told.keys, seconds_seen(told, asset.start_pts, asset.time_base)))
+    keys = tuple(dict.fromkeys(key for some, _ in found for key in some))
+    seen = np.zeros((max((len(s) for _, s in found), default=0), len(keys)), np.bool_)
+    for some, seconds in found:
+        seen[: len(seconds), [keys.index(key) for key in some]] |= seconds
+    return keys, seen

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from app import __version__
 from app.analysis.agreement import figures
 from app.analysis.lengths import lengths_in_words, phase_lengths
-from app.analysis.summary import AssetSummary, CaseSummary, summarise
+from app.analysis.summary import AssetSummary, CaseSummary, InView, summarise
 from app.core.errors import BadInput, EnvironmentProblem
 from app.core.resources import RESEARCH_USE, RESEARCH_USE_SHORT
 from app.core.timeline import Segment
@@ -62,6 +62,7 @@ class Part:
     bands: tuple[Band, ...]
     pictures: tuple[Picture, ...]
     in_view: tuple[tuple[str, str], ...]
+    told: tuple[tuple[str, str], ...]
     agreement: tuple[tuple[str, str], ...]
 
 
@@ -142,12 +143,17 @@ def _part(library: Library, summary: CaseSummary, one: AssetSummary) -> Part:
         length=clock(one.asset.duration_ms),
         bands=tuple(_band(summary, one, s) for s in segments),
         pictures=tuple(_pictures(library, summary, one)),
-        in_view=tuple(
-            (summary.taxonomy.instrument_name(v.label), length_words(1000 * v.seconds))
-            for v in one.in_view
-        ),
+        in_view=_lengths_in_view(summary, one.in_view),
+        told=_lengths_in_view(summary, one.told),
         agreement=figures(one.agreement) if one.agreement else (),
     )
+
+
+def _lengths_in_view(
+    summary: CaseSummary, found: tuple[InView, ...]
+) -> tuple[tuple[str, str], ...]:
+    named = summary.taxonomy.instrument_name
+    return tuple((named(v.label), length_words(1000 * v.seconds)) for v in found)
 
 
 def _lengths(library: Library, summary: CaseSummary) -> dict[str, object]:

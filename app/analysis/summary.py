@@ -10,13 +10,14 @@ from app.core.case import Asset, Case
 from app.core.prediction import PHASES, SEGMENTATION, Run
 from app.core.taxonomy import Taxonomy, find_taxonomy
 from app.core.timeline import Timeline, timeline_of_run
-from app.store import Library
+from app.core.tools import seconds_seen, telling_tools
+from app.store import Library, PredictionStore
 from models.metrics.phases import PhaseMetrics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InView:
-    """How long a class of instrument was in view, as a run saw it."""
+    """How long a class of instrument was in view, as a run outlined it or told."""
 
     label: str
     seconds: float
@@ -31,7 +32,9 @@ class AssetSummary:
         timeline: the human tier where there is one, else the model's; None without either.
         is_human: whose timeline it is.
         segmentation: the run over outlines that tells, None where none was made.
-        in_view: longest first.
+        in_view: as it outlined them, longest first.
+        tools: the run that tells which tools are there without outlining them, None without one.
+        told: as it tells them, longest first.
         runs: all runs, oldest first.
         agreement: the model's figures beside the human tier, None without both.
     """
@@ -41,6 +44,8 @@ class AssetSummary:
     is_human: bool
     segmentation: Run | None
     in_view: tuple[InView, ...]
+    tools: Run | None
+    told: tuple[InView, ...]
     runs: tuple[Run, ...]
     agreement: PhaseMetrics | None = None
 
@@ -91,15 +96,26 @@ def _asset(library: Library, case: Case, asset: Asset) -> AssetSummary:
             seconds = int(((2 * seen.present[:, i] >= seen.looked_at) & (seen.looked_at > 0)).sum())
             if seconds:
                 in_view.append(InView(label=label, seconds=float(seconds)))
+    tools = telling_tools(runs)
     return AssetSummary(
         asset=asset,
         timeline=timeline,
         is_human=is_human,
         segmentation=masks,
         in_view=tuple(sorted(in_view, key=lambda v: -v.seconds)),
+        tools=tools,
+        told=told_in_view(store, asset, tools) if tools else (),
         runs=runs,
         agreement=beside,
     )
+
+
+def told_in_view(store: PredictionStore, asset: Asset, run: Run) -> tuple[InView, ...]:
+    """How long a run tells that each tool was there, longest first; those never there left out."""
+    seen = seconds_seen(store.tools(run.run_id), asset.start_pts, asset.time_base)
+    sums = zip(run.tools, seen.sum(axis=0).tolist(), strict=True)
+    found = (InView(label=key, seconds=float(n)) for key, n in sums if n)
+    return tuple(sorted(found, key=lambda v: -v.seconds))
 
 
 def telling_run(runs: Sequence[Run], task: str) -> Run | None:

@@ -25,6 +25,7 @@ class Format(StrEnum):
     DICOM_VIDEO = "dicom-video"
     DICOM_SEG = "dicom-seg"
     LABELS = "labels"
+    TOOLS = "tools"
 
 
 def register(app: typer.Typer) -> None:
@@ -62,7 +63,8 @@ def export(
 ) -> None:
     """Write a case: outlines as COCO or DICOM SEG, phases as CSV, the recording as DICOM video.
 
-    “labels” writes the label files that it was imported from, with its phases as they are now.
+    “labels” writes the label files that it was imported from, with its phases as they are now;
+    “tools” what a model told of tools, as scores in a file like Cholec80's.
     """
     from app.exchange.case_export import export_coco, export_phases
 
@@ -80,6 +82,10 @@ def export(
                 done = export_anew(lib, case, layout, out)
             else:
                 done = export_labels(lib, _imported(lib) if case == "all" else [case], out)
+        elif form is Format.TOOLS:
+            from app.exchange.labels.told import export_told
+
+            done = export_told(lib, case, out)
         elif form is Format.DICOM_SEG:
             from app.exchange.dicom_seg import export_dicom_seg
 

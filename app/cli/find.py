@@ -53,7 +53,8 @@ def register(app: typer.Typer) -> None:
             list[str] | None, typer.Option(help="In this phase; may be repeated.")
         ] = None,
         instrument: Annotated[
-            list[str] | None, typer.Option(help="With this in view; may be repeated.")
+            list[str] | None,
+            typer.Option(help="With this in view, outlined or told by a model; may be repeated."),
         ] = None,
         within: Annotated[
             list[str] | None, typer.Option("--case", help="Of this case; may be repeated.")

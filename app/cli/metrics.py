@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.cli.common import JsonOption, emit
+from app.cli.common import JsonOption, LibraryOption, emit, open_library
 from app.core.errors import BadInput
 
 if TYPE_CHECKING:
     from app.core.labels import LabelledCase
+    from app.exchange.labels.scores import Scored
     from models.metrics.phases import PhaseMetrics
 
 Truth = Annotated[Path, typer.Argument(help="File or folder of the true labels.")]
@@ -115,36 +116,67 @@ def _phase_table(scores: PhaseMetrics, data: dict[str, Any]) -> str:
 
 
 def tools(
-    truth: Truth, predicted: Predicted, layout: Layout = "", as_json: JsonOption = False
+    truth: Annotated[
+        Path | None, typer.Argument(help="File or folder of the true labels.", show_default=False)
+    ] = None,
+    predicted: Annotated[
+        Path | None, typer.Argument(help="File or folder of predictions.", show_default=False)
+    ] = None,
+    layout: Layout = "",
+    case: Annotated[
+        list[str] | None,
+        typer.Option(help="Of the library, in the place of files; may be repeated. Default: all."),
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help="What this model told. Default: the one that told of most cases.")
+    ] = "",
+    library: LibraryOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Tools: average precision per tool, once a second; of PitVis files the challenge's score.
 
     Predictions are files of the same layout; those of Cholec80 may hold scores in place of 0 and 1.
+    Without files: what a model told of the library's cases, beside their imported labels.
     """
     from app.exchange.labels.reading import read_labels
     from app.exchange.labels.scores import pair_tools, pitvis_pairs
-    from models.metrics.tools import tool_metrics
+    from app.exchange.labels.told import stored_tools
 
+    if (truth is None) != (predicted is None) or (truth is not None and (case or model)):
+        raise typer.BadParameter("give TRUTH and PREDICTED, or cases of the library and no file")
+    if truth is None or predicted is None:
+        with open_library(library, "read") as opened:
+            _emit_tools(stored_tools(opened, case or (), model), as_json)
+        return
     true = read_labels([truth], layout=layout)
     if all(case.layout == "pitvis" for case in true):
         _emit_pitvis_tools(pitvis_pairs(true, read_labels([predicted], layout="pitvis")), as_json)
         return
-    found = pair_tools(truth, predicted, layout=layout)
+    _emit_tools(pair_tools(truth, predicted, layout=layout), as_json)
+
+
+def _emit_tools(found: Scored, as_json: bool) -> None:
+    from models.metrics.tools import tool_metrics
+
     scores = tool_metrics(found.truth, found.scores, found.classes)
     conventions = {
         "pooled": "frames of all videos together, one AP a tool (EndoNet); a tool that never "
         "occurs is absent",
         "per_video": "one AP a tool and video, mean over the videos in which it occurs",
     }
-    data = {**asdict(scores), "names": found.names, "conventions": conventions}
-    lines = [f"{'':24}{'pooled':>10}{'per video':>12}"]
+    data = {**asdict(scores), "names": found.names, "notes": found.notes}
+    data["conventions"] = conventions
+    frames = sum(len(t) for t in found.truth)
+    lines = [f"{len(found.names)} operations, {frames} seconds or frames, percent"]
+    lines.append(f"{'':24}{'pooled':>10}{'per video':>12}")
     lines += [
         f"{tool:24}{_cell(scores.pooled[tool]):>10}{_cell(scores.per_video[tool]):>12}"
         for tool in found.classes
     ]
-    lines.append(f"{'mean AP':24}{scores.mean_ap:10.2f}{scores.mean_per_video:12.2f}")
+    mean, each = _cell(scores.mean_ap), _cell(scores.mean_per_video)
+    lines.append(f"{'mean AP':24}{mean:>10}{each:>12}")
     lines += [f"{name}: {words}" for name, words in conventions.items()]
-    emit(data, as_json=as_json, text="\n".join(lines))
+    emit(data, as_json=as_json, text="\n".join([*lines, *found.notes]))
 
 
 def triplets(

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli.common import JsonOption, LibraryOption, emit, open_library
+from app.core.taxonomy import find_taxonomy
 
 if TYPE_CHECKING:
-    from app.core.case import Asset
+    from app.core.case import Asset, Case
+    from app.core.prediction import Run
     from app.store import Library
 
 HISTORY_ROWS = 20
@@ -45,6 +47,7 @@ def _describe(library: Library, case_id: str) -> dict[str, Any]:
             "finished": run.finished,
             "weights_sha256": run.weights_sha256,
             "settings": run.settings,
+            "tools_s": _tools_s(library, case, run),
         }
         for run in store.runs()
     ]
@@ -74,6 +77,18 @@ def _describe(library: Library, case_id: str) -> dict[str, Any]:
             for entry in history[-HISTORY_ROWS:]
         ],
     }
+
+
+def _tools_s(library: Library, case: Case, run: Run) -> dict[str, float]:
+    """Seconds for which the run tells that each of its tools was there; empty where it tells of
+    none."""
+    asset = next((a for a in case.assets if a.asset_id == run.asset_id), None)
+    if asset is None or not run.tools:
+        return {}
+    from app.analysis.summary import told_in_view
+
+    told = told_in_view(library.predictions(case.case_id), asset, run)
+    return dict.fromkeys(run.tools, 0.0) | {v.label: v.seconds for v in told}
 
 
 def _labels(library: Library, case_id: str) -> dict[str, Any] | None:
@@ -147,9 +162,20 @@ def _text(data: dict[str, Any]) -> str:
         *_label_lines(data["labels"]),
         *(
             f"  analysis   {r['model']}: {r['frames']} of {r['frames_expected']} frames"
+            + _tool_words(data["procedure"], r["tools_s"])
             for r in data["runs"]
         ),
         f"  {data['corrections']} corrections in force",
         *(f"  {h['seq']:>6}  {h['kind']:<4}  {h['title']}  ({h['user']})" for h in data["history"]),
     ]
     return "\n".join(lines)
+
+
+def _tool_words(procedure: str, seconds: dict[str, float]) -> str:
+    """What a model tells of tools, longest first, on a line of its own."""
+    if not seconds:
+        return ""
+    named = find_taxonomy(procedure).instrument_name
+    longest = sorted(seconds.items(), key=lambda item: -item[1])
+    said = ", ".join(f"{named(key)} {value:.0f} s" for key, value in longest if value)
+    return f"\n    tells      {said or 'none of its instruments'}"

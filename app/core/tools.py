@@ -81,6 +81,27 @@ def steady(told: ToolsTold, time_base: Fraction) -> NDArray[np.bool_]:
     return shown
 
 
+def seconds_seen(told: ToolsTold, start_pts: int, time_base: Fraction) -> NDArray[np.bool_]:
+    """In which whole seconds of a recording each tool counts as present; see ``steady``.
+
+    Args:
+        told: what a run said.
+        start_pts: where the recording begins.
+        time_base: seconds per pts.
+
+    Returns:
+        bool (S, M), up to the last second that a frame speaks of.
+    """
+    first_s = (told.pts - start_pts) * float(time_base)
+    after_s = (told.ends - start_pts) * float(time_base)
+    first = np.floor(first_s + _SLACK_S).astype(np.int64)
+    after = np.maximum(np.ceil(after_s - _SLACK_S).astype(np.int64), first + 1)
+    out = np.zeros((int(after.max(initial=0)), len(told.keys)), np.bool_)
+    for row, low, high in zip(steady(told, time_base), first.tolist(), after.tolist(), strict=True):
+        out[max(0, low) : high] |= row
+    return out
+
+
 def _without_short(
     shown: NDArray[np.bool_], edges_s: NDArray[np.float64], *, closing: bool
 ) -> NDArray[np.bool_]:

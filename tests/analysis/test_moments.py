@@ -24,6 +24,7 @@ from tests.helpers.seen_cases import (
     see,
     seen_case,
     show_hook,
+    tell_tools,
 )
 from tests.store.conftest import open_small
 
@@ -110,6 +111,28 @@ def test_filters(library: Library) -> None:
         ("one", "preparation", False),
         ("two", "preparation", True),
     ]
+
+
+def test_an_instrument_is_in_view_where_it_was_outlined_or_told(library: Library) -> None:
+    vectors = directions(60)
+    case = seen_case(library, "one", vectors)
+    show_hook(library, case, 12)
+    rows = np.full((60, 2), 0.2, np.float16)
+    rows[30:33, 0] = rows[50, 0] = 0.9  # three seconds, and a glimpse
+    rows[40:45, 1] = 0.5
+    tell_tools(library, case, ("hook", "clipper"), rows)
+    index = read(library)
+    encoder = index.encoders()[0]
+    assert index.instruments(encoder) == ("hook", "clipper")
+
+    def seen(*keys: str) -> set[float]:
+        wanted = Wanted(instruments=frozenset(keys))
+        near = (index.search(encoder, v, wanted, limit=60) for v in vectors)
+        return {m.time_ms / 1000 for found in near for m in found}
+
+    assert seen("hook") == {12, 30, 31, 32}
+    assert seen("clipper") == {40, 41, 42, 43, 44}
+    assert seen("hook", "clipper") == set()
 
 
 def test_other_weights_are_never_compared(library: Library) -> None:

@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 from app.core.case import Case
 from app.core.correction import Change, Correction, HumanTimeline
 from app.core.mask import Mask
-from app.core.prediction import PHASES, SEGMENTATION, FramePrediction, Instance, PhasePrediction
+from app.core.prediction import (
+    PHASES,
+    SEGMENTATION,
+    TOOL_NAMES,
+    FramePrediction,
+    Instance,
+    PhasePrediction,
+)
 from app.core.timeline import Timeline
 from app.store import Library
 from tests.helpers.human_work import asset
@@ -97,6 +104,26 @@ def show_hook(library: Library, case: Case, second: int) -> None:
         [FramePrediction(pts=second * SECOND_PTS, index=25 * second, instances=(hook,))],
     )
     store.finish(run.run_id)
+
+
+def tell_tools(
+    library: Library, case: Case, tools: tuple[str, ...], rows: NDArray[np.float16]
+) -> int:
+    """A model tells of tools from the recording's first second on: float16 (T, M)."""
+    store = library.predictions(case.case_id)
+    run = store.start_run(
+        asset=case.assets[0],
+        model="teller",
+        task=PHASES,
+        weights_sha256="c" * 64,
+        classes=("preparation",),
+        settings={TOOL_NAMES: ",".join(tools)},
+        sample_every=0,
+        frames_expected=len(rows),
+    )
+    store.put_tools(run.run_id, [(i * SECOND_PTS, row) for i, row in enumerate(rows)])
+    store.finish(run.run_id)
+    return run.run_id
 
 
 def decide_phase(library: Library, case: Case, phase: str) -> None:
