@@ -11,6 +11,7 @@ import typer
 
 from app.cli.common import JsonOption, LibraryOption, emit, library_folder, progress
 from app.cli.feature_scores import HELD_OUT_SEED, feature_scores
+from app.cli.phase_scores import phase_scores
 from app.core.errors import BadInput
 from app.core.picture import LabelledPicture, Pictures
 
@@ -37,8 +38,8 @@ def evaluate(
         typer.Option(
             "--data",
             help="A folder of labelled pictures in one of the public layouts, a CholecT50 folder "
-            "(labels/VIDnn.json), `phantom`: held-out phantom videos, or, of models that read "
-            "frame features, `library`: its analysed cases with phases by a human.",
+            "(labels/VIDnn.json), `phantom`: held-out phantom videos, or, of models that know the "
+            "time, `library`: its cases with phases by a human.",
         ),
     ],
     split: Annotated[
@@ -84,8 +85,8 @@ def evaluate(
     features: Annotated[
         Path | None,
         typer.Option(
-            help="Folder in which drawn operations are kept for other models that read the same "
-            "frame features."
+            help="Folder in which what is looked at is kept for other models: drawn operations, "
+            "frames of recordings (default: the library's cache)."
         ),
     ] = None,
     library: LibraryOption = None,
@@ -109,12 +110,12 @@ def evaluate(
         result = feature_scores(
             card, data, videos, features, library, protocol=protocol, split=split, quiet=as_json
         )
-    elif protocol or features is not None:
-        raise BadInput("--protocol and --features are for models that read frame features.")
     elif card.task == PHASES:
-        if data != PHANTOM:
-            raise BadInput("Phase models are measured with `--data phantom` for now.")
-        result = _phases(card, videos)
+        result = phase_scores(
+            card, data, videos, features, library, protocol=protocol, split=split, quiet=as_json
+        )
+    elif protocol or features is not None:
+        raise BadInput("--protocol and --features are for models that know the time.")
     elif card.task == ACTIVITIES:
         worse = _worse(corruption, severity)
         result = _scenes(card, data, split, group or (), videos, worse, quiet=as_json)
@@ -310,9 +311,3 @@ def _cholect50(folder: Path) -> Iterator[LabelledPicture]:
                         for kind, (x, y, w, h) in label.boxes
                     ),
                 )
-
-
-def _phases(card: ModelCard, operations: int) -> dict[str, Any]:
-    from app.learning.evaluate_phases import phase_metrics_of
-
-    return phase_metrics_of(card, [HELD_OUT_SEED + n for n in range(operations)])

@@ -8,20 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from app.cli.common import library_folder, open_library, progress
+from app.cli.library_cases import LIBRARY, cases_of, held_apart
 from app.core.errors import BadInput
 
 if TYPE_CHECKING:
-    from app.core.case import Case
     from app.learning.evaluation import Evaluation
     from app.learning.recipes import Recipe
     from app.learning.recorded import Recorded
-    from app.store import Library
     from models import ModelCard
 
-LIBRARY = "library"
 DRAWN_SIZE_PX = (176, 99)
 HELD_OUT_FROM = 950_000
 
@@ -126,10 +122,8 @@ def library_lesson(
     from app.learning.library_features import library_recordings
 
     with open_library(library, mode="read") as opened:
-        cases = opened.cases()
-        parts = {c.case_id: part_of(opened, c, protocol) for c in cases} if protocol else {}
-        learn = [c for c in cases if not protocol or parts[c.case_id] == "train"]
-        measure = [c for c in cases if protocol and parts[c.case_id] == "val"]
+        learn = cases_of(opened, protocol, "train")
+        measure = cases_of(opened, protocol, "val") if protocol else []
         learnt = library_recordings(opened, learn, encoder, recipe.classes)
         held = library_recordings(opened, measure, encoder, recipe.classes)
     if not learnt:
@@ -140,36 +134,12 @@ def library_lesson(
         )
     recipe.data["source"] = LIBRARY
     if not held and hold_out:
-        order = np.random.default_rng(int(recipe.data.get("seed", 0))).permutation(len(learnt))
-        held = [learnt[i] for i in order[: max(1, round(hold_out * len(learnt)))]]
-        names = {one.name for one in held}
-        learnt = [one for one in learnt if one.name not in names]
-        if not learnt:
-            raise BadInput("Nothing is left to learn from; hold out less.")
+        learnt, held = held_apart(learnt, hold_out, int(recipe.data.get("seed", 0)))
     sys.stderr.write(
         f"Learning from {len(learnt)} recordings, measuring on {len(held)}: "
         f"{sum(len(r.labels) for r in learnt)} and {sum(len(r.labels) for r in held)} samples.\n"
     )
     return FeatureLesson(learn=learnt, measure=held)
-
-
-def part_of(library: Library, case: Case, protocol: str) -> str:
-    """Which part of an official split a case is in, "" for none of it.
-
-    Raises:
-        BadInput: there is no such layout or split.
-    """
-    from app.exchange.labels.reading import layout_of, read_again, splits_of
-
-    key, _, split = protocol.partition(":")
-    known = layout_of(key).SPLITS
-    if split not in known:
-        raise BadInput(
-            f"There is no split {split or 'of that name'} of {layout_of(key).TITLE}; there are "
-            f"{', '.join(known) or 'none'}: give it as {key}:SPLIT."
-        )
-    files = [f for f in library.label_files(case.case_id) if f.layout == key]
-    return splits_of(key, read_again(files).name).get(split, "") if files else ""
 
 
 def encoder_of(recipe: Recipe, library: Path | None) -> ModelCard:

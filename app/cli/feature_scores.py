@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.cli.common import library_folder, open_library, progress
-from app.cli.feature_lesson import DRAWN_SIZE_PX, LIBRARY, part_of
+from app.cli.feature_lesson import DRAWN_SIZE_PX
+from app.cli.library_cases import LIBRARY, cases_of
 from app.core.errors import BadInput
 
 if TYPE_CHECKING:
@@ -86,10 +87,8 @@ def _of_library(
     from app.learning.library_features import library_recordings
 
     with open_library(library, mode="read") as opened:
-        cases = opened.cases()
-        parts = {c.case_id: part_of(opened, c, protocol) if protocol else split for c in cases}
-        chosen = [c for c in cases if parts[c.case_id] == split]
-        taught = [c for c in cases if protocol and parts[c.case_id] == "train"]
+        chosen = cases_of(opened, protocol, split)
+        taught = cases_of(opened, protocol, "train") if protocol else []
         found = library_recordings(opened, chosen, encoder, card.class_keys)
         courses = [r.labels for r in library_recordings(opened, taught, encoder, card.class_keys)]
     if not found:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from app.cli import film_lesson
 from app.cli.common import (
     DeviceOption,
     JsonOption,
@@ -26,6 +28,7 @@ from app.cli.feature_lesson import (
     encoder_of,
     library_lesson,
 )
+from app.cli.film_lesson import FilmLesson
 from app.cli.lesson import Lesson, needs_pictures, read_lesson
 from app.core.errors import BadInput
 
@@ -43,8 +46,8 @@ def train(
         typer.Option(
             "--data",
             help="Folder of labelled pictures to learn from, in one of the public layouts; its "
-            "own validation split, if any, is measured on. A network that reads frame features: "
-            "`library`, for the library's cases that have them and phases by a human.",
+            "own validation split, if any, is measured on. A network that knows the time: "
+            "`library`, for the library's cases with phases by a human.",
         ),
     ] = None,
     protocol: Annotated[
@@ -59,8 +62,9 @@ def train(
         Path | None,
         typer.Option(
             "--features",
-            help="Folder in which drawn operations are kept for other runs, of networks that read "
-            "frame features. Default: in OUT.",
+            help="Folder in which what is looked at is kept for other runs, of networks that know "
+            "the time: drawn operations (default: in OUT), frames of recordings (default: the "
+            "library's cache).",
         ),
     ] = None,
     validation: Annotated[
@@ -113,10 +117,10 @@ def train(
     Ctrl+C stops where the same command goes on. On several graphics cards: torchrun
     --nproc-per-node N -m app train RECIPE …
     """
-    from app.core.prediction import ACTIVITIES, SEGMENTATION
+    from app.core.prediction import ACTIVITIES, PHASES, SEGMENTATION
     from app.inference.cards import find_model, model_errors
     from app.learning import publish, recipes, runs
-    from app.learning.start import start_from
+    from app.learning.start import head_left_out, start_from
     from models.card import BACKBONE
     from models.training.ranks import ranks
 
@@ -128,8 +132,10 @@ def train(
         )
     if plan.reads_features:
         check_options(plan, data, base, pictures=validation, protocol=protocol)
+    elif plan.task == PHASES:
+        film_lesson.check_options(plan, data, validation, protocol, hold_out)
     elif protocol or features is not None:
-        raise BadInput("--protocol and --features are for networks that read frame features.")
+        raise BadInput("--protocol and --features are for networks that know the time.")
     elif data is not None and plan.task not in (SEGMENTATION, ACTIVITIES):
         raise BadInput(f"{plan.title} learns from the phantom alone; leave --data out.")
     elif data is None and (validation is not None or hold_out or needs_pictures(plan)):
@@ -137,19 +143,24 @@ def train(
     if seed is not None:
         plan.train["seed"] = seed
     if base is not None:
-        plan, network = start_from(find_model(base, library_folder(library)), plan)
+        card = find_model(base, library_folder(library))
+        if sentence := head_left_out(card, plan):
+            sys.stderr.write(f"Note: {sentence}\n")
+        plan, network = start_from(card, plan)
     if deterministic:
         plan.train["deterministic"] = True
     if seconds is not None:
         plan.train["max_seconds"] = seconds
     quiet = as_json or lines or not ranks().is_first
-    lesson: Lesson | FeatureLesson = Lesson()
+    lesson: Lesson | FeatureLesson | FilmLesson = Lesson()
     if plan.reads_features:
         encoder = encoder_of(plan, library)
         if data is not None:
             lesson = library_lesson(plan, encoder, library, protocol, hold_out)
         else:
             lesson = drawn_lesson(plan, encoder, features or out / "features", quiet=quiet)
+    elif data is not None and plan.task == PHASES:
+        lesson = film_lesson.film_lesson(plan, library, protocol, hold_out, features, quiet=quiet)
     elif data is not None:
         lesson = read_lesson(plan, data, validation, hold_out, quiet=quiet)
     if seed is not None:

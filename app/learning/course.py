@@ -1,8 +1,11 @@
-"""The course of phantom operations, for the cards of phase models that were trained on them."""
+"""The course of the operations that a phase model was trained on, for its card."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
+from numpy.typing import NDArray
 
 from app.core.course import Course
 from app.learning.phantom.script import write_procedure
@@ -25,27 +28,59 @@ def phantom_course(recipe: Recipe) -> Course:
     classes = recipe.classes
     rate = float(recipe.card["frames_per_second"])
     first = int(recipe.data["seed"]) * 100_000
-    start = np.full(len(classes), UNSEEN)
-    change = np.full((len(classes), len(classes)), UNSEEN)
     seen = np.zeros(len(classes))
-    seconds = np.zeros(len(classes))
+    operations = []
     for number in range(OPERATIONS):
         procedure = write_procedure(first + number)
         keys = [classes.index(span.name) for span in procedure.phases]
-        labels = np.repeat(keys, [round((s.end_s - s.start_s) * rate) for s in procedure.phases])
-        start[labels[0]] += 1
-        np.add.at(change, (labels[:-1], labels[1:]), 1)
-        seconds += np.bincount(labels, minlength=len(classes))
+        lengths = [round((s.end_s - s.start_s) * rate) for s in procedure.phases]
+        operations.append(np.repeat(keys, lengths))
         roots = np.sqrt([s.end_s - s.start_s for s in procedure.phases])
         for span, share in zip(procedure.phases, roots / roots.sum(), strict=True):
             seen[classes.index(span.name)] += share
+    return counted(operations, seen, float(recipe.card["course_weight"]))
+
+
+def labelled_course(
+    recipe: Recipe, labels: Sequence[NDArray[np.int64]], shares: NDArray[np.float64]
+) -> Course:
+    """Counted over the labelled cases that a phase model learns from.
+
+    Args:
+        recipe: its ``card.course_weight`` says how much one sample counts.
+        labels: of each case, negative where the phase is not known.
+        shares: how often each labelled sample of them, one case after another, is learnt from.
+    """
+    known = [one[one >= 0] for one in labels]
+    seen = np.bincount(np.concatenate(known), shares, len(recipe.classes)).clip(min=1e-6)
+    return counted(known, seen, float(recipe.card["course_weight"]))
+
+
+def counted(
+    operations: Iterable[NDArray[np.int64]], seen: NDArray[np.float64], weight: float
+) -> Course:
+    """How operations begin and go on from one sample to the next.
+
+    Args:
+        operations: index of the phase at each sample.
+        seen: how often each phase was learnt from, in any unit.
+        weight: how much one sample counts.
+    """
+    classes = len(seen)
+    start = np.full(classes, UNSEEN)
+    change = np.full((classes, classes), UNSEEN)
+    samples = np.zeros(classes)
+    for labels in operations:
+        start[labels[0]] += 1
+        np.add.at(change, (labels[:-1], labels[1:]), 1)
+        samples += np.bincount(labels, minlength=classes)
     return Course(
-        start=_shares((1 - EXCERPTS) * start / start.sum() + EXCERPTS * seconds / seconds.sum()),
+        start=_shares((1 - EXCERPTS) * start / start.sum() + EXCERPTS * samples / samples.sum()),
         change=tuple(_shares(row) for row in change),
         seen=_shares(np.sqrt(seen)),  # answers lean half as far (on the operations of the recipe)
-        weight=float(recipe.card["course_weight"]),
+        weight=weight,
     )
 
 
-def _shares(counts: np.ndarray) -> tuple[float, ...]:
+def _shares(counts: NDArray[np.float64]) -> tuple[float, ...]:
     return tuple(round(float(v), 6) for v in counts / counts.sum())

@@ -28,7 +28,7 @@ def phase_metrics_of(card: ModelCard, seeds: Sequence[int]) -> dict[str, Any]:
     the model's course makes of the seconds up to each one, as in a live case; ``raw`` the likeliest
     phase of every second by itself.
     """
-    truth, whole, so_far, raw = [], [], [], []
+    truth, answers = [], []
     stream = PhaseStream(card)
     for seed in seeds:
         stream.reset()
@@ -36,17 +36,26 @@ def phase_metrics_of(card: ModelCard, seeds: Sequence[int]) -> dict[str, Any]:
         for frame in PhantomVideo(seed, fps=1, size_px=SIZE_PX):
             labels.append(card.class_keys.index(frame.phase))
             said.append(stream.step(frame.rgb))
-        answers = np.array(said)
         truth.append(np.array(labels, np.int64))
-        raw.append(answers.argmax(axis=1))
-        whole.append(shown(answers, card.class_keys, stream.course))
-        if stream.course is not None:
-            so_far.append(decode(stream.course, answers).so_far)
-    result: dict[str, Any] = phase_metrics(truth, whole, card.class_keys).as_json()
-    for name, found in (("so_far", so_far), ("raw", raw)):
-        if found:
-            plain = phase_metrics(truth, found, card.class_keys).as_json()
-            result[name] = {"pooled": plain["pooled"], "edit": plain["edit"]}
+        answers.append(np.array(said))
+    return phase_figures(truth, answers, card.class_keys, stream.course)
+
+
+def phase_figures(
+    truth: Sequence[NDArray[np.int64]],
+    answers: Sequence[NDArray[np.float64]],
+    classes: Sequence[str],
+    course: Course | None,
+) -> dict[str, Any]:
+    """Metrics of answers (T, K) to whole recordings; see ``phase_metrics_of``."""
+    whole = [shown(said, classes, course) for said in answers]
+    ways = {"raw": [said.argmax(axis=1) for said in answers]}
+    if course is not None:
+        ways["so_far"] = [decode(course, said).so_far for said in answers]
+    result: dict[str, Any] = phase_metrics(truth, whole, classes).as_json()
+    for name, found in ways.items():
+        plain = phase_metrics(truth, found, classes).as_json()
+        result[name] = {k: plain[k] for k in ("video_then_phase", "pooled", "edit")}
     return result
 
 

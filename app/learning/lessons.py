@@ -14,10 +14,11 @@ from app.learning.recipes import Recipe
 from models.card import BACKBONE
 
 if TYPE_CHECKING:
+    from app.learning.filmed import Filmed
     from app.learning.pretraining_footage import Archive
     from models.training import TrainResult
 
-    Material = Sequence[LabelledPicture] | Archive
+    Material = Sequence[LabelledPicture] | Sequence[Filmed] | Archive
 
 
 def lesson_of(recipe: Recipe, pictures: Material) -> Callable[..., TrainResult]:
@@ -37,7 +38,7 @@ def lesson_of(recipe: Recipe, pictures: Material) -> Callable[..., TrainResult]:
     if recipe.task == PHASES:
         from app.learning.phases import train_phases
 
-        return partial(train_phases, recipe)
+        return partial(train_phases, recipe, pictures)
     if recipe.task == ENHANCEMENT:
         from app.learning.smoke import train_desmoking
 
@@ -80,9 +81,7 @@ def evaluation_of(recipe: Recipe, held_out: Material) -> Evaluation | None:
 
         return SceneValidation(recipe, held_out)
     if recipe.task == PHASES:
-        from app.learning.phases import PhaseValidation
-
-        return PhaseValidation(recipe)
+        return _of_phases(recipe, held_out)
     if recipe.task == ENHANCEMENT:
         from app.learning.smoke import SmokeValidation
 
@@ -92,3 +91,16 @@ def evaluation_of(recipe: Recipe, held_out: Material) -> Evaluation | None:
 
         return PretrainingValidation(recipe, held_out)
     return None
+
+
+def _of_phases(recipe: Recipe, held_out: Material) -> Evaluation | None:
+    from app.learning.filmed import LIBRARY
+    from app.learning.phases import PhaseValidation
+
+    if recipe.data.get("source") != LIBRARY:
+        return PhaseValidation(recipe)
+    if not held_out:
+        return None
+    from app.learning.film_validation import FilmValidation
+
+    return FilmValidation(recipe, held_out)

@@ -47,6 +47,7 @@ def library_recordings(
                 found.append(
                     Recorded(
                         name=f"case-{case.case_id}-{asset.asset_id}",
+                        group=f"case-{case.case_id}",
                         features=stored[1],
                         labels=labels,
                         probabilities=stored[2],

@@ -1,4 +1,4 @@
-"""Training a streaming phase network on windows of phantom operations.
+"""Training a streaming phase network on windows of phantom operations or of labelled cases.
 
 As the released phase model was trained: clips of a fixed number of frames with random gaps of some
 seconds (specs: EndoMamba, downstream heads). Carrying the state through whole operations instead
@@ -8,7 +8,7 @@ was tried: with six streams the steps were so alike that the network unlearned (
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Unpack
@@ -21,19 +21,20 @@ from torch import Tensor, nn
 from torch.utils.data import IterableDataset
 
 from app.core.errors import BadInput
-from app.learning.batches import generator_of, loaded, share_of
+from app.learning.batches import Start, batches_from, generator_of, loaded, share_of
 from app.learning.evaluation import score_of
+from app.learning.film_clips import COLOUR, FilmClips, joined_clips
+from app.learning.filmed import LIBRARY, Filmed
 from app.learning.phantom.script import write_procedure
 from app.learning.phantom.video import PhantomVideo
 from app.learning.recipes import Recipe
-from app.learning.views import Augmentation, photometric
+from app.learning.views import photometric
 from models import create_model
 from models.endomamba.training import PhaseLoss
 from models.metrics.confusion import Confusion
 from models.training import Hooks, TrainConfig, Trainer, TrainResult
 
 DRAWN_SIZE_PX = (176, 99)
-COLOUR = Augmentation(hue=4, saturation=0.2, brightness=0.2, blur_px=0.0, jpeg=50)
 KEPT_WINDOWS = 400
 # Held-out windows come from operations that no training run reaches.
 HELD_OUT_FROM = 950_000
@@ -167,28 +168,30 @@ class PhaseValidation:
 
 def train_phases(
     recipe: Recipe,
+    films: Sequence[Filmed],
     run_folder: Path,
     *,
     network: nn.Module | None = None,
     device: str = "cpu",
     **hooks: Unpack[Hooks],
 ) -> TrainResult:
-    """Train a recipe's EndoMamba on phantom operations.
+    """Train a recipe's EndoMamba on labelled cases, or where there are none on phantom operations.
 
     Args:
-        recipe: its ``data`` names ``seed``, ``operations`` (how many different ones), ``window``
-            (frames), ``most_gap_s`` (seconds between two of them) and, if wanted,
-            ``class_weights`` and ``smoothness`` (see ``PhaseLoss``).
+        recipe: its ``data`` names ``window`` (frames), ``most_gap_s`` (seconds between two), of
+            the phantom ``seed`` and ``operations`` (how many different ones), of labelled cases
+            if wanted what ``FilmClips`` takes and ``workers``; and, if wanted, ``class_weights``,
+            ``label_smoothing`` and ``smoothness`` (see ``PhaseLoss``).
+        films: labelled cases.
         run_folder, network, device: see ``app.learning.instruments.train_instruments``.
         hooks: see ``models.training.Hooks``.
 
     Raises:
-        BadInput: the recipe lacks one of these.
+        BadInput: the recipe lacks one of these, or is of labelled cases and there are none.
     """
-    needed = {
-        "data": ("seed", "operations", "window", "most_gap_s"),
-        "card": ("mean_rgb", "std_rgb"),
-    }
+    is_phantom = recipe.data.get("source") != LIBRARY
+    drawn = ("seed", "operations") if is_phantom else ()
+    needed = {"data": ("window", "most_gap_s", *drawn), "card": ("mean_rgb", "std_rgb")}
     for table, names in needed.items():
         for name in names:
             if name not in getattr(recipe, table):
@@ -197,15 +200,22 @@ def train_phases(
     torch.manual_seed(config.seed)
     network = network or create_model(recipe.system, **{**recipe.options, "state_reset": "none"})
     loss = PhaseLoss(
-        label_smoothing=0.05,
+        label_smoothing=float(recipe.data.get("label_smoothing", 0.05)),
         class_weights=recipe.data.get("class_weights"),
         smoothness=float(recipe.data.get("smoothness", 0.0)),
     )
     trainer = Trainer(network.to(device), config, run_folder)
     trainer.resume()
+    return trainer.run(_phantom(recipe) if is_phantom else _filmed(recipe, films), loss, **hooks)
 
-    return trainer.run(
-        lambda first: loaded(_Windows(recipe, first)),
-        loss,
-        **hooks,
-    )
+
+def _phantom(recipe: Recipe) -> Start:
+    return lambda first: loaded(_Windows(recipe, first))
+
+
+def _filmed(recipe: Recipe, films: Sequence[Filmed]) -> Start:
+    named = [film for film in films if (film.labels >= 0).any()]
+    if not named:
+        raise BadInput(f"{recipe.title} learns from cases with phases by a human; there are none.")
+    workers = int(recipe.data.get("workers", 1))
+    return batches_from(FilmClips(recipe, named), joined_clips, recipe.batch, workers)

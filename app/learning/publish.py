@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from app.core.prediction import ANTICIPATION, PHASES
 from app.core.taxonomy import find_taxonomy
@@ -53,7 +53,7 @@ def card_of(
         std_rgb=tuple(said.get("std_rgb", (1.0, 1.0, 1.0))),
         frames_per_second=float(said.get("frames_per_second", 0.0)),
         thresholds=dict(said.get("thresholds", {})),
-        course=phantom_course(recipe).as_values() if "course_weight" in said else {},
+        course=_course(recipe),
         trained=Training(
             command=command,
             seconds=round(end.seconds, 1),
@@ -65,6 +65,15 @@ def card_of(
         parent=parent,
         created=datetime.now(UTC).date().isoformat(),
     )
+
+
+def _course(recipe: Recipe) -> dict[str, Any]:
+    """How the operations that it learnt from go on, where the recipe gives that a weight."""
+    said = recipe.card
+    if "course" in said:
+        return dict(said["course"])
+    is_phantom = "course_weight" in said and recipe.data.get("source", "phantom") == "phantom"
+    return phantom_course(recipe).as_values() if is_phantom else {}
 
 
 def publish_backbone(

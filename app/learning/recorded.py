@@ -7,23 +7,24 @@ takes most of the time. Runs in a training process or on a command's thread.
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from app.inference.cards import load_network
-from app.inference.engines.eager import normalised
 from app.inference.preprocess import resized
 from app.learning.phantom import PhantomVideo
 from app.learning.phantom.script import write_procedure
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from models import ModelCard
 
 _AT_ONCE = 32
@@ -103,7 +104,6 @@ def _drawn(card: ModelCard, name: str, video: PhantomVideo) -> Recorded:
     )
 
 
-@torch.inference_mode()
 def encoded(
     card: ModelCard, pictures: Iterable[NDArray[np.uint8]]
 ) -> tuple[NDArray[np.float16], NDArray[np.float32]]:
@@ -112,18 +112,64 @@ def encoded(
     Returns:
         Features (T, C) and probabilities (T, K).
     """
-    network = load_network(card)
-    state, features, probabilities = None, [], []
+    said = said_of(load_network(card), pictures, card.input_size_px, card.mean_rgb, card.std_rgb)
+    return said.features, said.probabilities
+
+
+class Said(NamedTuple):
+    """What a network that follows pictures says of some.
+
+    Attributes:
+        features: float16 (T, C).
+        probabilities: float32 (T, K), of phases.
+        tools: float32 (T, M), probability of each tool's presence; (T, 0) where it tells none.
+    """
+
+    features: NDArray[np.float16]
+    probabilities: NDArray[np.float32]
+    tools: NDArray[np.float32]
+
+
+@torch.inference_mode()
+def said_of(
+    network: nn.Module,
+    pictures: Iterable[NDArray[np.uint8]],
+    size_px: tuple[int, int],
+    mean_rgb: Sequence[float],
+    std_rgb: Sequence[float],
+) -> Said:
+    """A network's answers to pictures in order of time, through its carried state.
+
+    Args:
+        network: in eval mode, on any device.
+        pictures: uint8 (H, W, 3), at least one.
+        size_px, mean_rgb, std_rgb: of its input.
+    """
+    device = next(network.parameters()).device
+    advance: Any = network.advance
+    mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (mean_rgb, std_rgb))
+    state: Any = None
+    found: list[tuple[NDArray[np.float16], NDArray[np.float32], NDArray[np.float32]]] = []
     waiting = iter(pictures)
     while some := list(islice(waiting, _AT_ONCE)):
-        clip = np.stack([resized(rgb, *card.input_size_px) for rgb in some])
-        frames = torch.from_numpy(clip).permute(0, 3, 1, 2)
-        frames = normalised(frames.float().contiguous(), card)
-        said = network.advance(frames.transpose(0, 1)[None], state)
+        clip = torch.from_numpy(np.stack([resized(rgb, *size_px) for rgb in some])).to(device)
+        frames = (clip.permute(0, 3, 1, 2).float() / 255 - mean) / std
+        said = advance(frames.transpose(0, 1)[None], state)
         state = said.state
-        features.append(said.features[0].half().numpy())
-        probabilities.append(said.logits[0].float().softmax(-1).numpy())
-    return np.concatenate(features), np.concatenate(probabilities)
+        tools = (
+            said.tools[0].float().sigmoid()
+            if hasattr(said, "tools")
+            else clip.new_zeros(len(some), 0)
+        )
+        found.append(
+            (
+                said.features[0].half().cpu().numpy(),
+                said.logits[0].float().softmax(-1).cpu().numpy(),
+                tools.cpu().numpy(),
+            )
+        )
+    features, probabilities, presence = zip(*found, strict=True)
+    return Said(np.concatenate(features), np.concatenate(probabilities), np.concatenate(presence))
 
 
 def _kept(path: Path, name: str) -> Recorded | None:

@@ -15,6 +15,20 @@ if TYPE_CHECKING:
     from models import ModelCard
 
 
+# What names phases in networks that follow pictures: worth nothing for phases in another order.
+_PHASE_HEADS = ("head.", "fc_phase.", "temporal.")
+
+
+def head_left_out(base: ModelCard, recipe: Recipe) -> str:
+    """The sentence for a phase model whose phases are not the recipe's; "" where they are."""
+    if recipe.task != PHASES or base.task != PHASES or base.class_keys == recipe.classes:
+        return ""
+    return (
+        f"{base.name} names other phases ({len(base.classes)}, not {len(recipe.classes)}), so that "
+        "its head is learnt anew."
+    )
+
+
 def start_from(base: ModelCard, recipe: Recipe) -> tuple[Recipe, nn.Module]:
     """A recipe on the network of a model, and that network.
 
@@ -41,9 +55,13 @@ def start_from(base: ModelCard, recipe: Recipe) -> tuple[Recipe, nn.Module]:
         raise BadInput(
             f"{base.name} is a {base.system}, the recipe trains a {recipe.system}; choose another."
         )
+    # An encoder without position rows, or one that is adapted, looks at any size.
+    any_size = encoder or recipe.system == "endonet"
     options = {**recipe.options, **base.options, "num_classes": len(recipe.classes)}
     if recipe.task == ACTIVITIES:
         options |= {"num_activities": len(recipe.activities)}
+    if recipe.tools:
+        options |= {"num_tools": len(recipe.tools)}
     if encoder:
         options |= {"backbone": ""}
     said = {
@@ -57,11 +75,11 @@ def start_from(base: ModelCard, recipe: Recipe) -> tuple[Recipe, nn.Module]:
         name=f"{recipe.name}-on-{base.name}"[:80],
         title=f"{recipe.title}, on {base.title}",
         options=options,
-        input_size_px=recipe.input_size_px if encoder else base.input_size_px,
+        input_size_px=recipe.input_size_px if any_size else base.input_size_px,
         card={**recipe.card, **said},
     )
     # Streams are cut into windows in training; the finished model resets as its card says.
-    stateless = {"state_reset": "none"} if recipe.task == PHASES else {}
+    stateless = {"state_reset": "none"} if recipe.system == "endomamba" else {}
     torch.manual_seed(int(recipe.train.get("seed", 0)))
     with model_errors():
         network = create_model(recipe.system, **{**options, **stateless})
@@ -69,6 +87,11 @@ def start_from(base: ModelCard, recipe: Recipe) -> tuple[Recipe, nn.Module]:
     weights = load_network(base).state_dict()
     if encoder:
         weights = {f"encoder.{name}": value for name, value in weights.items()}
-    fitting = {k: v for k, v in weights.items() if k in own and own[k].shape == v.shape}
+    alike = recipe.task != PHASES or base.class_keys == recipe.classes
+    fitting = {
+        k: v
+        for k, v in weights.items()
+        if k in own and own[k].shape == v.shape and (alike or not k.startswith(_PHASE_HEADS))
+    }
     network.load_state_dict(fitting, strict=False)
     return plan, network
