@@ -70,6 +70,7 @@ class Lengths:
         taxonomy: names the phases.
         is_named: whether anybody said which operation it is; without that there are no others.
         is_human: whether a human named this case's phases.
+        imported_from: names of the label files that they came from, if a human did.
         cases: how many other cases there are to compare with.
     """
 
@@ -78,6 +79,7 @@ class Lengths:
     is_named: bool
     is_human: bool
     cases: int
+    imported_from: tuple[str, ...] = ()
 
 
 def phase_lengths(
@@ -126,6 +128,7 @@ def phase_lengths(
         is_named=is_named,
         is_human=is_human,
         cases=len(others),
+        imported_from=tuple(f.name for f in library.label_files(case_id)) if is_human else (),
     )
 
 

@@ -110,6 +110,7 @@ def _render(template: str, library: Library, case_id: str, **more: object) -> st
     return environment.get_template(template).render(
         case=summary.case,
         taxonomy=summary.taxonomy,
+        whose=_whose(summary),
         parts=[_part(library, summary, a) for a in summary.assets],
         lengths=_lengths(library, summary),
         research=RESEARCH_USE,
@@ -147,6 +148,13 @@ def _part(library: Library, summary: CaseSummary, one: AssetSummary) -> Part:
         told=_lengths_in_view(summary, one.told),
         agreement=figures(one.agreement) if one.agreement else (),
     )
+
+
+def _whose(summary: CaseSummary) -> str:
+    """Who named the phases of a human tier, in words."""
+    if not summary.imported_from:
+        return "as corrected by a person"
+    return f"as imported from {' and '.join(summary.imported_from)}, or corrected by a person since"
 
 
 def _lengths_in_view(

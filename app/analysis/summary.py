@@ -52,11 +52,19 @@ class AssetSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseSummary:
-    """A case for its report."""
+    """A case for its report.
+
+    Attributes:
+        case: which.
+        taxonomy: of its operation.
+        assets: its recordings.
+        imported_from: names of the label files that its human tier began as.
+    """
 
     case: Case
     taxonomy: Taxonomy
     assets: tuple[AssetSummary, ...]
+    imported_from: tuple[str, ...]
 
 
 def summarise(library: Library, case_id: str) -> CaseSummary:
@@ -70,6 +78,7 @@ def summarise(library: Library, case_id: str) -> CaseSummary:
         case=case,
         taxonomy=find_taxonomy(case.procedure),
         assets=tuple(_asset(library, case, a) for a in case.assets),
+        imported_from=tuple(f.name for f in library.label_files(case_id)),
     )
 
 

@@ -19,6 +19,7 @@ from app.core.prediction import (
     Run,
 )
 from app.core.timeline import Timeline, timeline_from_phases, timeline_of_run
+from app.core.tools import telling_tools
 from app.core.uncertainty import uncertainty
 from app.ui.human_work import HumanWork
 from app.ui.session import ModelTier, PhaseTier
@@ -28,6 +29,7 @@ from app.ui.timeline.lanes import (
     label_lanes,
     phases_lane,
     strip_lane,
+    told_lanes,
     tool_lanes,
 )
 
@@ -127,8 +129,10 @@ def _label_lanes(files: Sequence[LabelFile], asset: Asset) -> tuple[Lane, ...]:
     if not files:
         return ()
     from app.exchange.labels.library import rows_for
+    from app.exchange.labels.reading import layout_of
 
-    return label_lanes(rows_for(files, asset))
+    titles = dict.fromkeys(layout_of(file.layout).TITLE for file in files)
+    return label_lanes(rows_for(files, asset), f"imported labels of {' and '.join(titles)}")
 
 
 def _without_times(case: Case, files: Sequence[LabelFile]) -> str:
@@ -191,6 +195,8 @@ def load_predictions(
     if ahead != "":  # else the user wants none
         foreseen_run = newest_run(store, asset.asset_id, ANTICIPATION, ahead or "")
     presence = store.presence(run.run_id) if run else None
+    teller = telling_tools(store.runs(asset.asset_id))
+    told = known.of("tools", teller, store.tools) if teller else None
     scenes, activity = load_scenes(store, asset, models, known)
     tier = ModelTier(
         timeline=Timeline(start_pts=asset.start_pts, end_pts=asset.end_pts),
@@ -201,12 +207,13 @@ def load_predictions(
         lanes=(
             *((activity_lane(activity),) if activity else ()),
             *(tool_lanes(presence, asset) if presence else ()),
+            *(told_lanes(told, asset, teller.model) if told and teller else ()),
         ),
         foreseen=known.of("foreseen", foreseen_run, store.foreseen) if foreseen_run else (),
         foreseen_run=foreseen_run,
     )
     if phase_run is None:
-        return run, tier if presence or scenes or foreseen_run else None
+        return run, tier if presence or scenes or foreseen_run or teller else None
     return run, _with_phases(tier, store, asset, phase_run, known)
 
 

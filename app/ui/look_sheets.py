@@ -128,6 +128,8 @@ class LengthsSheet(Sheet):
             self._show("No phases yet. Analyse the case, or name its phases in Annotate.", None)
             return
         whose = "as you named them" if found.is_human else "as the model says"
+        if found.imported_from:
+            whose = f"as imported from {' and '.join(found.imported_from)}, or named by you since"
         beside = "no other whole case of this operation yet"
         of = found.taxonomy.name
         if not found.is_named:

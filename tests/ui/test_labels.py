@@ -107,7 +107,7 @@ def test_the_timeline_of_annotate_is_read_and_changed(labelled: MainWindow, qtbo
     assert annotate is not None
     scene = annotate.timeline.scene()
     assert scene is not None
-    assert [lane.name for lane in scene.data.instruments] == ["Grasper", "Hook"]
+    assert [lane.name for lane in scene.data.instruments] == ["Grasper, labels", "Hook, labels"]
     labelled.services.playback.go_to(40_000.0)
     with qtbot.waitSignal(session.saved, timeout=10_000):
         annotate.commands.digit(3)

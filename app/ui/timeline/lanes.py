@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from heapq import heappush, heapreplace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +19,25 @@ from app.core.case import Asset
 from app.core.labels import LabelRow
 from app.core.taxonomy import Taxonomy
 from app.core.timeline import Segment, Timeline
+from app.core.tools import ToolsTold, steady
+from app.core.uncertainty import DOUBT_BITS
 from app.store.predictions import Presence
 
 MOST_LINES = 6
 LIVE_TIER, WHOLE_TIER = "Model, live", "Model, afterwards"
-TOOL = "tool "
-STRIP_BITS = 2.5
+TOOL, TOLD = "tool ", "told "
+STRIP_FULL_SHARE = 0.97
+STRIP_LEAST_BITS = 0.5
 INTERVALS = frozenset({"out_of_body", "severe_index"})
 """Labels of time that stands apart from the operation's steps; drawn hatched."""
+
+
+class Source(StrEnum):
+    """How an instrument's lane is known; stands in its name, from the surest down."""
+
+    LABELS = "labels"
+    OUTLINED = "outlined"
+    TOLD = "told"
 
 
 class LaneKind(StrEnum):
@@ -47,8 +59,11 @@ class Lane:
         name: words at its left; of an instrument its key, which the taxonomy names.
         kind: how it is drawn.
         lines: segments in order of time, in as many lines as it takes that none overlap.
-        strip: float64 (N, 2), pts and value from 0 to 1, of a strip; of phases, how sure they are.
+        strip: float64 (N, 2), pts and value from 0 to 1: of a strip its height, of phases how sure
+            they are, of an instrument that was told how likely it is in the picture.
+        bits: float64 (N,), of the strip of uncertainty what its heights stand for.
         by: who says so, in words.
+        source: how an instrument is known, None of other lanes.
     """
 
     key: str
@@ -56,7 +71,9 @@ class Lane:
     kind: LaneKind
     lines: tuple[tuple[Segment, ...], ...] = ()
     strip: NDArray[np.float64] | None = None
+    bits: NDArray[np.float64] | None = None
     by: str = "by the model"
+    source: Source | None = None
 
     def at(self, pts: float, line: int = 0) -> Segment | None:
         """The segment at a moment on one of its lines."""
@@ -97,8 +114,13 @@ def lane_of(
     return Lane(key=key, name=name, kind=kind, lines=tuple(map(tuple, lines)), by=by)
 
 
-def label_lanes(rows: Sequence[LabelRow]) -> tuple[Lane, ...]:
-    """Lanes of imported labels: steps and the like, instruments, intervals."""
+def label_lanes(rows: Sequence[LabelRow], by: str = "imported") -> tuple[Lane, ...]:
+    """Lanes of imported labels: steps and the like, instruments, intervals.
+
+    Args:
+        rows: of the labels.
+        by: whose labels they are, in words.
+    """
     out = []
     for row in rows:
         keys = {s.phase for s in row.segments}
@@ -107,7 +129,9 @@ def label_lanes(rows: Sequence[LabelRow]) -> tuple[Lane, ...]:
         kind = LaneKind.COURSE if len(keys) > 1 else LaneKind.TOOL
         if keys <= INTERVALS:
             kind = LaneKind.INTERVAL
-        out.append(lane_of(f"label {row.name}", row.name, kind, row.segments, "imported"))
+        lane = lane_of(f"label {row.name}", row.name, kind, row.segments, by)
+        source = Source.LABELS if kind is LaneKind.TOOL else None
+        out.append(replace(lane, source=source))
     return tuple(out)
 
 
@@ -127,9 +151,23 @@ def phases_lane(
 
 
 def strip_lane(pts: NDArray[np.int64], bits: NDArray[np.float64]) -> Lane:
-    """The lane of uncertainty; ``STRIP_BITS`` fill it."""
-    values = np.stack([pts.astype(np.float64), (bits / STRIP_BITS).clip(0, 1)], axis=1)
-    return Lane(key="unsure", name="Uncertain", kind=LaneKind.STRIP, strip=values)
+    """The lane of uncertainty: its heights compare moments of this case with each other.
+
+    The middle of the case is the foot, and all that ``STRIP_FULL_SHARE`` of it lie below fills the
+    lane: models that are torn throughout would fill it everywhere, and the worst places could not
+    be seen. Less than ``STRIP_LEAST_BITS`` more than the middle, and what is below a doubt, is not
+    made tall.
+    """
+    low, high = np.quantile(bits, (0.5, STRIP_FULL_SHARE)) if bits.size else (0.0, 1.0)
+    high = max(float(high), float(low) + STRIP_LEAST_BITS, DOUBT_BITS)
+    values = ((bits - low) / (high - low)).clip(0, 1)
+    return Lane(
+        key="unsure",
+        name="Uncertain",
+        kind=LaneKind.STRIP,
+        strip=np.stack([pts.astype(np.float64), values], axis=1),
+        bits=bits,
+    )
 
 
 def tool_lanes(presence: Presence, asset: Asset, share: float = 0.5) -> tuple[Lane, ...]:
@@ -153,20 +191,82 @@ def tool_lanes(presence: Presence, asset: Asset, share: float = 0.5) -> tuple[La
         )
         line = tuple(Segment(start_pts=a, end_pts=b, phase=key) for a, b in spans if a < b)
         if line:
-            out.append(Lane(key=f"{TOOL}{key}", name=key, kind=LaneKind.TOOL, lines=(line,)))
+            lane = Lane(key=f"{TOOL}{key}", name=key, kind=LaneKind.TOOL, lines=(line,))
+            out.append(replace(lane, by="outlined by the model", source=Source.OUTLINED))
     return tuple(out)
 
 
+def told_lanes(told: ToolsTold, asset: Asset, model: str) -> tuple[Lane, ...]:
+    """A lane for each tool that a model told to be there, as ``app.core.tools.steady`` shows it.
+
+    Args:
+        told: what a run said.
+        asset: whose time it is.
+        model: its name.
+    """
+    out = []
+    shown, ends = steady(told, asset.time_base), told.ends
+    for column, key in enumerate(told.keys):
+        on = np.flatnonzero(np.diff(np.concatenate(([0], shown[:, column], [0])))).reshape(-1, 2)
+        # Frames that follow one another in the list may have a gap of the recording between them.
+        spans = (
+            (int(told.pts[a]), min(int(ends[b - 1]), asset.end_pts))
+            for first, after in on.tolist()
+            for a, b in _unbroken(told, first, after)
+        )
+        line = tuple(Segment(start_pts=a, end_pts=b, phase=key) for a, b in spans if a < b)
+        if line:
+            likely = told.probabilities[:, column].astype(np.float64)
+            lane = Lane(
+                key=f"{TOLD}{key}",
+                name=key,
+                kind=LaneKind.TOOL,
+                lines=(line,),
+                strip=np.stack([told.pts.astype(np.float64), likely], axis=1),
+                by=f"told by {model}, not outlined",
+                source=Source.TOLD,
+            )
+            out.append(lane)
+    return tuple(out)
+
+
+def _unbroken(told: ToolsTold, first: int, after: int) -> list[tuple[int, int]]:
+    """Frames [first, after) where no gap lies between."""
+    gaps = told.ends[first : after - 1] != told.pts[first + 1 : after]
+    cuts = [first, *(first + 1 + np.flatnonzero(gaps)).tolist(), after]
+    return list(pairwise(cuts))
+
+
 def named_lanes(lanes: Iterable[Lane], taxonomy: Taxonomy) -> tuple[Lane, ...]:
-    """Lanes in the order in which they are shown, with the taxonomy's names of instruments."""
-    order = list(LaneKind)
-    named = (
-        replace(lane, name=taxonomy.instrument_name(lane.name))
-        if lane.key.startswith(TOOL)
-        else lane
-        for lane in lanes
-    )
-    return tuple(sorted(named, key=lambda lane: order.index(lane.kind)))
+    """Lanes in the order in which they are shown, with the taxonomy's names of instruments.
+
+    Those of one instrument stand together; each says how it is known.
+    """
+    kinds, sources = list(LaneKind), list(Source)
+    usual = [i.key for i in taxonomy.instruments]
+
+    def place(lane: Lane) -> tuple[int, int, str, int]:
+        if lane.source is None:
+            return kinds.index(lane.kind), 0, "", 0
+        key = instrument_of(lane)
+        known = usual.index(key) if key in usual else len(usual)
+        return kinds.index(lane.kind), known, key, sources.index(lane.source)
+
+    return tuple(_named(lane, taxonomy) for lane in sorted(lanes, key=place))
+
+
+def instrument_of(lane: Lane) -> str:
+    """The key of a lane's instrument."""
+    return next((s.phase for line in lane.lines for s in line), lane.name)
+
+
+def _named(lane: Lane, taxonomy: Taxonomy) -> Lane:
+    if lane.source is None:
+        return lane
+    key = instrument_of(lane)
+    is_own = lane.source is not Source.LABELS or any(i.key == key for i in taxonomy.instruments)
+    name = taxonomy.instrument_name(key) if is_own else lane.name
+    return replace(lane, name=f"{name}, {lane.source}")
 
 
 def segment_name(lane: Lane, segment: Segment, taxonomy: Taxonomy) -> str:

@@ -12,7 +12,7 @@ from app.core.taxonomy import Taxonomy
 from app.core.timeline import Segment
 from app.core.uncertainty import DOUBT_BITS
 from app.ui.timeline.data import TimelineData
-from app.ui.timeline.lanes import STRIP_BITS, Lane, LaneKind, course_name, segment_name
+from app.ui.timeline.lanes import Lane, LaneKind, Source, course_name, segment_name
 from app.ui.timeline.paint import clock, duration
 
 
@@ -73,13 +73,24 @@ def lane_lines(
         place = int(np.searchsorted(lane.strip[:, 0], pts, side="right")) - 1
         if place < 0:
             return None
-        bits = float(lane.strip[place, 1]) * STRIP_BITS
-        return f"{torn_words(bits)} at {clock(time_ms(round(pts)))}", "tall: the models are torn"
+        said = torn_words(float(lane.bits[place])) if lane.bits is not None else ""
+        return f"{said} at {clock(time_ms(round(pts)))}", strip_words(lane)
     line = min(int(share * len(lane.lines)), len(lane.lines) - 1)
     segment = lane.at(pts, line)
     if segment is None:
         return None
-    return segment_name(lane, segment, words), f"{_times(segment, time_ms)}, {lane.by}"
+    said = f"{_times(segment, time_ms)}, {lane.by}"
+    if lane.source is Source.TOLD and lane.strip is not None:
+        place = max(0, int(np.searchsorted(lane.strip[:, 0], pts, side="right")) - 1)
+        said += f", {round(100 * lane.strip[place, 1])} % sure here"
+    return segment_name(lane, segment, words), said
+
+
+def strip_words(lane: Lane) -> str:
+    """What the heights of the strip of uncertainty mean in this case."""
+    if lane.bits is None or float(np.median(lane.bits)) < DOUBT_BITS:
+        return "tall: less sure than in most of this case"
+    return "tall: less sure than in most of this case, of which the models are torn"
 
 
 def difference_lines(

@@ -154,7 +154,7 @@ def test_table_and_rows_say_all_that_the_timeline_shows_and_everything_has_a_nam
     scene = desk.annotate.timeline.scene()
     assert scene is not None
     labels = [r.label for r in scene.rows]
-    assert {"Grasper", "Hook", "Your outlines", "You", "Model"} <= set(labels)
+    assert {"Grasper, outlined", "Hook, outlined", "Your outlines", "You", "Model"} <= set(labels)
     assert scene.data.marks == (0,)
 
     _everything_has_a_name(desk)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,18 +17,26 @@ from pytestqt.qtbot import QtBot
 from app.core.labels import LabelRow
 from app.core.taxonomy import find_taxonomy
 from app.core.timeline import Segment
+from app.core.tools import ToolsTold
+from app.core.uncertainty import DOUBT_BITS
 from app.exchange.labels.reading import read_labels
+from app.store.predictions import Presence
 from app.ui.timeline.lane_paint import draw_lane
 from app.ui.timeline.lanes import (
     MOST_LINES,
     LaneKind,
+    Source,
     label_lanes,
     lane_of,
     levels_of,
     named_lanes,
     strip_lane,
+    told_lanes,
+    tool_lanes,
 )
 from app.ui.timeline.paint import PhaseLooks
+from app.ui.timeline.speech import lane_lines, strip_words
+from tests.ui.timeline.conftest import FPS, make_asset
 
 spans = st.lists(
     st.tuples(st.integers(0, 60), st.integers(1, 30)).map(lambda x: (x[0], x[0] + x[1])),
@@ -79,11 +88,83 @@ def test_rows_of_labels_become_lanes_of_their_kind() -> None:
     assert {x.by for x in lanes} == {"imported"}
 
 
-def test_a_strip_is_full_at_two_bits_and_a_half() -> None:
-    lane = strip_lane(np.array([0, 25]), np.array([1.25, 9.0]))
+def heights(*bits: float) -> list[float]:
+    lane = strip_lane(np.arange(len(bits)), np.array(bits))
     assert lane.strip is not None
-    assert lane.strip.tolist() == [[0, 0.5], [25, 1]]
     assert lane.at(0) is None
+    return [round(float(v), 3) for v in lane.strip[:, 1]]
+
+
+def test_a_strip_shows_where_a_case_is_worse_than_its_own_middle() -> None:
+    torn = [1.4] * 48 + [2.2, 2.2]
+    assert heights(*torn) == [0.0] * 48 + [1.0, 1.0], "models torn throughout do not fill it"
+    assert strip_words(strip_lane(np.arange(50), np.array(torn))).endswith("the models are torn")
+    sure = [0.02] * 48 + [0.06, 0.06]
+    assert max(heights(*sure)) < 0.1, "nor does what hardly differs"
+    assert "torn" not in strip_words(strip_lane(np.arange(50), np.array(sure)))
+    assert heights(*([0.1] * 48 + [DOUBT_BITS] * 2))[-1] == 1.0
+    assert heights(*([1.0] * 48 + [1.3] * 2))[-1] == 0.6, "half a bit more is needed"
+    lane = strip_lane(np.arange(50), np.array(torn))
+    said = lane_lines(lane, 49.5, 0.5, find_taxonomy("unknown"), lambda pts: 1000.0 * pts)
+    assert said is not None
+    assert said[0] == "Very unsure at 0:50"
+
+
+def told(*rows: tuple[float, float], pts: list[int] | None = None) -> ToolsTold:
+    at = pts or [FPS * i for i in range(len(rows))]
+    return ToolsTold(
+        keys=("hook", "grasper"), pts=np.array(at), probabilities=np.array(rows, np.float16)
+    )
+
+
+def test_what_is_told_has_lanes_of_its_own_and_says_so() -> None:
+    asset = make_asset()
+    found = told((0.9, 0.1), (0.7, 0.2), (0.2, 0.1), (0.3, 0.9), (0.1, 0.1))
+    (lane,) = told_lanes(found, asset, "endonet")  # a grasper for one second is a glimpse
+    assert [(s.start_pts, s.end_pts, s.phase) for s in lane.lines[0]] == [(0, 2 * FPS, "hook")]
+    words = find_taxonomy("cholecystectomy")
+    (named,) = named_lanes([lane], words)
+    assert named.name == "Hook, told"
+    assert lane_lines(named, FPS + 3, 0.5, words, asset.time_ms) == (
+        "Hook, told",
+        "0:00 to 0:02, 2.0 s, told by endonet, not outlined, 70 % sure here",
+    )
+    gap = told(*[(0.9, 0.1)] * 6, pts=[FPS * s for s in (0, 1, 2, 60, 61, 62)])
+    (lane,) = told_lanes(gap, asset, "endonet")
+    assert [(s.start_pts // FPS, s.end_pts // FPS) for s in lane.lines[0]] == [(0, 3), (60, 63)]
+
+
+def test_one_instrument_of_three_sources_stands_together_the_surest_first() -> None:
+    asset, words = make_asset(), find_taxonomy("cholecystectomy")
+    presence = Presence(
+        classes=("hook", "grasper"),
+        looked_at=np.full(3, 1, np.int32),
+        present=np.ones((3, 2), np.int32),
+    )
+    rows = [
+        LabelRow(name=name, segments=(Segment(start_pts=0, end_pts=50, phase=key),))
+        for name, key in (("SpecimenBag", "specimen_bag"), ("Hook", "hook"), ("Laser", "laser"))
+    ]
+    lanes = (
+        *told_lanes(told(*[(0.9, 0.9)] * 4), asset, "endonet"),
+        *tool_lanes(presence, asset),
+        *label_lanes(rows, "imported labels of Cholec80"),
+    )
+    assert [lane.name for lane in named_lanes(lanes, words)] == [
+        "Grasper, outlined",
+        "Grasper, told",
+        "Hook, labels",
+        "Hook, outlined",
+        "Hook, told",
+        "Specimen bag, labels",
+        "Laser, labels",
+    ]
+    by = {lane.source: lane.by for lane in lanes}
+    assert by == {
+        Source.LABELS: "imported labels of Cholec80",
+        Source.OUTLINED: "outlined by the model",
+        Source.TOLD: "told by endonet, not outlined",
+    }
 
 
 @pytest.mark.parametrize("shown", [(0, 400), (100, 300), (0, 1600)])
@@ -92,6 +173,8 @@ def test_a_strip_says_nothing_of_a_gap_in_the_recording(
 ) -> None:
     pts = np.concatenate([np.arange(50), np.arange(250, 300)])
     lane = strip_lane(pts, np.full(pts.size, 9.0))
+    assert lane.strip is not None
+    lane.strip[:, 1] = 1.0
     wide, (start, end) = 200, shown
     picture = QImage(wide, 12, QImage.Format.Format_ARGB32_Premultiplied)
     picture.fill(0)
@@ -114,10 +197,11 @@ def test_a_strip_says_nothing_of_a_gap_in_the_recording(
 def test_lanes_come_in_their_order() -> None:
     kinds = [LaneKind.TOOL, LaneKind.COURSE, LaneKind.PHASES, LaneKind.INTERVAL]
     lanes = [lane_of(f"{k}", "specimen_bag", k, ()) for k in kinds]
-    lanes.append(lane_of("tool specimen_bag", "specimen_bag", LaneKind.TOOL, ()))
+    seen = lane_of("tool specimen_bag", "specimen_bag", LaneKind.TOOL, ())
+    lanes.append(replace(seen, source=Source.OUTLINED))
     shown = named_lanes(lanes, find_taxonomy("cholecystectomy"))
     assert [x.kind for x in shown] == sorted((x.kind for x in lanes), key=list(LaneKind).index)
-    assert shown[-1].name == "Specimen bag"
+    assert shown[-1].name == "Specimen bag, outlined"
 
 
 def test_real_labels_become_lanes_that_tell_all_of_them(shared_data: Path) -> None:

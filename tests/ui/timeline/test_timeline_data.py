@@ -61,8 +61,8 @@ def test_presence_becomes_stretches_of_whole_seconds() -> None:
     found = named_lanes(tool_lanes(presence, make_asset()), find_taxonomy("cholecystectomy"))
     rows = [(x.name, [(s.start_pts, s.end_pts) for s in x.lines[0]]) for x in found]
     assert rows == [
-        ("Grasper", [(FPS, 3 * FPS)]),
-        ("Hook", [(0, 2 * FPS), (4 * FPS, 5 * FPS)]),
+        ("Grasper, outlined", [(FPS, 3 * FPS)]),
+        ("Hook, outlined", [(0, 2 * FPS), (4 * FPS, 5 * FPS)]),
     ]
 
 
