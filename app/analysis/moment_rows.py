@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from app.analysis.summary import telling_run
 from app.core.case import Asset, Case
 from app.core.prediction import PHASES, RETRIEVAL, SEGMENTATION, Run
+from app.core.taxonomy import taxonomy_naming
 from app.core.timeline import Timeline, timeline_of_run
 from app.core.tools import seconds_seen, telling_tools
 from app.store import Library, PredictionStore
@@ -52,6 +53,8 @@ class Rows:
         phases: int16 (T,), places in ``phase_keys``; -1 where none is known.
         phase_keys: phases of the human tier where there is one, else of the model's.
         human: the phases are a human's.
+        procedure: whose taxonomy names the phases: the case's, or where nobody said which operation
+            it is, the one that has the phases of whoever named them.
         seen: bool (T, K), whether an instrument was in view in that second: a model outlined it, or
             told that it was there.
         seen_keys: the instruments' class keys.
@@ -67,6 +70,7 @@ class Rows:
     phases: NDArray[np.int16]
     phase_keys: tuple[str, ...]
     human: bool
+    procedure: str
     seen: NDArray[np.bool_]
     seen_keys: tuple[str, ...]
 
@@ -120,10 +124,13 @@ def read_rows(library: Library, case: Case, asset: Asset, human: Timeline | None
             newest[_encoder_of(run)] = run, pts[inside], vectors[inside]
     if not newest:
         return []
-    timeline = human if human is not None and human.segments else _said(store, asset, runs)
+    timeline, named = human, {s.phase for s in human.segments} if human is not None else set()
+    if not named:
+        timeline, named = _said(store, asset, runs)
+    procedure = taxonomy_naming(case.procedure, named).procedure
     in_view = _in_view(store, asset, runs)
     return [
-        _rows(case, asset, encoder, found, timeline, in_view, human=timeline is human)
+        _rows(case, asset, encoder, found, timeline, in_view, procedure, human=timeline is human)
         for encoder, found in newest.items()
     ]
 
@@ -143,6 +150,7 @@ def _rows(
     found: tuple[Run, NDArray[np.int64], NDArray[np.float16]],
     timeline: Timeline | None,
     in_view: tuple[tuple[str, ...], NDArray[np.bool_]],
+    procedure: str,
     *,
     human: bool,
 ) -> Rows:
@@ -167,6 +175,7 @@ def _rows(
         phases=phases,
         phase_keys=keys,
         human=human,
+        procedure=procedure,
         seen=seen,
         seen_keys=seen_keys,
     )
@@ -176,11 +185,15 @@ def _second(times_ms: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.floor((times_ms + _FRAME_MS) / _STEP_MS).astype(np.int64)
 
 
-def _said(store: PredictionStore, asset: Asset, runs: tuple[Run, ...]) -> Timeline | None:
+def _said(
+    store: PredictionStore, asset: Asset, runs: tuple[Run, ...]
+) -> tuple[Timeline | None, set[str]]:
+    """The model's timeline, and the phases that it can name."""
     run = telling_run(runs, PHASES)
     if run is None:
-        return None
-    return timeline_of_run(run, store.phases(run.run_id), asset.start_pts, asset.end_pts)
+        return None, set()
+    line = timeline_of_run(run, store.phases(run.run_id), asset.start_pts, asset.end_pts)
+    return line, set(run.classes)
 
 
 def _phases(

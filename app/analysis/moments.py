@@ -58,6 +58,7 @@ class Moment:
         first_ms, last_ms: of the seconds around it that would have been found by themselves.
         phase: its key, "" where none is known.
         human: a human named the phase.
+        procedure: whose taxonomy names the phase.
         similarity: cosine, -1 to 1.
     """
 
@@ -69,6 +70,7 @@ class Moment:
     last_ms: float
     phase: str
     human: bool
+    procedure: str
     similarity: float
 
 
@@ -235,6 +237,7 @@ class MomentIndex:
             tiers = {a.asset_id: self._tier(a) for a in assets}
             stamp = (
                 files,
+                case.procedure,
                 tuple((a.asset_id, a.start_pts, a.end_pts, tiers[a.asset_id]) for a in assets),
             )
             if self._stamps.get(case.case_id) == stamp:
@@ -354,5 +357,6 @@ def _moment(
         last_ms=float(rows.times_ms[last]),
         phase=rows.phase_at(row),
         human=rows.human,
+        procedure=rows.procedure,
         similarity=score,
     )

@@ -259,4 +259,4 @@ def _words(found: Sequence[Moment], encoder: Encoder, seconds: int, lacking: Seq
 
 
 def _phase_name(found: Moment) -> str:
-    return find_taxonomy(found.case.procedure).phase_name(found.phase) if found.phase else "-"
+    return find_taxonomy(found.procedure).phase_name(found.phase) if found.phase else "-"

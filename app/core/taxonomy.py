@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -102,3 +103,12 @@ def find_taxonomy(procedure: str) -> Taxonomy:
     """The taxonomy of a procedure; the one without phases for an unknown procedure."""
     known = {t.procedure: t for t in list_taxonomies()}
     return known.get(procedure) or known[UNKNOWN_PROCEDURE]
+
+
+def taxonomy_naming(procedure: str, phases: Collection[str]) -> Taxonomy:
+    """The taxonomy of a procedure; where nobody said which operation it is, the one that names most
+    of these phases, if any: several have a phase of the same key."""
+    if procedure != UNKNOWN_PROCEDURE:
+        return find_taxonomy(procedure)
+    best = max(list_taxonomies(), key=lambda t: sum(p.key in phases for p in t.phases))
+    return best if any(p.key in phases for p in best.phases) else find_taxonomy(procedure)

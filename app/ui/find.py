@@ -119,6 +119,8 @@ class Finder(QObject):
         self._kept: OrderedDict[tuple[str, int], QImage] = OrderedDict()
         # Touched on their threads alone.
         self._index: MomentIndex | None = None
+        self._prompts: dict[Encoder, dict[str, NDArray[np.float32]] | TrocarError] = {}
+        self._prompts_for: Question | None = None
         self._source: VideoSource | None = None
         self._of: Asset | None = None
 
@@ -196,6 +198,8 @@ class Finder(QObject):
         read, _ = index.refresh(first=question.case_id, for_s=_SLICE_S)
         encoders = index.encoders(question.asset_id)
         encoder = question.encoder if question.encoder in encoders else next(iter(encoders), None)
+        if self._prompts_for is not question:  # a question's slices read them once
+            self._prompts, self._prompts_for = {}, question
         reader, prompts, problem = self._read_prompts(index)
         if question.prompt in prompts:
             encoder = reader
@@ -238,20 +242,27 @@ class Finder(QObject):
     ) -> tuple[Encoder | None, dict[str, NDArray[np.float32]], str]:
         """The encoder that reads words and saw most cases, the prompts that it knows, and what is
         wrong with those of another one."""
-        from app.inference.prompts import prompts_of
-
         problem = ""
         for encoder in index.encoders():
             if not encoder.reads_words:
                 continue
-            try:
-                known = prompts_of(encoder.model, encoder.weights_sha256, self._library.folder)
-            except TrocarError as error:
-                problem = error.user_message
-                continue
-            if known:
+            known = self._prompts_of(encoder)
+            if isinstance(known, TrocarError):
+                problem = known.user_message
+            elif known:
                 return encoder, known, problem
         return None, {}, problem
+
+    def _prompts_of(self, encoder: Encoder) -> dict[str, NDArray[np.float32]] | TrocarError:
+        from app.inference.prompts import prompts_of
+
+        if encoder not in self._prompts:
+            try:
+                found = prompts_of(encoder.model, encoder.weights_sha256, self._library.folder)
+                self._prompts[encoder] = found
+            except TrocarError as error:
+                self._prompts[encoder] = error
+        return self._prompts[encoder]
 
     def _stand_ins(self, moments: dict[tuple[str, int], Moment]) -> dict[tuple[str, int], QImage]:
         """Keyframes close by, of recordings that were open before: at hand without decoding."""

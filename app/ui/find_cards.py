@@ -99,7 +99,7 @@ def spoken(found: Moment) -> str:
         parts.append(f"alike from {moment(found.first_ms)} to {moment(found.last_ms)}")
     if found.phase:
         who = "decided by a person" if found.human else "as the model says"
-        parts.append(f"{phase_name(found.phase, found.case.procedure)}, {who}")
+        parts.append(f"{phase_name(found.phase, found.procedure)}, {who}")
     return ", ".join([*parts, f"similarity {found.similarity:.2f}"])
 
 
@@ -220,7 +220,7 @@ def _draw_words(painter: QPainter, found: Moment, place: QRectF) -> None:
     painter.drawText(line, Qt.AlignmentFlag.AlignRight | middle, f"{found.similarity:.2f}")
     if not found.phase:
         return
-    phase = phase_of(found.phase, found.case.procedure)
+    phase = phase_of(found.phase, found.procedure)
     left = line.x()
     if phase is not None:
         side = theme.px(16)
@@ -231,6 +231,6 @@ def _draw_words(painter: QPainter, found: Moment, place: QRectF) -> None:
     painter.setFont(theme.font("small"))
     painter.setPen(theme.color("text"))
     room = QRectF(left, line.y(), line.right() - theme.px(40) - left, line.height())
-    name = phase_name(found.phase, found.case.procedure)
+    name = phase_name(found.phase, found.procedure)
     name = metrics.elidedText(name, Qt.TextElideMode.ElideRight, int(room.width()))
     painter.drawText(room, middle, name)

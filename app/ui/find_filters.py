@@ -9,7 +9,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from app.core.case import Case
-from app.core.taxonomy import find_taxonomy
+from app.core.taxonomy import taxonomy_naming
 from app.ui.find import Answer
 from app.ui.find_cards import case_words, phase_name
 from app.ui.widgets import Combo, Label
@@ -113,8 +113,8 @@ class FindFilters(QWidget):
     def _offer(
         self, phases: Sequence[str], instruments: Sequence[str], cases: Sequence[Case]
     ) -> None:
-        procedure = self._case.procedure if self._case else ""
-        taxonomy = find_taxonomy(procedure)
+        taxonomy = taxonomy_naming(self._case.procedure if self._case else "", phases)
+        procedure = taxonomy.procedure
         order = {p.key: i for i, p in enumerate(taxonomy.phases)}
         by_place = sorted(phases, key=lambda k: order.get(k, len(order)))
         _fill(self.phases, [(ANY_PHASE, ""), *((phase_name(k, procedure), k) for k in by_place)])

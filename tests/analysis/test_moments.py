@@ -113,6 +113,23 @@ def test_filters(library: Library) -> None:
     ]
 
 
+def test_phases_of_an_unnamed_operation_are_named_by_what_the_model_can_name(
+    library: Library,
+) -> None:
+    """Other operations have some of these phases too, in other colours."""
+    vectors = directions(30)
+    case = seen_case(library, "one", vectors, procedure="unknown")
+    say_phases(library, case, library.predictions(case.case_id).runs()[0].run_id, 30)
+    index = read(library)
+    encoder = index.encoders()[0]
+    found = index.search(encoder, vectors[3])[0]
+    assert (found.phase, found.procedure) == ("preparation", "cholecystectomy")
+    decide_phase(library, case, "vagina_transection")
+    index.refresh()
+    found = index.search(encoder, vectors[3])[0]
+    assert (found.phase, found.procedure) == ("vagina_transection", "hysterectomy")
+
+
 def test_an_instrument_is_in_view_where_it_was_outlined_or_told(library: Library) -> None:
     vectors = directions(60)
     case = seen_case(library, "one", vectors)

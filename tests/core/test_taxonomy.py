@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 from app.core.errors import BadInput
-from app.core.taxonomy import UNKNOWN_PROCEDURE, find_taxonomy, list_taxonomies, read_taxonomy
+from app.core.taxonomy import (
+    UNKNOWN_PROCEDURE,
+    find_taxonomy,
+    list_taxonomies,
+    read_taxonomy,
+    taxonomy_naming,
+)
 
 
 def test_those_that_ship_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -20,6 +26,18 @@ def test_those_that_ship_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "read_text", no_reading)
     assert find_taxonomy("cholecystectomy").procedure == "cholecystectomy"
     assert find_taxonomy("there is none").procedure == UNKNOWN_PROCEDURE
+
+
+def test_an_unnamed_operation_is_named_by_the_taxonomy_that_has_its_phases() -> None:
+    shared = "cleaning_coagulation"  # of two operations, in two colours
+    owners = [t for t in list_taxonomies() if t.phase(shared)]
+    assert len({t.phase(shared).colour for t in owners}) > 1  # type: ignore[union-attr]
+    for owner in owners:
+        keys = {p.key for p in owner.phases}
+        assert taxonomy_naming(UNKNOWN_PROCEDURE, keys) is owner
+    assert taxonomy_naming("hysterectomy", {shared}).procedure == "hysterectomy"
+    assert taxonomy_naming(UNKNOWN_PROCEDURE, {"lunch"}).procedure == UNKNOWN_PROCEDURE
+    assert taxonomy_naming(UNKNOWN_PROCEDURE, ()).procedure == UNKNOWN_PROCEDURE
 
 
 @pytest.mark.parametrize(

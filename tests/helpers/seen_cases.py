@@ -32,13 +32,18 @@ def directions(count: int, channels: int = 96, seed: int = 0) -> NDArray[np.floa
 
 
 def seen_case(
-    library: Library, name: str, vectors: NDArray[np.float16], *, weights: str = WEIGHTS
+    library: Library,
+    name: str,
+    vectors: NDArray[np.float16],
+    *,
+    weights: str = WEIGHTS,
+    procedure: str = "cholecystectomy",
 ) -> Case:
     """A case of one recording with a feature for each second."""
     recording = replace(
         asset(), asset_id=name, end_pts=len(vectors) * SECOND_PTS, frames=25 * len(vectors)
     )
-    case = library.writer.create_case(name, "cholecystectomy", (recording,)).result()
+    case = library.writer.create_case(name, procedure, (recording,)).result()
     see(library, case, vectors, weights=weights)
     return case
 

@@ -15,12 +15,13 @@ from pytestqt.qtbot import QtBot
 
 from app.core.case import Case
 from app.core.prediction import PHASES, RETRIEVAL, PhasePrediction
+from app.inference import prompts
 from app.ui.find_cards import MOMENT_ROLE, spoken
 from app.ui.find_sheet import NOT_SEEN, NOT_SEEN_HERE, NOTHING, NOTHING_SO, QUEUED, FindSheet
 from app.ui.main_window import MainWindow
 from app.video import describe_asset
 from models.card import ModelCard, write_card
-from models.prompts import PROMPTS_FILE, write_prompts
+from models.prompts import PROMPTS_FILE, read_prompts, write_prompts
 from tests.helpers.clips import RECIPES, make_clip
 from tests.helpers.seen_cases import WEIGHTS, decide_phase, directions
 from tests.ui.conftest import on_screen
@@ -158,7 +159,9 @@ def test_filters(library_of_two: tuple[MainWindow, Case], qtbot: QtBot) -> None:
     assert sheet.model.moments == ()
 
 
-def test_by_words(library_of_two: tuple[MainWindow, Case], qtbot: QtBot) -> None:
+def test_by_words(
+    library_of_two: tuple[MainWindow, Case], qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
     window, other = library_of_two
     vectors = directions(SECONDS, seed=7)
     case = window.services.session.case
@@ -178,6 +181,13 @@ def test_by_words(library_of_two: tuple[MainWindow, Case], qtbot: QtBot) -> None
     write_prompts({"a clip is applied": vectors[1].astype(np.float32)}, folder)
     window.keys.trigger("more_like")
     sheet = answered(window, qtbot)
+    # However many slices a question takes, it reads the prompts once.
+    read: list[object] = []
+    monkeypatch.setattr("app.ui.find._SLICE_S", 0.0)
+    monkeypatch.setattr(prompts, "read_prompts", lambda f: read.append(f) or read_prompts(f))
+    sheet.ask()
+    answered(window, qtbot)
+    assert read == [folder]
     assert sheet.filters.prompts.isVisible()
     assert sheet.filters.encoders.isVisible()
     sheet.filters.prompts.setCurrentText("a clip is applied")
