@@ -10,7 +10,7 @@ from app.annotate.phases import Block
 from app.core.differences import Difference
 from app.core.taxonomy import Taxonomy
 from app.core.timeline import Segment
-from app.core.uncertainty import DOUBT_BITS
+from app.core.uncertainty import DOUBT_BITS, Doubt
 from app.ui.timeline.data import TimelineData
 from app.ui.timeline.lanes import Lane, LaneKind, Source, course_name, segment_name
 from app.ui.timeline.paint import clock, duration
@@ -77,8 +77,13 @@ def lane_lines(
         return f"{said} at {clock(time_ms(round(pts)))}", strip_words(lane)
     line = min(int(share * len(lane.lines)), len(lane.lines) - 1)
     segment = lane.at(pts, line)
-    if segment is None:
-        return None
+    return None if segment is None else segment_lines(lane, segment, pts, words, time_ms)
+
+
+def segment_lines(
+    lane: Lane, segment: Segment, pts: float, words: Taxonomy, time_ms: Callable[[int], float]
+) -> tuple[str, str]:
+    """Two lines about a segment of a lane, as ``lane_lines`` at one of its moments."""
     said = f"{_times(segment, time_ms)}, {lane.by}"
     if lane.source is Source.TOLD and lane.strip is not None:
         place = max(0, int(np.searchsorted(lane.strip[:, 0], pts, side="right")) - 1)
@@ -91,6 +96,11 @@ def strip_words(lane: Lane) -> str:
     if lane.bits is None or float(np.median(lane.bits)) < DOUBT_BITS:
         return "tall: less sure than in most of this case"
     return "tall: less sure than in most of this case, of which the models are torn"
+
+
+def doubt_lines(found: Doubt, time_ms: Callable[[int], float]) -> tuple[str, str]:
+    """Two lines about an uncertain place."""
+    return torn_words(found.bits), _times(found, time_ms)
 
 
 def difference_lines(
@@ -120,7 +130,7 @@ def torn_words(bits: float) -> str:
     return "A little unsure" if bits < DOUBT_BITS else "Torn" if bits < 1.1 else "Very unsure"
 
 
-def _times(part: Segment | Difference, time_ms: Callable[[int], float]) -> str:
+def _times(part: Segment | Difference | Doubt, time_ms: Callable[[int], float]) -> str:
     start, end = time_ms(part.start_pts), time_ms(part.end_pts)
     return f"{clock(start)} to {clock(end)}, {duration(end - start)}"
 
