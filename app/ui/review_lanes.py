@@ -1,7 +1,7 @@
 """Review's lanes below the ribbon: what is told beside the phases. GUI thread.
 
 They share the ribbon's time. The static picture is cached at device pixels; while playing only the
-strips round the playhead are redrawn.
+strips round the playhead are redrawn. By keyboard one goes from piece to piece of a lane.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ from collections.abc import Iterable
 from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QContextMenuEvent,
-    QFontMetricsF,
+    QFocusEvent,
     QMouseEvent,
     QPainter,
     QPaintEvent,
-    QPixmap,
     QResizeEvent,
 )
 from PySide6.QtWidgets import QMenu, QSizePolicy, QWidget
@@ -23,18 +22,29 @@ from PySide6.QtWidgets import QMenu, QSizePolicy, QWidget
 from app.core.case import Asset
 from app.core.differences import Difference
 from app.core.taxonomy import Taxonomy
+from app.core.uncertainty import Doubt, doubts
 from app.ui import theme
+from app.ui.keys import Scope, set_widget_scope
+from app.ui.review_lanes_paint import (
+    RIGHT_PX,
+    Scene,
+    bar_of,
+    paint_nothing,
+    paint_rows,
+    paint_walk,
+)
 from app.ui.session import Session
+from app.ui.still import Still
 from app.ui.style import draw_ring, ring_shown
 from app.ui.timeline import paint
 from app.ui.timeline.geometry import LABELS_PX, LANE, Kind, Row, View, lay_out
 from app.ui.timeline.hover import HoverCard
-from app.ui.timeline.lane_paint import draw_lane
+from app.ui.timeline.lane_walk import Piece, differing, pieces_of, stepped
 from app.ui.timeline.lanes import Lane, LaneKind
 from app.ui.timeline.speech import difference_lines, lane_lines, lanes_summary
 
-RIGHT_PX = 24
 FOLDED_AT_FIRST = frozenset({str(Kind.INSTRUMENTS)})
+NAME = "Lanes"
 
 
 class ReviewLanes(QWidget):
@@ -60,7 +70,8 @@ class ReviewLanes(QWidget):
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
-        self.setAccessibleName("Lanes")
+        self.setAccessibleName(NAME)
+        set_widget_scope(self, Scope.LANES)
         self.room_px = 320.0
         self._asset: Asset | None = None
         self._words: Taxonomy | None = None
@@ -70,8 +81,10 @@ class ReviewLanes(QWidget):
         self._view_ms = (0.0, 1.0)
         self._ms = 0.0
         self._folded: set[str] = set(FOLDED_AT_FIRST)
-        self._cache: QPixmap | None = None
+        self._still = Still(self, self._paint_static)
         self._dragging = False
+        self._session: Session | None = None
+        self._lane, self._piece = "", None  # type: str, Piece | None
         self._room = room
         self._card = HoverCard(room)
 
@@ -99,6 +112,9 @@ class ReviewLanes(QWidget):
     def show_session(self, session: Session) -> None:
         """Show what is told of the open case."""
         lanes = session.lanes
+        if session.asset != self._asset:
+            self._stand("", None)
+        self._session = session
         self._asset, self._words = session.asset, session.shown_taxonomy
         self._lanes = tuple(lane for lane in lanes if lane.kind is not LaneKind.TOOL)
         self._tools = tuple(lane for lane in lanes if lane.kind is LaneKind.TOOL)
@@ -156,8 +172,7 @@ class ReviewLanes(QWidget):
         self._redraw()
 
     def _redraw(self) -> None:
-        self._cache = None
-        self.update()
+        self._still.forget()
 
     def _view(self) -> View:
         assert self._asset is not None  # noqa: S101 - asked where there is a case
@@ -178,51 +193,32 @@ class ReviewLanes(QWidget):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """The cached picture, then the playhead."""
-        if self._cache is None:
-            ratio = self.devicePixelRatioF()
-            self._cache = QPixmap(self.size() * ratio)
-            self._cache.setDevicePixelRatio(ratio)
-            layer = QPainter(self._cache)
-            self._paint_static(layer)
-            layer.end()
         painter = QPainter(self)
-        painter.drawPixmap(0, 0, self._cache)
+        self._still.draw(painter)
         x = round(self._x(self._ms)) + 0.5
         if self.left_px - 1 <= x <= self.width() - RIGHT_PX + 2 and self._asset is not None:
             paint.draw_playhead(painter, x, 0, self.height(), head=False)
+        row = self._row_walked()
+        if self.hasFocus() and row is not None and self._asset is not None:
+            paint_walk(painter, row, self._piece, self._view())
         if ring_shown(self):
             draw_ring(painter, QRectF(self.rect()), 6)
         painter.end()
 
     def _paint_static(self, painter: QPainter) -> None:
         painter.fillRect(self.rect(), theme.color("window"))
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setFont(theme.font("caption"))
-        metrics = QFontMetricsF(painter.font())
         rows = self.rows()
         if self._asset is None or self._words is None or not rows:
-            painter.setPen(theme.color("text_3"))
-            at = QPointF(RIGHT_PX, theme.px(15))
-            painter.drawText(
-                at, "Nothing beside the phases yet: analyse the case, or import labels"
-            )
+            paint_nothing(painter)
             return
-        view, looks = self._view(), paint.PhaseLooks(self._words)
-        for row in rows:
-            painter.setPen(theme.color("text_3"))
-            y = row.top_px + row.height_px / 2 + metrics.capHeight() / 2
-            room = self.left_px - RIGHT_PX - 8
-            words = metrics.elidedText(row.label, Qt.TextElideMode.ElideRight, room)
-            painter.drawText(QPointF(RIGHT_PX, y), words)
-            top = row.top_px + (row.height_px - row.bar_px) / 2
-            bar = QRectF(view.left_px, round(top), view.width_px, row.bar_px)
-            painter.save()
-            painter.setClipRect(bar)
-            for lane in self.lanes_of(row):
-                draw_lane(painter, lane, bar, view.x, looks, folded=row.folded)
-            if row.kind is Kind.DISAGREEMENT:
-                paint.draw_disagreements(painter, self._differences, view.x, bar)
-            painter.restore()
+        scene = Scene(
+            rows=rows,
+            lanes_of=self.lanes_of,
+            differences=self._differences,
+            words=self._words,
+            view=self._view(),
+        )
+        paint_rows(painter, scene)
 
     def row_at(self, y: float) -> Row | None:
         """The row under a logical y."""
@@ -234,6 +230,81 @@ class ReviewLanes(QWidget):
         ms = start + (x - self.left_px) / wide * (end - start)
         duration = self._asset.duration_ms if self._asset else 0.0
         return min(duration, max(0.0, ms))
+
+    # By keyboard
+
+    def step(self, direction: int) -> None:
+        """To the next (1) or previous (-1) piece of the lane; from the playhead at first."""
+        if (row := self._row_walked() or next(iter(self.rows()), None)) is not None:
+            self._enter(row, stepped(self._pieces(row), self._piece, direction, self._here()))
+
+    def change(self, direction: int) -> None:
+        """To the lane below (1) or above (-1), at the same moment."""
+        rows, row = self.rows(), self._row_walked()
+        if not rows:
+            return
+        place = rows.index(row) + direction if row is not None else 0
+        to = rows[min(max(place, 0), len(rows) - 1)]
+        self._enter(to, stepped(self._pieces(to), None, 0, self._here()))
+
+    def go(self) -> None:
+        """See where the piece begins."""
+        if self._piece is not None and self._asset is not None:
+            self.seek.emit(self._asset.time_ms(self._piece.start_pts))
+
+    def _here(self) -> float:
+        """Where a walk goes on: at its piece, else at the playhead."""
+        assert self._asset is not None  # noqa: S101 - there are rows
+        return self._piece.start_pts if self._piece else float(self._asset.pts(self._ms))
+
+    def _row_walked(self) -> Row | None:
+        return next((r for r in self.rows() if self._key(r) == self._lane), None)
+
+    def _key(self, row: Row) -> str:
+        """A row's own key: instruments share the one that folds them."""
+        return self._tools[row.index].key if row.kind is Kind.INSTRUMENT else row.fold_key
+
+    def _pieces(self, row: Row) -> tuple[Piece, ...]:
+        if self._asset is None or self._words is None:
+            return ()
+        if row.kind is Kind.DISAGREEMENT:
+            return differing(self._differences, self._words, self._asset.time_ms)
+        return pieces_of(self.lanes_of(row), self._doubts(), self._words, self._asset.time_ms)
+
+    def _doubts(self) -> tuple[Doubt, ...]:
+        session = self._session
+        torn = session.model.uncertainty if session is not None and session.model else None
+        return () if torn is None or session is None else doubts(torn, session.human_timeline)
+
+    def _enter(self, row: Row, piece: Piece | None) -> None:
+        """Stand there, and say so by name and card."""
+        self._stand(self._key(row), piece)
+        if piece is None:
+            self.setAccessibleName(f"{row.label}, nothing to go to")
+            self._card.hide()
+            return
+        pieces = self._pieces(row)
+        said = [line for line in piece.lines if line != row.label]
+        place = f"{pieces.index(piece) + 1} of {len(pieces)}"
+        self.setAccessibleName(f"{row.label}: {', '.join([*said, place])}")
+        bar = bar_of(row, self._view())
+        x = min(max(self._view().x(piece.start_pts), bar.left()), bar.right())
+        at = QPointF(self.mapTo(self._room, QPointF(x, bar.bottom())))
+        self._card.show_for((piece.lines[0], f"{piece.lines[1]}, {place}"), at, self._x(self._ms))
+
+    def _stand(self, lane: str, piece: Piece | None) -> None:
+        self._lane, self._piece = lane, piece
+        if not lane:
+            self.setAccessibleName(NAME)
+        self.update()
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        """What the keyboard stood at is kept; its card goes."""
+        super().focusOutEvent(event)
+        self._card.hide()
+        self.update()
+
+    # By pointer
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Fold a lane by its name; elsewhere go to what is under the pointer."""

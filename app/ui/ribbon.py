@@ -6,6 +6,7 @@ that the playhead left and the one it entered are redrawn.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from math import ceil
 
@@ -18,7 +19,6 @@ from PySide6.QtGui import (
     QPainter,
     QPaintEvent,
     QPen,
-    QPixmap,
     QResizeEvent,
     QWheelEvent,
 )
@@ -33,14 +33,18 @@ from app.core.timeline import Segment, Timeline
 from app.ui import theme
 from app.ui.joins import Join, join_near, joins_of
 from app.ui.session import ModelTier, Session
+from app.ui.still import Still
 from app.ui.style import draw_ring, ring_shown
-from app.ui.timeline import paint
+from app.ui.timeline import blocks, paint
 from app.ui.timeline.forecast import draw_forecast
+from app.ui.timeline.geometry import bounds_of
 from app.ui.timeline.join_marks import draw_joins
 from app.ui.widgets import IconButton
 from app.ui.words import length, moment
 
 MARGIN = 24
+_BEYOND_PX = 24
+_MIN_NAME_PX = 8.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,25 +68,25 @@ class RibbonData:
     bookmarks: tuple[Bookmark, ...] = ()
     joins: tuple[Join, ...] = ()
     blocks: tuple[Block, ...] = field(default=())
+    bounds: NDArray[np.float64] = field(init=False)
     confidence: NDArray[np.float64] = field(init=False)
 
     def __post_init__(self) -> None:
         said = self.model.confidence if self.model else ()
         self.confidence = np.array(said, np.float64).reshape(-1, 2)
         self.blocks = merged_blocks(self.human, self.model.timeline if self.model else None)
+        self.bounds = bounds_of([b.segment for b in self.blocks])
 
 
 def merged_blocks(human: Timeline | None, model: Timeline | None) -> tuple[Block, ...]:
     """Human segments, and the model's wherever the human said nothing."""
-    out = [Block(segment=s, human=True) for s in (human.segments if human else ())]
+    said = human.segments if human else ()
+    out = [Block(segment=s, human=True) for s in said]
     for segment in model.segments if model else ():
         start = segment.start_pts
-        covering = [
-            h
-            for h in (human.segments if human else ())
-            if h.end_pts > segment.start_pts and h.start_pts < segment.end_pts
-        ]
-        for other in covering:
+        first = bisect_right(said, start, key=lambda s: s.end_pts)
+        behind = bisect_left(said, segment.end_pts, key=lambda s: s.start_pts)
+        for other in said[first:behind]:
             if other.start_pts > start:
                 cut = Segment(start_pts=start, end_pts=other.start_pts, phase=segment.phase)
                 out.append(Block(segment=cut, human=False))
@@ -120,7 +124,7 @@ class Ribbon(QWidget):
         self.data = RibbonData()
         self._ms = 0.0
         self._view = (0.0, 1.0)
-        self._cache: QPixmap | None = None
+        self._still = Still(self, self._paint_static)
         self._dragging = False
         self._compact = False
         self._tail = QRectF()
@@ -240,8 +244,7 @@ class Ribbon(QWidget):
 
     def invalidate(self) -> None:
         """Draw the static layer anew."""
-        self._cache = None
-        self.update()
+        self._still.forget()
 
     def time_at(self, x: float) -> float:
         """Milliseconds under a horizontal position."""
@@ -293,9 +296,9 @@ class Ribbon(QWidget):
         if self.data.asset is None:
             return None
         pts = self.data.asset.pts(ms)
-        return next(
-            (b for b in self.data.blocks if b.segment.start_pts <= pts < b.segment.end_pts), None
-        )
+        place = bisect_right(self.data.blocks, pts, key=lambda b: b.segment.start_pts) - 1
+        found = self.data.blocks[place] if place >= 0 else None
+        return found if found is not None and pts < found.segment.end_pts else None
 
     def _spoken(self, block: Block) -> str:
         assert self.data.asset is not None  # noqa: S101 - blocks exist only with an asset
@@ -308,15 +311,8 @@ class Ribbon(QWidget):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """The cached layer, then the playhead."""
-        ratio = self.devicePixelRatioF()
-        if self._cache is None:
-            self._cache = QPixmap(self.size() * ratio)
-            self._cache.setDevicePixelRatio(ratio)
-            layer = QPainter(self._cache)
-            self._paint_static(layer)
-            layer.end()
         painter = QPainter(self)
-        painter.drawPixmap(0, 0, self._cache)
+        self._still.draw(painter)
         if self.data.asset is not None:
             self._paint_forecast(painter, self.data.asset)
             self._paint_stretch(painter)
@@ -379,46 +375,68 @@ class Ribbon(QWidget):
         )
 
     def _paint_blocks(self, painter: QPainter) -> None:
-        if self.data.taxonomy is None:
+        words = self.data.taxonomy
+        if words is None:
             return
-        looks = paint.PhaseLooks(self.data.taxonomy)
-        current = self._block_at(self._ms)
+        looks, current = paint.PhaseLooks(words), self._block_at(self._ms)
+        kinds, known = blocks.kinds_of((b.segment.phase, b.human) for b in self.data.blocks)
+        named = [looks.look(phase, "you" if human else "model") for phase, human in known]
         middle, top, _, _ = self._rows()
-        for block in self.data.blocks:
-            look = looks.look(block.segment.phase, "you" if block.human else "model")
-            x0, x1 = self._span(block.segment.start_pts, block.segment.end_pts)
-            rect = QRectF(x0, top, max(1.0, x1 - x0), theme.px(16))
-            if block is current:
-                rect.adjust(0, -2, 0, 2)
-            paint.draw_block(painter, rect, look, words=False)
-            if block is current:
-                painter.setPen(QPen(theme.color("text"), 1))
-                painter.setBrush(Qt.BrushStyle.NoBrush)
-                painter.drawRoundedRect(rect.adjusted(0.5, 0.5, -1.5, -0.5), 3, 3)
-            if block is current or not self._compact:
-                self._paint_name(painter, block, rect, middle, current=block is current)
+        row = QRectF(0, top, self.width(), theme.px(16))
+        edges = self._x_of(self.data.bounds).clip(-_BEYOND_PX, self.width() + _BEYOND_PX)
+        here = next((i for i, b in enumerate(self.data.blocks) if b is current), None)
+        drawn = edges.copy()
+        if here is not None:
+            drawn[here, 1] = drawn[here, 0]
+        blocks.draw_blocks(painter, drawn, kinds, named, row, words=False)
+        if not self._compact:
+            for i in np.flatnonzero(drawn[:, 1] - drawn[:, 0] > _MIN_NAME_PX).tolist():
+                self._paint_name(painter, i, edges[i], middle, current=False)
+        if here is not None:
+            self._paint_current(painter, edges[here], named[kinds[here]], row)
+            self._paint_name(painter, here, edges[here], middle, current=True)
+
+    def _paint_current(
+        self, painter: QPainter, edge: NDArray[np.float64], look: paint.BlockLook, row: QRectF
+    ) -> None:
+        """The block under the playhead: taller, with a white edge."""
+        wide = max(2.0, float(edge[1] - edge[0]))
+        body = QRectF(edge[0], row.top() - 2, wide, row.height() + 4)
+        both = np.array([[body.left(), body.right()]])
+        blocks.draw_blocks(painter, both, np.zeros(1, np.intp), [look], body, words=False)
+        painter.setPen(QPen(theme.color("text"), 1))
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.drawRoundedRect(body.adjusted(0.5, 0.5, -1.5, -0.5), 3, 3)
 
     def _paint_name(
-        self, painter: QPainter, block: Block, rect: QRectF, middle: float, *, current: bool
+        self,
+        painter: QPainter,
+        place: int,
+        edge: NDArray[np.float64],
+        middle: float,
+        *,
+        current: bool,
     ) -> None:
         assert self.data.taxonomy is not None  # noqa: S101
-        phase = self.data.taxonomy.phase(block.segment.phase)
+        key = self.data.blocks[place].segment.phase
+        phase, name = self.data.taxonomy.phase(key), self.data.taxonomy.phase_name(key)
         code = phase.code if phase else "?"
-        name = self.data.taxonomy.phase_name(block.segment.phase)
-        painter.setFont(theme.font("letter"))
-        letter = QFontMetricsF(painter.font())
-        if rect.width() < letter.horizontalAdvance(code) + 3 and not current:
+        letter = theme.text_px("letter", code)
+        if edge[1] - edge[0] < letter + 3 and not current:
             return
-        x, y = max(rect.x(), self._left) + 1, middle + letter.capHeight() / 2
+        painter.setFont(theme.font("letter"))
+        x = max(float(edge[0]), self._left) + 1
+        y = middle + QFontMetricsF(painter.font()).capHeight() / 2
         painter.setPen(theme.letter_color(phase.colour) if phase else theme.color("text_2"))
         painter.drawText(QPointF(x, y), code)
-        x += letter.horizontalAdvance(code) + 5
-        painter.setFont(theme.font("heading" if current else "small"))
-        metrics = QFontMetricsF(painter.font())
-        fits = metrics.horizontalAdvance(name) <= rect.right() - x - 6
+        x += letter + 5
+        role = "heading" if current else "small"
+        fits = theme.text_px(role, name) <= edge[1] - x - 6
         if fits or (current and self._compact):
+            painter.setFont(theme.font(role))
+            y = middle + QFontMetricsF(painter.font()).capHeight() / 2
             painter.setPen(theme.color("text" if current else "text_2"))
-            painter.drawText(QPointF(x, middle + metrics.capHeight() / 2), name)
+            painter.drawText(QPointF(x, y), name)
 
     def _paint_lost(self, painter: QPainter) -> None:
         _, top, _, _ = self._rows()
@@ -429,7 +447,7 @@ class Ribbon(QWidget):
     def _paint_disagreement(self, painter: QPainter) -> None:
         y = self._rows()[1] + theme.px(16) + 1
         area = QRectF(self._left, y, self._wide(), theme.px(5))
-        paint.draw_disagreements(painter, self.data.differences, self._x_of, area)
+        blocks.draw_disagreements(painter, self.data.differences, self._x_of, area)
 
     def _paint_confidence(self, painter: QPainter) -> None:
         known = self.data.confidence
@@ -623,7 +641,7 @@ class Ribbon(QWidget):
         super().resizeEvent(event)
         middle = self._rows()[1] + theme.px(8)
         self.fold_button.move(2, round(middle - self.fold_button.height() / 2))
-        self._cache = None
+        self._still.forget()
 
 
 def _growth_words(about_ms: float) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 
 from PySide6.QtCore import QByteArray, QRectF, Qt
 from PySide6.QtGui import (
@@ -16,6 +16,7 @@ from PySide6.QtGui import (
     QColor,
     QFont,
     QFontDatabase,
+    QFontMetricsF,
     QIcon,
     QImage,
     QPainter,
@@ -97,6 +98,9 @@ def _load(name: str, scale: float) -> None:
     icon.cache_clear()
     word_icon.cache_clear()
     font.cache_clear()
+    text_px.cache_clear()
+    human_paint.cache_clear()
+    model_paint.cache_clear()
 
 
 def tokens() -> dict[str, str]:
@@ -158,16 +162,23 @@ def _luminance(c: QColor) -> float:
 
 def text_on(fill: QColor) -> QColor:
     """Black or white, whichever reads better on ``fill``."""
+    return _text_on(fill.rgb())
+
+
+@cache
+def _text_on(fill: int) -> QColor:
     black, white = QColor(Qt.GlobalColor.black), QColor(Qt.GlobalColor.white)
-    return max((black, white), key=lambda c: contrast(c, fill))
+    return max((black, white), key=lambda c: contrast(c, QColor.fromRgb(fill)))
 
 
+@cache
 def human_paint(phase_colour: str) -> Paint:
     """A human's block: the phase's colour at full strength."""
     fill = QColor(phase_colour)
     return Paint(fill=fill, text=text_on(fill))
 
 
+@cache
 def model_paint(phase_colour: str) -> Paint:
     """A model's block: toned over the panel, with text of at least 4.5:1 on it."""
     for share in (0.62, 0.58):
@@ -185,11 +196,16 @@ def letter_color(phase_colour: str) -> QColor:
 
 def stripes(line: QColor, gap_px: int = 6, width_px: float = 1.5) -> QBrush:
     """45 degree stripes: forecast and not yet analysed (grey), disagreement (white)."""
+    return _stripes(line.rgba(), gap_px, width_px)
+
+
+@cache
+def _stripes(rgba: int, gap_px: int, width_px: float) -> QBrush:
     tile = QImage(gap_px, gap_px, QImage.Format.Format_ARGB32_Premultiplied)
     tile.fill(Qt.GlobalColor.transparent)
     painter = QPainter(tile)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    painter.setPen(QPen(line, width_px))
+    painter.setPen(QPen(QColor.fromRgba(rgba), width_px))
     for shift in (-gap_px, 0, gap_px):
         painter.drawLine(shift, gap_px, shift + gap_px, 0)
     painter.end()
@@ -206,6 +222,12 @@ def font(role: str) -> QFont:
     made.setFeature(QFont.Tag("tnum"), 1)
     made.setHintingPreference(QFont.HintingPreference.PreferNoHinting)
     return made
+
+
+@lru_cache(maxsize=2048)
+def text_px(role: str, text: str) -> float:
+    """How wide a text is in a role of the type scale, in logical pixels."""
+    return QFontMetricsF(font(role)).horizontalAdvance(text)
 
 
 @cache

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QFontMetricsF, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
@@ -15,7 +16,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 from app.core.taxonomy import Taxonomy
 from app.ui import theme
 from app.ui.style import draw_ring, ring_shown
-from app.ui.timeline import paint
+from app.ui.timeline import blocks, paint
 from app.ui.words import moment
 
 MARGIN = 24
@@ -145,13 +146,12 @@ class LookBack(QWidget):
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(theme.color("control"))
         painter.drawRoundedRect(room, 3, 3)
-        looks = self.data.looks
-        for block in self.data.blocks:
-            if looks is None:
-                break
-            x0, x1 = self._x(block.start_ms), self._x(block.end_ms)
-            look = looks.look(block.phase, "you" if block.human else "model")
-            paint.draw_block(painter, QRectF(x0, top, max(1.0, x1 - x0), high), look)
+        looks, said = self.data.looks, self.data.blocks
+        if looks is not None:
+            edges = np.array([(self._x(b.start_ms), self._x(b.end_ms)) for b in said], np.float64)
+            kinds, known = blocks.kinds_of((b.phase, b.human) for b in said)
+            named = [looks.look(phase, "you" if human else "model") for phase, human in known]
+            blocks.draw_blocks(painter, edges.reshape(-1, 2), kinds, named, room)
         for start, end in self.data.gaps:
             x0, x1 = self._x(start), max(self._x(end), self._x(start) + 2)
             gap = QRectF(x0, top, x1 - x0, high)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.annotate.phases import Tiers
 from app.core.case import Asset
@@ -14,6 +15,7 @@ from app.core.differences import Difference, differences
 from app.core.taxonomy import Taxonomy
 from app.core.timeline import Segment, Timeline
 from app.ui.joins import Join
+from app.ui.timeline.geometry import bounds_of
 from app.ui.timeline.lanes import LIVE_TIER, WHOLE_TIER, Lane, LaneKind
 
 
@@ -46,6 +48,11 @@ class TimelineData:
     joins: tuple[Join, ...] = ()
     beside: Timeline | None = None
     apart: tuple[Difference, ...] | None = None
+
+    @cached_property
+    def certainties(self) -> NDArray[np.float64]:
+        """``confidence`` as an array, (N, 2)."""
+        return np.array(self.confidence, np.float64).reshape(-1, 2)
 
     @property
     def start_pts(self) -> int:
@@ -85,14 +92,12 @@ class TimelineData:
         """Model segments whose mean probability is below a half."""
         if self.tiers.model is None or not self.confidence:
             return frozenset()
-        pts = np.array([p for p, _ in self.confidence])
-        values = np.cumsum([0.0, *(v for _, v in self.confidence)])
-        out = set()
-        for i, s in enumerate(self.tiers.model.segments):
-            a, b = np.searchsorted(pts, (s.start_pts, s.end_pts))
-            if b > a and (values[b] - values[a]) / (b - a) < 0.5:
-                out.add(i)
-        return frozenset(out)
+        pts = self.certainties[:, 0]
+        values = np.concatenate([[0.0], self.certainties[:, 1].cumsum()])
+        places = np.searchsorted(pts, bounds_of(self.tiers.model.segments))
+        many = places[:, 1] - places[:, 0]
+        means = (values[places[:, 1]] - values[places[:, 0]]) / np.maximum(many, 1)
+        return frozenset(np.flatnonzero((many > 0) & (means < 0.5)).tolist())
 
     def certainty(self, segment: Segment) -> float | None:
         """The model's mean highest probability over a segment, None where nothing is known."""

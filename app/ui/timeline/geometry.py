@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from operator import attrgetter
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.annotate.phases import Block, Edge
-from app.core.timeline import Timeline
+from app.core.differences import Difference
+from app.core.timeline import Segment, Timeline
 from app.ui.timeline.lanes import Lane, LaneKind
 
 Pts = TypeVar("Pts", float, NDArray[np.float64])
@@ -20,6 +22,7 @@ LABELS_PX = 132
 GRAB_PX = 7.0
 SNAP_PX = 8.0
 MIN_VISIBLE_FRAMES = 8
+_START, _END = attrgetter("start_pts"), attrgetter("end_pts")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +66,12 @@ class View:
         """Moved so that the content goes ``dx_px`` to the right."""
         by = dx_px / self.px_per_pts
         return replace(self, start_pts=self.start_pts - by, end_pts=self.end_pts - by)
+
+
+def bounds_of(spans: Sequence[Segment] | Sequence[Difference]) -> NDArray[np.float64]:
+    """Start and end of each span in pts, float64 (N, 2)."""
+    starts = np.fromiter(map(_START, spans), np.float64, len(spans))
+    return np.stack([starts, np.fromiter(map(_END, spans), np.float64, len(spans))], axis=1)
 
 
 class Kind(StrEnum):

@@ -11,7 +11,7 @@ from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QImage, QPainter
 
 from app.ui import theme
-from app.ui.timeline import paint
+from app.ui.timeline import blocks, paint
 from app.ui.timeline.lanes import Lane, LaneKind, course_name
 
 _CERTAINTY_PX = 3
@@ -23,19 +23,23 @@ class CourseLooks:
 
     def __init__(self, lane: Lane) -> None:
         keys = sorted({s.phase for line in lane.lines for s in line})
-        self._places = {key: place for place, key in enumerate(keys)}
+        self._looks = {key: _grey(place, key) for place, key in enumerate(keys)}
 
     def look(self, phase: str, tier: str) -> paint.BlockLook:
         """How blocks of a step or an activity look, whoever says so."""
         del tier
-        fill = theme.color(_GREYS[self._places[phase] % len(_GREYS)])
-        return paint.BlockLook(
-            code="",
-            name=course_name(phase),
-            fill=fill,
-            text=theme.text_on(fill),
-            thin=theme.color("control_edge"),
-        )
+        return self._looks[phase]
+
+
+def _grey(place: int, key: str) -> paint.BlockLook:
+    fill = theme.color(_GREYS[place % len(_GREYS)])
+    return paint.BlockLook(
+        code="",
+        name=course_name(key),
+        fill=fill,
+        text=theme.text_on(fill),
+        thin=theme.color("control_edge"),
+    )
 
 
 def draw_lane(
@@ -66,14 +70,14 @@ def draw_lane(
         high = area.height() / count
         bar = QRectF(area.left(), area.top() + place * high, area.width(), high - gap)
         if lane.kind is LaneKind.TOOL:
-            paint.draw_bars(painter, line, to_x, bar, theme.color("control_edge"))
+            blocks.draw_bars(painter, line, to_x, bar, theme.color("control_edge"))
         elif lane.kind is LaneKind.INTERVAL:
             for segment in line:
                 x0, x1 = to_x(np.array([segment.start_pts, segment.end_pts], np.float64))
                 _draw_interval(painter, QRectF(x0, bar.top(), max(x1 - x0, 2), bar.height()))
         else:
             words = not folded and high >= theme.px(10)
-            paint.draw_tier(painter, line, looks, "model", to_x, bar, words=words)
+            blocks.draw_tier(painter, line, looks, "model", to_x, bar, words=words)
 
 
 def _draw_certainty(

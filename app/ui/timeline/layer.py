@@ -12,7 +12,7 @@ from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPen
 from app.core.timeline import Segment
 from app.ui import theme
 from app.ui.strip import Strip
-from app.ui.timeline import paint
+from app.ui.timeline import blocks, paint
 from app.ui.timeline.data import TimelineData
 from app.ui.timeline.geometry import CONFIDENCE_PX, LABELS_PX, Kind, Row, View
 from app.ui.timeline.join_marks import draw_joins
@@ -119,11 +119,11 @@ def _whole(painter: QPainter, scene: Scene, row: Row) -> None:
     tiers = scene.data.tiers
     painter.fillRect(bar, theme.color("control"))
     if tiers.model is not None:
-        paint.draw_tier(
+        blocks.draw_tier(
             painter, tiers.model.segments, scene.looks, "model", scene.whole.x, bar, words=False
         )
     if tiers.you is not None:
-        paint.draw_tier(
+        blocks.draw_tier(
             painter, tiers.you.segments, scene.looks, "you", scene.whole.x, bar, words=False
         )
     unseen = scene.whole.x(scene.data.analysed_to_pts)
@@ -151,13 +151,13 @@ def _strip(
     tier: Literal["you", "model"],
     bar: QRectF,
 ) -> None:
-    paint.draw_tier(painter, segments, scene.looks, tier, scene.whole.x, bar, words=False)
+    blocks.draw_tier(painter, segments, scene.looks, tier, scene.whole.x, bar, words=False)
 
 
 def _ring(painter: QPainter, rect: QRectF) -> None:
     painter.setBrush(Qt.BrushStyle.NoBrush)
     painter.setPen(QPen(theme.color("playhead"), 2))
-    painter.drawRoundedRect(rect, paint.RADIUS_PX, paint.RADIUS_PX)
+    painter.drawRoundedRect(rect, blocks.RADIUS_PX, blocks.RADIUS_PX)
 
 
 def _ruler(painter: QPainter, scene: Scene, row: Row) -> None:
@@ -217,7 +217,7 @@ def _you(painter: QPainter, scene: Scene, row: Row) -> None:
     if you is None or not you.segments:
         _empty(painter, bar, "" if row.folded else scene.hint_you)
         return
-    paint.draw_tier(
+    blocks.draw_tier(
         painter, you.segments, scene.looks, "you", scene.view.x, bar, words=not row.folded
     )
 
@@ -227,7 +227,7 @@ def _model(painter: QPainter, scene: Scene, row: Row) -> None:
     if data.tiers.model is None or not data.tiers.model.segments:
         _empty(painter, bar, "" if row.folded else scene.hint_model)
         return
-    paint.draw_tier(
+    blocks.draw_tier(
         painter,
         data.tiers.model.segments,
         scene.looks,
@@ -246,7 +246,7 @@ def _model(painter: QPainter, scene: Scene, row: Row) -> None:
     strip = QRectF(bar.left(), bar.bottom() + 3, bar.width(), CONFIDENCE_PX)
     reach = (data.confidence[-1][0] - data.confidence[0][0]) / (len(data.confidence) - 1)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing, on=False)
-    paint.draw_confidence(painter, data.confidence, reach, scene.view.x, strip)
+    paint.draw_confidence(painter, data.certainties, reach, scene.view.x, strip)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
 
 
@@ -258,7 +258,7 @@ def _lane(painter: QPainter, scene: Scene, row: Row) -> None:
 def _empty(painter: QPainter, bar: QRectF, words: str) -> None:
     painter.setBrush(Qt.BrushStyle.NoBrush)
     painter.setPen(QPen(theme.color("control_edge"), 1, Qt.PenStyle.DashLine))
-    painter.drawRoundedRect(bar.adjusted(0.5, 0.5, -0.5, -0.5), paint.RADIUS_PX, paint.RADIUS_PX)
+    painter.drawRoundedRect(bar.adjusted(0.5, 0.5, -0.5, -0.5), blocks.RADIUS_PX, blocks.RADIUS_PX)
     font = theme.font("small")
     painter.setFont(font)
     painter.setPen(theme.color("text_3"))
@@ -270,7 +270,7 @@ def _empty(painter: QPainter, bar: QRectF, words: str) -> None:
 
 def _disagreement(painter: QPainter, scene: Scene, row: Row) -> None:
     bar = bar_of(row, scene.view)
-    paint.draw_disagreements(painter, scene.data.differences, scene.view.x, bar)
+    blocks.draw_disagreements(painter, scene.data.differences, scene.view.x, bar)
 
 
 def _instrument(painter: QPainter, scene: Scene, row: Row) -> None:

@@ -12,21 +12,12 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QFontMetricsF, QImage, QPainter, QPen
+from PySide6.QtGui import QColor, QImage, QPainter, QPen
 
-from app.core.differences import Difference
 from app.core.taxonomy import Taxonomy
-from app.core.timeline import Segment
 from app.ui import theme
 
 ToX = Callable[[NDArray[np.float64]], NDArray[np.float64]]
-
-RADIUS_PX = 3.0
-MIN_BLOCK_PX = 2.0
-MIN_LETTER_PX = 16.0
-_PAD_PX = 8.0
-_MIN_HATCH_PX = 4.0
-_GAP_PX = 7.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,112 +83,7 @@ def draw_diamond(painter: QPainter, x: float, y: float, reach: float) -> None:
     painter.setPen(Qt.PenStyle.NoPen)
 
 
-def draw_block(
-    painter: QPainter,
-    rect: QRectF,
-    look: BlockLook,
-    *,
-    words: bool = True,
-    unsure: bool = False,
-) -> None:
-    """One block: fill, edges, letter and, where it fits, the name.
-
-    Args:
-        rect: logical pixels; a hairline of gap at its right is left to the neighbour.
-        words: write the letter and name.
-        unsure: the model's mean probability is below a half: a dashed edge.
-    """
-    body = rect.adjusted(0, 0, -1, 0) if rect.width() > 4 else rect
-    painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(look.fill)
-    if body.width() <= 2 * RADIUS_PX:
-        painter.fillRect(body, look.fill)
-    else:
-        painter.drawRoundedRect(body, RADIUS_PX, RADIUS_PX)
-    if look.edge is not None:
-        inset = min(RADIUS_PX - 1, body.width() / 2)
-        painter.fillRect(QRectF(body.x() + inset, body.y(), body.width() - 2 * inset, 1), look.edge)
-    _draw_edge(painter, body, look, unsure=unsure)
-    if words and rect.width() >= MIN_LETTER_PX:
-        draw_words(painter, body, look)
-
-
-def _draw_edge(painter: QPainter, body: QRectF, look: BlockLook, *, unsure: bool) -> None:
-    if unsure and body.width() > 8:
-        pen = QPen(look.edge or look.text, 1, Qt.PenStyle.DashLine)
-    elif theme.theme_name() != "dark":
-        pen = QPen(theme.color("line_strong"), 1)
-    else:
-        return
-    painter.setPen(pen)
-    painter.setBrush(Qt.BrushStyle.NoBrush)
-    painter.drawRoundedRect(body.adjusted(0.5, 0.5, -0.5, -0.5), RADIUS_PX, RADIUS_PX)
-    painter.setPen(Qt.PenStyle.NoPen)
-
-
-def draw_words(painter: QPainter, body: QRectF, look: BlockLook) -> None:
-    """Letter, and the name where it fits, centred by cap height."""
-    letters, names = theme.font("letter"), theme.font("small")
-    letter_metrics, name_metrics = QFontMetricsF(letters), QFontMetricsF(names)
-    letter_width = letter_metrics.horizontalAdvance(look.code)
-    name_width = name_metrics.horizontalAdvance(look.name)
-    both = letter_width + _GAP_PX + name_width
-    painter.setPen(look.text)
-    painter.setFont(letters)
-    if body.width() < both + 2 * _PAD_PX:
-        if body.width() >= letter_width + 4:
-            x = body.center().x() - letter_width / 2
-            painter.drawText(QPointF(x, _baseline(body, letter_metrics)), look.code)
-        painter.setPen(Qt.PenStyle.NoPen)
-        return
-    painter.drawText(QPointF(body.x() + _PAD_PX, _baseline(body, letter_metrics)), look.code)
-    painter.setFont(names)
-    x = body.x() + _PAD_PX + letter_width + _GAP_PX
-    painter.drawText(QPointF(x, _baseline(body, name_metrics)), look.name)
-    painter.setPen(Qt.PenStyle.NoPen)
-
-
-def _baseline(rect: QRectF, metrics: QFontMetricsF) -> float:
-    return rect.center().y() + metrics.capHeight() / 2
-
-
-def draw_tier(
-    painter: QPainter,
-    segments: Sequence[Segment],
-    looks: Looks,
-    tier: Literal["you", "model"],
-    to_x: ToX,
-    area: QRectF,
-    *,
-    words: bool = True,
-    unsure: frozenset[int] = frozenset(),
-) -> None:
-    """All blocks of one tier that lie in ``area``; blocks under 2 px share one column.
-
-    Args:
-        to_x: pts to logical x, of a number or an array.
-        area: the row; blocks are clipped to it.
-        unsure: indices of segments with a dashed edge.
-    """
-    bounds = np.array([(s.start_pts, s.end_pts) for s in segments], np.float64)
-    if not bounds.size:
-        return
-    edges = to_x(bounds).clip(area.left(), area.right())
-    widths = edges[:, 1] - edges[:, 0]
-    columns = np.zeros(max(1, round(area.width())), np.uint32)
-    for i in np.flatnonzero(widths > 0).tolist():
-        x0, width = float(edges[i, 0]), float(widths[i])
-        look = looks.look(segments[i].phase, tier)
-        if width >= MIN_BLOCK_PX:
-            block = QRectF(x0, area.top(), width, area.height())
-            draw_block(painter, block, look, words=words, unsure=i in unsure)
-        else:
-            first = min(int(x0 - area.left()), columns.size - 1)
-            columns[first : first + 2] = (look.thin or look.fill).rgba()
-    _draw_columns(painter, area, columns)
-
-
-def _draw_columns(painter: QPainter, area: QRectF, columns: NDArray[np.uint32]) -> None:
+def draw_columns(painter: QPainter, area: QRectF, columns: NDArray[np.uint32]) -> None:
     """One colour (ARGB) per logical pixel of a row, over its whole height; 0 leaves it as it is."""
     image = QImage(
         columns.data, columns.size, 1, 4 * columns.size, QImage.Format.Format_ARGB32_Premultiplied
@@ -237,7 +123,7 @@ def draw_confidence(
     mean = total[:width] / np.maximum(count[:width], 1)
     grey = (26 + 150 * mean.clip(0, 1)).round().astype(np.uint32)
     columns = np.where(known, np.uint32(0xFF000000) | (grey << 16) | (grey << 8) | grey, 0)
-    _draw_columns(painter, area, columns.astype(np.uint32))
+    draw_columns(painter, area, columns.astype(np.uint32))
 
 
 def draw_stripes(painter: QPainter, area: QRectF, colour: QColor) -> None:
@@ -246,26 +132,6 @@ def draw_stripes(painter: QPainter, area: QRectF, colour: QColor) -> None:
     painter.setBrushOrigin(area.topLeft())
     painter.fillRect(area, theme.stripes(colour))
     painter.restore()
-
-
-def draw_bars(
-    painter: QPainter, segments: Sequence[Segment], to_x: ToX, area: QRectF, colour: QColor
-) -> None:
-    """Bars of one colour; those under 2 px share columns."""
-    bounds = np.array([(s.start_pts, s.end_pts) for s in segments], np.float64)
-    if not bounds.size:
-        return
-    edges = to_x(bounds).clip(area.left(), area.right())
-    widths = edges[:, 1] - edges[:, 0]
-    columns = np.zeros(max(1, round(area.width())), np.uint32)
-    narrow = (widths > 0) & (widths < MIN_BLOCK_PX)
-    columns[(edges[narrow, 0] - area.left()).astype(int).clip(0, columns.size - 1)] = colour.rgba()
-    _draw_columns(painter, area, columns)
-    painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(colour)
-    for x0, width in zip(edges[:, 0], widths, strict=True):
-        if width >= MIN_BLOCK_PX:
-            painter.drawRoundedRect(QRectF(x0, area.top(), width, area.height()), 2, 2)
 
 
 def draw_lost(painter: QPainter, area: QRectF) -> None:
@@ -278,40 +144,6 @@ def draw_lost(painter: QPainter, area: QRectF) -> None:
     right = max(area.right() - 1, area.left())
     painter.fillRect(QRectF(right, area.top(), 1, area.height()), theme.color("text_2"))
     painter.restore()
-
-
-def draw_disagreement(painter: QPainter, area: QRectF) -> None:
-    """A white 45 degree hatch with a notch at both ends."""
-    white = QColor(theme.color("text"))
-    painter.save()
-    painter.setClipRect(area)
-    painter.setBrushOrigin(area.topLeft())
-    if area.width() >= _MIN_HATCH_PX:
-        painter.fillRect(area.adjusted(0, 2, 0, -2), theme.stripes(white, 5, 1.2))
-    painter.fillRect(QRectF(area.left(), area.top(), 1, area.height()), white)
-    painter.fillRect(
-        QRectF(max(area.right() - 1, area.left()), area.top(), 1, area.height()), white
-    )
-    painter.restore()
-
-
-def draw_disagreements(
-    painter: QPainter, found: Sequence[Difference], to_x: ToX, area: QRectF
-) -> None:
-    """All that lie in ``area``; those too narrow for a hatch share columns."""
-    bounds = np.array([(d.start_pts, d.end_pts) for d in found], np.float64)
-    if not bounds.size:
-        return
-    edges = to_x(bounds).clip(area.left(), area.right())
-    widths = edges[:, 1] - edges[:, 0]
-    wide = widths >= _MIN_HATCH_PX
-    narrow = (widths > 0) & ~wide
-    columns = np.zeros(max(1, round(area.width())), np.uint32)
-    first = (edges[narrow, 0] - area.left()).astype(int).clip(0, columns.size - 1)
-    columns[first] = columns[np.minimum(first + 1, columns.size - 1)] = theme.color("text").rgba()
-    _draw_columns(painter, area, columns)
-    for x0, width in zip(edges[wide, 0], widths[wide], strict=True):
-        draw_disagreement(painter, QRectF(x0, area.top(), width, area.height()))
 
 
 def draw_playhead(painter: QPainter, x: float, top: float, bottom: float, *, head: bool) -> None:

@@ -19,7 +19,6 @@ from PySide6.QtGui import (
     QPainter,
     QPaintEvent,
     QPen,
-    QPixmap,
     QResizeEvent,
     QWheelEvent,
 )
@@ -32,6 +31,7 @@ from app.core.differences import Difference
 from app.core.timeline import Timeline as Line
 from app.ui import style, theme
 from app.ui.joins import join_near
+from app.ui.still import Still
 from app.ui.strip import Strip
 from app.ui.timeline import access, paint
 from app.ui.timeline.data import TimelineData
@@ -145,7 +145,7 @@ class Timeline(QWidget):
         self._loops = False
         self._folded: set[str] = set()
         self._drag: _Drag | None = None
-        self._picture: QPixmap | None = None
+        self._still = Still(self, self._paint_static)
         self._scene: Scene | None = None
         self._card = HoverCard(self)
         self._sound: Waveform | None = None
@@ -324,8 +324,8 @@ class Timeline(QWidget):
 
     def redraw(self) -> None:
         """Paint the static picture anew."""
-        self._picture = self._scene = None
-        self.update()
+        self._scene = None
+        self._still.forget()
 
     # Painting
 
@@ -378,9 +378,7 @@ class Timeline(QWidget):
             painter.fillRect(self.rect(), theme.color("panel"))
             painter.end()
             return
-        if self._picture is None:
-            self._picture = self._paint_static(scene)
-        painter.drawPixmap(0, 0, self._picture)
+        self._still.draw(painter)
         painter.setClipRect(
             QRectF(self._left_px() - 8, 0, self._width_px() + _RIGHT_PX + 8, self.height())
         )
@@ -393,14 +391,10 @@ class Timeline(QWidget):
             style.draw_ring(painter, QRectF(self.rect()), 4)
         painter.end()
 
-    def _paint_static(self, scene: Scene) -> QPixmap:
-        ratio = self.devicePixelRatioF()
-        picture = QPixmap(self.size() * ratio)
-        picture.setDevicePixelRatio(ratio)
-        painter = QPainter(picture)
-        paint_scene(painter, scene, self.width(), self.height())
-        painter.end()
-        return picture
+    def _paint_static(self, painter: QPainter) -> None:
+        scene = self.scene()
+        if scene is not None:
+            paint_scene(painter, scene, self.width(), self.height())
 
     def block_rect(self, block: Block) -> QRectF | None:
         """Where a block lies, None when its row or stretch is out of sight."""
