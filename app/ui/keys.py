@@ -36,6 +36,7 @@ class Scope(IntEnum):
     TIMELINE = 4
     CANVAS = 5
     LIVE = 6
+    LANES = 7
 
 
 SCOPE_NAMES = {
@@ -46,6 +47,7 @@ SCOPE_NAMES = {
     Scope.TIMELINE: "In the timeline",
     Scope.CANVAS: "On the picture",
     Scope.LIVE: "Live",
+    Scope.LANES: "In Review's lanes",
 }
 
 

@@ -73,6 +73,11 @@ class Looking(QObject):
             "lengths": self.show_lengths,
             "lanes": self.toggle_lanes,
             "lanes_menu": self.open_lanes_menu,
+            "lane_on": lambda: review.lanes.step(1),
+            "lane_back": lambda: review.lanes.step(-1),
+            "lane_down": lambda: review.lanes.change(1),
+            "lane_up": lambda: review.lanes.change(-1),
+            "lane_go": review.lanes.go,
         }
         for action_id, act in table.items():
             keys.bind(action_id, act)

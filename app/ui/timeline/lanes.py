@@ -255,6 +255,13 @@ def named_lanes(lanes: Iterable[Lane], taxonomy: Taxonomy) -> tuple[Lane, ...]:
     return tuple(_named(lane, taxonomy) for lane in sorted(lanes, key=place))
 
 
+def surest_last(lanes: Iterable[Lane]) -> list[Lane]:
+    """Lanes that share a row in the order in which they are drawn: what a model tells never covers
+    what it outlined, nor that what somebody labelled."""
+    sources = list(Source)
+    return sorted(lanes, key=lambda x: -sources.index(x.source) if x.source is not None else 0)
+
+
 def instrument_of(lane: Lane) -> str:
     """The key of a lane's instrument."""
     return next((s.phase for line in lane.lines for s in line), lane.name)
