@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.cli.common import library_folder, open_library, progress
-from app.cli.library_cases import LIBRARY, cases_of, held_apart
+from app.cli.library_cases import LIBRARY, cases_of, held_apart, learns_from_cases
 from app.core.errors import BadInput
 
 if TYPE_CHECKING:
@@ -132,9 +132,9 @@ def library_lesson(
             f"features of {encoder.name} (analyse them with it)"
             + (f" in the training part of {protocol}." if protocol else ".")
         )
-    recipe.data["source"] = LIBRARY
     if not held and hold_out:
         learnt, held = held_apart(learnt, hold_out, int(recipe.data.get("seed", 0)))
+    learns_from_cases(recipe, len(learnt), protocol)
     sys.stderr.write(
         f"Learning from {len(learnt)} recordings, measuring on {len(held)}: "
         f"{sum(len(r.labels) for r in learnt)} and {sum(len(r.labels) for r in held)} samples.\n"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.cli.common import open_library, progress
-from app.cli.library_cases import LIBRARY, cases_of, held_apart, tool_rows
+from app.cli.library_cases import LIBRARY, cases_of, held_apart, learns_from_cases, tool_rows
 from app.core.errors import BadInput
 
 if TYPE_CHECKING:
@@ -106,9 +106,9 @@ def film_lesson(
     tell_of(films, recipe)
     if not learnt:
         raise BadInput(nothing_there(f"teach {recipe.title}", films, protocol, "training"))
-    recipe.data["source"] = LIBRARY
     if not held and hold_out:
         learnt, held = held_apart(learnt, hold_out, int(recipe.data.get("seed", 0)))
+    learns_from_cases(recipe, len(learnt), protocol)
     _count_the_course(recipe, learnt)
     frames = [sum(len(one.labels) for one in some) for some in (learnt, held)]
     sys.stderr.write(

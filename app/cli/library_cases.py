@@ -12,6 +12,7 @@ from app.core.errors import BadInput
 if TYPE_CHECKING:
     from app.core.case import Asset, Case
     from app.learning.filmed import Filmed, ToolRows
+    from app.learning.recipes import Recipe
     from app.learning.recorded import Recorded
     from app.store import Library
 
@@ -78,6 +79,20 @@ def held_apart(recordings: Sequence[One], share: float, seed: int) -> tuple[list
         [one for one, out in zip(recordings, apart, strict=True) if not out],
         [one for one, out in zip(recordings, apart, strict=True) if out],
     )
+
+
+def learns_from_cases(recipe: Recipe, recordings: int, protocol: str) -> None:
+    """From here on the recipe learns from labelled cases, and its card says so."""
+    if recipe.data.get("source") != LIBRARY:
+        recipe.card["demo"] = False
+        recipe.card["licence"] = "as the recordings that it learnt from"
+        recipe.card["limits"] = (
+            "Knows the operation that it was taught, as it is done where the recordings come from."
+        )
+    part = f", the training part of {protocol}" if protocol else ""
+    count = "1 labelled recording" if recordings == 1 else f"{recordings} labelled recordings"
+    recipe.card["trained_on"] = f"{count} of a library{part}."
+    recipe.data["source"] = LIBRARY
 
 
 def tool_rows(library: Library, case: Case, asset: Asset) -> ToolRows | None:

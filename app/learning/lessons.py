@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     Material = Sequence[LabelledPicture] | Sequence[Filmed] | Archive
 
 
+ENDONET = "endonet"
+
+
 def lesson_of(recipe: Recipe, pictures: Material) -> Callable[..., TrainResult]:
     """What teaches it: called with a folder, where to start, a device and the loop's hooks.
 
@@ -35,6 +38,10 @@ def lesson_of(recipe: Recipe, pictures: Material) -> Callable[..., TrainResult]:
         from app.learning.instruments import train_instruments
 
         return partial(train_instruments, recipe, pictures)
+    if recipe.system == ENDONET:
+        from app.learning.endonet import train_endonet
+
+        return partial(train_endonet, recipe, pictures)
     if recipe.task == PHASES:
         from app.learning.phases import train_phases
 

@@ -58,7 +58,7 @@ def card_of(
             command=command,
             seconds=round(end.seconds, 1),
             device=end.device,
-            data=said.get("trained_on", ""),
+            data=" ".join(said[k] for k in ("trained_on", "begun") if said.get(k)),
         ),
         figures={k: round(v, 4) for k, v in figures.items()},
         limits=said.get("limits", ""),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from app.core.errors import BadInput
 from app.learning import run_log
 from app.learning.evaluation import Evaluation
-from app.learning.run_log import FINISH, RunLog, sample_files
+from app.learning.run_log import FINISH, FRAMES, RunLog, sample_files
 from app.learning.run_view import trained_now
 
 if TYPE_CHECKING:
@@ -86,7 +86,8 @@ def recorded(
             f"The run in {run_folder.name} is going on in process {other}; wait for it or choose "
             "another folder."
         )
-    log = RunLog(run_folder, step_of(run_folder / LAST), tensorboard=tensorboard)
+    step = sum(step_of(folder / LAST) for folder in (run_folder / FRAMES, run_folder))
+    log = RunLog(run_folder, step, tensorboard=tensorboard)
     record = RunRecord(run_folder, log, evaluate)
     run_log.begin(run_folder, device, evaluate.score if evaluate else "")
     try:

@@ -17,7 +17,7 @@ import psutil
 
 from app.core.errors import BadInput, EnvironmentProblem
 from app.learning import run_log
-from app.learning.run_log import LOG, PLAN, RUN, SampleFile
+from app.learning.run_log import LOG, PLAN, RUN, SECOND_TRAIN, SampleFile
 from app.store.files import read_json
 
 _CLOCKS_MS = 5000
@@ -180,11 +180,12 @@ def _read(folder: Path) -> RunView:
     ended = read_json(folder / RUN) or {}
     rows = run_log.read_rows(folder)
     last = rows[-1] if rows else {}
+    second = plan.get("data", {}).get(SECOND_TRAIN, {})
     return RunView(
         folder=folder,
         title=str(plan.get("title") or plan.get("name") or folder.name),
         task=str(plan.get("task", "")),
-        steps=int(plan["train"]["steps"]),
+        steps=int(plan["train"]["steps"]) + int(second.get("steps", 0)),
         step=int(ended.get("steps") or last.get("step") or 0),
         seconds=float(ended.get("seconds") or last.get("seconds") or 0),
         state=_state(folder, note, ended),

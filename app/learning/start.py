@@ -68,7 +68,7 @@ def start_from(base: ModelCard, recipe: Recipe) -> tuple[Recipe, nn.Module]:
         "mean_rgb": base.mean_rgb,
         "std_rgb": base.std_rgb,
         "licence": base.licence,
-        "trained_on": f"{recipe.card.get('trained_on', '')} Begun with the weights of {base.name}.",
+        "begun": f"Begun with the weights of {base.name}.",
     }
     plan = replace(
         recipe,

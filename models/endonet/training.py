@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from models.endonet.network import Frames
+from models.endonet.network import EndoNet, Frames
 from models.errors import OptionError
 from models.types import UNKNOWN
 
@@ -36,6 +36,23 @@ class FrameTargets:
     def to(self, device: torch.device | str) -> FrameTargets:
         """Returns the same targets on another device."""
         return FrameTargets(phases=self.phases.to(device), tools=self.tools.to(device))
+
+
+class FrameHeads(nn.Module):
+    """What of an EndoNet looks at single frames; shares its modules, and their names.
+
+    Args:
+        network: whose encoder and frame heads are taught; the MS-TCN is left out.
+    """
+
+    def __init__(self, network: EndoNet) -> None:
+        super().__init__()
+        self.model, self.fc_phase, self.fc_tool = network.model, network.fc_phase, network.fc_tool
+
+    def forward(self, images: Tensor) -> Frames:
+        """As `EndoNet.frames`, without its checks."""
+        features = self.model(images)
+        return Frames(features, self.fc_phase(features), self.fc_tool(features))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

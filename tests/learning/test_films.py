@@ -93,6 +93,10 @@ def test_taught_measured_and_tested_by_an_official_split(
     said = json.loads(told.out)
     assert said["best"]["accuracy"] > 0.8
     card = models.read_card(out / "colours")
+    assert (
+        card.trained.data
+        == "2 labelled recordings of a library, the training part of cholec80:32/8/40."
+    )
     # The course is that of these operations: never back to an earlier phase.
     change = card.course["change"]
     assert change[0][1] > change[0][2]
