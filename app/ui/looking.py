@@ -21,7 +21,7 @@ from app.ui.look_sheets import LengthsSheet, NextSheet
 from app.ui.messages import Message, from_error
 from app.ui.playing import Playing
 from app.ui.review import ReviewWorkspace
-from app.ui.review_lanes import FOLDED_AT_FIRST
+from app.ui.review_lanes_view import FOLDED_AT_FIRST
 from app.ui.services import Services
 from app.ui.sheet import Sheet
 from app.ui.timeline.paint import clock, duration

@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 
 from app.cli.main import run
+from app.core.taxonomy import find_taxonomy
 from app.core.tools import seconds_seen
 from app.exchange.labels.library import import_onto
 from app.store import Library
+from app.ui.load_case import load_case
+from app.ui.timeline.lanes import LaneKind, named_lanes
 from app.video import open_video
 from tests.helpers.endonet import TOOLS, save_endonet
 
@@ -140,6 +143,34 @@ def test_the_case_and_its_report_say_who_told(
     assert "In view, as told by a model" in html
     assert "endonet says which of its 3 instruments" in html
     assert "as outlined" not in html
+
+
+def test_review_shows_what_was_told_beside_the_labels(
+    seen: tuple[Path, np.ndarray], truth: tuple[Path, np.ndarray]
+) -> None:
+    with Library.open(seen[0], "read") as library:
+        loaded = load_case(library, "0001", {})
+        store, asset = library.predictions("0001"), loaded.case.assets[0]
+        told = store.tools(store.runs()[0].run_id)
+    assert loaded.model is not None
+    lanes = named_lanes(
+        (*loaded.model.lanes, *loaded.label_lanes), find_taxonomy("cholecystectomy")
+    )
+    tools = {lane.name: lane for lane in lanes if lane.kind is LaneKind.TOOL}
+    shown = seconds_seen(told, asset.start_pts, asset.time_base)
+    for column, key in enumerate(TOOLS):
+        lane = tools.get(f"{key.title()}, told")
+        assert (lane is not None) == shown[:, column].any()
+        for second in range(SECONDS) if lane is not None else ():
+            there = lane.at(asset.pts(1000.0 * second + 500)) is not None
+            assert there == shown[second, column]
+    labelled = tools["Hook, labels"]
+    column = TOOLS.index("hook")
+    for second in range(SECONDS):
+        there = labelled.at(asset.pts(1000.0 * second + 500)) is not None
+        assert there == truth[1][second, column]
+    assert "Clipper, labels" not in tools
+    assert labelled.by == "imported labels of Cholec80"
 
 
 def test_an_instrument_is_found_where_it_was_told(

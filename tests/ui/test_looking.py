@@ -7,6 +7,7 @@ from threading import Event
 
 import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
@@ -24,6 +25,7 @@ from app.core.prediction import (
 )
 from app.core.uncertainty import Doubt
 from app.store import Library
+from app.ui import theme
 from app.ui.main_window import MainWindow
 from app.ui.services import Services
 from app.ui.settings import Settings
@@ -94,8 +96,6 @@ def told(opened: MainWindow, qtbot: QtBot) -> MainWindow:
 
 
 def _press(window: MainWindow, key: Qt.Key, modifier: object = None) -> None:
-    from PySide6.QtTest import QTest
-
     window.activateWindow()
     window.review.stage.setFocus()
     QTest.keyClick(window.review.stage, key, modifier or Qt.KeyboardModifier.NoModifier)
@@ -158,11 +158,11 @@ def test_lanes_open_fold_seek_and_stay_as_they_were(
     labels = [r.label for r in lanes.rows()]
     assert labels == ["Disagreement", "Model, live", "Uncertain", "Activity"]
     assert "activity by the model: Outside body, Operating" in lanes.accessibleDescription()
-    assert review.ribbon._x(0.0) == lanes._x(0.0)
-    assert review.ribbon._x(2000.0) == lanes._x(2000.0)
+    assert review.ribbon._x(0.0) == lanes.x_of(0.0)
+    assert review.ribbon._x(2000.0) == lanes.x_of(2000.0)
     row = next(r for r in lanes.rows() if r.label == "Activity")
     middle = round(row.top_px + row.height_px / 2)
-    x = round(lanes._x(told.services.session.asset.time_ms(_pts(told, 45)) + 20))
+    x = round(lanes.x_of(told.services.session.asset.time_ms(_pts(told, 45)) + 20))
     qtbot.mouseClick(lanes, Qt.MouseButton.LeftButton, pos=QPoint(x, middle))
     qtbot.waitUntil(lambda: on_screen(told) == 45, timeout=10_000)
     qtbot.mouseMove(lanes, QPoint(x, middle))
@@ -191,6 +191,54 @@ def test_lanes_open_fold_seek_and_stay_as_they_were(
     finally:
         again.close()
         again.deleteLater()
+
+
+def test_lanes_are_gone_through_by_keyboard(
+    told: MainWindow, qtbot: QtBot, dressed: QApplication
+) -> None:
+    lanes, asset = told.review.lanes, told.services.session.asset
+    assert asset is not None
+    _press(told, Qt.Key.Key_T)
+    qtbot.waitUntil(lambda: told.review.lanes_open, timeout=5_000)
+
+    def walk(key: Qt.Key) -> None:
+        QTest.keyClick(lanes, key)
+
+    told.activateWindow()
+    lanes.setFocus(Qt.FocusReason.TabFocusReason)
+    assert lanes.accessibleName() == "Lanes"
+    walk(Qt.Key.Key_Right)
+    assert on_screen(told) == 0, "a lane is looked through before one goes anywhere"
+    assert lanes.accessibleName().startswith("Disagreement: One model says ")
+    assert lanes.accessibleName().endswith("1 of 1")
+    assert lanes._card.isVisible()
+    walk(Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: on_screen(told) == DIFFER_FROM, timeout=10_000)
+    for _ in range(9):
+        walk(Qt.Key.Key_Down)
+    assert lanes.accessibleName().startswith("Activity: Outside body, 0:00 to 0:01")
+    assert lanes.accessibleName().endswith("1 of 2")
+    walk(Qt.Key.Key_Right)
+    assert lanes.accessibleName().startswith("Activity: Operating")
+    walk(Qt.Key.Key_Right)
+    assert lanes.accessibleName().endswith("2 of 2"), "the last one stays"
+    ring = theme.color("playhead")
+    assert lanes._piece is not None
+    row = next(r for r in lanes.rows() if r.label == "Activity")
+    x, y = lanes.x_of(asset.time_ms(lanes._piece.start_pts)), row.top_px + row.height_px / 2
+    image = lanes.grab().toImage()
+    left = {image.pixelColor(round(x) + d, round(y)).name() for d in range(-4, 2)}
+    assert ring.name() in left
+    walk(Qt.Key.Key_Enter)
+    qtbot.waitUntil(lambda: on_screen(told) == 40, timeout=10_000)
+    walk(Qt.Key.Key_Left)
+    assert lanes.accessibleName().startswith("Activity: Outside body")
+    walk(Qt.Key.Key_Up)
+    assert lanes.accessibleName().startswith("Uncertain: ")
+    told.review.stage.setFocus(Qt.FocusReason.TabFocusReason)
+    assert not lanes._card.isVisible()
+    _press(told, Qt.Key.Key_Left)
+    qtbot.waitUntil(lambda: on_screen(told) == 39, timeout=10_000)
 
 
 def test_what_is_foreseen_is_said_and_drawn_for_as_long_as_it_counts(

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QImage, QPainter
 
+from app.core.timeline import Segment
 from app.ui import theme
 from app.ui.timeline import blocks, paint
-from app.ui.timeline.lanes import Lane, LaneKind, course_name
+from app.ui.timeline.lanes import Lane, LaneKind, Source, course_name
 
 _CERTAINTY_PX = 3
+_LEAST_FRAME_PX = 4
 _GREYS = ("control", "line_strong", "pressed")
 
 
@@ -70,7 +72,7 @@ def draw_lane(
         high = area.height() / count
         bar = QRectF(area.left(), area.top() + place * high, area.width(), high - gap)
         if lane.kind is LaneKind.TOOL:
-            blocks.draw_bars(painter, line, to_x, bar, theme.color("control_edge"))
+            _draw_tool(painter, lane, line, to_x, bar)
         elif lane.kind is LaneKind.INTERVAL:
             for segment in line:
                 x0, x1 = to_x(np.array([segment.start_pts, segment.end_pts], np.float64))
@@ -78,6 +80,29 @@ def draw_lane(
         else:
             words = not folded and high >= theme.px(10)
             blocks.draw_tier(painter, line, looks, "model", to_x, bar, words=words)
+
+
+def _draw_tool(
+    painter: QPainter, lane: Lane, line: tuple[Segment, ...], to_x: paint.ToX, bar: QRectF
+) -> None:
+    """Labels at full strength, outlines toned; what is told without an outline is an open frame."""
+    if lane.source is not Source.TOLD:
+        token = "text_2" if lane.source is Source.LABELS else "control_edge"
+        blocks.draw_bars(painter, line, to_x, bar, theme.color(token))
+        return
+    edges = to_x(np.array([(s.start_pts, s.end_pts) for s in line], np.float64))
+    wide = np.diff(edges)[:, 0] >= _LEAST_FRAME_PX
+    narrow = [s for s, framed in zip(line, wide, strict=True) if not framed]
+    blocks.draw_bars(painter, narrow, to_x, bar, theme.color("text_3"))
+    shown = edges[wide].clip(bar.left() - 2, bar.right() + 2)
+    frames = [
+        QRectF(left + 0.5, bar.top() + 0.5, right - left - 1, bar.height() - 1)
+        for left, right in shown.tolist()
+        if right > left
+    ]
+    painter.setPen(theme.color("text_3"))
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    painter.drawRects(frames)
 
 
 def _draw_certainty(

@@ -17,7 +17,7 @@ from app.ui.timeline.data import TimelineData
 from app.ui.timeline.geometry import CONFIDENCE_PX, LABELS_PX, Kind, Row, View
 from app.ui.timeline.join_marks import draw_joins
 from app.ui.timeline.lane_paint import draw_lane
-from app.ui.timeline.lanes import Lane
+from app.ui.timeline.lanes import Lane, surest_last
 from app.ui.timeline.sound_lane import draw_sound
 
 if TYPE_CHECKING:
@@ -94,7 +94,11 @@ def _label(painter: QPainter, row: Row) -> None:
     middle = row.top_px + row.height_px / 2
     if row.kind is Kind.MODEL and not row.folded:
         middle -= (CONFIDENCE_PX + 3) / 2
-    text = metrics.elidedText(row.label, Qt.TextElideMode.ElideRight, LABELS_PX - 24)
+    # The end of an instrument's name says how it is known.
+    cut = (
+        Qt.TextElideMode.ElideMiddle if row.kind is Kind.INSTRUMENT else Qt.TextElideMode.ElideRight
+    )
+    text = metrics.elidedText(row.label, cut, LABELS_PX - 24)
     painter.drawText(QPointF(16, middle + metrics.capHeight() / 2), text)
     painter.setPen(Qt.PenStyle.NoPen)
 
@@ -282,7 +286,7 @@ def _instruments(painter: QPainter, scene: Scene, row: Row) -> None:
 
 
 def _draw_lanes(painter: QPainter, scene: Scene, row: Row, lanes: Sequence[Lane]) -> None:
-    for lane in lanes:
+    for lane in surest_last(lanes):
         draw_lane(painter, lane, bar_of(row, scene.view), scene.view.x, scene.looks, folded=False)
 
 
