@@ -56,6 +56,7 @@ from app.ui.session import READ_ONLY
 from app.ui.settings_sheet import wanted_theme
 from app.ui.stage import Stage
 from app.ui.stretching import Stretching
+from app.ui.tab_order import begin_at
 from app.ui.window_sheets import WindowSheets
 from app.ui.words import date
 
@@ -160,6 +161,7 @@ class MainWindow(QMainWindow):
         layout.addWidget(self.stack, 1)
         layout.addWidget(self.status)
         self.setCentralWidget(body)
+        begin_at(self.library.view, self.library)
 
     def _connect(self) -> None:
         s = self.services
@@ -284,6 +286,7 @@ class MainWindow(QMainWindow):
             self._drop_chooser()
             self.services.player.pause()
             self.library.view.setFocus(Qt.FocusReason.OtherFocusReason)
+            begin_at(self.library.view, self.library)
             self.services.cases.refresh()
         elif name == "live":
             self._enter_live()
@@ -332,6 +335,7 @@ class MainWindow(QMainWindow):
         self.current_stage().setFocus(Qt.FocusReason.OtherFocusReason)
         self.top.show_case("", "")
         self.live_control.enter()
+        begin_at(self.current_stage(), self.pages["live"])
 
     def _leave_live(self, *, closing: bool = False) -> bool:
         """Let the live source go; a recording that runs is asked about first."""
