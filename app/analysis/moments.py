@@ -89,15 +89,13 @@ class MomentIndex:
 
     Args:
         library: open for reading or writing.
-        first_recordings: know of each case its first recording alone, as the window shows.
 
     Attributes:
         cases: of the library, as it was read last.
     """
 
-    def __init__(self, library: Library, *, first_recordings: bool = False) -> None:
+    def __init__(self, library: Library) -> None:
         self._library = library
-        self._first_alone = first_recordings
         self.cases: tuple[Case, ...] = ()
         self._left: list[Case] = []
         self._rows: dict[str, list[Rows]] = {}
@@ -227,7 +225,7 @@ class MomentIndex:
             self._stamps.pop(case_id, None)
 
     def _read(self, case: Case) -> None:
-        assets = [a for a in case.assets[: 1 if self._first_alone else None] if a.has_recording]
+        assets = [a for a in case.assets if a.has_recording]
         files = self._library.predictions_stamp(case.case_id)
         if not any(files):  # no model has said anything; asking would make a file
             self._stamps.pop(case.case_id, None)

@@ -331,12 +331,12 @@ class Cases(QObject):
         """The user does not want to know any more what a folder holds."""
         self._stop_looking.set()
 
-    def open_case(self, case_id: str) -> None:
-        """Open a case of the library."""
+    def open_case(self, case_id: str, asset_id: str = "") -> None:
+        """Open a case of the library, at its first recording or at the one that is named."""
         self.opening.emit()
         models, asked = self._settings.values.models, self._ask()
         self._io.run(
-            lambda: load_case(self._library, case_id, models),
+            lambda: load_case(self._library, case_id, models, asset_id),
             lambda loaded: self._show_made(loaded, asked),
             self._not_opened,
         )

@@ -193,7 +193,7 @@ class Finder(QObject):
         from app.analysis.moments import MomentIndex
 
         if self._index is None:
-            self._index = MomentIndex(self._library, first_recordings=True)
+            self._index = MomentIndex(self._library)
         index = self._index
         read, _ = index.refresh(first=question.case_id, for_s=_SLICE_S)
         encoders = index.encoders(question.asset_id)

@@ -9,7 +9,7 @@ from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPointF, QR
 from PySide6.QtGui import QFontMetricsF, QImage, QPainter, QPainterPath, QPen, QPixmap
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
-from app.core.case import Case
+from app.core.case import Asset, Case
 from app.core.taxonomy import Phase, find_taxonomy, list_taxonomies
 from app.ui import theme
 from app.ui.case_cards import GAP, Index
@@ -41,9 +41,13 @@ def phase_name(key: str, procedure: str) -> str:
     return phase.name if phase else find_taxonomy(procedure).phase_name(key)
 
 
-def case_words(case: Case) -> str:
-    """What a case is called beside its number."""
-    return find_taxonomy(case.procedure).name if case.title == DEFAULT_TITLE else case.title
+def case_words(case: Case, asset: Asset | None = None) -> str:
+    """What a case is called beside its number, and which of several recordings is meant."""
+    name = find_taxonomy(case.procedure).name if case.title == DEFAULT_TITLE else case.title
+    if asset is None or len(case.assets) < 2:
+        return name
+    number = next(i for i, a in enumerate(case.assets, 1) if a.asset_id == asset.asset_id)
+    return f"Recording {number}, {name}"
 
 
 class MomentModel(QAbstractListModel):
@@ -94,7 +98,10 @@ class MomentModel(QAbstractListModel):
 
 def spoken(found: Moment) -> str:
     """A moment in words, for screen readers and tooltips."""
-    parts = [f"Case {found.case.case_id}, {case_words(found.case)}", f"at {moment(found.time_ms)}"]
+    parts = [
+        f"Case {found.case.case_id}, {case_words(found.case, found.asset)}",
+        f"at {moment(found.time_ms)}",
+    ]
     if found.last_ms > found.first_ms:
         parts.append(f"alike from {moment(found.first_ms)} to {moment(found.last_ms)}")
     if found.phase:
@@ -213,7 +220,7 @@ def _draw_words(painter: QPainter, found: Moment, place: QRectF) -> None:
     painter.setPen(theme.color("text_2"))
     room = line.adjusted(x, 0, 0, 0)
     words = metrics.elidedText(
-        case_words(found.case), Qt.TextElideMode.ElideRight, int(room.width())
+        case_words(found.case, found.asset), Qt.TextElideMode.ElideRight, int(room.width())
     )
     painter.drawText(room, middle, words)
     line.translate(0, theme.px(22))

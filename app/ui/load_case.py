@@ -91,13 +91,16 @@ class Readings:
         return self._kept[kind, run.run_id]  # type: ignore[return-value]
 
 
-def load_case(library: Library, case_id: str, models: Mapping[str, str]) -> Loaded:
-    """Read a case.
+def load_case(
+    library: Library, case_id: str, models: Mapping[str, str], asset_id: str = ""
+) -> Loaded:
+    """Read a case, to show one of its recordings.
 
     Args:
         library: the open library.
         case_id: which case.
         models: task to the name of the model whose run is preferred.
+        asset_id: of the recording, which then comes first in the case; the first one without it.
 
     Raises:
         BadInput: there is no such case, or it has no recording.
@@ -108,6 +111,7 @@ def load_case(library: Library, case_id: str, models: Mapping[str, str]) -> Load
         raise BadInput(_without_times(case, files))
     if not case.assets:
         raise BadInput(f"Case {case_id} has no recording; add one by dropping its video here.")
+    case = replace(case, assets=tuple(sorted(case.assets, key=lambda a: a.asset_id != asset_id)))
     asset = case.assets[0]
     work = load_work(library, asset)
     run, model = load_predictions(library, case_id, asset, models)

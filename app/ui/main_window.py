@@ -177,7 +177,7 @@ class MainWindow(QMainWindow):
         self.top.name.left.connect(self._focus_page)
         self.slot.left.connect(self._focus_page)
         self.library.model.renamed.connect(s.cases.rename)
-        self.library.opened.connect(self._open_case)
+        self.library.opened.connect(lambda case_id: self._open_case(case_id))
         self.library.add_asked.connect(self.ask_for_file)
         self.library.demo_asked.connect(self.open_demo)
         self.library.delete_asked.connect(self.ask_to_delete)
@@ -414,10 +414,10 @@ class MainWindow(QMainWindow):
         if paths:
             self.sheets.recordings.open(paths)
 
-    def _open_case(self, case_id: str) -> None:
+    def _open_case(self, case_id: str, asset_id: str = "") -> None:
         """Open a case; its thumbnail stands, dimmed, until the first frame comes."""
         self.services.player.pause()  # its pictures would take the thumbnail's place
-        self.services.cases.open_case(case_id)
+        self.services.cases.open_case(case_id, asset_id)
         picture = next(
             (c.picture for c in self.library.model.cards if c.case.case_id == case_id), None
         )
@@ -435,7 +435,7 @@ class MainWindow(QMainWindow):
         self._resumed = Resume(
             case_id=found.case.case_id, index=0, workspace=self._workspace, time_ms=found.time_ms
         )
-        self._open_case(found.case.case_id)
+        self._open_case(found.case.case_id, found.asset.asset_id)
 
     def open_demo(self) -> None:
         """Open the demo case."""

@@ -136,6 +136,40 @@ def test_found_and_opened_by_keyboard(
     assert not window.services.player.state.playing
 
 
+def test_a_moment_of_a_cases_second_recording_is_found_and_shown(
+    opened: MainWindow, longer: Path, tmp_path: Path, qtbot: QtBot
+) -> None:
+    own = opened.services.session.case
+    assert own is not None
+    vectors = directions(SECONDS, seed=1)
+    see(opened, own, vectors)
+    first = describe_asset(make_clip(tmp_path / "one.mp4", RECIPES["h264-mp4-no-b"]), "one")
+    second = describe_asset(longer, "two")
+    writer = opened.services.library.writer
+    other = writer.create_case("Two files", "cholecystectomy", (first, second)).result()
+    see(opened, replace(other, assets=(second,)), vectors)
+    QTest.keyClick(opened, Qt.Key.Key_F, Qt.KeyboardModifier.ControlModifier)
+    sheet = answered(opened, qtbot)
+    found = sheet.model.moments[0]
+    assert (found.case.case_id, found.asset.asset_id) == (other.case_id, "two")
+    assert "Recording 2, Two files" in spoken(found)
+    sheet.open_chosen()
+    session = opened.services.session
+    qtbot.waitUntil(
+        lambda: (
+            session.asset is not None
+            and session.asset.asset_id == "two"
+            and session.frame is not None
+            and session.frame.pts == found.pts
+        ),
+        timeout=20_000,
+    )
+    opened._open_case(other.case_id)
+    qtbot.waitUntil(
+        lambda: session.asset is not None and session.asset.asset_id == "one", timeout=20_000
+    )
+
+
 def test_filters(library_of_two: tuple[MainWindow, Case], qtbot: QtBot) -> None:
     window, other = library_of_two
     window.keys.trigger("more_like")
