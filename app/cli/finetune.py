@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -17,6 +18,7 @@ from app.cli.common import (
     progress,
     training_report,
 )
+from app.cli.library_cases import tool_rows
 
 
 def register(app: typer.Typer) -> None:
@@ -30,7 +32,11 @@ def finetune(
     name: Annotated[str, typer.Option("--name", help="Name of the new model.")],
     held_out_every: Annotated[
         int,
-        typer.Option(min=2, help="Each N-th corrected frame is not learnt from, but measured on."),
+        typer.Option(
+            min=2,
+            help="Each N-th corrected frame, of phases each N-th case, is measured on in place of "
+            "being learnt from.",
+        ),
     ] = 4,
     steps: Annotated[int, typer.Option(min=1, help="Batches to learn from.")] = 300,
     device: DeviceOption = None,
@@ -40,7 +46,8 @@ def finetune(
 ) -> None:
     """Fine-tune a model on the corrections of cases; compare it with its base.
 
-    The new model is there to choose in the window. It is measured on held-out frames.
+    What outlines learns from outlines, what names phases from phases by a human. The new model is
+    there to choose in the window. It is measured on held-out frames.
     """
     from app.inference.cards import find_model, model_errors
     from app.learning.finetune import finetune as run
@@ -57,12 +64,14 @@ def finetune(
                 held_out_every=held_out_every,
                 steps=steps,
                 device=device,
+                rows_of=partial(tool_rows, lib),
                 on_progress=training_report(bar, lines=lines),
             )
     if made is None:
         raise typer.Abort
     result = {
         "model": made.card.name,
+        "task": made.card.task,
         "card": str(lib.folder / "models" / made.card.name / "card.toml"),
         "epochs": made.steps,
         "best": {k: round(100 * v, 2) for k, v in made.best.items()},

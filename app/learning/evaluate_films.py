@@ -11,9 +11,9 @@ from app.inference.cards import load_network
 from app.inference.device import choose_device
 from app.inference.phases import course_of
 from app.learning.evaluate_phases import phase_figures
+from app.learning.film_validation import told_tools
 from app.learning.filmed import Filmed
 from app.learning.recorded import said_of
-from models.metrics.tools import tool_metrics
 from models.types import UNKNOWN
 
 if TYPE_CHECKING:
@@ -49,15 +49,8 @@ def film_metrics_of(
             card.class_keys,
             course_of(card),
         )
-    looked = [(film.tools != UNKNOWN).all(1) for film in films]
-    if card.tools and any(known.any() for known in looked):
-        pairs = [
-            (film.tools[known] == 1, one.tools[known].astype(np.float64))
-            for film, one, known in zip(films, said, looked, strict=True)
-            if known.any()
-        ]
-        truth, told = zip(*pairs, strict=True)
-        got = tool_metrics(truth, told, card.tool_keys)
+    got = told_tools(films, [one.tools for one in said], card.tool_keys)
+    if got is not None:
         result["tools"] = {"mean_ap": _or_none(got.mean_ap)} | {
             "ap": {key: _or_none(value) for key, value in got.pooled.items()}
         }

@@ -13,7 +13,7 @@ from app.learning.filmed import Filmed
 from app.learning.recipes import Recipe
 from app.learning.recorded import Said, said_of
 from models.metrics.phases import PhaseMetrics, phase_metrics
-from models.metrics.tools import tool_metrics
+from models.metrics.tools import ToolMetrics, tool_metrics
 from models.types import UNKNOWN
 
 if TYPE_CHECKING:
@@ -96,15 +96,23 @@ def phase_shares(
 def tool_shares(
     films: Sequence[Filmed], scores: Sequence[NDArray[np.float32]], recipe: Recipe
 ) -> dict[str, float]:
-    """``tools_map``, pooled over frames whose tools are all labelled; nothing without such."""
-    if not recipe.tools or not all(s.shape[1] for s in scores):
-        return {}
+    """``tools_map``, see ``told_tools``; nothing without such."""
+    found = told_tools(films, scores, recipe.tools)
+    return {} if found is None else {TOOLS_MAP: found.mean_ap / 100}
+
+
+def told_tools(
+    films: Sequence[Filmed], scores: Sequence[NDArray[np.float32]], tools: Sequence[str]
+) -> ToolMetrics | None:
+    """Average precision of the tools that are labelled in any recording, over the frames in which
+    all of them are; None without such."""
+    if not tools or not all(s.shape[1] for s in scores):
+        return None
+    labelled = [i for i, _ in enumerate(tools) if any((f.tools[:, i] >= 0).any() for f in films)]
     truth, kept = [], []
     for film, told in zip(films, scores, strict=True):
-        known = (film.tools != UNKNOWN).all(1)
-        if known.any():
-            truth.append(film.tools[known] == 1)
-            kept.append(told[known].astype(np.float64))
-    if not truth:
-        return {}
-    return {TOOLS_MAP: tool_metrics(truth, kept, recipe.tools).mean_ap / 100}
+        known = (film.tools[:, labelled] != UNKNOWN).all(1)
+        if labelled and known.any():
+            truth.append(film.tools[known][:, labelled] == 1)
+            kept.append(told[known][:, labelled].astype(np.float64))
+    return tool_metrics(truth, kept, [tools[i] for i in labelled]) if truth else None

@@ -7,22 +7,26 @@ folder under the library's ``models``.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from app.core.errors import BadInput
 from app.core.picture import LabelledPicture
-from app.core.prediction import SEGMENTATION
+from app.core.prediction import ANTICIPATION, PHASES, SEGMENTATION
 from app.core.taxonomy import find_taxonomy
 from app.inference.cards import load_network, model_errors
+from app.learning import finetune_phases as phases
 from app.learning import publish, runs, sets
 from app.learning.evaluate import mask_figures
+from app.learning.finetune_phases import phase_recipe
 from app.learning.lessons import evaluation_of
 from app.learning.recipes import Recipe
 from app.store import Library
 
 if TYPE_CHECKING:
+    from app.inference.device import DeviceChoice
+    from app.learning.filmed import RowsOf
     from models import ModelCard
     from models.training import Progress
 
@@ -61,33 +65,39 @@ def finetune(
     held_out_every: int = 4,
     steps: int = 300,
     device: str | None = None,
+    rows_of: RowsOf = lambda _case, _asset: None,
     on_progress: Callable[[Progress], None],
     should_stop: Callable[[], bool] = lambda: False,
 ) -> FineTuned | None:
     """Fine-tune ``base`` on the corrections of cases. None when it was stopped.
 
+    A model that outlines learns from outlines, one that names phases from the phases of a human.
+
     Args:
         library: open for reading is enough.
         case_ids: whose corrections.
-        base: card of an instance segmentation model with weights.
+        base: card of a model with weights that outlines instruments, names phases or foresees.
         name: of the new model.
         run_folder: of this run; a run of the same cases, base and settings found there goes on.
-        held_out_every: see ``sets.freeze``.
-        steps: batches of eight views, three in ten of them from the phantom.
+        held_out_every: see ``sets.freeze``; of phases each N-th case is held out, at least one
+            of several.
+        steps: batches; of outlines eight views each, three in ten of them from the phantom.
         device: see ``runs.device_for``.
+        rows_of: the tools that label files name, for a phase model that tells tools.
         on_progress, should_stop: see ``models.training.Hooks``.
 
     Raises:
         BadInput: the base cannot be fine-tuned, the name cannot be used or is taken, an unfinished
             run of something else has it, or nothing was corrected.
     """
-    if base.task != SEGMENTATION:
-        raise BadInput(f"{base.title} cannot be fine-tuned on outlines; choose another base.")
+    if base.task not in (SEGMENTATION, PHASES, ANTICIPATION):
+        raise BadInput(f"{base.title} cannot be fine-tuned; choose another base.")
     models_folder = library.folder / "models"
     if (models_folder / name).exists():
         raise BadInput(f"There is a model {name} already; choose another name.")
+    is_of_phases = base.task != SEGMENTATION
     with model_errors():
-        recipe = _recipe(base, name, steps)
+        plan = (phase_recipe if is_of_phases else _recipe)(base, name, steps)
     runs.claim(
         run_folder,
         {
@@ -98,21 +108,20 @@ def finetune(
         },
         LESSON,
     )
-    set_folder = run_folder / "set"
-    frozen = (
-        sets.read(set_folder)
-        if (set_folder / sets.INDEX).exists()
-        else sets.freeze(library, case_ids, set_folder, held_out_every=held_out_every)
-    )
-    if not frozen.learn:
-        raise BadInput("All corrected frames are held out; correct more frames first.")
+    with model_errors():
+        if is_of_phases:
+            lesson = _of_phases(library, case_ids, base, plan, held_out_every, rows_of)
+        else:
+            folder = run_folder / "set"
+            lesson = _of_outlines(library, case_ids, base, plan, folder, held_out_every)
+    recipe = lesson.recipe
     end = runs.train(
         recipe,
-        frozen.learn,
+        lesson.learn,
         run_folder,
-        network=load_network(base),
+        network=lesson.network,
         device=device,
-        evaluate=evaluation_of(recipe, frozen.held_out),
+        evaluate=evaluation_of(recipe, lesson.held_out),
         on_progress=on_progress,
         should_stop=should_stop,
     )
@@ -129,15 +138,12 @@ def finetune(
         ),
         run_folder / "model",
     )
-    measured: Sequence[LabelledPicture] = frozen.held_out or frozen.learn
     on = runs.device_for(device)
-    before, after = mask_figures(base, measured, on), mask_figures(card, measured, on)
-    from dataclasses import replace
-
+    before, after = lesson.measure(base, on), lesson.measure(card, on)
     from models import install_model
     from models.card import write_card
 
-    where = "held_out" if frozen.held_out else "learnt_from"
+    where = "held_out" if lesson.held_out else "learnt_from"
     figures = {f"{where}_{k}": v for k, v in after.items()}
     figures |= {f"base_{where}_{k}": v for k, v in before.items()}
     card = replace(card, figures={k: round(v, 4) for k, v in figures.items()})
@@ -147,10 +153,76 @@ def finetune(
         card=card,
         base=before,
         best=after,
-        learnt=len(frozen.learn),
-        held_out=len(frozen.held_out),
+        learnt=lesson.count(lesson.learn),
+        held_out=lesson.count(lesson.held_out),
         steps=end.steps,
         seconds=end.seconds,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Lesson:
+    """What a fine-tune learns from.
+
+    Attributes:
+        recipe: of the run.
+        network: where it starts.
+        learn, held_out: pictures or operations.
+        measure: figures of a model, as shares, on those held out, or learnt from where none are.
+        count: frames in some of them.
+    """
+
+    recipe: Recipe
+    network: Any
+    learn: Sequence[Any]
+    held_out: Sequence[Any]
+    measure: Callable[[ModelCard, DeviceChoice], dict[str, float]]
+    count: Callable[[Sequence[Any]], int]
+
+
+def _of_outlines(
+    library: Library,
+    case_ids: Sequence[str],
+    base: ModelCard,
+    recipe: Recipe,
+    set_folder: Path,
+    held_out_every: int,
+) -> _Lesson:
+    frozen = (
+        sets.read(set_folder)
+        if (set_folder / sets.INDEX).exists()
+        else sets.freeze(library, case_ids, set_folder, held_out_every=held_out_every)
+    )
+    if not frozen.learn:
+        raise BadInput("All corrected frames are held out; correct more frames first.")
+    measured: Sequence[LabelledPicture] = frozen.held_out or frozen.learn
+    return _Lesson(
+        recipe=recipe,
+        network=load_network(base),
+        learn=frozen.learn,
+        held_out=frozen.held_out,
+        measure=lambda card, on: mask_figures(card, measured, on),
+        count=len,
+    )
+
+
+def _of_phases(
+    library: Library,
+    case_ids: Sequence[str],
+    base: ModelCard,
+    recipe: Recipe,
+    held_out_every: int,
+    rows_of: RowsOf,
+) -> _Lesson:
+    recipe, operations = phases.operations_of(library, case_ids, base, recipe, rows_of)
+    learn, held = phases.apart(operations, held_out_every)
+    return _Lesson(
+        recipe=recipe,
+        network=phases.starting_network(base),
+        learn=learn,
+        held_out=held,
+        measure=phases.measurer(recipe, held or learn),
+        count=phases.frames_in,
     )
 
 

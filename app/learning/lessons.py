@@ -16,9 +16,10 @@ from models.card import BACKBONE
 if TYPE_CHECKING:
     from app.learning.filmed import Filmed
     from app.learning.pretraining_footage import Archive
+    from app.learning.recorded import Recorded
     from models.training import TrainResult
 
-    Material = Sequence[LabelledPicture] | Sequence[Filmed] | Archive
+    Material = Sequence[LabelledPicture] | Sequence[Filmed] | Sequence[Recorded] | Archive
 
 
 ENDONET = "endonet"

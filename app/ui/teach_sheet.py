@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import QSignalBlocker, Signal
 from PySide6.QtWidgets import QCheckBox, QGridLayout, QLineEdit, QProgressBar, QSpinBox, QWidget
 
+from app.core.prediction import ANTICIPATION, PHASES, SEGMENTATION
 from app.ui.case_cards import Card
-from app.ui.load_case import SEGMENTATION
 from app.ui.sheet import Sheet
 from app.ui.teaching import Teaching, free_name
 from app.ui.widgets import Button, Combo, Label, column, row
-from app.ui.words import date
+from app.ui.words import date, length
 
 if TYPE_CHECKING:
     from models import ModelCard
@@ -23,17 +23,20 @@ LEARNT_FROM = (
     "the frames it learnt from, as there were too few to hold any out: on others it may do worse"
 )
 NOTHING_YET = "No corrections yet. Correct an outline in Annotate first."
+NO_PHASES_YET = "No case with phases of yours yet. Name them in Annotate, or import labels, first."
+TAUGHT = (SEGMENTATION, PHASES, ANTICIPATION)
+"""Tasks of the models that can be taught here."""
 
 
 class TeachSheet(Sheet):
     """Teach a model.
 
     Signals:
-        use_asked: (model name) use the taught model.
+        use_asked: (task, model name) use the taught model.
         curves_asked: (model name) show how it learns; "" for trainings in general.
     """
 
-    use_asked = Signal(str)
+    use_asked = Signal(str, str)
     curves_asked = Signal(str)
 
     def __init__(self, window: QWidget, teaching: Teaching) -> None:
@@ -51,14 +54,16 @@ class TeachSheet(Sheet):
         self.bar = QProgressBar()
         self.words = Label("", tone="2")
         self.use = Button("Use it", "main")
-        self._taught = ""
+        self._taught, self._task = "", SEGMENTATION
+        self._known: Sequence[Card] = ()
+        self._open_case = ""
         self.go.clicked.connect(self._start)
         self.pause.clicked.connect(teaching.stop)
         self.curves.clicked.connect(
             lambda: self.curves_asked.emit(self.name.text().strip() if teaching.running else "")
         )
-        self.use.clicked.connect(lambda: self.use_asked.emit(self._taught))
-        self.base.currentIndexChanged.connect(self._suggest)
+        self.use.clicked.connect(lambda: self.use_asked.emit(self._task, self._taught))
+        self.base.currentIndexChanged.connect(self._base_changed)
         teaching.progressed.connect(self._progressed)
         teaching.taught.connect(self._done)
         teaching.failed.connect(self._failed)
@@ -68,9 +73,10 @@ class TeachSheet(Sheet):
 
     def _lay_out(self) -> None:
         about = Label(
-            "A new model learns from the outlines you drew, corrected and accepted. It learns in "
-            "a process of its own, so you can go on working. Some frames are held out, to measure "
-            "whether it became better.",
+            "A new model learns from the outlines you drew, corrected and accepted; one that names "
+            "phases, from the phases you named or imported. It learns in a process of its own, so "
+            "you can go on working. Some frames, or cases, are held out, to measure whether it "
+            "became better.",
             tone="2",
         )
         about.setWordWrap(True)
@@ -93,11 +99,12 @@ class TeachSheet(Sheet):
         ):
             grid.addWidget(Label(word, tone="2"), i, 0)
             grid.addWidget(part, i, 1)
+        self._heading = Label("Cases with corrections", "heading")
         self._cases = column(spacing=2)
         buttons = row(self.go, self.pause, self.use, 0, self.curves)
         self.set_body(
             column(
-                about, 4, fields, 8, Label("Cases with corrections", "heading"), self._cases, 8,
+                about, 4, fields, 8, self._heading, self._cases, 8,
                 buttons, self.bar, self.words, 0,
                 spacing=8, margins=(28, 20, 28, 12),
             )
@@ -106,24 +113,38 @@ class TeachSheet(Sheet):
 
     def offer(self, cards: Sequence[ModelCard], cases: Sequence[Card], open_case: str) -> None:
         """Offer models to start from and cases to learn from."""
-        self._cards = [c for c in cards if c.task == SEGMENTATION and c.weights_path is not None]
+        self._cards = [c for c in cards if c.task in TAUGHT and c.weights_path is not None]
+        self._known, self._open_case = cases, open_case
         before = self.base.currentData()
-        self.base.clear()
-        for card in self._cards:
-            self.base.addItem(card.title, card.name)
-        self.base.setCurrentIndex(max(0, self.base.findData(before)))
+        with QSignalBlocker(self.base):
+            self.base.clear()
+            for card in self._cards:
+                self.base.addItem(card.title, card.name)
+            self.base.setCurrentIndex(max(0, self.base.findData(before)))
+        self._base_changed()
+
+    @property
+    def _of_phases(self) -> bool:
+        """Whether the model to start from learns phases."""
+        base = self.base.currentData()
+        return any(c.name == base and c.task != SEGMENTATION for c in self._cards)
+
+    def _base_changed(self) -> None:
+        """Offer the cases that this model can learn from."""
         layout = self._cases.layout()
         assert layout is not None  # noqa: S101 - column made it
         for box in self._boxes.values():
             layout.removeWidget(box)
             box.deleteLater()
-        corrected = [c for c in cases if c.case.corrections]
+        phases = self._of_phases
+        self._heading.setText("Cases with phases of yours" if phases else "Cases with corrections")
+        fitting = [c for c in self._known if (has_phases(c) if phases else c.case.corrections)]
         self._boxes = {}
-        for card in corrected:
+        for card in fitting:
             case = card.case
-            count = f"{case.corrections} correction" + ("" if case.corrections == 1 else "s")
-            box = QCheckBox(f"{case.case_id}  {date(case.created_utc_ms)}, {count}")
-            box.setChecked(case.case_id == open_case or len(corrected) == 1)
+            words = phases_words(card) if phases else corrections_words(case.corrections)
+            box = QCheckBox(f"{case.case_id}  {date(case.created_utc_ms)}, {words}")
+            box.setChecked(phases or case.case_id == self._open_case or len(fitting) == 1)
             box.toggled.connect(self._show_running)
             layout.addWidget(box)
             self._boxes[case.case_id] = box
@@ -151,7 +172,7 @@ class TeachSheet(Sheet):
         self.bar.setValue(round(1000 * share))
 
     def _done(self, result: dict[str, Any]) -> None:
-        self._taught = str(result["model"])
+        self._taught, self._task = str(result["model"]), str(result.get("task", SEGMENTATION))
         self._ended(f"{self._taught} is ready. {result_words(result)}", "ok")
         self.use.show()
 
@@ -168,7 +189,8 @@ class TeachSheet(Sheet):
         ready = bool(self._chosen()) and self.base.count() > 0
         self.go.setVisible(not running)
         self.go.setEnabled(ready)
-        self.go.setToolTip("" if ready else "Correct outlines in a case first")
+        nothing = NO_PHASES_YET if self._of_phases else NOTHING_YET
+        self.go.setToolTip("" if ready else nothing)
         self.pause.setVisible(running)
         self.bar.setVisible(running)
         for part in (self.base, self.name, self.steps, *self._boxes.values()):
@@ -176,9 +198,28 @@ class TeachSheet(Sheet):
         if not self._taught:
             self.use.hide()
         if not running and not self._boxes:
-            self.words.setText(NOTHING_YET)
-        elif self.words.text() == NOTHING_YET:
+            self.words.setText(nothing)
+        elif self.words.text() in (NOTHING_YET, NO_PHASES_YET):
             self.words.setText("")
+
+
+def corrections_words(count: int) -> str:
+    """``1 correction``, ``12 corrections``."""
+    return f"{count} correction" + ("" if count == 1 else "s")
+
+
+def has_phases(card: Card) -> bool:
+    """Whether a human named phases in the case, whose recording is there."""
+    return card.human is not None and bool(card.human.segments) and not card.missing
+
+
+def phases_words(card: Card) -> str:
+    """How many phases a human named, and of how much of the case: ``7 phases, 38 min``."""
+    assert card.human is not None  # noqa: S101 - such cards are left out
+    named = {s.phase for s in card.human.segments}
+    units = sum(s.end_pts - s.start_pts for s in card.human.segments)
+    count = f"{len(named)} phase" + ("" if len(named) == 1 else "s")
+    return f"{count}, {length(float(units * card.case.assets[0].time_base))}"
 
 
 def result_words(result: dict[str, Any]) -> str:

@@ -8,13 +8,13 @@ from PySide6.QtCore import QObject, QStandardPaths, QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFileDialog, QWidget
 
+from app.core.prediction import SEGMENTATION
 from app.ui.case_cards import CaseModel
 from app.ui.export_sheet import ExportSheet
 from app.ui.find_sheet import FindSheet, Source
 from app.ui.key_sheet import KeySheet
 from app.ui.keys import KeyMap
 from app.ui.leaving import ExportOrder
-from app.ui.load_case import SEGMENTATION
 from app.ui.messages import Message, Tone
 from app.ui.model_sheet import ModelSheet
 from app.ui.recordings import Recordings
@@ -143,13 +143,13 @@ class WindowSheets(QObject):
             cards = self._services.analysis.cards
             self.teach.offer(cards, self._cases.cards, case.case_id if case else "")
 
-    def _use_taught(self, name: str) -> None:
+    def _use_taught(self, task: str, name: str) -> None:
         self.teach.close_sheet()
         analysis = self._services.analysis
-        analysis.read_cards(lambda: analysis.choose(SEGMENTATION, name))
+        analysis.read_cards(lambda: analysis.choose(task, name))
 
     def _taught(self, result: dict[str, object]) -> None:
-        name = str(result["model"])
+        name, task = str(result["model"]), str(result.get("task", SEGMENTATION))
         if self.teach.isVisible():
             return
         self._services.said.emit(
@@ -157,7 +157,7 @@ class WindowSheets(QObject):
                 text=f"{name} is ready. {result_words(result)}",
                 tone=Tone.OK,
                 button="Use it",
-                action=lambda: self._use_taught(name),
+                action=lambda: self._use_taught(task, name),
             )
         )
 

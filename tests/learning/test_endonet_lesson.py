@@ -20,7 +20,7 @@ from app.inference.phases import PhaseStream
 from app.learning import runs
 from app.learning.endonet import train_endonet
 from app.learning.endonet_frames import FilmFrames, joined_frames
-from app.learning.film_validation import FilmValidation
+from app.learning.film_validation import FilmValidation, told_tools
 from app.learning.filmed import Films, filmed_cases
 from app.learning.lessons import evaluation_of
 from app.learning.recipes import Recipe, read_recipe
@@ -207,3 +207,16 @@ def test_what_is_missing_is_one_sentence(films: tuple[Recipe, Films], tmp_path: 
             train_endonet(plan, some, tmp_path / "run")
     with pytest.raises(BadInput, match="keeps the weights of the best luck"):
         FilmValidation(replace(recipe, data={"score": "luck"}), [film])
+
+
+def test_tools_without_labels_are_left_out_of_the_figures(films: tuple[Recipe, Films]) -> None:
+    """CholecT50 has no bag: the others are measured all the same."""
+    film = films[1].found[0]
+    bag = np.full((24, 1), UNKNOWN)
+    wider = replace(film, tools=np.concatenate([film.tools, bag], 1))
+    right = np.concatenate([film.tools == 1, bag == 1], 1).astype(np.float32)
+    got = told_tools([wider], [right], ("grasper", "hook", "specimen_bag"))
+    assert got is not None
+    assert got.mean_ap == 100
+    assert set(got.pooled) == {"grasper", "hook"}
+    assert told_tools([replace(wider, tools=np.full((24, 3), UNKNOWN))], [right], "abc") is None
