@@ -82,10 +82,8 @@ class OfflinePhases:
 
     def describe(self) -> dict[str, str | int | float | bool]:
         """What decides the result, for provenance: kept with every run."""
-        network = self._placed.network
-        horizon = {HORIZON_MIN: network.horizon_min} if isinstance(network, Supra) else {}
         course = settings_of_course(course_of(self.card))
-        return course | horizon | self.device.in_full_precision(self._threads)
+        return course | self._horizon() | self.device.in_full_precision(self._threads)
 
     def _horizon(self) -> dict[str, str | int | float | bool]:
         """How far the network foresees, where it does."""

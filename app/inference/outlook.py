@@ -22,13 +22,18 @@ class Outlook:
 
     Attributes:
         next_probabilities: float64 (T, K + 1), rows that sum to 1; K is the recording's end.
-        minutes_to: float64 (T, K), in [0, horizon], or (T, 0) where no times to phases are told.
+        minutes_to: float64 (T, K), in [0, horizon], or (T, 0) where no times to phases are told:
+            before then a phase begins as likely as not, and the horizon stands for likelier not
+            within it.
         minutes_left: float64 (T, 3), ascending quantiles, at least 0.
+        shares_of_times: float64 (T, K, parts + 2), what ``minutes_to`` was made from (see
+            ``models.supra.timing``); (T, 0, 0) without.
     """
 
     next_probabilities: NDArray[np.float64]
     minutes_to: NDArray[np.float64]
     minutes_left: NDArray[np.float64]
+    shares_of_times: NDArray[np.float64]
 
     def rows(self, pts: Sequence[int], indices: Sequence[int]) -> list[Foreseen]:
         """One row per frame, ready for ``put_foreseen``."""
@@ -53,6 +58,7 @@ def outlook_of(network: Supra, forecast: Forecast) -> Outlook:
         next_probabilities=forecast.next_logits[0].double().softmax(-1).cpu().numpy(),
         minutes_to=network.minutes_to(forecast)[0].double().cpu().numpy(),
         minutes_left=forecast.minutes_left[0].double().cpu().numpy(),
+        shares_of_times=network.shares_of_times(forecast)[0].double().cpu().numpy(),
     )
 
 
@@ -63,4 +69,5 @@ def outlook_of_events(said: Events) -> Outlook:
         next_probabilities=said.events.double().softmax(-1).cpu().numpy(),
         minutes_to=np.zeros((len(left), 0)),
         minutes_left=np.repeat(left[:, None], len(QUANTILES), axis=1),
+        shares_of_times=np.zeros((len(left), 0, 0)),
     )

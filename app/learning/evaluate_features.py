@@ -6,17 +6,21 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from app.core.course import decode
+from app.core.foreseen import HORIZON_MIN
 from app.inference.offline import Labelled, OfflinePhases
+from app.inference.outlook import Outlook
 from app.inference.phases import course_of
 from app.learning.courses import Labels, phantom_labels
 from app.learning.evaluate_phases import shown
-from app.learning.foresight import ExpectedTimes, compared, minutes_left
+from app.learning.foresight import HORIZONS_MIN, ExpectedTimes, Told, compared, minutes_left
+from app.learning.next_event import CommonestNext, event_figures, event_shares
 from app.learning.recorded import Recorded
 from models.metrics.phases import phase_metrics
-from models.supra import anticipation_of
+from models.supra import anticipation_of, expected_minutes
 
 if TYPE_CHECKING:
     from models import ModelCard
@@ -64,7 +68,8 @@ def feature_metrics_of(
             result["raw"] = {"pooled": raw["pooled"], "edit": raw["edit"]}
     so_far = _of_encoder(result, encoder, recordings)
     if said and said[0].outlook is not None:
-        result["anticipation"] = _foreseen(card, recordings, said, courses, so_far)
+        horizon = float(network.describe()[HORIZON_MIN])
+        result["anticipation"] = _foreseen(card, recordings, said, courses, so_far, horizon)
     return result
 
 
@@ -99,8 +104,9 @@ def _foreseen(
     said: Sequence[Labelled],
     courses: Sequence[Labels],
     so_far: Sequence[Labels],
+    horizon_min: float,
 ) -> dict[str, Any]:
-    """How right the next phase, the times to phases and the minutes left are."""
+    """How right the next phase and event, the times to phases and the minutes left are."""
     classes, rate = len(card.classes), 60.0 * (card.frames_per_second or 1.0)
     truth = [one.labels for one in recordings]
     outlooks = [one.outlook for one in said if one.outlook is not None]
@@ -117,6 +123,7 @@ def _foreseen(
             "within_10_90": float(100 * np.concatenate(within).mean()),
         }
     }
+    events = {"model": event_figures(truth, [event_shares(o) for o in outlooks], rate, horizon_min)}
     times = all(o.minutes_to.shape[1] for o in outlooks)
     if times:
         found["next_accuracy"] = _next_accuracy(
@@ -124,13 +131,27 @@ def _foreseen(
         )
     if courses:
         expected = ExpectedTimes(courses, classes, rate)
-        plain = [np.abs(expected.left(k) - t) for k, t in zip(truth, left, strict=True)]
-        found["left"]["expected_mae_min"] = float(np.concatenate(plain).mean())
+        for name, known in (("expected", truth), ("expected_of_recognised", so_far)):
+            plain = [np.abs(expected.left(k) - t) for k, t in zip(known, left, strict=bool(known))]
+            if plain:
+                found["left"][f"{name}_mae_min"] = float(np.concatenate(plain).mean())
+        commonest = CommonestNext(courses, classes, rate, horizon_min)
+        for name, known in (("commonest", truth), ("commonest_of_recognised", so_far)):
+            shares = [commonest.shares(labels) for labels in known]
+            if shares:
+                events[name] = event_figures(truth, shares, rate, horizon_min)
         if times:
-            found["minutes"] = compared(
-                truth, [o.minutes_to for o in outlooks], expected, so_far, classes, rate
-            )
-    return found
+            told = told_times(outlooks, horizon_min)
+            found["minutes"] = compared(truth, told, expected, so_far, classes, rate)
+    return found | {"next_event": {"horizon_min": horizon_min} | events}
+
+
+def told_times(outlooks: Sequence[Outlook], horizon_min: float) -> dict[str, Told]:
+    """The ways in which a model tells times to phases: ``model`` the mean of the time cut at each
+    horizon, as the baseline's is; ``shown`` the median, one number for all horizons."""
+    shares = [torch.from_numpy(o.shares_of_times) for o in outlooks]
+    means = {h: [expected_minutes(s, horizon_min, h).numpy() for s in shares] for h in HORIZONS_MIN}
+    return {"model": means, "shown": {h: [o.minutes_to for o in outlooks] for h in HORIZONS_MIN}}
 
 
 def _next_accuracy(

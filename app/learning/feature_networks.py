@@ -18,11 +18,13 @@ from torch.utils.data import IterableDataset
 from app.core.errors import BadInput
 from app.learning.batches import generator_of, loaded, share_of
 from app.learning.courses import Donors, Example, Labels, begun_late, phantom_courses
+from app.learning.feature_validation import FeatureValidation
 from app.learning.recipes import Recipe
 from app.learning.recorded import Recorded
 from models import create_model
 from models.endomamba.training import PhaseLoss
 from models.ms_tcn.training import StagesLoss
+from models.supra import Supra
 from models.supra.training import ForecastLoss, ForecastTargets
 from models.surgfutr.clips import ClipLoss, ClipTargets, clips_of
 from models.training import Hooks, TrainConfig, Trainer, TrainResult
@@ -98,9 +100,9 @@ def train_on_features(
         recipe: ``card.features_of`` names the encoder; its ``data`` names ``seed`` and, for the
             phantom, ``courses``; if wanted ``as_recorded`` (share of examples that are recordings
             as they are), ``begun_late`` (share that start anywhere), ``noise`` (see ``unlike``),
-            ``smoothness`` and ``class_weights`` (see ``PhaseLoss``), for SuPRA ``within`` and
-            ``weights`` (see ``ForecastLoss``), for SurgFUTR ``future`` (samples that the teacher
-            sees beyond a clip).
+            ``smoothness`` and ``class_weights`` (see ``PhaseLoss``), for SuPRA ``weights`` (see
+            ``ForecastLoss``), for SurgFUTR ``future`` (samples that the teacher sees beyond a
+            clip).
         recordings: to learn from.
         run_folder, network, device: see ``app.learning.instruments.train_instruments``.
         hooks: see ``models.training.Hooks``.
@@ -122,11 +124,15 @@ def train_on_features(
     trainer = Trainer(network.to(device), config, run_folder)
     trainer.resume()
     batch_of, loss = _lesson(recipe, network)
-    return trainer.run(
+    result = trainer.run(
         lambda first: loaded(_Examples(recipe, recordings, first, batch_of), workers=0),
         loss,
         **hooks,
     )
+    measure = hooks.get("evaluate")
+    if isinstance(measure, FeatureValidation) and isinstance(result.network, Supra):
+        measure.calibrate(result.network)
+    return result
 
 
 def _lesson(recipe: Recipe, network: nn.Module) -> tuple[Callable[..., Any], Any]:
@@ -168,7 +174,7 @@ def _lesson(recipe: Recipe, network: nn.Module) -> tuple[Callable[..., Any], Any
     if recipe.system == SURGFUTR:
         return clips, ClipLoss(network=network)
     if recipe.system == SUPRA:
-        how = {name: data[name] for name in ("within", "weights") if name in data}
+        how = {"weights": data["weights"]} if "weights" in data else {}
         return forecast, ForecastLoss(phases=stages, **how)
     return whole, stages
 

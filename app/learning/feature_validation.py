@@ -14,7 +14,9 @@ from app.learning.foresight import HORIZONS_MIN, errors_of, minutes_left
 from app.learning.recipes import Recipe
 from app.learning.recorded import Recorded
 from models.metrics.phases import phase_metrics
-from models.supra import Forecast, Supra
+from models.supra import Forecast, Supra, expected_minutes
+from models.supra.network import QUANTILES
+from models.supra.training import spread_for
 from models.surgfutr import SurgFutr
 from models.surgfutr.clips import events_of
 
@@ -63,13 +65,33 @@ class FeatureValidation:
 
     def _of_times(self, network: Supra, said: Sequence[Forecast]) -> dict[str, float]:
         truth = [r.labels for r in self._recordings]
-        times = [network.minutes_to(s)[0].double().cpu().numpy() for s in said]
-        errors = errors_of(truth, times, len(self.recipe.classes), self._per_minute)
+        shares = [network.shares_of_times(s)[0].cpu() for s in said]
+        told = {
+            h: [expected_minutes(one, network.horizon_min, h).double().numpy() for one in shares]
+            for h in HORIZONS_MIN
+        }
+        errors = errors_of(truth, told, len(self.recipe.classes), self._per_minute)
         found = {f"mae_{h}": row["weighted"] for h, row in errors.items()}
-        shares = [errors[f"{h:g}"]["weighted"] / h for h in HORIZONS_MIN]
-        found["foresight"] = 1 - float(np.mean(shares))
+        found["foresight"] = 1 - float(
+            np.mean([errors[f"{h:g}"]["weighted"] / h for h in HORIZONS_MIN])
+        )
         left = [s.minutes_left[0, :, 1].double().cpu().numpy() for s in said]
         return found | {"left": self._left(left)}
+
+    @torch.no_grad()
+    def calibrate(self, network: Supra) -> None:
+        """Moves the outer quantiles of the minutes left, so that as many moments of operations
+        never seen lie between them as should; not where too few operations are held out."""
+        device = next(network.parameters()).device
+        network.spread.fill_(1.0)
+        told = []
+        for one in self._recordings:
+            x = torch.from_numpy(one.features.astype(np.float32)).T[None]
+            told.append(network(x.to(device)).minutes_left[0].double().cpu().numpy())
+        truth = [minutes_left(one.labels, self._per_minute) for one in self._recordings]
+        spread = spread_for(told, truth, QUANTILES[-1] - QUANTILES[0])
+        if spread is not None:
+            network.spread.fill_(spread)
 
     def _of_events(
         self, network: SurgFutr, inputs: Sequence[torch.Tensor], device: torch.device

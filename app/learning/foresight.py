@@ -20,6 +20,8 @@ from models.supra import anticipation_of
 HORIZONS_MIN = (2.0, 3.0, 5.0)
 _NEVER_MIN = 1e6
 Floats = NDArray[np.float64]
+Told = Mapping[float, Sequence[Floats]]
+"""By each of ``HORIZONS_MIN``, (T, K) minutes of every recording, cut at that horizon or later."""
 
 
 def minutes_to(labels: Labels, classes: int, per_minute: float, horizon_min: float) -> Floats:
@@ -34,21 +36,21 @@ def minutes_left(labels: Labels, per_minute: float) -> Floats:
 
 
 def errors_of(
-    truth: Sequence[Labels], said: Sequence[Floats], classes: int, per_minute: float
+    truth: Sequence[Labels], said: Told, classes: int, per_minute: float
 ) -> dict[str, dict[str, float]]:
     """Errors in minutes by horizon: inside, outside, weighted, early and expected (see
     ``models.metrics.anticipation``).
 
     Args:
         truth: labels of every recording.
-        said: (T, K) minutes each, cut at the longest horizon or later.
+        said: minutes of the same.
         classes: K.
         per_minute: samples.
     """
     out = {}
     for horizon in HORIZONS_MIN:
         true = [minutes_to(labels, classes, per_minute, horizon) for labels in truth]
-        found = asdict(anticipation_errors(true, said, horizon))
+        found = asdict(anticipation_errors(true, said[horizon], horizon))
         del found["horizon_min"]
         out[f"{horizon:g}"] = found
     return out
@@ -134,32 +136,28 @@ class ExpectedTimes:
 
 def compared(
     truth: Sequence[Labels],
-    said: Sequence[Floats],
+    said: Mapping[str, Told],
     expected: ExpectedTimes,
     recognised: Sequence[Labels],
     classes: int,
     per_minute: float,
 ) -> dict[str, Any]:
-    """Errors of a model beside those of the baseline, by horizon.
+    """Errors of what a model tells beside those of the baseline, by horizon.
 
     Args:
         truth: labels of every recording.
-        said: the model's (T, K) minutes each.
+        said: the model's minutes, by the ways it tells them.
         expected: learned from the training procedures.
         recognised: phases as a model that sees no later sample names them: what a baseline in use
             would have to go by.
         classes: K.
         per_minute: samples.
     """
-    rows: dict[str, dict[str, dict[str, float]]] = {
-        "model": errors_of(truth, said, classes, per_minute)
-    }
+    rows = {name: errors_of(truth, told, classes, per_minute) for name, told in said.items()}
     sources = (("expected", truth), ("expected_of_recognised", recognised))
     for name, known in sources:
         for kind in ("cut", "plain"):
-            rows[f"{name}_{kind}"] = {}
-            for horizon in HORIZONS_MIN:
-                times = [getattr(expected, kind)(labels, horizon) for labels in known]
-                figures = errors_of(truth, times, classes, per_minute)[f"{horizon:g}"]
-                rows[f"{name}_{kind}"][f"{horizon:g}"] = figures
+            minutes = getattr(expected, kind)
+            times = {h: [minutes(labels, h) for labels in known] for h in HORIZONS_MIN}
+            rows[f"{name}_{kind}"] = errors_of(truth, times, classes, per_minute)
     return rows

@@ -4,8 +4,17 @@ from typing import Any
 
 from models.supra.network import Forecast, State, Supra
 from models.supra.targets import Anticipation, anticipation_of
+from models.supra.timing import expected_minutes
 
-__all__ = ["Anticipation", "Forecast", "State", "Supra", "anticipation_of", "build"]
+__all__ = [
+    "Anticipation",
+    "Forecast",
+    "State",
+    "Supra",
+    "anticipation_of",
+    "build",
+    "expected_minutes",
+]
 
 
 def build(**options: Any) -> Supra:

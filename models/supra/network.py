@@ -22,6 +22,7 @@ from torch.nn import functional
 from models.errors import ModelError, OptionError
 from models.ms_tcn.network import MsTcn
 from models.ms_tcn.state import State as TcnState
+from models.supra.timing import median_minutes
 
 QUANTILES = (0.1, 0.5, 0.9)
 """Of the remaining duration: the middle one is the estimate, the outer ones its spread."""
@@ -77,14 +78,13 @@ class Forecast(NamedTuple):
     Attributes:
         logits: float (stages, B, K, T), phases that run; the last stage is the answer.
         next_logits: float (B, T, K + 1), the phase that follows; K is the recording's end.
-        horizons_to: float (B, T, K), time until each phase begins, in horizons, as it was
-            computed; `minutes_to` bounds it.
+        time_logits: float (B, T, K, bins + 2), when each phase begins, see `models.supra.timing`.
         minutes_left: float (B, T, 3), `QUANTILES` of the time to the end, ascending, at least 0.
     """
 
     logits: Tensor
     next_logits: Tensor
-    horizons_to: Tensor
+    time_logits: Tensor
     minutes_left: Tensor
 
 
@@ -96,12 +96,19 @@ class Supra(nn.Module):
         num_classes: phases, K.
         stages, layers, maps: of the MS-TCN, see `MsTcn`.
         horizon_min: minutes that times to phases are foreseen for; those beyond are the horizon.
+        bins: parts of the horizon that a phase may begin in.
         frames_per_minute: rate of the features.
         dropout: in training.
+
+    Attributes:
+        spread: float (), how many times as far from the middle the outer quantiles of the minutes
+            left lie as they were learnt; kept with the weights (see `spread_for`).
 
     Raises:
         OptionError: where an option is out of range.
     """
+
+    spread: Tensor
 
     def __init__(
         self,
@@ -112,12 +119,13 @@ class Supra(nn.Module):
         layers: int = 8,
         maps: int = 32,
         horizon_min: float = 5.0,
+        bins: int = 20,
         frames_per_minute: float = 60.0,
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
-        if horizon_min <= 0 or frames_per_minute <= 0:
-            raise OptionError("The horizon and the frames per minute must be above 0.")
+        if min(horizon_min, frames_per_minute, bins) <= 0:
+            raise OptionError("The horizon, its parts and the frames per minute must be above 0.")
         self.horizon_min, self.frames_per_minute = horizon_min, frames_per_minute
         self.in_features, self.num_classes = in_features, num_classes
         self.causal = True
@@ -130,8 +138,9 @@ class Supra(nn.Module):
             nn.ReLU(),
         )
         self.next_phase = nn.Linear(_HIDDEN, num_classes + 1)
-        self.time_to = nn.Linear(_HIDDEN, num_classes)
+        self.time_to = nn.Linear(_HIDDEN, num_classes * (bins + 2))
         self.time_left = nn.Linear(_HIDDEN, len(QUANTILES))
+        self.register_buffer("spread", torch.ones(()))
 
     def forward(self, features: Tensor) -> Forecast:
         """Foresees from every frame of a whole recording (B, in_features, T), looking back alone.
@@ -171,18 +180,28 @@ class Supra(nn.Module):
         forecast = Forecast(
             logits=seen.logits,
             next_logits=self.next_phase(sight),
-            horizons_to=self.time_to(sight),
-            # The first is a duration, the others what is added to it: quantiles never cross.
-            minutes_left=(10.0 * functional.softplus(self.time_left(sight))).cumsum(-1),
+            time_logits=self.time_to(sight).unflatten(-1, (self.num_classes, -1)),
+            minutes_left=self._minutes_left(sight),
         )
         return forecast, State(tcn=seen.state, spent_min=spent[:, -1].detach())
 
     def minutes_to(self, forecast: Forecast) -> Tensor:
-        """Minutes until each phase begins (B, T, K), in [0, horizon]; near 0 while it runs."""
-        return self.horizon_min * forecast.horizons_to.clamp(0, 1)
+        """Minutes before which each phase begins as likely as not (B, T, K), in [0, horizon]: 0
+        while it runs, the horizon where it likelier does not begin within it."""
+        return median_minutes(self.shares_of_times(forecast), self.horizon_min)
+
+    def shares_of_times(self, forecast: Forecast) -> Tensor:
+        """How likely each phase begins in which part of the horizon (B, T, K, bins + 2)."""
+        return forecast.time_logits.float().softmax(-1)
 
     def check(self, state: State, batch: int) -> None:
         """Raises `ModelError` where a state is not one of this network and batch size."""
         self.temporal.check(state.tcn, batch)
         if tuple(state.spent_min.shape) != (batch, self.num_classes):
             raise ModelError("The model state belongs to a network of other phases.")
+
+    def _minutes_left(self, sight: Tensor) -> Tensor:
+        # The first is a duration, the others what is added to it: quantiles never cross.
+        learnt = (10.0 * functional.softplus(self.time_left(sight))).cumsum(-1)
+        middle = learnt[..., 1:2]
+        return (middle + self.spread.to(learnt.dtype) * (learnt - middle)).clamp(min=0)

@@ -18,6 +18,7 @@ from models.errors import OptionError
 from models.ms_tcn.training import StagesLoss
 from models.supra.network import QUANTILES, Forecast
 from models.supra.targets import anticipation_of
+from models.supra.timing import parts_of
 from models.types import UNKNOWN
 
 
@@ -69,23 +70,18 @@ class ForecastTargets:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForecastLoss:
-    """The phases' loss, cross-entropy of the next phase, smooth L1 of the times to phases, and the
-    pinball loss of the remaining duration's quantiles.
+    """The phases' loss, cross-entropy of the next phase and of the part of the horizon in which
+    each phase begins, and the pinball loss of the remaining duration's quantiles.
 
     Attributes:
         phases: measures the stages.
         weights: of the other three, in that order.
-        within: how much a phase that comes within the horizon counts against one that does not;
-            at most moments most phases do not come, and above 1 they are expected sooner.
     """
 
     phases: StagesLoss = field(default_factory=StagesLoss)
     weights: Sequence[float] = (0.5, 2.0, 0.1)
-    within: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.within <= 0:
-            raise OptionError("What counts within the horizon must be above 0.")
         if len(self.weights) != 3 or min(self.weights) < 0:
             raise OptionError("The forecast's loss takes three weights of at least 0.")
 
@@ -105,20 +101,55 @@ class ForecastLoss:
             ignore_index=UNKNOWN,
             reduction="sum",
         )
-        # Beyond its bounds an answer is cut, so that it is as right there as on them.
-        to, said = targets.horizons_to, found.horizons_to.float()
-        bounded = torch.where(to >= 1, said.clamp(max=1), torch.where(to <= 0, said.clamp(0), said))
-        times = functional.smooth_l1_loss(bounded, to, reduction="none", beta=0.1)
-        counts = torch.where(to < 1, self.within, 1.0) * known.unsqueeze(-1)
+        logits = found.time_logits.float()
+        parts_to = parts_of(targets.horizons_to, logits.shape[-1] - 2)
+        # A proper score: shares that are as they should be cost least, whatever is told of them.
+        times = functional.cross_entropy(
+            logits.flatten(0, 2), parts_to.flatten(), reduction="none"
+        ).view_as(targets.horizons_to)
         short = targets.minutes_left.unsqueeze(-1) - found.minutes_left.float()
         levels = short.new_tensor(QUANTILES)
         pinball = torch.maximum(levels * short, (levels - 1) * short)
         others = (
             following / foreseen,
-            (times * counts).sum() / counts.sum().clamp(min=1),
+            (times.mean(-1) * known).sum() / count,
             (pinball.mean(-1) * known).sum() / count,
         )
         for weight, part in zip(self.weights, others, strict=True):
             loss = loss + weight * part
         named = dict(zip(("next", "to", "left"), (p.detach() for p in others), strict=True))
         return loss, parts | named
+
+
+def spread_for(
+    told: Sequence[NDArray[np.float64]], truth: Sequence[NDArray[np.float64]], share: float = 0.8
+) -> float | None:
+    """How far the outer quantiles must be moved from the middle, so that a moment of a recording
+    never seen lies between them with a probability of at least ``share``.
+
+    Conformal, by recordings, whose moments are not independent: Dunn, Wasserman and Ramdas,
+    "Distribution-Free Prediction Sets for Two-Layer Hierarchical Models" (2022), pooled; one more
+    recording than there are is reckoned with, of which nothing is known.
+
+    Args:
+        told: (T, 3) ascending quantiles of each recording, as learnt.
+        truth: (T,) of each.
+        share: above 0 and below 1.
+
+    Returns:
+        The factor, at least 0; None where there are too few recordings for this share.
+    """
+    needed = share * (len(told) + 1)
+    if needed > len(told):
+        return None
+    factors, worth = [], []
+    for quantiles, true in zip(told, truth, strict=True):
+        low, middle, high = quantiles.T
+        wide = np.where(true < middle, middle - low, high - middle)
+        factors.append(np.abs(true - middle) / np.maximum(wide, 1e-6))
+        worth.append(np.full(len(true), 1 / max(len(true), 1)))
+    every = np.concatenate(factors)
+    order = np.argsort(every, kind="stable")
+    reached = np.cumsum(np.concatenate(worth)[order])
+    place = int(np.searchsorted(reached, needed - 1e-9))
+    return float(every[order][min(place, len(every) - 1)])

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from app.learning.courses import Donors, begun_late, fitted, phantom_labels, runs_of
-from app.learning.foresight import ExpectedTimes, compared, errors_of, minutes_left, minutes_to
+from app.learning.foresight import (
+    HORIZONS_MIN,
+    ExpectedTimes,
+    compared,
+    errors_of,
+    minutes_left,
+    minutes_to,
+)
 from app.learning.phantom.script import PHASES, write_phases, write_procedure
 from app.learning.recorded import Recorded
 
@@ -108,13 +115,17 @@ def test_expected_times_by_hand() -> None:
 
 def test_what_is_always_right_has_no_error_and_the_rest_stands_beside_it() -> None:
     truth = [np.repeat([A, B, C], [200, 100, 60]), np.repeat([A, C], [250, 80])]
-    right = [minutes_to(labels, 3, 60.0, 5.0) for labels in truth]
+    right = {h: [minutes_to(labels, 3, 60.0, 5.0) for labels in truth] for h in HORIZONS_MIN}
     for row in errors_of(truth, right, 3, 60.0).values():
         assert [v for v in row.values() if not np.isnan(v)] == [0.0] * 5
     assert minutes_left(truth[1], 60.0)[[0, -1]].tolist() == pytest.approx([329 / 60, 0])
-    rows = compared(truth, right, ExpectedTimes(truth, 3, 60.0), truth, 3, 60.0)
+    late = {h: [np.full_like(one, h) for one in right[h]] for h in HORIZONS_MIN}
+    told = {"model": right, "late": late}
+    rows = compared(truth, told, ExpectedTimes(truth, 3, 60.0), truth, 3, 60.0)
+    assert rows["late"]["2"]["outside"] == 0 < rows["late"]["2"]["inside"]
     assert set(rows) == {
         "model",
+        "late",
         "expected_cut",
         "expected_plain",
         "expected_of_recognised_cut",
