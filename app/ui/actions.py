@@ -123,7 +123,7 @@ ACTIONS: tuple[Action, ...] = (
     _action("demo", "Look at the demo case", "D", _L, LIBRARY),
     _action("open_folder", "Open a recorder's folder", "Ctrl+Shift+O", _E, LIBRARY),
     _action("relink", "Find recordings that were moved", "Ctrl+Shift+F", _E, LIBRARY),
-    _action("find_case", "Find a case", "Ctrl+F", _L, LIBRARY),
+    _action("find_case", "Find a case; again: a moment in all cases", "Ctrl+F", _L, LIBRARY),
     _action("open_case", "Open the case", "Enter Return", _L, LIBRARY),
     _action("rename_case", "Give the case another name", "F2", _L, LIBRARY),
     _action("delete_case", "Delete the case", "Del", _L, LIBRARY),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 ANY_PHASE, ANY_INSTRUMENT, ALL_CASES = "Any phase", "Any instrument", "All cases"
 OTHER_CASES, THIS_CASE = "Other cases", "This case"
-THIS_FRAME = "This frame"
+THIS_FRAME, NO_PROMPT = "This frame", "Choose words"
 MOST_CASES = 300
 """That can be named by themselves; the command names any."""
 
@@ -60,8 +60,8 @@ class FindFilters(QWidget):
             layout.addWidget(self._heads[combo])
             layout.addWidget(combo)
 
-    def begin(self, case: Case) -> None:
-        """Nothing is chosen, and nothing known yet, for a frame of this case."""
+    def begin(self, case: Case | None) -> None:
+        """Nothing is chosen, and nothing known yet, for a frame of this case, or for words."""
         self._case, self._known = case, ()
         for combo in self._heads:
             combo.clear()
@@ -74,9 +74,10 @@ class FindFilters(QWidget):
         self._known = answer.cases
         self._offer(answer.phases, answer.instruments, answer.cases)
         _fill(self.encoders, [(e.model, e) for e in answer.encoders])
-        _fill(self.prompts, [(THIS_FRAME, ""), *((words, words) for words in answer.prompts)])
+        first = THIS_FRAME if self._case is not None else NO_PROMPT
+        _fill(self.prompts, [(first, ""), *((words, words) for words in answer.prompts)])
         self._show(self.prompts, shown=bool(answer.prompts))
-        several = len(answer.encoders) > 1 and not answer.question.prompt
+        several = len(answer.encoders) > 1 and not answer.question.prompt and self._case is not None
         self._show(self.encoders, shown=several)
 
     @property
@@ -122,7 +123,8 @@ class FindFilters(QWidget):
         _fill(self.instruments, [(ANY_INSTRUMENT, ""), *tools])
         newest = sorted(cases, key=lambda c: -c.created_utc_ms)[:MOST_CASES]
         each = [(f"{c.case_id}  {case_words(c)}", c.case_id) for c in newest]
-        _fill(self.cases, [(ALL_CASES, ""), (OTHER_CASES, _OTHERS), (THIS_CASE, _THIS), *each])
+        near = [(OTHER_CASES, _OTHERS), (THIS_CASE, _THIS)] if self._case is not None else []
+        _fill(self.cases, [(ALL_CASES, ""), *near, *each])
 
     def _show(self, combo: Combo, *, shown: bool) -> None:
         combo.setVisible(shown)

@@ -35,6 +35,15 @@ SIDE_PX, PICTURE_PX = 248, 140
 NOT_SEEN = "No model has looked at this recording yet."
 QUEUED = "The analysis is on its way; what is like this shows once it has come here."
 NOT_SEEN_HERE = "The analysis has not come to this moment yet."
+TITLE = "Find a moment"
+CHOOSE_WORDS = "Choose under “Looking for” what shall be found."
+NO_WORDS = (
+    "No model that reads words has looked at this library, so none can be looked for "
+    "(the guide says how to add one)."
+)
+OPEN_FOR_FRAME = (
+    "To find what is like a picture, open a case, go to that picture and press Ctrl+F there."
+)
 NOTHING = "No other moment is known."
 NOTHING_SO = "No moment passes these filters."
 _ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
@@ -42,12 +51,12 @@ _ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """The frame that others shall be like."""
+    """The frame that others shall be like; without a case words alone are looked for."""
 
-    case: Case
-    asset: Asset
-    time_ms: float
-    phase: str
+    case: Case | None = None
+    asset: Asset | None = None
+    time_ms: float = 0.0
+    phase: str = ""
 
 
 class FindSheet(Sheet):
@@ -66,7 +75,7 @@ class FindSheet(Sheet):
     analyse_asked = Signal(object)
 
     def __init__(self, window: QWidget, finder: Finder) -> None:
-        super().__init__(window, "More like this frame", 1280, 820)
+        super().__init__(window, TITLE, 1280, 820)
         self._finder = finder
         self._source: Source | None = None
         self._in_use: frozenset[str] = frozenset()
@@ -129,10 +138,14 @@ class FindSheet(Sheet):
         self.left.setFixedWidth(theme.px(SIDE_PX))
         self.picture.setFixedHeight(theme.px(PICTURE_PX))
         self.picture.clear()
-        self.named.setText(f"{source.case.case_id}  {case_words(source.case)}")
-        phase = f", {phase_name(source.phase, source.case.procedure)}" if source.phase else ""
-        self.facts.setText(f"{fine_moment(source.time_ms)}{phase}")
-        self.filters.begin(source.case)
+        case = source.case
+        for part in (self.picture, self.named, self.facts):
+            part.setVisible(case is not None)
+        if case is not None:
+            self.named.setText(f"{case.case_id}  {case_words(case)}")
+            phase = f", {phase_name(source.phase, case.procedure)}" if source.phase else ""
+            self.facts.setText(f"{fine_moment(source.time_ms)}{phase}")
+        self.filters.begin(case)
         self.lacking.hide()
         self.analyse.hide()
         self.said.setText("")
@@ -154,8 +167,8 @@ class FindSheet(Sheet):
             return
         self._finder.ask(
             Question(
-                case_id=source.case.case_id,
-                asset_id=source.asset.asset_id,
+                case_id=source.case.case_id if source.case else "",
+                asset_id=source.asset.asset_id if source.asset else "",
                 time_ms=source.time_ms,
                 wanted=self.filters.wanted(),
                 prompt=self.filters.prompt,
@@ -200,6 +213,10 @@ class FindSheet(Sheet):
         self._finder.picture(moments)
 
     def _words(self, answer: Answer) -> str:
+        if self._source is not None and self._source.case is None and not answer.question.prompt:
+            if not answer.is_whole:
+                return _reading(answer)
+            return f"{CHOOSE_WORDS if answer.prompts else NO_WORDS} {OPEN_FOR_FRAME}"
         if not answer.knows_frame and self._queued:
             return QUEUED
         if answer.encoder is None:
@@ -221,10 +238,15 @@ class FindSheet(Sheet):
 
     def _show_lacking(self, answer: Answer) -> None:
         source = self._source
-        unseen = answer.encoder is None and source is not None
+        case = source.case if source is not None else None
+        if case is None and not answer.question.prompt:
+            self.lacking.hide()
+            self.analyse.hide()
+            return
+        unseen = answer.encoder is None
         missing = [c.case_id for c in answer.lacking] if answer.is_whole else []
-        if unseen and source is not None:
-            missing = [source.case.case_id]
+        if unseen:
+            missing = [case.case_id] if case is not None else []
         encoder = answer.encoder.model if answer.encoder else ""
         self.lacking.setVisible(bool(missing) and not unseen)
         offered = bool(missing) and (unseen or encoder in self._in_use)
@@ -243,7 +265,7 @@ class FindSheet(Sheet):
         self._queued = True
         self._show(answer)
         cases = [c.case_id for c in answer.lacking]
-        self.analyse_asked.emit(cases or [source.case.case_id])
+        self.analyse_asked.emit(cases or [source.case.case_id] if source.case else cases)
 
     def _failed(self, error: TrocarError) -> None:
         self.said.set_tone("error")

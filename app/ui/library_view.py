@@ -34,6 +34,7 @@ from app.ui.first_run import FirstRun
 from app.ui.keys import KeyMap, Scope, set_widget_scope
 from app.ui.widgets import Button, Label, column, line, mark, row
 
+MOMENTS = "Find a moment in all cases by words  ({0}, {0})"
 _TO_CARDS = (Qt.Key.Key_Down, Qt.Key.Key_Return, Qt.Key.Key_Enter)
 
 
@@ -46,13 +47,14 @@ class LibraryWorkspace(QWidget):
     Signals:
         opened: (case id)
         delete_asked: (Case)
-        add_asked, demo_asked: a button for it was pressed.
+        add_asked, demo_asked, moments_asked: a button for it was pressed.
     """
 
     opened = Signal(str)
     delete_asked = Signal(object)
     add_asked = Signal()
     demo_asked = Signal()
+    moments_asked = Signal()
 
     def __init__(self, keys: KeyMap, *, demo: Path | None) -> None:
         super().__init__()
@@ -139,7 +141,10 @@ class LibraryWorkspace(QWidget):
             self.delete_asked.emit(case)
 
     def find(self) -> None:
-        """Go to the search field."""
+        """Go to the search field; from there on to moments within the cases."""
+        if self.search.hasFocus():
+            self.moments_asked.emit()
+            return
         self.search.setFocus(Qt.FocusReason.ShortcutFocusReason)
         self.search.selectAll()
 
@@ -152,11 +157,13 @@ class LibraryWorkspace(QWidget):
         show_demo = Button("Demo", "", "play", "Look at the demo case")
         show_demo.clicked.connect(self.demo_asked)
         show_demo.setVisible(demo)
+        moments = Button("Find a moment", "plain", "", MOMENTS.format(keys.hint("find_case")))
+        moments.clicked.connect(self.moments_asked)
         delete = Button("Delete", "plain", "trash-2", "Delete the selected case  (Del)")
         delete.clicked.connect(self.delete_chosen)
         rename = Button("Rename", "plain", "", "Give the selected case another name  (F2)")
         rename.clicked.connect(self.rename_chosen)
-        ways = (rename, delete, show_demo, folder, add)
+        ways = (moments, rename, delete, show_demo, folder, add)
         heading = row(Label("Cases", "heading"), self.count, 0, *ways)
         middle = column(
             self.search, heading, self._nothing, self.view, spacing=12, margins=(24, 16, 12, 0)

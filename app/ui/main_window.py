@@ -180,6 +180,7 @@ class MainWindow(QMainWindow):
         self.library.opened.connect(lambda case_id: self._open_case(case_id))
         self.library.add_asked.connect(self.ask_for_file)
         self.library.demo_asked.connect(self.open_demo)
+        self.library.moments_asked.connect(self.sheets.find_words)
         self.library.delete_asked.connect(self.ask_to_delete)
         s.cases.opening.connect(lambda: self.show_workspace("review"))
         s.cases.opened.connect(self._case_opened)

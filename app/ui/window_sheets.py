@@ -218,11 +218,18 @@ class WindowSheets(QObject):
         time_ms = asset.time_ms(frame.pts)
         tier = session.human_timeline or (session.model.timeline if session.model else None)
         phase = (tier.phase_at(frame.pts) or "") if tier is not None else ""
+        self._look_from(Source(case=case, asset=asset, time_ms=time_ms, phase=phase))
+        self._services.finder.shrink(frame.rgb, self.find.set_picture)
+
+    def find_words(self) -> None:
+        """Open the sheet without a frame: words can be looked for in the whole library."""
+        self._look_from(Source())
+
+    def _look_from(self, source: Source) -> None:
         self.toggle(self.find)
         used = self._services.analysis.in_use().values()
         in_use = frozenset(n for card in used for n in (card.name, card.features_of) if n)
-        self.find.look_from(Source(case=case, asset=asset, time_ms=time_ms, phase=phase), in_use)
-        self._services.finder.shrink(frame.rgb, self.find.set_picture)
+        self.find.look_from(source, in_use)
 
     def _export(self, order: ExportOrder) -> None:
         case = self._services.session.case

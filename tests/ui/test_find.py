@@ -17,7 +17,17 @@ from app.core.case import Case
 from app.core.prediction import PHASES, RETRIEVAL, PhasePrediction
 from app.inference import prompts
 from app.ui.find_cards import MOMENT_ROLE, spoken
-from app.ui.find_sheet import NOT_SEEN, NOT_SEEN_HERE, NOTHING, NOTHING_SO, QUEUED, FindSheet
+from app.ui.find_sheet import (
+    CHOOSE_WORDS,
+    NO_WORDS,
+    NOT_SEEN,
+    NOT_SEEN_HERE,
+    NOTHING,
+    NOTHING_SO,
+    OPEN_FOR_FRAME,
+    QUEUED,
+    FindSheet,
+)
 from app.ui.main_window import MainWindow
 from app.video import describe_asset
 from models.card import ModelCard, write_card
@@ -241,6 +251,52 @@ def test_by_words(
     assert sheet.model.moments
     assert PROMPTS_FILE in sheet.said.text()
     assert not sheet.filters.prompts.isVisible()
+
+
+def test_from_the_cases_words_can_be_looked_for_and_that_frames_cannot_is_said(
+    library_of_two: tuple[MainWindow, Case], qtbot: QtBot
+) -> None:
+    window, other = library_of_two
+    window.show_workspace("library")
+    qtbot.waitUntil(lambda: window.library.view.hasFocus(), timeout=10_000)
+    window.keys.trigger("find_case")
+    assert window.library.search.hasFocus()
+    window.keys.trigger("find_case")
+    sheet = answered(window, qtbot)
+    assert sheet.isVisible()
+    assert sheet.said.text() == f"{NO_WORDS} {OPEN_FOR_FRAME}"
+    assert not sheet.model.moments
+    for part in (sheet.picture, sheet.lacking, sheet.analyse, sheet.filters.prompts):
+        assert not part.isVisible()
+    sheet.close_sheet()
+    vectors = directions(SECONDS, seed=8)
+    see(window, other, vectors, "c" * 64, RETRIEVAL)
+    folder = window.services.library.folder / "models" / "eye"
+    write_card(
+        ModelCard(
+            name="eye",
+            title="Eye",
+            system="surgvlp",
+            task=RETRIEVAL,
+            classes=(),
+            weights_sha256="c" * 64,
+        ),
+        folder,
+    )
+    write_prompts({"a clip is applied": vectors[2].astype(np.float32)}, folder)
+    window.library.moments_asked.emit()
+    answered(window, qtbot)
+    assert sheet.said.text() == f"{CHOOSE_WORDS} {OPEN_FOR_FRAME}"
+    sheet.filters.prompts.setCurrentText("a clip is applied")
+    sheet.filters.prompts.activated.emit(1)
+    answered(window, qtbot)
+    assert [m.case.case_id for m in sheet.model.moments][:1] == [other.case_id]
+    assert sheet.model.moments[0].time_ms == 2000.0
+    window.sheets.find.close_sheet()
+    window.show_workspace("review")
+    window.keys.trigger("more_like")
+    answered(window, qtbot)
+    assert sheet.picture.isVisible()
 
 
 def test_another_moment_of_the_same_case(
