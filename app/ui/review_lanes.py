@@ -9,6 +9,7 @@ from PySide6.QtCore import QEvent, QPoint, QPointF, Qt, Signal
 from PySide6.QtGui import QContextMenuEvent, QFocusEvent, QMouseEvent, QPainter
 from PySide6.QtWidgets import QMenu, QWidget
 
+from app.core.case import Asset
 from app.core.uncertainty import Doubt, doubts
 from app.ui.keys import Scope, set_widget_scope
 from app.ui.review_lanes_paint import bar_of, paint_walk
@@ -48,7 +49,7 @@ class ReviewLanes(LanesView):
 
     def show_session(self, session: Session) -> None:
         """Show what is told of the open case."""
-        if session.asset != self._asset:
+        if _id_of(session.asset) != _id_of(self._asset):
             self._stand("", None)
         self._session = session
         super().show_session(session)
@@ -205,3 +206,7 @@ class ReviewLanes(LanesView):
     def leaveEvent(self, event: QEvent) -> None:
         """Nothing is under the pointer any more."""
         self._card.hide()
+
+
+def _id_of(asset: Asset | None) -> str:
+    return asset.asset_id if asset is not None else ""
