@@ -32,14 +32,16 @@ CPU = DeviceChoice(device="cpu", name="test", reason="test", memory_mb=1)
 WIDTH = 32
 OPTIONS = {
     "ms_tcn": "layers = 4\nmaps = 8\ndropout = 0.0\ncausal = false",
+    "sprmamba": "stages = 2\nlayers = 2\nwidth = 16\ngroup_frames = 8\ndrop_path = 0.0",
     "supra": "layers = 4\nmaps = 8\ndropout = 0.0",
     "surgfutr": "prototypes = 4\nwidth = 16\nclip = 5",
 }
+OFFLINE = ("ms_tcn", "sprmamba")
 
 
 def recipe_text(system: str, steps: int = 2, data: str = "") -> str:
     """A small recipe that reads what the model "eyes" stores."""
-    task = "phase-recognition" if system == "ms_tcn" else "phase-anticipation"
+    task = "phase-recognition" if system in OFFLINE else "phase-anticipation"
     classes = ", ".join(f'"{key}"' for key in PHASES)
     return f"""
 name = "tiny-{system.replace("_", "-")}"
@@ -72,7 +74,7 @@ future = 4
 [card]
 features_of = "eyes"
 frames_per_second = 1.0
-causal = {"false" if system == "ms_tcn" else "true"}
+causal = {"false" if system in OFFLINE else "true"}
 """
 
 
@@ -107,6 +109,7 @@ def eyes(own_library: Path) -> ModelCard:
     [
         "supra",
         pytest.param("ms_tcn", marks=pytest.mark.long),
+        pytest.param("sprmamba", marks=pytest.mark.long),
         pytest.param("surgfutr", marks=pytest.mark.long),
     ],
 )
@@ -119,7 +122,7 @@ def test_taught_by_command_from_drawn_operations_that_are_kept(
     assert run([*command, "--out", str(tmp_path / "run")]) == 0
     said = json.loads(capsys.readouterr().out)
     card = models.read_card(tmp_path / "run" / said["model"])
-    assert (card.features_of, card.causal) == ("eyes", system != "ms_tcn")
+    assert (card.features_of, card.causal) == ("eyes", system not in OFFLINE)
     assert card.class_keys == PHASES
     network = models.load_model(card)
     assert network.in_features == WIDTH
@@ -170,14 +173,20 @@ def made_up(count: int, seed: int) -> list[Recorded]:
 
 @pytest.mark.parametrize(
     ("system", "figure", "least"),
-    [("ms_tcn", "accuracy", 0.85), ("supra", "accuracy", 0.85), ("surgfutr", "next", 0.5)],
+    [
+        ("ms_tcn", "accuracy", 0.85),
+        pytest.param("sprmamba", "accuracy", 0.85, marks=pytest.mark.long),
+        ("supra", "accuracy", 0.85),
+        ("surgfutr", "next", 0.5),
+    ],
 )
 def test_what_is_told_apart_is_learnt(
     tmp_path: Path, system: str, figure: str, least: float
 ) -> None:
     recipe = recipe_of(system, tmp_path, steps=150)
     recipe.data["source"] = "library"
-    held = FeatureValidation(recipe, made_up(3, seed=2))
+    operations = made_up(5, seed=2)
+    held = FeatureValidation(recipe, operations)
     before = held(models.create_model(recipe.system, **recipe.options).eval())
     result = train_on_features(
         recipe, made_up(6, seed=1), tmp_path / "run", evaluate=held, score=held.score
@@ -187,6 +196,18 @@ def test_what_is_told_apart_is_learnt(
         # Smaller operations than any horizon: whatever is not over comes within it.
         assert result.best["mae_5"] < before["mae_5"]
         assert result.best["foresight"] > before["foresight"]
+        assert result.network.spread != 1
+        shares = [held_by(result.network, one) for one in operations]
+        assert np.mean(shares) >= 0.8 * 6 / 5 - 1e-6  # one operation more is reckoned with
+
+
+def held_by(network: torch.nn.Module, one: Recorded) -> float:
+    """Share of an operation's seconds whose minutes left lie within the spread."""
+    with torch.inference_mode():
+        said = network(torch.from_numpy(one.features.astype(np.float32)).T[None])
+    low, _, high = said.minutes_left[0].numpy().T
+    left = np.arange(len(one.labels) - 1, -1, -1) / 60
+    return float(((low <= left + 1e-6) & (left <= high + 1e-6)).mean())
 
 
 def test_what_cannot_be_learnt_from_is_said(eyes: ModelCard, tmp_path: Path) -> None:
