@@ -23,7 +23,7 @@ from torch.utils.data import IterableDataset
 from app.core.errors import BadInput
 from app.learning.batches import Start, batches_from, generator_of, loaded, share_of
 from app.learning.evaluation import score_of
-from app.learning.film_clips import COLOUR, FilmClips, joined_clips
+from app.learning.film_clips import COLOUR, FilmClips, Join
 from app.learning.filmed import LIBRARY, Filmed
 from app.learning.phantom.script import write_procedure
 from app.learning.phantom.video import PhantomVideo
@@ -180,8 +180,8 @@ def train_phases(
     Args:
         recipe: its ``data`` names ``window`` (frames), ``most_gap_s`` (seconds between two), of
             the phantom ``seed`` and ``operations`` (how many different ones), of labelled cases
-            if wanted what ``FilmClips`` takes and ``workers``; and, if wanted, ``class_weights``,
-            ``label_smoothing`` and ``smoothness`` (see ``PhaseLoss``).
+            if wanted what ``FilmClips`` and ``Join`` take and ``workers``; and, if wanted,
+            ``class_weights``, ``label_smoothing`` and ``smoothness`` (see ``PhaseLoss``).
         films: labelled cases.
         run_folder, network, device: see ``app.learning.instruments.train_instruments``.
         hooks: see ``models.training.Hooks``.
@@ -218,4 +218,5 @@ def _filmed(recipe: Recipe, films: Sequence[Filmed]) -> Start:
     if not named:
         raise BadInput(f"{recipe.title} learns from cases with phases by a human; there are none.")
     workers = int(recipe.data.get("workers", 1))
-    return batches_from(FilmClips(recipe, named), joined_clips, recipe.batch, workers)
+    mixed = {name: float(recipe.data.get(name, 0.0)) for name in ("mixup", "cutmix")}
+    return batches_from(FilmClips(recipe, named), Join(**mixed), recipe.batch, workers)

@@ -138,6 +138,12 @@ class EndoMamba(nn.Module):
             code._no_weight_decay = True  # type: ignore[attr-defined]
         nn.init.zeros_(self.patch_embed.proj.bias)
 
+    def layer_of(self, name: str) -> int:
+        """Place of a parameter: 0 for what makes tokens, then the blocks, the head's last."""
+        if name.startswith("layers."):
+            return int(name.split(".")[1]) + 1
+        return self.depth + 1 if name.startswith(("norm_f.", "head.")) else 0
+
     def forward(self, clip: Tensor) -> Tensor:
         """Labels every frame of a clip that starts a stream.
 

@@ -17,6 +17,28 @@ from models.errors import OptionError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MixedLabels:
+    """Labels of clips that are two clips each.
+
+    Attributes:
+        labels, others: int64 (B, T), of the one and of the other.
+        share: float32 (B,), of the one in the clip; alike in a batch.
+    """
+
+    labels: Tensor
+    others: Tensor
+    share: Tensor
+
+    def to(self, device: torch.device | str) -> "MixedLabels":
+        """Returns the same labels on another device."""
+        return MixedLabels(
+            labels=self.labels.to(device),
+            others=self.others.to(device),
+            share=self.share.to(device),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseLoss:
     """Cross-entropy of every labelled frame, with an optional penalty on restless answers.
 
@@ -43,17 +65,23 @@ class PhaseLoss:
         if self.class_weights is not None and min(self.class_weights, default=-1.0) < 0:
             raise OptionError("Class weights must not be negative.")
 
-    def __call__(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def __call__(
+        self, logits: Tensor, labels: Tensor | MixedLabels
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Measures one batch.
 
         Args:
             logits: (B, T, K), any floating dtype; the loss is computed in at least float32.
-            labels: int64 (B, T), in [0, K) or `ignore_index`.
+            labels: int64 (B, T), in [0, K) or `ignore_index`; of mixed clips two of them.
 
         Returns:
             The scalar loss, 0 where no frame is labelled, and its parts `phase`, `smoothness`
             and `accuracy` (share of labelled frames, in [0, 1]), detached.
         """
+        if isinstance(labels, MixedLabels):
+            share = labels.share.to(logits.device).mean()
+            (one, parts), (other, _) = self(logits, labels.labels), self(logits, labels.others)
+            return share * one + (1 - share) * other, parts
         logits = logits.float() if logits.dtype != torch.float64 else logits
         labels = labels.to(logits.device)
         known = labels != self.ignore_index

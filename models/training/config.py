@@ -29,6 +29,8 @@ class TrainConfig:
             (YOLOv8's recipe); None for the common warm-up.
         momentum: SGD momentum, or AdamW's first beta.
         warmup_momentum: where momentum starts during the warm-up (SGD only).
+        layer_decay: rate of each layer over that of the next one towards the output; below 1 only
+            for a network that says which layer a parameter is of (`layer_of`).
         weight_decay: on weights of two or more dimensions alone.
         accumulate: batches whose gradients add up to one update.
         clip_norm: largest norm of the gradient; 0 for no limit.
@@ -58,6 +60,7 @@ class TrainConfig:
     momentum: float = 0.9
     warmup_momentum: float | None = None
     weight_decay: float = 5e-4
+    layer_decay: float = 1.0
     accumulate: int = 1
     clip_norm: float = 10.0
     clip_value: float = 0.0
@@ -80,6 +83,8 @@ class TrainConfig:
             raise OptionError(f'precision is "{self.precision}", give "auto", "fp32" or "bf16".')
         if min(self.steps, self.accumulate, self.report_every, self.save_every) < 1:
             raise OptionError("steps, accumulate, report_every and save_every must be at least 1.")
+        if not 0 < self.layer_decay <= 1:
+            raise OptionError(f"layer_decay must be above 0 and at most 1, not {self.layer_decay}.")
         if self.patience < 0:
             raise OptionError("patience must be at least 0.")
         if self.schedule_steps is not None and self.schedule_steps < self.steps:

@@ -16,7 +16,7 @@ from app.cli.library_cases import cases_of, held_apart, tool_rows
 from app.cli.main import run
 from app.core.errors import BadInput, EnvironmentProblem
 from app.exchange.labels.library import import_cases, import_onto
-from app.learning.film_clips import FilmClips, joined_clips
+from app.learning.film_clips import FilmClips, Join
 from app.learning.filmed import Filmed, filmed_cases
 from app.learning.kept_frames import SUFFIX, KeptFrames, keep_frames, make_room
 from app.learning.recipes import Recipe, read_recipe
@@ -206,10 +206,10 @@ def test_clips_are_frames_some_seconds_apart_around_what_is_labelled(
     one, places = FilmClips(recipe, films[1:]).places(rng)
     assert len(one.frames) == 1
     assert places.tolist() == [0] * 6
-    batch, labels = joined_clips([clips(4), clips(5)])
+    batch, labels = Join()([clips(4), clips(5)])
     assert batch.shape == (2, 3, 6, 32, 32)
     assert labels.shape == (2, 6)
-    assert np.array_equal(clips(4)[0], batch[0].numpy())  # the same number, the same clip
+    assert np.array_equal(clips(4).values, batch[0].numpy())  # the same number, the same clip
 
 
 def test_frames_are_decoded_once_and_made_again_where_they_are_damaged(
