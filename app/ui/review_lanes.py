@@ -10,7 +10,6 @@ from PySide6.QtGui import QContextMenuEvent, QFocusEvent, QMouseEvent, QPainter
 from PySide6.QtWidgets import QMenu, QWidget
 
 from app.core.case import Asset
-from app.core.uncertainty import Doubt, doubts
 from app.ui.keys import Scope, set_widget_scope
 from app.ui.review_lanes_paint import bar_of, paint_walk
 from app.ui.review_lanes_view import LanesView
@@ -42,7 +41,6 @@ class ReviewLanes(LanesView):
         self.setAccessibleName(NAME)
         set_widget_scope(self, Scope.LANES)
         self._dragging = False
-        self._session: Session | None = None
         self._lane, self._piece = "", None  # type: str, Piece | None
         self._room = room
         self._card = HoverCard(room)
@@ -51,7 +49,6 @@ class ReviewLanes(LanesView):
         """Show what is told of the open case."""
         if _id_of(session.asset) != _id_of(self._asset):
             self._stand("", None)
-        self._session = session
         super().show_session(session)
 
     def paint_above(self, painter: QPainter) -> None:
@@ -98,12 +95,7 @@ class ReviewLanes(LanesView):
             return ()
         if row.kind is Kind.DISAGREEMENT:
             return differing(self._differences, self._words, self._asset.time_ms)
-        return pieces_of(self.lanes_of(row), self._doubts(), self._words, self._asset.time_ms)
-
-    def _doubts(self) -> tuple[Doubt, ...]:
-        session = self._session
-        torn = session.model.uncertainty if session is not None and session.model else None
-        return () if torn is None or session is None else doubts(torn, session.human_timeline)
+        return pieces_of(self.lanes_of(row), self._words, self._asset.time_ms)
 
     def _enter(self, row: Row, piece: Piece | None) -> None:
         """Stand there, and say so by name and card."""

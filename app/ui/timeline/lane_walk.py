@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from app.core.differences import Difference
 from app.core.taxonomy import Taxonomy
-from app.core.uncertainty import Doubt
 from app.ui.timeline.lanes import Lane, LaneKind
-from app.ui.timeline.speech import difference_lines, doubt_lines, segment_lines
+from app.ui.timeline.speech import difference_lines, segment_lines, torn_lines
+
+_TALL = 0.5
+_JOIN_SAMPLES = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,13 +36,12 @@ class Piece:
 
 
 def pieces_of(
-    lanes: Sequence[Lane], doubts: Sequence[Doubt], words: Taxonomy, time_ms: Callable[[int], float]
+    lanes: Sequence[Lane], words: Taxonomy, time_ms: Callable[[int], float]
 ) -> tuple[Piece, ...]:
     """What some lanes tell, in order of time.
 
     Args:
-        lanes: that share a row.
-        doubts: the uncertain places, which are the pieces of the strip of uncertainty.
+        lanes: that share a row; the pieces of a strip are where it is tall.
         words: names phases.
         time_ms: pts to milliseconds.
     """
@@ -52,12 +55,24 @@ def pieces_of(
         for line in lane.lines
         for s in line
     ]
-    if any(lane.kind is LaneKind.STRIP for lane in lanes):
-        found += [
-            Piece(start_pts=d.start_pts, end_pts=d.end_pts, lines=doubt_lines(d, time_ms))
-            for d in doubts
-        ]
+    found += [
+        Piece(start_pts=start, end_pts=end, lines=torn_lines(bits, start, end, time_ms))
+        for lane in lanes
+        for start, end, bits in _tall(lane)
+    ]
     return tuple(sorted(found, key=lambda p: p.place))
+
+
+def _tall(lane: Lane) -> Iterator[tuple[int, int, float]]:
+    """Where a strip is at least half as high as can be, with the mean of its bits there."""
+    if lane.kind is not LaneKind.STRIP or lane.strip is None or lane.bits is None:
+        return
+    pts = lane.strip[:, 0]
+    step = float(np.median(np.diff(pts))) if pts.size > 1 else 1.0
+    places = np.flatnonzero(lane.strip[:, 1] >= _TALL)
+    apart = np.flatnonzero(np.diff(pts[places]) > (_JOIN_SAMPLES + 1) * step) + 1
+    for part in np.split(places, apart) if places.size else ():
+        yield int(pts[part[0]]), round(pts[part[-1]] + step), float(lane.bits[part].mean())
 
 
 def differing(

@@ -10,7 +10,7 @@ from app.annotate.phases import Block
 from app.core.differences import Difference
 from app.core.taxonomy import Taxonomy
 from app.core.timeline import Segment
-from app.core.uncertainty import DOUBT_BITS, Doubt
+from app.core.uncertainty import DOUBT_BITS
 from app.ui.timeline.data import TimelineData
 from app.ui.timeline.lanes import Lane, LaneKind, Source, course_name, segment_name
 from app.ui.timeline.paint import clock, duration
@@ -98,9 +98,11 @@ def strip_words(lane: Lane) -> str:
     return "tall: less sure than in most of this case, of which the models are torn"
 
 
-def doubt_lines(found: Doubt, time_ms: Callable[[int], float]) -> tuple[str, str]:
+def torn_lines(
+    bits: float, start_pts: int, end_pts: int, time_ms: Callable[[int], float]
+) -> tuple[str, str]:
     """Two lines about an uncertain place."""
-    return torn_words(found.bits), _times(found, time_ms)
+    return torn_words(bits), _span(time_ms(start_pts), time_ms(end_pts))
 
 
 def difference_lines(
@@ -130,8 +132,11 @@ def torn_words(bits: float) -> str:
     return "A little unsure" if bits < DOUBT_BITS else "Torn" if bits < 1.1 else "Very unsure"
 
 
-def _times(part: Segment | Difference | Doubt, time_ms: Callable[[int], float]) -> str:
-    start, end = time_ms(part.start_pts), time_ms(part.end_pts)
+def _times(part: Segment | Difference, time_ms: Callable[[int], float]) -> str:
+    return _span(time_ms(part.start_pts), time_ms(part.end_pts))
+
+
+def _span(start: float, end: float) -> str:
     return f"{clock(start)} to {clock(end)}, {duration(end - start)}"
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.differences import Difference
 from app.core.taxonomy import find_taxonomy
 from app.core.timeline import Segment
-from app.core.uncertainty import Doubt
 from app.ui.timeline.lane_walk import Piece, differing, pieces_of, stepped
-from app.ui.timeline.lanes import Lane, LaneKind, lane_of
+from app.ui.timeline.lanes import LaneKind, lane_of, strip_lane
 
 WORDS = find_taxonomy("cholecystectomy")
 spans = st.lists(
@@ -27,7 +27,7 @@ def time_ms(pts: int) -> float:
 
 def pieces(found: list[tuple[int, int]]) -> tuple[Piece, ...]:
     segments = [Segment(start_pts=a, end_pts=b, phase="cut") for a, b in found]
-    return pieces_of([lane_of("x", "X", LaneKind.COURSE, segments)], (), WORDS, time_ms)
+    return pieces_of([lane_of("x", "X", LaneKind.COURSE, segments)], WORDS, time_ms)
 
 
 @given(spans)
@@ -61,11 +61,16 @@ def test_a_piece_that_is_gone_leaves_its_place() -> None:
     assert stepped((one, three), two, -1, 0) is one
 
 
-def test_doubts_and_disagreements_have_words() -> None:
-    doubt = Doubt(start_pts=5, end_pts=9, bits=1.3, weight=5.0)
-    strip = Lane(key="unsure", name="Uncertain", kind=LaneKind.STRIP)
-    (piece,) = pieces_of([strip], (doubt,), WORDS, time_ms)
-    assert piece.lines == ("Very unsure", "0:05 to 0:09, 4.0 s")
+def test_tall_places_and_disagreements_have_words() -> None:
+    bits = np.full(60, 0.9)
+    bits[5:9] = bits[11] = 1.4
+    bits[40] = 1.39
+    strip = strip_lane(np.arange(60), bits)
+    near, far = pieces_of([strip], WORDS, time_ms)
+    assert (near.start_pts, near.end_pts) == (5, 12), "two seconds between them are none"
+    assert near.lines == ("Very unsure", "0:05 to 0:12, 7.0 s")
+    assert (far.start_pts, far.end_pts) == (40, 41)
+    assert pieces_of([strip_lane(np.arange(60), np.full(60, 1.4))], WORDS, time_ms) == ()
     apart = Difference(
         start_pts=5, end_pts=9, one="preparation", other="clipping_cutting", is_human=False
     )
