@@ -6,10 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from PySide6.QtCore import (
-    QAbstractListModel,
-    QModelIndex,
     QObject,
-    QPersistentModelIndex,
     QPointF,
     QRectF,
     QSize,
@@ -24,6 +21,7 @@ from app.core.case import Case, CaseState
 from app.core.taxonomy import find_taxonomy
 from app.core.timeline import Timeline
 from app.ui import theme
+from app.ui.card_model import ROW_ROLE, CardModel, Index
 from app.ui.case_name import DEFAULT_TITLE, TitleField, editable_title
 from app.ui.style import ring_shown
 from app.ui.timeline import paint
@@ -39,8 +37,7 @@ STATE_WORDS = {
     CaseState.DONE: ("Done", "ok"),
     CaseState.FAILED: ("Failed", "error"),
 }
-CARD_ROLE = Qt.ItemDataRole.UserRole + 1
-Index = QModelIndex | QPersistentModelIndex
+CARD_ROLE = ROW_ROLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -98,7 +95,7 @@ class Card:
         return f"{words}. {self.damage}" if self.damage else words
 
 
-class CaseModel(QAbstractListModel):
+class CaseModel(CardModel[Card]):
     """All cases, newest first.
 
     Signals:
@@ -109,58 +106,51 @@ class CaseModel(QAbstractListModel):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._cards: list[Card] = []
         self._analysis: dict[str, str] = {}
 
     @property
     def cards(self) -> tuple[Card, ...]:
         """All cards."""
-        return tuple(self._cards)
+        return self.rows
 
     def set_cards(self, cards: Sequence[Card]) -> None:
         """Show other cases; the same ones are changed in place, so that selections stay."""
         cards = [replace(c, analysis=self._analysis.get(c.case.case_id, "")) for c in cards]
         new = sorted(cards, key=lambda c: c.case.created_utc_ms, reverse=True)
-        if [c.case.case_id for c in new] == [c.case.case_id for c in self._cards]:
-            self._cards = new
+        if [c.case.case_id for c in new] == [c.case.case_id for c in self.rows]:
+            self.rows = tuple(new)
             if new:
                 self.dataChanged.emit(self.index(0), self.index(len(new) - 1))
             return
-        self.beginResetModel()
-        self._cards = new
-        self.endResetModel()
+        self.show_rows(new)
 
     def set_analysis(self, words: dict[str, str]) -> None:
         """How the analysis of cases stands, by their number."""
         if words != self._analysis:
             self._analysis = words
-            self.set_cards(self._cards)
+            self.set_cards(self.rows)
 
     def set_picture(self, case_id: str, picture: QImage) -> None:
         """A case's thumbnail was made."""
-        for i, card in enumerate(self._cards):
+        for i, card in enumerate(self.rows):
             if card.case.case_id == case_id:
-                self._cards[i] = replace(card, picture=picture)
-                self.dataChanged.emit(self.index(i), self.index(i))
+                changed = replace(card, picture=picture)
+                self.rows = (*self.rows[:i], changed, *self.rows[i + 1 :])
+                self.row_changed(i)
 
-    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008 - Qt's signature
-        """How many cases there are."""
-        return 0 if parent.isValid() else len(self._cards)
+    def name_of(self, row: Card) -> str:
+        """The case's number."""
+        return row.case.case_id
+
+    def spoken_of(self, row: Card) -> str:
+        """The card in words."""
+        return row.spoken()
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
-        """The card, or its words."""
-        if not index.isValid():
-            return None
-        card = self._cards[index.row()]
-        if role == CARD_ROLE:
-            return card
-        if role == Qt.ItemDataRole.DisplayRole:
-            return card.case.case_id
-        if role in (Qt.ItemDataRole.AccessibleTextRole, Qt.ItemDataRole.ToolTipRole):
-            return card.spoken()
-        if role == Qt.ItemDataRole.EditRole:
-            return editable_title(card.case.title)
-        return None
+        """The card, its words, or its title to be edited."""
+        if role == Qt.ItemDataRole.EditRole and index.isValid():
+            return editable_title(self.rows[index.row()].case.title)
+        return super().data(index, role)
 
     def flags(self, index: Index) -> Qt.ItemFlag:
         """Names can be changed where the view lets one."""
@@ -171,7 +161,7 @@ class CaseModel(QAbstractListModel):
         title = str(value).strip()
         if role != Qt.ItemDataRole.EditRole or not title:
             return False
-        case = self._cards[index.row()].case
+        case = self.rows[index.row()].case
         if title != case.title:
             self.renamed.emit(case.case_id, title)
         return True

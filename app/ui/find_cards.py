@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPointF, QRectF, QSize, Qt
+from PySide6.QtCore import QObject, QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QFontMetricsF, QImage, QPainter, QPainterPath, QPen, QPixmap
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from app.core.case import Asset, Case
 from app.core.taxonomy import Phase, find_taxonomy, list_taxonomies
 from app.ui import theme
-from app.ui.case_cards import GAP, Index
+from app.ui.card_model import ROW_ROLE, CardModel, Index
+from app.ui.case_cards import GAP
 from app.ui.case_name import DEFAULT_TITLE
 from app.ui.style import ring_shown
 from app.ui.widgets import draw_letter
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from app.analysis.moments import Moment
 
 CARD_WIDTH = 230
-MOMENT_ROLE = Qt.ItemDataRole.UserRole + 1
-IMAGE_ROLE = Qt.ItemDataRole.UserRole + 2
+MOMENT_ROLE = ROW_ROLE
+IMAGE_ROLE = ROW_ROLE + 1
 NOT_THERE = "The recording is not where it was"
 KEPT = 200
 _BAR = 3
@@ -50,50 +50,39 @@ def case_words(case: Case, asset: Asset | None = None) -> str:
     return f"Recording {number}, {name}"
 
 
-class MomentModel(QAbstractListModel):
+class MomentModel(CardModel["Moment"]):
     """Moments, most alike first, with their pictures as they come."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self.moments: tuple[Moment, ...] = ()
         self._images: dict[tuple[str, int], QImage] = {}
-
-    def show(self, moments: Sequence[Moment]) -> None:
-        """Show these."""
-        self.beginResetModel()
-        self.moments = tuple(moments)
-        self.endResetModel()
 
     def set_image(self, asset_id: str, pts: int, image: QImage) -> None:
         """A moment's picture is there; a null one says that there is none."""
         self._images[asset_id, pts] = image
-        for row, found in enumerate(self.moments):
+        for row, found in enumerate(self.rows):
             if (found.asset.asset_id, found.pts) == (asset_id, pts):
-                self.dataChanged.emit(self.index(row), self.index(row))
+                self.row_changed(row)
 
     def clear(self) -> None:
         """Show none, and keep no picture."""
-        self.show(())
+        self.show_rows(())
         self._images.clear()
 
-    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008 - Qt's signature
-        """How many there are."""
-        return 0 if parent.isValid() else len(self.moments)
+    def name_of(self, row: Moment) -> str:
+        """The case's number."""
+        return row.case.case_id
+
+    def spoken_of(self, row: Moment) -> str:
+        """The moment in words."""
+        return spoken(row)
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
         """The moment, its picture, or its words."""
-        if not index.isValid():
-            return None
-        found = self.moments[index.row()]
-        if role == MOMENT_ROLE:
-            return found
-        if role == IMAGE_ROLE:
+        if role == IMAGE_ROLE and index.isValid():
+            found = self.rows[index.row()]
             return self._images.get((found.asset.asset_id, found.pts))
-        if role == Qt.ItemDataRole.DisplayRole:
-            return found.case.case_id
-        if role in (Qt.ItemDataRole.AccessibleTextRole, Qt.ItemDataRole.ToolTipRole):
-            return spoken(found)
-        return None
+        return super().data(index, role)
 
 
 def spoken(found: Moment) -> str:

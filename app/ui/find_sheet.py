@@ -204,7 +204,7 @@ class FindSheet(Sheet):
         """In their new order; the one that is selected stays so while it is among them."""
         chosen = self.view.currentIndex().data(MOMENT_ROLE)
         key = (chosen.asset.asset_id, chosen.pts) if chosen is not None else None
-        self.model.show(moments)
+        self.model.show_rows(moments)
         if moments:
             keys = [(m.asset.asset_id, m.pts) for m in moments]
             at = self.model.index(keys.index(key) if key in keys else 0)

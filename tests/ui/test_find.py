@@ -116,8 +116,8 @@ def test_found_and_opened_by_keyboard(
     sheet = answered(window, qtbot)
     assert sheet.isVisible()
     # The frame's own recording is shorter than what is left out around it.
-    assert [m.case.case_id for m in sheet.model.moments] == [other.case_id]
-    found = sheet.model.moments[0]
+    assert [m.case.case_id for m in sheet.model.rows] == [other.case_id]
+    found = sheet.model.rows[0]
     assert (found.time_ms, round(found.similarity, 2)) == (2000.0, 1.0)
     assert "at 0:02" in spoken(found)
     assert "Clip and cut, decided by a person, similarity 1.00" in spoken(found)
@@ -160,7 +160,7 @@ def test_a_moment_of_a_cases_second_recording_is_found_and_shown(
     see(opened, replace(other, assets=(second,)), vectors)
     QTest.keyClick(opened, Qt.Key.Key_F, Qt.KeyboardModifier.ControlModifier)
     sheet = answered(opened, qtbot)
-    found = sheet.model.moments[0]
+    found = sheet.model.rows[0]
     assert (found.case.case_id, found.asset.asset_id) == (other.case_id, "two")
     assert "Recording 2, Two files" in spoken(found)
     sheet.open_chosen()
@@ -190,17 +190,17 @@ def test_filters(library_of_two: tuple[MainWindow, Case], qtbot: QtBot) -> None:
         sheet.filters.phases.setCurrentText(phase)
         sheet.filters.phases.activated.emit(sheet.filters.phases.currentIndex())
         answered(window, qtbot)
-        assert len(sheet.model.moments) == count
+        assert len(sheet.model.rows) == count
         assert sheet.filters.phases.currentText() == phase
         assert (sheet.said.text() == NOTHING_SO) == (not count)
     for case, count in (("This case", 0), ("Other cases", 1), (f"{other.case_id}  other", 1)):
         sheet.filters.cases.setCurrentText(case)
         sheet.filters.cases.activated.emit(sheet.filters.cases.currentIndex())
         answered(window, qtbot)
-        assert len(sheet.model.moments) == count
+        assert len(sheet.model.rows) == count
     QTest.keyClick(sheet.view, Qt.Key.Key_Escape)
     assert not sheet.isVisible()
-    assert sheet.model.moments == ()
+    assert sheet.model.rows == ()
 
 
 def test_by_words(
@@ -240,7 +240,7 @@ def test_by_words(
     assert sheet.filters.prompts.currentText() == "a clip is applied"
     assert not sheet.filters.encoders.isVisible()
     # Words are not a frame: its own recording is searched too.
-    found = sheet.model.moments[0]
+    found = sheet.model.rows[0]
     assert (found.case.case_id, found.time_ms) == (case.case_id, 1000.0)
     assert found.similarity > 0.99
     # Prompts that are past reading are told; frames are looked for all the same.
@@ -248,7 +248,7 @@ def test_by_words(
     (folder / PROMPTS_FILE).write_bytes(b"no tensors at all")
     window.keys.trigger("more_like")
     answered(window, qtbot)
-    assert sheet.model.moments
+    assert sheet.model.rows
     assert PROMPTS_FILE in sheet.said.text()
     assert not sheet.filters.prompts.isVisible()
 
@@ -265,7 +265,7 @@ def test_from_the_cases_words_can_be_looked_for_and_that_frames_cannot_is_said(
     sheet = answered(window, qtbot)
     assert sheet.isVisible()
     assert sheet.said.text() == f"{NO_WORDS} {OPEN_FOR_FRAME}"
-    assert not sheet.model.moments
+    assert not sheet.model.rows
     for part in (sheet.picture, sheet.lacking, sheet.analyse, sheet.filters.prompts):
         assert not part.isVisible()
     sheet.close_sheet()
@@ -290,8 +290,8 @@ def test_from_the_cases_words_can_be_looked_for_and_that_frames_cannot_is_said(
     sheet.filters.prompts.setCurrentText("a clip is applied")
     sheet.filters.prompts.activated.emit(1)
     answered(window, qtbot)
-    assert [m.case.case_id for m in sheet.model.moments][:1] == [other.case_id]
-    assert sheet.model.moments[0].time_ms == 2000.0
+    assert [m.case.case_id for m in sheet.model.rows][:1] == [other.case_id]
+    assert sheet.model.rows[0].time_ms == 2000.0
     window.sheets.find.close_sheet()
     window.show_workspace("review")
     window.keys.trigger("more_like")
@@ -309,13 +309,13 @@ def test_another_moment_of_the_same_case(
     see(opened, case, directions(3))
     opened.keys.trigger("more_like")
     sheet = answered(opened, qtbot)
-    assert {m.time_ms for m in sheet.model.moments} == {1000.0, 2000.0}
+    assert {m.time_ms for m in sheet.model.rows} == {1000.0, 2000.0}
     # What is read later may come before what the user has chosen meanwhile.
     sheet.view.setCurrentIndex(sheet.model.index(1))
-    chosen = sheet.model.moments[1]
-    sheet._show_moments(sheet.model.moments[::-1])
+    chosen = sheet.model.rows[1]
+    sheet._show_moments(sheet.model.rows[::-1])
     assert sheet.view.currentIndex().data(MOMENT_ROLE) == chosen
-    sheet._show_moments(sorted(sheet.model.moments, key=lambda m: m.time_ms))
+    sheet._show_moments(sorted(sheet.model.rows, key=lambda m: m.time_ms))
     rect = sheet.view.visualRect(sheet.model.index(0))
     viewport = sheet.view.viewport()
     QTest.mouseClick(viewport, Qt.MouseButton.LeftButton, pos=rect.center() - QPoint(10, 10))
@@ -385,7 +385,7 @@ def test_in_annotate_it_stands_in_the_menu_of_the_frame(
     entry.trigger()
     menu.close()
     sheet = answered(window, qtbot)
-    assert sheet.model.moments
+    assert sheet.model.rows
     sheet.open_chosen()
     session = window.services.session
     qtbot.waitUntil(
@@ -412,7 +412,7 @@ def test_cases_that_were_not_seen_are_analysed_and_then_found(
     opened.keys.trigger("more_like")
     answered(opened, qtbot)
     sheet.analyse.click()
-    qtbot.waitUntil(lambda: len(sheet.model.moments) == 1, timeout=240_000)
-    assert sheet.model.moments[0].case.case_id == other.case_id
+    qtbot.waitUntil(lambda: len(sheet.model.rows) == 1, timeout=240_000)
+    assert sheet.model.rows[0].case.case_id == other.case_id
     assert not sheet.lacking.isVisible()
     qtbot.waitUntil(lambda: not analysis.running, timeout=120_000)

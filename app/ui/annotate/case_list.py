@@ -17,7 +17,8 @@ from PySide6.QtWidgets import (
 )
 
 from app.ui import style, theme
-from app.ui.case_cards import CARD_ROLE, Card, CaseFilter, CaseModel, Index
+from app.ui.card_model import Index
+from app.ui.case_cards import CARD_ROLE, Card, CaseFilter, CaseModel
 from app.ui.widgets import Label, mark
 from app.ui.words import date, moment
 
