@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -14,12 +15,12 @@ from app.cli.common import (
     LibraryOption,
     LinesOption,
     TensorboardOption,
-    emit,
     library_folder,
     progress,
     stoppable,
     training_report,
 )
+from app.cli.trained import command_line, publish_and_tell
 from app.core.errors import BadInput
 
 _NAMED = 3
@@ -75,7 +76,7 @@ def pretrain(
     same command goes on.
     """
     from app.exchange.unlabelled import pictures_below
-    from app.inference.cards import find_model, model_errors
+    from app.inference.cards import find_model
     from app.learning import publish, recipes, runs
     from app.learning.lessons import evaluation_of
     from app.learning.pretraining import INDICES, start_from_backbone
@@ -124,29 +125,30 @@ def pretrain(
         raise typer.Abort
     if not ranks().is_first:
         return
-    command = f"trocar pretrain {Path(recipe).stem} --data {data.name}"
-    command += "" if teacher is None else f" --teacher {Path(teacher).name}"
-    command += "" if base is None else f" --base {Path(base).name}"
-    command += f" --hold-out {hold_out:g}"
-    command += "" if keep_positions else " --drop-positions"
-    command += "" if seed is None else f" --seed {seed}"
-    command += "" if seconds is None else f" --seconds {seconds:g}"
-    parent = Path(base).name if base else ""
-    with model_errors():
-        card = publish.card_of(
-            plan, end, command=f"{command} --out {out.name}", figures=end.best, parent=parent
-        )
-        card = publish.publish_backbone(out, card, out, keep_positions=keep_positions)
-    result = {
-        "model": card.name,
-        "card": str(out / card.name / "card.toml"),
-        "epochs": end.steps,
-        "best": end.best,
-        "base": {},
-        "recordings": sum(f.video is not None for f in archive),
-        "pictures": sum(len(f.pictures) for f in archive),
-        "left_out": len(problems),
-        "device": card.trained.device,
-        "seconds": round(end.seconds, 1),
-    }
-    emit(result, as_json=as_json or lines, text=f"{card.title}: {out / card.name}")
+    command = command_line(
+        f"trocar pretrain {Path(recipe).stem}",
+        {
+            "--data": data,
+            "--teacher": Path(teacher) if teacher else None,
+            "--base": Path(base) if base else None,
+            "--hold-out": hold_out,
+            "--drop-positions": not keep_positions,
+            "--seed": seed,
+            "--seconds": seconds,
+            "--out": out,
+        },
+    )
+    publish_and_tell(
+        plan,
+        end,
+        out,
+        command=command,
+        base=base,
+        save=partial(publish.publish_backbone, keep_positions=keep_positions),
+        as_json=as_json or lines,
+        more={
+            "recordings": sum(f.video is not None for f in archive),
+            "pictures": sum(len(f.pictures) for f in archive),
+            "left_out": len(problems),
+        },
+    )

@@ -15,7 +15,6 @@ from app.cli.common import (
     LibraryOption,
     LinesOption,
     TensorboardOption,
-    emit,
     library_folder,
     progress,
     stoppable,
@@ -30,6 +29,7 @@ from app.cli.feature_lesson import (
 )
 from app.cli.film_lesson import FilmLesson
 from app.cli.lesson import Lesson, needs_pictures, read_lesson
+from app.cli.trained import command_line, publish_and_tell
 from app.core.errors import BadInput
 
 
@@ -118,7 +118,7 @@ def train(
     --nproc-per-node N -m app train RECIPE …
     """
     from app.core.prediction import ACTIVITIES, PHASES, SEGMENTATION
-    from app.inference.cards import find_model, model_errors
+    from app.inference.cards import find_model
     from app.learning import publish, recipes, runs
     from app.learning.start import head_left_out, start_from
     from models.card import BACKBONE
@@ -182,26 +182,26 @@ def train(
         raise typer.Abort
     if not ranks().is_first:
         return
-    more = "" if base is None else f" --base {Path(base).name}"
-    more += "" if data is None else f" --data {data.name}"
-    more += f" --protocol {protocol}" if protocol else ""
-    more += "" if validation is None else f" --validation {validation.name}"
-    more += f" --hold-out {hold_out:g}" if hold_out else ""
-    more += "" if seed is None else f" --seed {seed}"
-    more += " --deterministic" if deterministic else ""
-    more += "" if seconds is None else f" --seconds {seconds:g}"
-    command = f"trocar train {Path(recipe).stem}{more} --out {out.name}"
-    parent = Path(base).name if base else ""
-    with model_errors():
-        card = publish.card_of(plan, end, command=command, figures=end.best, parent=parent)
-        card = publish.publish(out, card, out)
-    result = {
-        "model": card.name,
-        "card": str(out / card.name / "card.toml"),
-        "epochs": end.steps,
-        "best": end.best,
-        "base": {},
-        "device": card.trained.device,
-        "seconds": round(end.seconds, 1),
-    }
-    emit(result, as_json=as_json or lines, text=f"{card.title}: {out / card.name}")
+    command = command_line(
+        f"trocar train {Path(recipe).stem}",
+        {
+            "--base": Path(base) if base else None,
+            "--data": data,
+            "--protocol": protocol,
+            "--validation": validation,
+            "--hold-out": hold_out or None,
+            "--seed": seed,
+            "--deterministic": deterministic,
+            "--seconds": seconds,
+            "--out": out,
+        },
+    )
+    publish_and_tell(
+        plan,
+        end,
+        out,
+        command=command,
+        base=base,
+        save=publish.publish,
+        as_json=as_json or lines,
+    )
