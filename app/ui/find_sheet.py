@@ -38,7 +38,7 @@ NOT_SEEN_HERE = "The analysis has not come to this moment yet."
 TITLE = "Find a moment"
 CHOOSE_WORDS = "Choose under “Looking for” what shall be found."
 NO_WORDS = (
-    "No model that reads words has looked at this library, so none can be looked for "
+    "No model that reads words has looked at this library yet, so nothing is found by words "
     "(the guide says how to add one)."
 )
 OPEN_FOR_FRAME = (
@@ -139,7 +139,7 @@ class FindSheet(Sheet):
         self.picture.setFixedHeight(theme.px(PICTURE_PX))
         self.picture.clear()
         case = source.case
-        for part in (self.picture, self.named, self.facts):
+        for part in (self.picture, self.named, self.facts, self.filters):
             part.setVisible(case is not None)
         if case is not None:
             self.named.setText(f"{case.case_id}  {case_words(case)}")
@@ -192,6 +192,8 @@ class FindSheet(Sheet):
             return
         before, self._answer = self._answer, answer
         self.filters.offer(answer)
+        by_words_alone = self._source is not None and self._source.case is None
+        self.filters.setVisible(bool(answer.prompts) or not by_words_alone)
         if before is None or before.moments != answer.moments:
             self._show_moments(answer.moments)
         if before is None and answer.moments:
