@@ -113,7 +113,8 @@ class TeachSheet(Sheet):
 
     def offer(self, cards: Sequence[ModelCard], cases: Sequence[Card], open_case: str) -> None:
         """Offer models to start from and cases to learn from."""
-        self._cards = [c for c in cards if c.task in TAUGHT and c.weights_path is not None]
+        able = [c for c in cards if c.task in TAUGHT and c.weights_path is not None]
+        self._cards = sorted(able, key=lambda c: TAUGHT.index(c.task))
         self._known, self._open_case = cases, open_case
         before = self.base.currentData()
         with QSignalBlocker(self.base):

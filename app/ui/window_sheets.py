@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QObject, QStandardPaths, QUrl
@@ -9,7 +10,7 @@ from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from app.core.prediction import SEGMENTATION
-from app.ui.case_cards import CaseModel
+from app.ui.case_cards import Card, CaseModel
 from app.ui.export_sheet import ExportSheet
 from app.ui.find_sheet import FindSheet, Source
 from app.ui.key_sheet import KeySheet
@@ -66,7 +67,7 @@ class WindowSheets(QObject):
         keys.bind("export", self.export_case)
         keys.bind("more_like", self.find_like)
         services.analysis.changed.connect(self._analysis_changed)
-        services.cases.listed.connect(lambda _: self._offer_cases())
+        services.cases.listed.connect(self._offer_cases)
         services.cases.listed.connect(lambda _: self.find.ask())
         self.find.analyse_asked.connect(services.analysis.queue)
         services.session.model_changed.connect(self.find.ask_if_unknown)
@@ -137,11 +138,13 @@ class WindowSheets(QObject):
         self.trainings.choose_by_name(name)
         self.toggle(self.trainings)
 
-    def _offer_cases(self) -> None:
+    def _offer_cases(self, listed: Sequence[Card] | None = None) -> None:
+        """Offer what was listed just now, which the library's view may not have got yet."""
         if self.teach.isVisible() and not self._services.teaching.running:
             case = self._services.session.case
             cards = self._services.analysis.cards
-            self.teach.offer(cards, self._cases.cards, case.case_id if case else "")
+            shown = self._cases.cards if listed is None else listed
+            self.teach.offer(cards, shown, case.case_id if case else "")
 
     def _use_taught(self, task: str, name: str) -> None:
         self.teach.close_sheet()
