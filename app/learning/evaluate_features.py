@@ -120,9 +120,10 @@ def _foreseen(
     found: dict[str, Any] = {
         "left": {
             "mae_min": float(np.concatenate(errors).mean()),
-            "within_10_90": float(100 * np.concatenate(within).mean()),
         }
     }
+    if any((o.minutes_left[:, low] < o.minutes_left[:, high]).any() for o in outlooks):
+        found["left"]["within_10_90"] = float(100 * np.concatenate(within).mean())
     events = {"model": event_figures(truth, [event_shares(o) for o in outlooks], rate, horizon_min)}
     times = all(o.minutes_to.shape[1] for o in outlooks)
     if times:
