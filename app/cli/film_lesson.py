@@ -51,8 +51,8 @@ def check_options(
     """
     if pictures is not None or (data is not None and str(data) != LIBRARY):
         raise BadInput(
-            f"{recipe.title} learns from labelled recordings: import their labels into the "
-            "library, and give --data library."
+            f"{recipe.title} learns from labelled recordings, not from a folder: import their "
+            "labels into the library, and give --data library."
         )
     if data is None and recipe.data.get("source") == LIBRARY:
         raise BadInput(f"{recipe.title} learns from labelled cases; give --data library.")

@@ -149,7 +149,7 @@ def test_what_cannot_be_learnt_from_is_one_sentence(
     recipe_of(tmp_path)
     for options, sentence in (
         ([], "learns from labelled cases; give --data library"),
-        (["--data", "."], "learns from labelled recordings: import their labels"),
+        (["--data", "."], "learns from labelled recordings, not from a folder"),
         (["--data", "library"], "The recording one.mp4 is not where it was"),
         (["--data", "library", "--protocol", "cholec80:1/2"], "There is no split 1/2 of Cholec80"),
         (["--data", "library", "--protocol", "autolaparo:10/4/7"], "in the training part of auto"),

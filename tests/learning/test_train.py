@@ -189,6 +189,6 @@ def test_phases_do_not_learn_from_pictures(
     recipe = tmp_path / "tiny-phases.toml"
     recipe.write_text(TINY_PHASES)
     said = refused(capsys, recipe, "--out", tmp_path / "run", "--data", tmp_path)
-    assert "leave --data out" in said
+    assert "not from a folder: import their labels" in said
     recipe.write_text(TINY_PHASES.replace("window = 4\n", ""))
     assert "lacks data.window" in refused(capsys, recipe, "--out", tmp_path / "run")
