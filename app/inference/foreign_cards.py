@@ -10,6 +10,10 @@ from app.core.prediction import AREAS, PHASES, RETRIEVAL, SEGMENTATION
 from app.core.taxonomy import find_taxonomy
 from models.card import BACKBONE, ModelCard, ModelClass, Training
 
+_CHOLEC80_TOOLS = (
+    "grasper", "bipolar", "hook", "scissors", "clipper", "irrigator", "specimen_bag",
+)  # fmt: skip
+
 if TYPE_CHECKING:
     from models.foreign import ConversionReport
 
@@ -121,10 +125,15 @@ def features_card(
 
 
 def endonet_card(name: str, options: dict[str, Any], report: ConversionReport) -> ModelCard:
-    """The card of a ResNet-50 that makes frame features."""
+    """The card of a ResNet-50 that makes frame features; one that came with a head of Cholec80's
+    seven tools tells those of them that are there."""
     from models.endonet import IMAGE_MEAN_RGB, IMAGE_STD_RGB, SIDE_PX
 
     licences = {"vissl": "not stated in the file; SelfSupSurg's weights are under CC BY-NC-SA 4.0"}
+    tells = options.get("num_tools") == len(_CHOLEC80_TOOLS)
+    named = find_taxonomy("cholecystectomy").instrument_name
+    tools = tuple(ModelClass(key=k, name=named(k)) for k in _CHOLEC80_TOOLS if tells)
+    said = " It tells tools, in the order in which Cholec80 has them." if tells else ""
     return ModelCard(
         name=name,
         title=f"ResNet-50, frame features ({report.layout})",
@@ -132,13 +141,14 @@ def endonet_card(name: str, options: dict[str, Any], report: ConversionReport) -
         options=options,
         task=BACKBONE,
         classes=(),
+        tools=tools,
         licence=licences.get(report.layout, "not stated in the file"),
         input_size_px=(SIDE_PX, SIDE_PX),
         mean_rgb=IMAGE_MEAN_RGB,
         std_rgb=IMAGE_STD_RGB,
         frames_per_second=1.0,
         limits="It makes features of frames, which MS-TCN and SPRMamba read. Its own MS-TCN is "
-        "untrained, so that it names no phases by itself.",
+        f"untrained, so that it names no phases by itself.{said}",
         **_made(report),
     )
 

@@ -14,7 +14,7 @@ import models
 from app.cli.main import run
 from app.core.errors import BadInput
 from app.inference.cards import default_models, find_model
-from app.inference.foreign_cards import features_card
+from app.inference.foreign_cards import endonet_card, features_card
 from app.inference.phases import PhaseStream
 from app.learning.recipes import read_recipe
 from app.learning.start import start_from
@@ -275,3 +275,12 @@ def test_whose_features_are_read_has_to_be_said() -> None:
     )
     assert card.causal
     assert "reads what eyes stored" in card.why_not_live
+
+
+def test_tools_are_named_where_the_file_has_cholec80s_head_of_them() -> None:
+    report = ConversionReport(layout="tecno", loaded=(), missing=(), unexpected=())
+    card = endonet_card("eyes", {"num_classes": 7, "num_tools": 7}, report)
+    names = ["Grasper", "Bipolar", "Hook", "Scissors", "Clipper", "Irrigator", "Specimen bag"]
+    assert [tool.name for tool in card.tools] == names
+    assert endonet_card("eyes", {"num_classes": 7, "num_tools": 5}, report).tools == ()
+    assert endonet_card("eyes", {}, report).tools == ()

@@ -19,11 +19,12 @@ from app.core.prediction import LIVE, PHASES, TOOL_NAMES
 from app.inference import AnalysisJob
 from app.inference.engines.eager import normalised
 from app.inference.live_runs import LiveRuns
+from app.inference.passes import PhasePass
 from app.inference.phases import PhaseStream
 from app.inference.preprocess import resized
 from app.store import Library
 from app.video import describe_asset, open_video
-from models.card import ModelCard
+from models.card import BACKBONE, ModelCard
 from tests.helpers.clips import RECIPES, make_clip
 from tests.helpers.endonet import TOOLS, save_endonet
 from tests.inference.conftest import save_instruments, save_phases
@@ -127,6 +128,29 @@ def test_a_card_with_other_tools_than_the_network_has_a_sentence(
         other = replace(card, tools=endonet.tools[:2])
         with pytest.raises(BadInput, match=f"names 2 tools, and its network tells of {count}"):
             PhaseStream(other, CPU).step(pictures(clip)[0])
+
+
+def test_an_encoder_that_names_no_phases_tells_tools_too(
+    library: Library, clip: Path, endonet: ModelCard
+) -> None:
+    """As a released encoder with a head of tools is imported, for others to read its features."""
+    case = new_case(library, clip)
+    store = library.predictions(case.case_id)
+    encoder = replace(endonet, task=BACKBONE, classes=())
+    with open_video(clip) as source:
+        way = PhasePass(store, case.assets[0], source, encoder)
+        way.begin(CPU, 1)
+        for index in way.left():
+            way.visit(index, source.frame(index))
+        way.end()
+        way.close()
+        (run,) = store.runs()
+        told = store.tools(run.run_id)
+        assert run.finished
+        assert told.pts.tolist() == store.features(run.run_id)[0].tolist()
+        assert len(told.pts) == 7
+        assert store.phases(run.run_id) == ()
+        assert PhasePass(store, case.assets[0], source, encoder).left() == []
 
 
 def test_live_is_kept_as_it_was_told(library: Library, clip: Path, endonet: ModelCard) -> None:
