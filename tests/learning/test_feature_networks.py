@@ -17,6 +17,7 @@ from app.core.correction import HumanTimeline
 from app.core.errors import BadInput
 from app.core.timeline import Segment, Timeline
 from app.inference.device import DeviceChoice
+from app.inference.offline import OfflinePhases
 from app.inference.phases import PhaseStream
 from app.learning.feature_networks import train_on_features
 from app.learning.feature_validation import FeatureValidation
@@ -126,6 +127,9 @@ def test_taught_by_command_from_drawn_operations_that_are_kept(
     assert card.class_keys == PHASES
     network = models.load_model(card)
     assert network.in_features == WIDTH
+    label = OfflinePhases(card, CPU).label(np.ones((9, WIDTH), np.float16))
+    assert (label.probabilities is None) == (system == "surgfutr")
+    assert (label.outlook is None) == (system in OFFLINE)
     drawn = sorted(kept.iterdir())
     assert len(drawn) == 2
     # Kept operations are not drawn again, damaged ones are.
