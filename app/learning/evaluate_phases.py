@@ -63,6 +63,8 @@ def shown(
     answers: NDArray[np.float64], classes: Sequence[str], course: Course | None
 ) -> NDArray[np.int64]:
     """The timeline that the window makes of a whole recording's answers (T, K), as (T,)."""
+    if len(answers) < 2:
+        return answers.argmax(axis=1)  # a single sample makes no timeline
     phases = [
         PhasePrediction(pts=i, index=i, probabilities=tuple(row.tolist()))
         for i, row in enumerate(answers)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # What names phases in networks that follow pictures: worth nothing for phases in another order.
 _PHASE_HEADS = ("head.", "fc_phase.", "temporal.")
+_TOOL_HEADS = ("fc_tool.",)
 
 
 def head_left_out(base: ModelCard, recipe: Recipe) -> str:
@@ -87,11 +88,14 @@ def start_from(base: ModelCard, recipe: Recipe) -> tuple[Recipe, nn.Module]:
     weights = load_network(base).state_dict()
     if encoder:
         weights = {f"encoder.{name}": value for name, value in weights.items()}
-    alike = recipe.task != PHASES or base.class_keys == recipe.classes
+    unlike: tuple[str, ...] = ()
+    if recipe.task == PHASES:
+        unlike += () if base.class_keys == recipe.classes else _PHASE_HEADS
+        unlike += () if base.tool_keys == recipe.tools else _TOOL_HEADS
     fitting = {
         k: v
         for k, v in weights.items()
-        if k in own and own[k].shape == v.shape and (alike or not k.startswith(_PHASE_HEADS))
+        if k in own and own[k].shape == v.shape and not k.startswith(unlike)
     }
     network.load_state_dict(fitting, strict=False)
     return plan, network

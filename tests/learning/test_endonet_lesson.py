@@ -26,6 +26,7 @@ from app.learning.lessons import evaluation_of
 from app.learning.recipes import Recipe, read_recipe
 from app.learning.run_log import FRAMES
 from app.learning.run_view import read_run
+from app.learning.start import start_from
 from app.store import Library
 from models.checkpoint import load_weights, read_tensors
 from models.training import Progress
@@ -220,3 +221,33 @@ def test_tools_without_labels_are_left_out_of_the_figures(films: tuple[Recipe, F
     assert got.mean_ap == 100
     assert set(got.pooled) == {"grasper", "hook"}
     assert told_tools([replace(wider, tools=np.full((24, 3), UNKNOWN))], [right], "abc") is None
+
+
+def test_an_encoder_lends_its_weights_and_a_model_of_other_tools_keeps_its_own(
+    own_library: Path, tmp_path: Path
+) -> None:
+    """As an imported ResNet-50 is: a backbone that names nothing."""
+    recipe = recipe_of(tmp_path)
+    torch.manual_seed(5)
+    network = models.create_model("endonet")
+    card = models.ModelCard(
+        name="resnet", title="ResNet-50", system="endonet", task="backbone", classes=(),
+        input_size_px=(224, 224),
+    )  # fmt: skip
+    base = models.save_model(network, card, own_library / "models")
+    plan, started = start_from(base, recipe)
+    own, given = started.state_dict(), network.state_dict()
+    assert torch.equal(own["model.layer4.2.conv3.weight"], given["model.layer4.2.conv3.weight"])
+    assert own["fc_tool.weight"].shape[0] == 2
+    assert (plan.input_size_px, plan.options["maps"], plan.tools) == ((32, 32), 8, recipe.tools)
+    tools = tuple(models.card.ModelClass(key=k, name=k) for k in ("hook", "grasper"))
+    classes = tuple(models.card.ModelClass(key=k, name=k) for k in KEYS)
+    same = models.create_model("endonet", num_classes=3, num_tools=2, layers=3, maps=8)
+    other = replace(
+        card, name="other", task="phase-recognition", classes=classes, tools=tools,
+        options={"num_classes": 3, "num_tools": 2, "layers": 3, "maps": 8},
+    )  # fmt: skip
+    taught = models.save_model(same, other, own_library / "models")
+    own, given = start_from(taught, recipe)[1].state_dict(), same.state_dict()
+    assert torch.equal(own["fc_phase.weight"], given["fc_phase.weight"])
+    assert not torch.equal(own["fc_tool.weight"], given["fc_tool.weight"])  # hook is not grasper

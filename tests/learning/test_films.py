@@ -16,13 +16,17 @@ from app.cli.library_cases import cases_of, held_apart, tool_rows
 from app.cli.main import run
 from app.core.errors import BadInput, EnvironmentProblem
 from app.exchange.labels.library import import_cases, import_onto
+from app.learning.evaluate_films import film_metrics_of
 from app.learning.film_clips import FilmClips, Join
+from app.learning.film_validation import FilmValidation
 from app.learning.filmed import Filmed, filmed_cases
 from app.learning.kept_frames import SUFFIX, KeptFrames, keep_frames, make_room
+from app.learning.phases import train_phases
 from app.learning.recipes import Recipe, read_recipe
 from app.store import Library
 from app.video import open_video
 from models.card import ModelClass
+from models.training import Progress
 from models.types import UNKNOWN
 from tests.helpers.coloured_cases import KEYS, colour_case, has_tool, label_files
 from tests.helpers.human_work import asset
@@ -242,6 +246,45 @@ def test_kept_frames_are_bounded(tmp_path: Path) -> None:
     assert [f.exists() for f in files] == [True, False, False, True]
     with pytest.raises(EnvironmentProblem, match="take more than"):
         make_room(tmp_path, {files[0], files[3]}.__contains__, 150)
+
+
+def test_the_published_changes_are_learnt_through(library: Library, tmp_path: Path) -> None:
+    recipe = recipe_of(tmp_path)
+    case = colour_case(library, tmp_path / "videos", 1, (4, 4, 4))
+    films = filmed_cases(library, [case], recipe, tmp_path / "kept").found
+    published = {"mixup": 0.8, "cutmix": 1.0, "rand_augment": [4, 7], "erasing": 0.25}
+    plan = replace(
+        recipe,
+        data={**recipe.data, **published},
+        train={**recipe.train, "steps": 4, "layer_decay": 0.85},
+    )
+    told: list[Progress] = []
+    result = train_phases(plan, films, tmp_path / "run", on_progress=told.append)
+    assert (result.ended, result.steps) == ("done", 4)
+    assert np.isfinite(told[-1].loss)
+
+
+def test_a_recording_of_one_frame_is_measured(
+    library: Library, own_library: Path, tmp_path: Path
+) -> None:
+    recipe = recipe_of(tmp_path)
+    case = colour_case(library, tmp_path / "videos", 1, (1, 0, 0))
+    films = filmed_cases(library, [case], recipe, tmp_path / "kept").found
+    network = models.create_model(recipe.system, **recipe.options)
+    card = models.ModelCard(
+        name="one",
+        title="One",
+        system=recipe.system,
+        task=recipe.task,
+        classes=tuple(ModelClass(key=k, name=k) for k in KEYS),
+        options=recipe.options,
+        input_size_px=(32, 32),
+    )
+    card = models.save_model(network, card, own_library / "models")
+    got = film_metrics_of(card, films)
+    assert got["videos"] == 1
+    assert got["pooled"]["accuracy"] in (0.0, 100.0)
+    assert FilmValidation(recipe, films)(network.eval()).keys() == {"accuracy", "jaccard", "f1"}
 
 
 def test_a_case_is_never_on_both_sides() -> None:
