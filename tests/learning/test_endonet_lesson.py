@@ -138,6 +138,7 @@ def films(library: Library, tmp_path: Path) -> tuple[Recipe, Films]:
     return recipe, found
 
 
+@pytest.mark.long
 def test_stopped_in_either_part_it_goes_on_there(
     films: tuple[Recipe, Films], tmp_path: Path
 ) -> None:
@@ -223,6 +224,7 @@ def test_tools_without_labels_are_left_out_of_the_figures(films: tuple[Recipe, F
     assert told_tools([replace(wider, tools=np.full((24, 3), UNKNOWN))], [right], "abc") is None
 
 
+@pytest.mark.long
 def test_an_encoder_lends_its_weights_and_a_model_of_other_tools_keeps_its_own(
     own_library: Path, tmp_path: Path
 ) -> None:
