@@ -61,6 +61,7 @@ QToolButton:checked { background: $accent_tint; color: $accent; }
 QToolButton:disabled { color: $text_off; background: transparent; }
 QToolButton[kind="status"] { min-height: 0; padding: 0 8px; color: $text_2; border-radius: 4px; }
 QToolButton[kind="status"]:hover { background: $control; color: $text; }
+QToolButton[kind="small"] { min-width: 0; min-height: 0; }
 QToolButton::menu-indicator { image: none; }
 
 QWidget[kind="osd"] QToolButton, QWidget[kind="osd"] QPushButton { color: $osd_text;

@@ -158,7 +158,8 @@ class ReviewStage(Stage):
         lines += self._foreseen()
         name = session.shown_taxonomy.phase_name(block.segment.phase)
         if self._bright["left"]:
-            wide = max(osd.width([osd.Text(text=name, role="title")]) + 34, osd.width(lines))
+            beside = theme.px(22) + 9  # the letter's square
+            wide = max(osd.width([osd.Text(text=name, role="title")]) + beside, osd.width(lines))
             high = theme.px(28) + osd.height(lines)
             osd.plate(painter, QRectF(osd.MARGIN - 12, osd.MARGIN - 10, wide + 24, high + 20))
         at = QPointF(osd.MARGIN, osd.MARGIN)

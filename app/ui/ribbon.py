@@ -39,7 +39,7 @@ from app.ui.timeline import blocks, paint
 from app.ui.timeline.forecast import draw_forecast
 from app.ui.timeline.geometry import bounds_of
 from app.ui.timeline.join_marks import draw_joins
-from app.ui.widgets import IconButton
+from app.ui.widgets import IconButton, mark
 from app.ui.words import length, moment
 
 MARGIN = 24
@@ -134,8 +134,10 @@ class Ribbon(QWidget):
         self._loops = False
         self._left = float(MARGIN)
         self.fold_button = IconButton("chevron-down", "Show the lanes", size=13)
+        mark(self.fold_button, "small")
         self.fold_button.setParent(self)
-        self.fold_button.setFixedSize(theme.px(20), theme.px(20))
+        # At large text it would lie on the first block.
+        self.fold_button.setFixedSize(min(theme.px(20), MARGIN - 3), theme.px(20))
         self._forecast: Forecast | None = None
 
     @property

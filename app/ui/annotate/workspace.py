@@ -117,7 +117,7 @@ class AnnotateWorkspace(QWidget):
         self.tabs = QTabWidget()
         self.tabs.addTab(self._instances_page(), "Instances")
         self.tabs.addTab(self.segments, "Segments")
-        self.tabs.addTab(self.model_tab, "Model")
+        self.tabs.addTab(_scrolled(self.model_tab), "Model")
         self.tabs.setDocumentMode(True)
         self.tabs.tabBar().setAccessibleName("Panels")
         self.tabs.tabBar().setExpanding(False)
@@ -166,12 +166,7 @@ class AnnotateWorkspace(QWidget):
         box.addWidget(line())
         box.addWidget(self.details)
         box.addStretch(1)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        scroll.setWidget(page)
-        return scroll
+        return _scrolled(page)
 
     def _restore(self) -> None:
         layout = self._services.settings.values.layout
@@ -620,3 +615,13 @@ def _spans(pts: list[int], step: float, whole: int) -> Spans:
         else:
             out.append((start, end))
     return tuple(out)
+
+
+def _scrolled(page: QWidget) -> QScrollArea:
+    """A page that scrolls where it has no room, so that it takes none from the timeline."""
+    scroll = QScrollArea()
+    scroll.setWidgetResizable(True)
+    scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    scroll.setWidget(page)
+    return scroll

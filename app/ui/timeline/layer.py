@@ -98,7 +98,7 @@ def _label(painter: QPainter, row: Row) -> None:
     cut = (
         Qt.TextElideMode.ElideMiddle if row.kind is Kind.INSTRUMENT else Qt.TextElideMode.ElideRight
     )
-    text = metrics.elidedText(row.label, cut, LABELS_PX - 24)
+    text = metrics.elidedText(row.label, cut, theme.px(LABELS_PX) - 24)
     painter.drawText(QPointF(16, middle + metrics.capHeight() / 2), text)
     painter.setPen(Qt.PenStyle.NoPen)
 
