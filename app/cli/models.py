@@ -225,13 +225,13 @@ def conversion_words(card: ModelCard, report: Mapping[str, Any]) -> str:
         lines.append(f"It can be chosen; its outputs are taken for these classes: {names}.")
     else:
         lines.append(f"It cannot be chosen. {card.limits}")
-        if card.system == "endonet":
+        if card.system in ("endonet", "dinov2"):
             lines.append(
                 f"“trocar models import FILE --features-of {card.name}” adds what reads it."
             )
-            return "\n".join(lines)
-        recipe = {"dinov2": "endoarss", "pranet": "pranet"}.get(card.system, "endomamba-demo")
-        lines.append(f"“trocar train {recipe} --base {card.name} --out DIR” trains it.")
+        if card.system != "endonet":
+            recipe = {"dinov2": "endoarss", "pranet": "pranet"}.get(card.system, "endomamba-demo")
+            lines.append(f"“trocar train {recipe} --base {card.name} --out DIR” trains it.")
     return "\n".join(lines)
 
 

@@ -14,6 +14,8 @@ _CHOLEC80_TOOLS = (
     "grasper", "bipolar", "hook", "scissors", "clipper", "irrigator", "specimen_bag",
 )  # fmt: skip
 
+_FEATURE_PATCHES = 16
+
 if TYPE_CHECKING:
     from models.foreign import ConversionReport
 
@@ -178,24 +180,28 @@ def surgvlp_card(name: str, options: dict[str, Any], report: ConversionReport) -
 
 
 def dinov2_card(name: str, options: dict[str, Any], report: ConversionReport) -> ModelCard:
-    """The card of a DINOv2 encoder, a backbone for EndoARSS."""
+    """The card of a DINOv2 encoder: it makes frame features, and EndoARSS adapts it."""
     from models.dinov2 import IMAGE_MEAN_RGB, IMAGE_STD_RGB, SIZES
 
     sizes = {(w, d): f"ViT-{label.upper()}" for label, (w, d, _) in SIZES.items()}
     size = sizes.get((options["width"], options["depth"]), f"of width {options['width']}")
     registers = f" with {options['registers']} registers" if options["registers"] else ""
+    # 224 pixels with the official patches: the position table of 518 px is resized to it.
+    side_px = min(options["image_size"], _FEATURE_PATCHES * options["patch_size"])
     return ModelCard(
         name=name,
-        title=f"DINOv2 {size}{registers}, backbone",
+        title=f"DINOv2 {size}{registers}, frame features",
         system="dinov2",
         options=options,
         task=BACKBONE,
         classes=(),
         licence="not stated in the file; DINOv2's code and official weights are under Apache-2.0",
-        input_size_px=(options["image_size"], options["image_size"]),
+        input_size_px=(side_px, side_px),
         mean_rgb=IMAGE_MEAN_RGB,
         std_rgb=IMAGE_STD_RGB,
-        limits="A backbone: it names and outlines nothing until EndoARSS is trained on it.",
+        frames_per_second=1.0,
+        limits="It makes features of frames (the class token), which MS-TCN and SPRMamba read, and "
+        "names and outlines nothing until EndoARSS is trained on it.",
         **_made(report),
     )
 

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.errors import OptionError
+from models.dinov2.stream import Advance, State
+from models.errors import ModelError, OptionError
 
 IMAGE_MEAN_RGB = (0.485, 0.456, 0.406)
 IMAGE_STD_RGB = (0.229, 0.224, 0.225)
@@ -62,7 +63,12 @@ class DinoV2(nn.Module):
         image_size: side in pixels that the position table is for.
         patch_size: P, side of a patch in pixels.
         layer_scale: value that LayerScale starts from.
+
+    Along a stream it says of each frame by itself what `advance` says; the class token is the
+    frame's feature.
     """
+
+    state_type = State
 
     def __init__(
         self,
@@ -86,6 +92,7 @@ class DinoV2(nn.Module):
                 f"dinov2: image_size is {image_size}, give a multiple of patch_size {patch_size}."
             )
         self.width, self.patch_px, self.side = width, patch_size, image_size // patch_size
+        self.feature_channels = width
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + self.side**2, width))
         self.register_tokens = nn.Parameter(torch.zeros(1, registers, width)) if registers else None
@@ -122,6 +129,43 @@ class DinoV2(nn.Module):
         """The class token (B, D) and the patches in row order (B, N, D) of pictures."""
         tokens = self(x)
         return tokens.whole, tokens.patches.flatten(2).transpose(1, 2)
+
+    def advance(self, clip: Tensor, state: State | None = None) -> Advance:
+        """Class tokens of T further frames of a stream.
+
+        Args:
+            clip: float (B, 3, T, H, W), normalised; H and W multiples of the patch size.
+            state: what the previous call returned, or None at the start.
+
+        Raises:
+            ModelError: where the clip does not fit.
+        """
+        return self.follow(self.look(clip), state)
+
+    def look(self, clip: Tensor, first_frame: int = 0) -> Tensor:
+        """Class tokens (B, T, D) of a clip's frames, all of the work; several threads may look at a
+        time. `first_frame` is of no use here; networks that number their frames need it.
+
+        Raises:
+            ModelError: where the clip does not fit.
+        """
+        del first_frame
+        fits = clip.ndim == 5 and clip.shape[1] == 3 and clip.shape[2] > 0
+        if not fits or clip.shape[3] % self.patch_px or clip.shape[4] % self.patch_px:
+            raise ModelError(
+                f"DINOv2 takes RGB clips as (B, 3, T, H, W), sides multiples of {self.patch_px} "
+                f"pixels, not {tuple(clip.shape)}."
+            )
+        return torch.stack([self(frame).whole for frame in clip.unbind(2)], 1)
+
+    def follow(self, looked: Tensor, state: State | None = None) -> Advance:
+        """As `advance`, from what `look` saw of the frames."""
+        before = 0 if state is None else state.frames
+        return Advance(logits=looked, features=looked, state=State(frames=before + looked.shape[1]))
+
+    def check(self, state: State, batch: int) -> None:
+        """A state says only how far the stream is: every one fits."""
+        del state, batch
 
     def embed(self, x: Tensor) -> Tensor:
         """The tokens that enter the first block, (B, 1 + R + patches, D)."""

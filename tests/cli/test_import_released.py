@@ -123,9 +123,10 @@ def test_an_encoder_is_a_backbone_to_train(
         save_file(weights, file)
     status, out, err = imported(capsys, file)
     assert (status, err) == (0, "")
-    assert "vit is installed: DINOv2 of width 64 with 4 registers, backbone" in out
+    assert "vit is installed: DINOv2 of width 64 with 4 registers, frame features" in out
     assert f"{len(weights) - 1} tensors were taken, 1 left out" in out
     assert "trocar train endoarss --base vit" in out
+    assert "models import FILE --features-of vit" in out
     card = find_model("vit", own_library)
     assert (card.system, card.task, card.input_size_px) == ("dinov2", "backbone", (56, 56))
     loaded = models.load_model(card)

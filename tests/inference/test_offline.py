@@ -12,14 +12,21 @@ import pytest
 import torch
 
 import models
+from app.analysis.moments import MomentIndex
 from app.core.case import Case
 from app.core.errors import BadInput
 from app.inference import AnalysisJob, LiveAnalysis, PhaseStream, find_model
 from app.inference.cards import default_models, model_cards, with_encoders, with_readers
 from app.inference.device import DeviceChoice
+from app.inference.foreign import import_released
+from app.inference.foreign_cards import dinov2_card
+from app.inference.preprocess import resized
 from app.inference.trial import trial_ms
 from app.store import Library
 from app.video import describe_asset, open_video
+from models.card import ModelCard
+from models.dinov2 import DinoV2
+from models.foreign import ConversionReport
 from tests.helpers.clips import RECIPES, make_clip
 from tests.inference.conftest import save_phases, save_reader
 
@@ -220,3 +227,69 @@ def test_what_does_not_go_together_is_said(library: Library, case: Case) -> None
     wide = save_reader(library.folder / "models", "supra", in_features=40, layers=1)
     with pytest.raises(BadInput, match=r"takes features as \(B, 40, T\)"):
         AnalysisJob(library, case, [wide], device=CPU).run()
+
+
+def save_dinov2(root: Path, name: str, image_size: int) -> tuple[DinoV2, ModelCard]:
+    """A small one of random weights, with the card that an import makes."""
+    torch.manual_seed(6)
+    options = {"width": 64, "depth": 1, "heads": 1, "registers": 0}
+    options |= {"image_size": image_size, "patch_size": 14}
+    network = DinoV2(**options).eval()
+    card = dinov2_card(name, options, ConversionReport(layout="official", loaded=()))
+    return network, models.save_model(network, card, root)
+
+
+def test_a_dinov2_makes_the_features_that_ms_tcn_reads(
+    library: Library, case: Case, tmp_path: Path
+) -> None:
+    """From TeCNO's file to phases, and to moments that look like one; importing the encoder itself
+    is tested by command."""
+    root, name = library.folder / "models", "dinov2_vits14_pretrain"
+    vit, eyes = save_dinov2(root, name, image_size=56)
+    assert (eyes.task, eyes.input_size_px) == ("backbone", (56, 56))
+    tcn = models.create_model("ms_tcn", in_features=64, layers=2, maps=4, num_classes=7)
+    torch.save({"state_dict": tcn.state_dict()}, tmp_path / "tecno.ckpt")
+    import_released(tmp_path / "tecno.ckpt", root, procedure="cholecystectomy", features_of=eyes)
+
+    whole = (SECONDS, SECONDS, 0)
+    assert analyse(library, case, "tecno") == {name: whole, "tecno": whole}
+    assert analyse(library, case, "tecno")[name] == (SECONDS, 0, SECONDS)
+    store = library.predictions(case.case_id)
+    seen, named = store.runs()
+    assert (store.phases(seen.run_id), len(store.phases(named.run_id))) == ((), SECONDS)
+    _, features = store.features(seen.run_id)
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (eyes.mean_rgb, eyes.std_rgb))
+    with open_video(case.assets[0].files[0].path) as source, torch.inference_mode():
+        for second, feature in enumerate(features):
+            small = torch.from_numpy(resized(source.frame_at(second).rgb, 56, 56))
+            token = vit(((small.permute(2, 0, 1) / 255 - mean) / std)[None]).whole[0]
+            assert feature == pytest.approx(token.numpy(), abs=5e-3)
+    index = MomentIndex(library)
+    index.refresh()
+    (encoder,) = index.encoders()
+    assert (encoder.model, index.searched(encoder)) == (name, 1)
+    asked = index.vector_at(encoder, case.assets[0].asset_id, 2000.0)
+    (moment,) = index.search(encoder, asked)
+    assert (moment.time_ms, moment.similarity) == (2000.0, pytest.approx(1.0, abs=0.01))
+
+
+def test_a_dinov2_goes_on_where_it_was(library: Library, case: Case) -> None:
+    """Of the official patch size and table, hence at 224 pixels."""
+    root = library.folder / "models"
+    _, eyes = save_dinov2(root, "vit", image_size=518)
+    assert eyes.input_size_px == (224, 224)
+    tcn = save_reader(root, "ms_tcn", in_features=64, layers=2, maps=4)
+    tcn = models.save_model(models.load_model(tcn), replace(tcn, features_of="vit"), root)
+    asked = iter(range(1000))
+    job = AnalysisJob(library, case, [tcn], device=CPU, threads=1)
+    assert job.run(should_cancel=lambda: next(asked) >= 4).cancelled
+    frames, computed, resumed = analyse(library, case, "ms_tcn")["vit"]
+    assert (frames, computed + resumed) == (SECONDS, SECONDS)
+    assert resumed > 0
+    stream = PhaseStream(eyes, CPU)
+    stream.step(np.zeros((30, 40, 3), np.uint8))
+    kept = stream.snapshot()
+    stream.restore(kept)
+    assert stream.snapshot() == kept
+    with pytest.raises(BadInput, match="computed anew"):
+        stream.restore(b"damaged")
