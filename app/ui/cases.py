@@ -269,6 +269,7 @@ class Cases(QObject):
                 words = "A case was made of the labels." if done.cases else "No case was made."
             if done.known:
                 words += f" {count(done.known)} were there already."
+            words = " ".join((words, *done.notes))
             timed = next((c for c in done.cases if c.assets), None)
             alone = timed.case_id if timed and len(done.cases) == 1 else ""
             loaded = load_case(self._library, timed.case_id, models) if timed else None

@@ -42,6 +42,11 @@ _NAME = re.compile(r"label[_-](\d{1,2})\.txt", re.IGNORECASE)
 _ROW = re.compile(r"\s*(\S+)[ \t]+(\S.*?)\s*")
 
 
+def named(name: str) -> bool:
+    """Whether a file bears the name of one of its files, whatever it holds."""
+    return _NAME.fullmatch(name) is not None
+
+
 def belongs(lines: Lines) -> bool:
     """Whether this is one of its files."""
     return _NAME.fullmatch(lines.name) is not None

@@ -64,6 +64,11 @@ def case_name(file_name: str) -> str | None:
     return f"video{int(found[2] or found[4]):02d}" if found else None
 
 
+def named(name: str) -> bool:
+    """Whether a file bears the name of one of its files, whatever it holds."""
+    return case_name(name) is not None
+
+
 def belongs(lines: Lines) -> bool:
     """Whether this is one of its files."""
     return case_name(lines.name) is not None

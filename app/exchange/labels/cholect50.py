@@ -21,7 +21,13 @@ from app.exchange.labels.lines import Lines, lines_of
 KEY, TITLE, PROCEDURE = "cholect50", "CholecT50", "cholecystectomy"
 BESIDE: tuple[str, ...] = ("label_mapping.txt",)
 ROW_NUMBERS = 15
+_NAME = re.compile(r"VID\d{1,3}\.json", re.IGNORECASE)
 INSTRUMENT, VERB, TARGET, PHASE = 1, 7, 8, 14
+
+
+def named(name: str) -> bool:
+    """Whether a file bears the name of one of its files, whatever it holds."""
+    return _NAME.fullmatch(name) is not None
 
 
 def belongs(lines: Lines) -> bool:

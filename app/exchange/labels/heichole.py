@@ -60,6 +60,11 @@ _NAME = re.compile(
 _ROW = re.compile(r"\s*(-?\d+)\s*,\s*(-?\d+)\s*")
 
 
+def named(name: str) -> bool:
+    """Whether a file bears the name of one of its files, whatever it holds."""
+    return _NAME.fullmatch(name) is not None
+
+
 def belongs(lines: Lines) -> bool:
     """Whether this is one of its files."""
     return _NAME.fullmatch(lines.name) is not None

@@ -37,24 +37,32 @@ SPLITS: dict[str, dict[str, frozenset[str]]] = {
 _NAME = re.compile(r"((?:Suturing|Knot_Tying|Needle_Passing)_[A-Z]\d{3})\.txt")
 _META = re.compile(r"meta_file_(Suturing|Knot_Tying|Needle_Passing)\.txt")
 _ROW = re.compile(r"\s*(\d{1,9})\s+(\d{1,9})\s+(G\d{1,2})\s*")
+_KINEMATICS = 38  # columns at least, of one of the two sides
 _SKILL = {"N": "novice", "I": "intermediate", "E": "expert"}
 
 
+def named(name: str) -> bool:
+    """Whether a file bears the name of one of its files, whatever it holds."""
+    return bool(_NAME.fullmatch(name) or _META.fullmatch(name))
+
+
 def belongs(lines: Lines) -> bool:
-    """Whether this is one of its files; kinematics bear the same names."""
-    filled = lines.filled()
-    if not filled:
-        return False
-    rows = _NAME.fullmatch(lines.name) and len(filled[0][1].text.split()) == 3
-    return bool(rows or _META.fullmatch(lines.name))
+    """Whether this is one of its files."""
+    return named(lines.name)
 
 
 def read(lines: Lines, beside: Mapping[str, Lines]) -> tuple[LabelledCase, ...]:
-    """The trial of a transcription, or the trials of a table of skill."""
+    """The trial of a transcription, or the trials of a table of skill.
+
+    Recorded movements bear the same names, in rows of 76 numbers: they hold no labels.
+    """
     del beside
     found = _NAME.fullmatch(lines.name)
     if found is None:
         return _skills(lines)
+    filled = lines.filled()
+    if filled and len(filled[0][1].text.split()) >= _KINEMATICS:
+        return ()
     items = [item for _, item in _items(lines)]
     length = max(round(i.end / BASE) for i in items)
     return (
@@ -118,6 +126,8 @@ def _items(lines: Lines) -> list[tuple[int, Item]]:
     for (_, one), (place, other) in pairwise(out):
         if other.start < one.end:
             raise lines.bad(lines.lines[place], "it begins before the gesture before it ends")
+    if not out:
+        raise BadInput(f"{lines.name} is empty.")
     return out
 
 

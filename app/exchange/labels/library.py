@@ -18,7 +18,7 @@ from app.exchange.case_export import Exported, writing
 from app.exchange.labels.anew import written_anew
 from app.exchange.labels.frames import PhasesNow
 from app.exchange.labels.lines import Line, Lines
-from app.exchange.labels.reading import layout_of, read_again, read_labels, written
+from app.exchange.labels.reading import Labels, labels_in, layout_of, read_again, written
 from app.store import files as store_files
 
 if TYPE_CHECKING:
@@ -52,10 +52,10 @@ def import_cases(library: Library, paths: Iterable[Path], *, layout: str = "") -
     """
     writer = library.writer
     found = _read(paths, layout)
-    titled = [(f"{layout_of(case.layout).TITLE} {case.name}", case) for case in found]
+    titled = [(f"{layout_of(case.layout).TITLE} {case.name}", case) for case in found.cases]
     made = writer.import_cases(titled).result()
     cases = tuple(case for case in made if case is not None)
-    return Imported(cases=cases, known=len(made) - len(cases))
+    return Imported(cases=cases, known=len(made) - len(cases), notes=found.notes)
 
 
 def import_onto(
@@ -72,7 +72,8 @@ def import_onto(
         Refused: the case is another operation, or has phases by a human already.
     """
     writer = library.writer
-    found = _read(paths, layout)
+    read = _read(paths, layout)
+    found = read.cases
     case = library.case(case_id)
     if len(found) != 1 or found[0].phases is None or not case.assets:
         names = ", ".join(c.name for c in found[:3])
@@ -91,7 +92,7 @@ def import_onto(
         )
     line, notes = placed(one, asset)
     writer.import_labels(_correction(case, asset, line, one), one.files).result()
-    return Imported(cases=(library.case(case_id),), notes=notes)
+    return Imported(cases=(library.case(case_id),), notes=(*notes, *read.notes))
 
 
 def placed(one: LabelledCase, asset: Asset) -> tuple[Timeline, tuple[str, ...]]:
@@ -223,9 +224,9 @@ def _labels_of(library: Library, case_id: str) -> list[Lines]:
     return written(files, now)
 
 
-def _read(paths: Iterable[Path], layout: str) -> tuple[LabelledCase, ...]:
+def _read(paths: Iterable[Path], layout: str) -> Labels:
     try:
-        return read_labels(paths, layout=layout)
+        return labels_in(paths, layout=layout)
     except BadInput as error:
         raise BadInput(f"{error.user_message} Nothing was imported.", error.detail) from error
 

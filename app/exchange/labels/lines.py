@@ -109,14 +109,14 @@ def read_lines(path: Path) -> Lines:
 
 def lines_of(name: str, data: bytes, *, sha256: str = "", numbers: Iterable[int] = ()) -> Lines:
     """The lines of a file's bytes; ``BadInput`` where they are no UTF-8 text."""
+    bad_at, why = data.find(b"\0"), "zero bytes"  # as UTF-16 has them
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise BadInput(
-            f"{name}, line {line}: it is not UTF-8 text; save the file as UTF-8.",
-            str(error),
-        ) from error
+        text, bad_at, why = "", error.start, str(error)
+    if bad_at >= 0:
+        line = data[:bad_at].count(b"\n") + 1
+        raise BadInput(f"{name}, line {line}: it is not UTF-8 text; save the file as UTF-8.", why)
     bom = text.startswith(_BOM)
     pieces = _END.split(text[1:] if bom else text)
     texts, ends = pieces[::2], [*pieces[1::2], ""]

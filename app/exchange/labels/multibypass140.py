@@ -23,6 +23,7 @@ from app.exchange.labels.lines import Lines, lines_of
 KEY, TITLE, PROCEDURE = "multibypass140", "MultiBypass140", "gastric_bypass"
 BESIDE: tuple[str, ...] = ("phase.csv", "step.csv")
 SPLITS: dict[str, dict[str, frozenset[str]]] = {}
+_NAME = re.compile(r"[BS]BP\d{1,3}(\.mp4)?\.json", re.IGNORECASE)
 MS = Fraction(1, 1000)
 OVERLAID = {"out_of_body": "Out of body", "severe_index": "Severe events"}
 NUMBERS = {
@@ -39,6 +40,11 @@ NUMBERS = {
     "disassembling": 10,
     "other_intervention": 11,
 }
+
+
+def named(name: str) -> bool:
+    """Whether a file bears the name of one of its files, whatever it holds."""
+    return _NAME.fullmatch(name) is not None
 
 
 def belongs(lines: Lines) -> bool:

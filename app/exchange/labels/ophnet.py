@@ -10,6 +10,7 @@ later, the row “Operations” all of them.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -27,7 +28,13 @@ MS = Fraction(1, 1000)
 HEAD = ("video_id", "start", "end", "split", "surgery_id", "phase_id")
 OPERATION = "operation_id"
 SURGERY = ("video_id", "surgery")
+_NAME = re.compile(r"OphNet2024_(loca\w*|surgery)\.csv", re.IGNORECASE)
 Row = tuple[int, list[str], Item]
+
+
+def named(name: str) -> bool:
+    """Whether a file bears the name of one of its files, whatever it holds."""
+    return _NAME.fullmatch(name) is not None
 
 
 def belongs(lines: Lines) -> bool:

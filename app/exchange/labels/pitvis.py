@@ -30,7 +30,13 @@ _VAL = frozenset(("02", "06", "12", "13", "24"))
 SPLITS: dict[str, dict[str, frozenset[str]]] = {
     "usual": {"val": _VAL, "train": frozenset(f"{n:02d}" for n in range(1, 26)) - _VAL}
 }
+_NAME = re.compile(r"annotations_\d{1,3}\.csv", re.IGNORECASE)
 Row = tuple[int, dict[str, int]]
+
+
+def named(name: str) -> bool:
+    """Whether a file bears the name of one of its files, whatever it holds."""
+    return _NAME.fullmatch(name) is not None
 
 
 def belongs(lines: Lines) -> bool:

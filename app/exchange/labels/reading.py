@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd
 from pathlib import Path
@@ -46,11 +47,14 @@ class Layout(Protocol):
     BESIDE: tuple[str, ...]
     SPLITS: dict[str, dict[str, frozenset[str]]]
 
+    def named(self, name: str) -> bool:
+        """Whether a file bears the name of one of its files, whatever it holds."""
+
     def belongs(self, lines: Lines) -> bool:
         """Whether a file is of this layout, by its name and first lines."""
 
     def read(self, lines: Lines, beside: Mapping[str, Lines]) -> tuple[LabelledCase, ...]:
-        """The cases of a file; ``BadInput`` names file and line."""
+        """The cases of a file, none where it holds no labels; ``BadInput`` names file and line."""
 
     def write(self, lines: Lines, now: PhasesNow, beside: Mapping[str, Lines]) -> Lines:
         """The file with the phases of now; the same bytes where they are as they were."""
@@ -87,11 +91,31 @@ def splits_of(layout: str, name: str) -> dict[str, str]:
     return {split: part for split, sets in parts for part, names in sets.items() if name in names}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labels:
+    """What files and folders hold.
+
+    Attributes:
+        cases: by layout and name.
+        notes: what was left aside, in sentences.
+    """
+
+    cases: tuple[LabelledCase, ...]
+    notes: tuple[str, ...] = ()
+
+
 def read_labels(paths: Iterable[Path], *, layout: str = "") -> tuple[LabelledCase, ...]:
+    """All cases of some files and folders; see ``labels_in``."""
+    return labels_in(paths, layout=layout).cases
+
+
+def labels_in(paths: Iterable[Path], *, layout: str = "") -> Labels:
     """All cases of some files and folders; files of one case are one case, by name.
 
     Args:
-        paths: what in a folder is no label file is left out; a file that is named must be one.
+        paths: what in a folder is no label file is left aside, which is noted; a file that is
+            named must be one, and so must a file of a folder that is called like those of a layout
+            of which there are others, or where there are none.
         layout: key of the layout to read all of it as; "" finds it by the files.
 
     Raises:
@@ -99,29 +123,49 @@ def read_labels(paths: Iterable[Path], *, layout: str = "") -> tuple[LabelledCas
     """
     only = (layout_of(layout),) if layout else LAYOUTS
     merged: dict[tuple[str, str], LabelledCase] = {}
+    found: set[str] = set()
+    aside: list[tuple[Path, BadInput | None]] = []
     for path, is_named in _files(paths):
-        lines = read_lines(path) if is_named else _tried(path)
-        found = _layout_for(lines, only) if lines is not None else None
-        if lines is None or found is None:
+        try:
+            lines = read_lines(path)
+            known = _layout_for(lines, only)
+            if known is None:
+                raise _of_no_layout(path, only)
+        except BadInput as error:
             if is_named:
-                titles = ", ".join(known.TITLE for known in only)
-                raise BadInput(
-                    f"{path.name} is no label file of {titles}. Files are known by their names, as "
-                    "they were published, and by their first line."
-                )
+                raise
+            aside.append((path, error))
             continue
-        for case in found.read(lines, _beside(path, found)):
-            known = merged.get((case.layout, case.name))
-            merged[(case.layout, case.name)] = together(known, case) if known else case
+        cases = known.read(lines, _beside(path, known))
+        if cases:
+            found.add(known.KEY)
+        else:
+            aside.append((path, None))
+        for case in cases:
+            before = merged.get((case.layout, case.name))
+            merged[(case.layout, case.name)] = together(before, case) if before else case
+    for path, why in aside:
+        called = _called(path, only)
+        if why is not None and called is not None and (called.KEY in found or not found):
+            raise why
     if not merged:
         raise BadInput("There is no label file of a known layout there.")
-    return tuple(merged.values())
+    return Labels(cases=tuple(merged.values()), notes=_left_aside([path for path, _ in aside]))
 
 
 def has_labels(paths: Iterable[Path]) -> bool:
-    """Whether some files and folders hold a label file of a known layout."""
-    found = (_tried(path) for path, _ in _files(paths) if path.suffix.casefold() in SUFFIXES)
-    return any(lines is not None and _layout_for(lines, LAYOUTS) is not None for lines in found)
+    """Whether some files and folders hold a label file of a known layout, or one called so."""
+    for path, _ in _files(paths):
+        if path.suffix.casefold() not in SUFFIXES:
+            continue
+        if _called(path, LAYOUTS) is not None:
+            return True
+        try:
+            if _layout_for(read_lines(path), LAYOUTS) is not None:
+                return True
+        except BadInput:
+            continue
+    return False
 
 
 def read_again(files: Sequence[LabelFile]) -> LabelledCase:
@@ -247,12 +291,36 @@ def _files(paths: Iterable[Path]) -> list[tuple[Path, bool]]:
     return list(out.items())
 
 
-def _tried(path: Path) -> Lines | None:
-    """A file of a folder that nobody named: one that is no text is no label file."""
-    try:
-        return read_lines(path)
-    except BadInput:
-        return None
+def _of_no_layout(path: Path, layouts: Sequence[Layout]) -> BadInput:
+    titles = ", ".join(layout.TITLE for layout in layouts)
+    called = _called(path, layouts)
+    if called is not None:
+        return BadInput(
+            f"{path.name}, line 1: it is called like a label file of {called.TITLE} and is not "
+            "written like one; correct it, or take it out of the folder."
+        )
+    return BadInput(
+        f"{path.name} is no label file of {titles}. Files are known by their names, as they were "
+        "published, and by their first line."
+    )
+
+
+def _called(path: Path, layouts: Sequence[Layout]) -> Layout | None:
+    return next((layout for layout in layouts if layout.named(path.name)), None)
+
+
+def _left_aside(paths: Sequence[Path]) -> tuple[str, ...]:
+    tables = {name for layout in LAYOUTS for name in layout.BESIDE}
+    names = [path.name for path in paths if path.name not in tables]
+    if not names:
+        return ()
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    what = (
+        "1 file is no label file and was"
+        if len(names) == 1
+        else (f"{len(names)} files are no label files and were")
+    )
+    return (f"{what} left aside: {', '.join(names[:5])}{more}.",)
 
 
 def _layout_for(lines: Lines, layouts: Sequence[Layout]) -> Layout | None:
