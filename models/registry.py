@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models.card import WEIGHTS_FILE, ModelCard, find_card, read_card, write_card
+from models.card import CARD_FILE, WEIGHTS_FILE, ModelCard, find_card, read_card, write_card
 from models.errors import CardError, OptionError
 
 if TYPE_CHECKING:
@@ -80,7 +80,8 @@ def load_model(
         The network in eval mode, float32, its weights checked against the card.
 
     Raises:
-        CardError: there is no such card, it is damaged, or it has no weights.
+        CardError: there is no such card, it is damaged, it has no weights, or it names more or
+            fewer classes than its network tells apart.
         OptionError: the card names a network or options this build does not have.
         CheckpointError: the weight file is damaged or does not fit.
     """
@@ -92,8 +93,19 @@ def load_model(
     if card.folder is None or not card.weights_sha256:
         raise CardError(f"{card.name} has no weights yet; train it or import them.")
     network = create_model(card.system, **card.options)
+    _check_classes(card, network)
     load_weights(network, card.folder / WEIGHTS_FILE, card.weights_sha256)
     return network.eval().to(device)
+
+
+def _check_classes(card: ModelCard, network: nn.Module) -> None:
+    for what, named in (("classes", card.classes), ("activities", card.activities)):
+        told = getattr(network, f"num_{what}", None)
+        if named and told is not None and told != len(named):
+            raise CardError(
+                f"The card of {card.name} names {len(named)} {what}, and its network tells {told} "
+                f"apart; name every one in {CARD_FILE}, in the network's order."
+            )
 
 
 def save_model(network: nn.Module, card: ModelCard, root: Path, *, half: bool = False) -> ModelCard:

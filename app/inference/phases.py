@@ -166,9 +166,7 @@ class PhaseStream:
             }
         )
 
-    def _step(
-        self, picture: NDArray[np.uint8], choice: DeviceChoice
-    ) -> _Told:
+    def _step(self, picture: NDArray[np.uint8], choice: DeviceChoice) -> _Told:
         network = self._placed.on(choice)
         device = torch.device(choice.device)
         with torch.inference_mode():

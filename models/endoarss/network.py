@@ -85,6 +85,7 @@ class EndoARSS(nn.Module):
         encoder.mask_token.requires_grad_(requires_grad=False)
         tasks = TASKS if tesla else ()
         adapters.adapt(encoder, adapt, tasks, rank, frozen_scales=frozen_scales)
+        self.num_classes, self.num_activities = num_classes, num_activities
         size = (encoder.width, decoder_width, num_activities)
         self.activity_decoder = (
             ActivityDecoder(*size)

@@ -245,6 +245,16 @@ def test_a_model_is_installed_once(saved: ModelCard, tmp_path: Path) -> None:
     assert {p.name for p in target.iterdir()} == {"tiny-tools"}
 
 
+def test_classes_that_the_network_does_not_tell_are_refused(
+    saved: ModelCard, tmp_path: Path
+) -> None:
+    write_card(replace(saved, classes=saved.classes[:1]), saved.folder)
+    target = tmp_path / "library" / "models"
+    with pytest.raises(CardError, match=r"names 1 classes, and its network tells 2 apart"):
+        models.install_model(saved.folder, target)
+    assert not target.exists()
+
+
 def test_registry_refuses_in_words() -> None:
     assert {"lmsf_a", "endomamba"} <= set(models.list_models())
     with pytest.raises(OptionError, match="no network"):
