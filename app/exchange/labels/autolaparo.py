@@ -17,6 +17,7 @@ from app.exchange.labels.lines import Line, Lines, whole
 
 KEY, TITLE, PROCEDURE = "autolaparo", "AutoLaparo", "hysterectomy"
 BESIDE: tuple[str, ...] = ()
+TO_THE_END = True
 _NAMES = (
     "Preparation",
     "Dividing Ligament and Peritoneum",

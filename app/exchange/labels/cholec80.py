@@ -29,6 +29,7 @@ from app.exchange.labels.lines import Line, Lines, whole
 
 KEY, TITLE, PROCEDURE = "cholec80", "Cholec80", "cholecystectomy"
 BESIDE: tuple[str, ...] = ("mapping.txt",)
+TO_THE_END = True
 FPS = 25
 PHASES = Names(
     {

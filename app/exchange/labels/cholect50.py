@@ -20,6 +20,7 @@ from app.exchange.labels.lines import Lines, lines_of
 
 KEY, TITLE, PROCEDURE = "cholect50", "CholecT50", "cholecystectomy"
 BESIDE: tuple[str, ...] = ("label_mapping.txt",)
+TO_THE_END = False
 ROW_NUMBERS = 15
 _NAME = re.compile(r"VID\d{1,3}\.json", re.IGNORECASE)
 INSTRUMENT, VERB, TARGET, PHASE = 1, 7, 8, 14

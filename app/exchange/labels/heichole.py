@@ -27,6 +27,7 @@ from app.exchange.labels.lines import Line, Lines, whole
 
 KEY, TITLE, PROCEDURE = "heichole", "HeiChole", "cholecystectomy"
 BESIDE: tuple[str, ...] = ()
+TO_THE_END = True
 AT_50_FPS = (16, 17, 18, 19, 20, 23, 24)
 ORDER = tuple(phase.key for phase in find_taxonomy(PROCEDURE).phases)
 SPLITS: dict[str, dict[str, frozenset[str]]] = {

@@ -21,6 +21,7 @@ from app.exchange.labels.lines import Line, Lines, whole
 
 KEY, TITLE, PROCEDURE = "jigsaws", "JIGSAWS", "bench_suturing"
 BESIDE: tuple[str, ...] = ()
+TO_THE_END = False
 BASE = Fraction(1, 30)
 _TASKS = ("Suturing", "Knot_Tying", "Needle_Passing")
 _ALL = frozenset(

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 LONGER_S = 2
 _RATES = (*map(Fraction, (1, 24, 25, 30, 50, 60)), Fraction(30000, 1001))
+# Published labels end up to one second off their recordings; a fiftieth more is another rate.
+_OFF_S, _OFF = 1, 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,12 +65,12 @@ def import_onto(
 ) -> Imported:
     """Make the phases of label files those of a case's recording, by time.
 
-    Labels that end up to two seconds after the recording are cut there; time without labels stays
-    without a phase. One undo takes all of it back.
+    Labels that end up to two seconds after the recording are cut there, which is noted; time
+    without labels stays without a phase. One undo takes all of it back.
 
     Raises:
-        BadInput: the files speak of several operations or of no phases, or end well after the
-            recording.
+        BadInput: the files speak of several operations or of no phases, end well after the
+            recording, or would fit it at another rate.
         Refused: the case is another operation, or has phases by a human already.
     """
     writer = library.writer
@@ -99,17 +101,17 @@ def placed(one: LabelledCase, asset: Asset) -> tuple[Timeline, tuple[str, ...]]:
     """The phases in a recording's own time, and what is to be said about it.
 
     Raises:
-        BadInput: they end well after the recording.
+        BadInput: they end well after the recording, or would end with it at another rate.
     """
     assert one.phases is not None  # noqa: S101 - asked before
     empty = Timeline(start_pts=asset.start_pts, end_pts=asset.end_pts)
     place = PhasesNow(timeline=empty, time_base=asset.time_base)
     has_s, recording_s = one.duration_s, asset.duration_ms / 1000
-    if has_s > recording_s + LONGER_S:
+    rate = _other_rate(one, recording_s)
+    if rate or has_s > recording_s + LONGER_S:
         raise BadInput(
             f"{one.files[0].name} has labels up to {has_s:.1f} s and the recording ends at "
-            f"{recording_s:.1f} s; is it another one{_rate_words(has_s / recording_s)}? "
-            "Nothing was imported."
+            f"{recording_s:.1f} s; is it another one{rate}? Nothing was imported."
         )
     segments = []
     for s in one.phases.segments:
@@ -117,10 +119,16 @@ def placed(one: LabelledCase, asset: Asset) -> tuple[Timeline, tuple[str, ...]]:
         end = min(place.pts(s.end_pts * one.time_base), asset.end_pts)
         if start < end:
             segments.append(Segment(start_pts=start, end_pts=end, phase=s.phase))
-    rest_s = recording_s - has_s
-    notes = (f"The last {rest_s:.0f} s of the recording have no labels.",)
     line = Timeline(start_pts=asset.start_pts, end_pts=asset.end_pts, segments=tuple(segments))
-    return line, notes if rest_s > LONGER_S else ()
+    return line, _ends_off(has_s - recording_s)
+
+
+def _ends_off(longer_s: float) -> tuple[str, ...]:
+    if longer_s >= 0.05:
+        return (f"The labels go on {longer_s:.1f} s after the recording; that was cut.",)
+    if longer_s < -LONGER_S:
+        return (f"The last {-longer_s:.0f} s of the recording have no labels.",)
+    return ()
 
 
 def rows_for(files: Sequence[LabelFile], asset: Asset) -> tuple[LabelRow, ...]:
@@ -251,10 +259,20 @@ def _correction(case: Case, asset: Asset, line: Timeline, one: LabelledCase) -> 
     return Correction(case_id=case.case_id, title="Import the phases", changes=tuple(changes))
 
 
-def _rate_words(ratio: float) -> str:
-    """Which rate would explain labels that last ``ratio`` times as long as the recording."""
-    for said in _RATES:
-        for real in _RATES:
-            if said != real and abs(ratio / float(real / said) - 1) < 0.004:
-                return f", or are there {float(real):g} labels a second and not {float(said):g}"
+def _other_rate(one: LabelledCase, recording_s: float) -> str:
+    """Which rate would let labels end with the recording that at their own do not; "" for none.
+
+    Of labels that need not go on to the end, only a rate that explains too many counts.
+    """
+    said, has_s = 1 / one.time_base, one.duration_s
+    off_s = has_s - recording_s
+    if said not in _RATES or abs(off_s) <= max(_OFF_S, _OFF * recording_s):
+        return ""
+    if off_s < 0 and not layout_of(one.layout).TO_THE_END:
+        return ""
+    for real in _RATES:
+        ends_s = has_s * float(said / real)
+        if real != said and abs(ends_s - recording_s) <= max(0.15, 0.004 * recording_s):
+            labels = "is there 1 label" if real == 1 else f"are there {float(real):g} labels"
+            return f", or {labels} a second and not {float(said):g}"
     return ""

@@ -22,6 +22,7 @@ from app.exchange.labels.lines import Lines, lines_of
 
 KEY, TITLE, PROCEDURE = "multibypass140", "MultiBypass140", "gastric_bypass"
 BESIDE: tuple[str, ...] = ("phase.csv", "step.csv")
+TO_THE_END = False
 SPLITS: dict[str, dict[str, frozenset[str]]] = {}
 _NAME = re.compile(r"[BS]BP\d{1,3}(\.mp4)?\.json", re.IGNORECASE)
 MS = Fraction(1, 1000)

@@ -23,6 +23,7 @@ from app.exchange.labels.lines import Line, Lines, number, whole
 
 KEY, TITLE, PROCEDURE = "ophnet", "OphNet", "eye_surgery"
 BESIDE: tuple[str, ...] = ("phase_names.csv",)
+TO_THE_END = False
 SPLITS: dict[str, dict[str, frozenset[str]]] = {}  # a column of the tables
 MS = Fraction(1, 1000)
 HEAD = ("video_id", "start", "end", "split", "surgery_id", "phase_id")

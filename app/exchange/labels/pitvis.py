@@ -21,6 +21,7 @@ from app.exchange.labels.lines import Line, Lines, whole
 
 KEY, TITLE, PROCEDURE = "pitvis", "PitVis", "pituitary"
 BESIDE: tuple[str, ...] = ("map_steps.csv", "map_instruments.csv")
+TO_THE_END = True
 _TAXONOMY = find_taxonomy(PROCEDURE)
 STEPS = Names({phase.key: (phase.key.replace("_", " "),) for phase in _TAXONOMY.phases})
 INSTRUMENTS = tuple(i.key for i in _TAXONOMY.instruments[1:])  # after the one of no class

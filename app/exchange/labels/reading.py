@@ -38,6 +38,7 @@ class Layout(Protocol):
 
     Attributes:
         BESIDE: names of small tables in a file's folder that say more about it.
+        TO_THE_END: whether its labels stand row by row until the recording ends.
         SPLITS: by the split's name, parts and the names of their cases.
     """
 
@@ -45,6 +46,7 @@ class Layout(Protocol):
     TITLE: str
     PROCEDURE: str
     BESIDE: tuple[str, ...]
+    TO_THE_END: bool
     SPLITS: dict[str, dict[str, frozenset[str]]]
 
     def named(self, name: str) -> bool:

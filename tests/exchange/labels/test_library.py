@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -152,13 +154,58 @@ def test_labels_for_a_recording_are_placed_by_time(
         assert library.undo_title(case.case_id) == "Import the phases"
 
 
-def test_a_wrong_rate_is_guessed(tmp_path: Path, own_library: Path) -> None:
-    file = tmp_path / "video01-phase.txt"
-    file.write_text("preparation\n" * 100, encoding="utf-8")
+def frames(file: Path, count: int) -> Path:
+    rows = "".join(f"{n}\tPreparation\n" for n in range(count))
+    file.write_text("Frame\tPhase\n" + rows, encoding="utf-8")
+    return file
+
+
+def seconds(file: Path, count: int) -> Path:
+    file.write_text("preparation\n" * count, encoding="utf-8")
+    return file
+
+
+@pytest.mark.parametrize(
+    ("rows", "count", "recording_frames", "words"),
+    [
+        (seconds, 100, 100, "up to 100.0 s.*ends at 4.0 s.*25 labels a second and not 1"),
+        (frames, 10, 250, "up to 0.4 s.*ends at 10.0 s.*1 label a second and not 25"),
+        (frames, 300, 253, "up to 12.0 s.*ends at 10.1 s.*30 labels a second and not 25"),
+        (frames, 300, 250, "30 labels a second and not 25"),
+        (frames, 24 * 120, 25 * 120, "up to 115.2 s.*24 labels a second and not 25"),
+        (frames, 25 * 13, 250, "up to 13.0 s.*ends at 10.0 s; is it another one"),
+    ],
+)
+def test_labels_at_another_rate_are_refused_and_the_rate_is_named(
+    rows: Callable[[Path, int], Path], count: int, recording_frames: int, words: str,
+    tmp_path: Path, own_library: Path,
+) -> None:  # fmt: skip
+    file = rows(tmp_path / "video01-phase.txt", count)
+    with open_small(own_library) as library:
+        recording = replace(asset(), end_pts=512 * recording_frames, frames=recording_frames)
+        case = library.writer.create_case("Recording", "unknown", (recording,)).result()
+        with pytest.raises(BadInput, match=words):
+            import_onto(library, case.case_id, [file])
+        assert library.label_files(case.case_id) == ()
+        assert library.human_timeline(recording.asset_id) is None
+
+
+@pytest.mark.parametrize(
+    ("count", "notes"),
+    [
+        (100, ()),
+        (99, ()),
+        (120, ("The labels go on 0.8 s after the recording; that was cut.",)),
+        (40, ("The last 2 s of the recording have no labels.",)),
+    ],
+)
+def test_where_labels_end_off_the_recording_is_said(
+    count: int, notes: tuple[str, ...], tmp_path: Path, own_library: Path
+) -> None:
+    file = frames(tmp_path / "video01-phase.txt", count)
     with open_small(own_library) as library:
         case = library.writer.create_case("Recording", "unknown", (asset(),)).result()
-        with pytest.raises(BadInput, match="25 labels a second and not 1"):
-            import_onto(library, case.case_id, [file])
+        assert import_onto(library, case.case_id, [file]).notes == notes
 
 
 def test_a_library_for_reading_takes_nothing(ten_seconds: Path, own_library: Path) -> None:
