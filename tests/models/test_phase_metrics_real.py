@@ -1,4 +1,4 @@
-"""The phase metrics against a second scorer, written as slow loops from the definitions."""
+"""The phase metrics against a second scorer, written from the definitions, mostly as loops."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def runs(video: Video) -> list[tuple[int, int, int]]:
 
 
 def counted(truth: Video, said: Video, phase: int) -> list[float] | None:
-    hit = sum(t == p == phase for t, p in zip(truth, said, strict=True))
-    true, claimed = truth.count(phase), said.count(phase)
+    there, told = np.array(truth) == phase, np.array(said) == phase
+    hit, true, claimed = (int(x.sum()) for x in (there & told, there, told))
     if true == 0:
         return None
     return [
@@ -56,10 +56,11 @@ def relaxed(truth: Video, said: Video, mode: str) -> tuple[float, dict[int, list
                 place = i if mode == "matlab" else len(piece) - t + i
                 corrected[start + place] = 0
     out = {}
+    right = np.array(corrected) == 0
     for phase in set(truth):
-        union = [i for i in range(len(truth)) if phase in (truth[i], said[i])]
-        hits = sum(corrected[i] == 0 for i in union)
-        sizes = said.count(phase), truth.count(phase), len(union)
+        there, told = np.array(truth) == phase, np.array(said) == phase
+        hits = int(right[there | told].sum())
+        sizes = [int(x.sum()) for x in (told, there, there | told)]
         shares = [100 * hits / size if size else 0.0 for size in sizes]
         out[phase] = [min(s, 100.0) for s in shares] if mode == "intended" else shares
     return 100 * corrected.count(0) / len(truth), out
@@ -177,14 +178,14 @@ def compare(truth: list[Video], said: list[Video]) -> None:
 
 
 def test_a_second_scorer_agrees_under_200_perturbations(real_videos: list[Video]) -> None:
-    """Of every 32nd second: slow loops over all of them take minutes (below)."""
+    """Every second of two operations each time; all ten at once below."""
     for seed in range(200):
         picked = np.random.default_rng(seed).choice(10, 2, replace=False)
-        truth = [real_videos[i][seed % 32 :: 32] for i in picked]
+        truth = [real_videos[i] for i in picked]
         compare(truth, [perturbed(video, 1000 * seed + i) for i, video in enumerate(truth)])
 
 
 @pytest.mark.long
-def test_a_second_scorer_agrees_on_every_second(real_videos: list[Video]) -> None:
-    for seed in range(20):
+def test_a_second_scorer_agrees_on_ten_operations(real_videos: list[Video]) -> None:
+    for seed in range(200):
         compare(real_videos, [perturbed(v, 1000 * seed + i) for i, v in enumerate(real_videos)])
