@@ -64,12 +64,15 @@ def phases(
     Operations are matched by name, classes by name, labels by time; a phase that is absent from
     the truth is absent from the figures, never zero.
     """
-    from app.exchange.labels.pairing import pair_phases
-    from app.exchange.labels.reading import read_labels
+    from app.exchange.labels.pairing import pair_phases, read_side
     from models.metrics.phases import phase_metrics
 
     per_second = Fraction(rate).limit_denominator(1000)
-    true, said = (read_labels([side], layout=layout) for side in (truth, predicted))
+    sides = [
+        read_side(path, layout=layout, side=side)
+        for path, side in ((truth, "Truth"), (predicted, "Prediction"))
+    ]
+    true, said = (side.cases for side in sides)
     pairs = pair_phases(true, said, per_second)
     scores = phase_metrics(
         pairs.truth, pairs.predicted, pairs.classes, frames_per_second=float(per_second)
@@ -78,7 +81,7 @@ def phases(
         **scores.as_json(),
         "names": pairs.names,
         "labels_per_second": float(per_second),
-        "notes": pairs.notes,
+        "notes": (*pairs.notes, *(note for side in sides for note in side.notes)),
         "conventions": _CONVENTIONS,
     }
     if all(case.layout == "pitvis" for case in (*true, *said)):
@@ -138,8 +141,8 @@ def tools(
     Predictions are files of the same layout; those of Cholec80 may hold scores in place of 0 and 1.
     Without files: what a model told of the library's cases, beside their imported labels.
     """
-    from app.exchange.labels.reading import read_labels
-    from app.exchange.labels.scores import pair_tools, pitvis_pairs
+    from app.exchange.labels.pairing import read_side
+    from app.exchange.labels.scores import pair_tools
     from app.exchange.labels.told import stored_tools
 
     if (truth is None) != (predicted is None) or (truth is not None and (case or model)):
@@ -148,9 +151,10 @@ def tools(
         with open_library(library, "read") as opened:
             _emit_tools(stored_tools(opened, case or (), model), as_json)
         return
-    true = read_labels([truth], layout=layout)
+    true = read_side(truth, layout=layout, side="Truth").cases
     if all(case.layout == "pitvis" for case in true):
-        _emit_pitvis_tools(pitvis_pairs(true, read_labels([predicted], layout="pitvis")), as_json)
+        said = read_side(predicted, layout="pitvis", side="Prediction").cases
+        _emit_pitvis_tools(true, said, as_json)
         return
     _emit_tools(pair_tools(truth, predicted, layout=layout), as_json)
 
@@ -270,16 +274,20 @@ def _pitvis_steps(true: Sequence[LabelledCase], said: Sequence[LabelledCase]) ->
 
 
 def _emit_pitvis_tools(
-    pairs: Sequence[tuple[list[dict[str, int]], list[dict[str, int]]]], as_json: bool
+    true: Sequence[LabelledCase], said: Sequence[LabelledCase], as_json: bool
 ) -> None:
     import numpy as np
 
+    from app.exchange.labels.pairing import matched, other_names
+    from app.exchange.labels.scores import pitvis_pairs
     from models.metrics.pitvis import instruments_score
 
     slots = ("int_instrument1", "int_instrument2")
     scores = [
         instruments_score(*([{row[s] for s in slots if s in row} for row in side] for side in pair))
-        for pair in pairs
+        for pair in pitvis_pairs(true, said)
     ]
-    data = {"per_video": scores, "mean": float(np.nanmean(scores))}
-    emit(data, as_json=as_json, text=f"PitVis, instruments: weighted F1 {data['mean']:.4f}")
+    notes = other_names(matched(true, said))
+    data = {"per_video": scores, "mean": float(np.nanmean(scores)), "notes": notes}
+    words = f"PitVis, instruments: weighted F1 {data['mean']:.4f}"
+    emit(data, as_json=as_json, text="\n".join([words, *notes]))

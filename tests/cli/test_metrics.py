@@ -10,6 +10,7 @@ import pytest
 from app.cli.main import run
 
 TRUTH = ["preparation"] * 20 + ["calottriangledissection"] * 30
+TOOLS = "Grasper\tBipolar\tHook\tScissors\tClipper\tIrrigator\tSpecimenBag"
 SAID = ["preparation"] * 25 + ["calottriangledissection"] * 25
 
 
@@ -58,7 +59,59 @@ def test_one_label_fewer_is_said_and_more_are_refused(
     ]
     shorter = str(lines(tmp_path / "shorter" / "video01-phase.txt", SAID[:-2]))
     assert run(["metrics", "phases", sides[0], shorter]) == 1
-    assert "48 labels at 1 per second" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "prediction video01-phase.txt has 48 labels at 1 per second and the truth 50" in said
+
+
+def test_another_name_is_scored_and_said(
+    sides: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = str(lines(tmp_path / "other" / "video02-phase.txt", SAID))
+    note = "video01 was scored against video02, the only prediction; is it of the same operation?"
+    assert run(["metrics", "phases", sides[0], other, "--json"]) == 0
+    assert printed(capsys)["notes"] == [note]
+    assert run(["metrics", "phases", sides[0], other]) == 0
+    assert note in capsys.readouterr().out
+    head, rows = f"Frame\t{TOOLS}", ["0\t1\t0\t1\t0\t0\t0\t0", "25\t0\t0\t1\t0\t0\t0\t0"]
+    truth, said = (
+        str(lines(tmp_path / "t" / f"video0{n}-tool.txt", [head, *rows])) for n in (1, 2)
+    )
+    assert run(["metrics", "tools", truth, said, "--json"]) == 0
+    assert printed(capsys)["notes"] == [note]
+    more = str(lines(tmp_path / "more" / "video01-tool.txt", [head, *rows]))
+    assert run(["metrics", "tools", more, str(tmp_path / "t")]) == 1
+    assert "There is no truth for video02" in capsys.readouterr().err
+    rows = ["int_time,int_instrument1,int_instrument2", "0,3,-2", "1,0,-2"]
+    truth, said = (str(lines(tmp_path / "i" / f"annotations_0{n}.csv", rows)) for n in (1, 2))
+    assert run(["metrics", "tools", truth, said, "--json"]) == 0
+    assert printed(capsys)["notes"] == [note.replace("video", "")]
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "words"),
+    [
+        ("label_01.txt", ["1\t1", "2\t2"], "label_01.txt is of a hysterectomy (AutoLaparo)"),
+        ("Hei-Chole1_Annotation_Phase.csv", [f"{n},6" for n in range(25 * 50)],
+         "No phase of the prediction Hei-Chole1_Annotation_Phase.csv occurs in its truth; they"),
+    ],
+)  # fmt: skip
+def test_another_operation_or_no_class_in_common_is_refused(
+    name: str, rows: list[str], words: str, sides: tuple[str, str], tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    other = str(lines(tmp_path / "other" / name, rows))
+    assert run(["metrics", "phases", sides[0], other]) == 1
+    assert words in capsys.readouterr().err
+
+
+def test_a_prediction_that_met_no_phase_is_zero_and_said(
+    sides: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = str(lines(tmp_path / "none" / "video01-phase.txt", ["clippingcutting"] * 50))
+    assert run(["metrics", "phases", sides[0], said, "--json"]) == 0
+    found = printed(capsys)
+    assert found["pooled"]["accuracy"] == 0.0  # type: ignore[index]
+    assert "no phase of the prediction" in found["notes"][0]  # type: ignore[index]
 
 
 def test_a_bad_line_of_a_prediction_is_named(
@@ -67,16 +120,15 @@ def test_a_bad_line_of_a_prediction_is_named(
     bad = str(lines(tmp_path / "bad" / "video01-phase.txt", ["preparation", "lunch"]))
     assert run(["metrics", "phases", sides[0], bad]) == 1
     said = capsys.readouterr().err
-    assert "video01-phase.txt, line 2: “lunch” is no phase of Cholec80" in said
+    assert "Prediction: video01-phase.txt, line 2: “lunch” is no phase of Cholec80" in said
     assert "imported" not in said
 
 
 def test_tools_with_scores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    names = "Grasper\tBipolar\tHook\tScissors\tClipper\tIrrigator\tSpecimenBag"
     # The prediction's columns stand in another order.
     other = "Hook\tGrasper\tBipolar\tScissors\tClipper\tIrrigator\tSpecimenBag"
     truth = lines(tmp_path / "t" / "video01-tool.txt", [
-        f"Frame\t{names}", "0\t1\t0\t1\t0\t0\t0\t0", "25\t0\t0\t1\t0\t0\t0\t0",
+        f"Frame\t{TOOLS}", "0\t1\t0\t1\t0\t0\t0\t0", "25\t0\t0\t1\t0\t0\t0\t0",
         "50\t1\t0\t0\t0\t0\t0\t0",
     ])  # fmt: skip
     said = lines(tmp_path / "p" / "video01-tool.txt", [
@@ -121,7 +173,8 @@ def test_triplets_by_vectors_and_by_name(
     assert run(["metrics", "triplets", truth, str(vectors), "--json"]) == 0
     found = printed(capsys)
     assert found["pooled"]["ivt"] == 50.0  # type: ignore[index]
-    assert "order of the truth's own numbers" in found["notes"][0]  # type: ignore[index]
+    assert found["notes"][0].startswith("VID05 was scored against v")  # type: ignore[index]
+    assert "order of the truth's own numbers" in found["notes"][1]  # type: ignore[index]
     vectors.write_text('{"0": [0.1, 0.9]}', encoding="utf-8")
     assert run(["metrics", "triplets", truth, str(vectors)]) == 1
     assert "v.json, frame 1: expected 2 scores" in capsys.readouterr().err

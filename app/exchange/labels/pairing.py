@@ -6,23 +6,25 @@ a second, read at one a second, the label of frame 25 k.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.core.errors import BadInput
 from app.core.labels import LabelledCase
-from app.core.taxonomy import find_taxonomy
+from app.core.taxonomy import UNKNOWN_PROCEDURE, find_taxonomy
 from app.exchange.labels.frames import folded
 from app.exchange.labels.lines import Line, finite, read_lines
-from app.exchange.labels.reading import read_labels
+from app.exchange.labels.reading import Labels, labels_in, layout_of
 
 NOTHING = "(no phase)"
+Said = TypeVar("Said")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +46,23 @@ class Pairs:
     notes: tuple[str, ...] = ()
 
 
+def read_side(path: Path, *, layout: str, side: str) -> Labels:
+    """The labels of one side; files of both are called alike, so a sentence says of which.
+
+    Args:
+        path: a file or folder.
+        layout: see ``labels_in``.
+        side: ``Truth`` or ``Prediction``.
+
+    Raises:
+        BadInput: as ``labels_in``.
+    """
+    try:
+        return labels_in([path], layout=layout)
+    except BadInput as error:
+        raise BadInput(f"{side}: {error.user_message}", error.detail) from error
+
+
 def pair_phases(
     truth: Sequence[LabelledCase], predicted: Sequence[LabelledCase], rate: Fraction
 ) -> Pairs:
@@ -54,14 +73,16 @@ def pair_phases(
             the one label by which published predictions often end earlier.
     """
     pairs = matched(truth, predicted)
-    keys, notes, rows = class_keys([c for pair in pairs for c in pair]), [], []
+    keys, notes, rows = class_keys([c for pair in pairs for c in pair]), other_names(pairs), []
     for true, said in pairs:
+        notes += _phases_met(true, said)
         sides = [_moments(case, rate) for case in (true, said)]
         lengths = [len(side) for side in sides]
         if abs(lengths[0] - lengths[1]) > 1:
             raise BadInput(
-                f"{_file(said)} has {lengths[1]} labels at {rate} per second and {_file(true)} "
-                f"{lengths[0]}; both must cover the same time at the rates of their layouts."
+                f"The prediction {_file(said)} has {lengths[1]} labels at {rate} per second and "
+                f"the truth {lengths[0]}; both must cover the same time at the rates of their "
+                "layouts."
             )
         if lengths[0] != lengths[1]:
             notes.append(f"{true.name}: the last label has no counterpart and was left out.")
@@ -95,7 +116,7 @@ def time_pair(
     Raises:
         BadInput: several operations, a phase without a column, a row that is none.
     """
-    cases = read_labels([truth], layout=layout)
+    cases = read_side(truth, layout=layout, side="Truth").cases
     if len(cases) != 1:
         raise BadInput(f"Anticipation is scored on one operation at a time, not {len(cases)}.")
     lines = read_lines(predicted)
@@ -128,20 +149,61 @@ def matched(
     """Cases by name, in the order of the truth; a single one on both sides matches in any case.
 
     Raises:
-        BadInput: an operation of either side is missing on the other.
+        BadInput: an operation of either side is missing on the other, or two are of different
+            procedures.
+    """
+    known = by_name({c.name: c for c in truth}, {c.name: c for c in predicted})
+    pairs = [(case, known[case.name]) for case in truth]
+    for true, said in pairs:
+        if len({true.procedure, said.procedure} - {UNKNOWN_PROCEDURE}) == 2:
+            raise BadInput(
+                f"The prediction {_file(said)} is of a {_words_of(said)}, and the truth "
+                f"{_file(true)} of a {_words_of(true)}; score files of one kind of operation."
+            )
+    return pairs
+
+
+def by_name(truth: Mapping[str, object], predicted: Mapping[str, Said]) -> dict[str, Said]:
+    """What was predicted, by the truth's names; a single one on both sides matches in any case.
+
+    Raises:
+        BadInput: a name of either side is missing on the other.
     """
     if len(truth) == len(predicted) == 1:
-        return [(truth[0], predicted[0])]
-    known = {case.name: case for case in predicted}
-    for one, other, what in (
-        ({c.name for c in truth}, set(known), "prediction"),
-        (set(known), {c.name for c in truth}, "truth"),
-    ):
-        missing = sorted(one - other)
+        return dict(zip(truth, predicted.values(), strict=True))
+    for one, other, what in ((truth, predicted, "prediction"), (predicted, truth, "truth")):
+        missing = sorted(set(one) - set(other))
         if missing:
             more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
             raise BadInput(f"There is no {what} for {', '.join(missing[:3])}{more}.")
-    return [(case, known[case.name]) for case in truth]
+    return {name: predicted[name] for name in truth}
+
+
+def other_names(pairs: Iterable[tuple[LabelledCase, LabelledCase]]) -> list[str]:
+    """What is to be said of operations that were scored against one of another name."""
+    return [note for a, b in pairs for note in other_name(a.name, b.name)]
+
+
+def other_name(true: str, said: str) -> list[str]:
+    """The same of two names."""
+    if true == said:
+        return []
+    return [f"{true} was scored against {said}, the only prediction; is it of the same operation?"]
+
+
+def _phases_met(true: LabelledCase, said: LabelledCase) -> list[str]:
+    """Phases that occur on both sides; none of two layouts is refused, of one it is noted."""
+    sides = [{s.phase for s in c.phases.segments} if c.phases else set() for c in (true, said)]
+    if not all(sides) or sides[0] & sides[1]:
+        return []
+    what = f"no phase of the prediction {_file(said)} occurs in its truth"
+    if true.layout != said.layout:
+        raise BadInput(f"{what[0].upper()}{what[1:]}; they are of other layouts and name others.")
+    return [f"{true.name}: {what}."]
+
+
+def _words_of(case: LabelledCase) -> str:
+    return f"{case.procedure.replace('_', ' ')} ({layout_of(case.layout).TITLE})"
 
 
 def class_keys(cases: Sequence[LabelledCase]) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -16,7 +16,7 @@ from app.core.labels import LabelledCase
 from app.exchange.labels import cholec80, cholect50, pitvis
 from app.exchange.labels.frames import folded
 from app.exchange.labels.lines import Lines, finite, lines_again, read_lines, whole
-from app.exchange.labels.pairing import matched
+from app.exchange.labels.pairing import by_name, matched, other_name, read_side
 from app.exchange.labels.reading import label_files, read_labels
 
 Bools = NDArray[np.bool_]
@@ -47,10 +47,11 @@ def pair_tools(truth: Path, predicted: Path, *, layout: str = "") -> Scored:
     Raises:
         BadInput: a file is bad, a video or tool of the truth has no scores, or lengths differ.
     """
-    true = {case.name: case for case in read_labels([truth], layout=layout)}
-    said = _tool_scores(predicted, layout)
-    names = sorted(true)
-    _check_names(names, said)
+    read = read_side(truth, layout=layout, side="Truth")
+    true = {case.name: case for case in read.cases}
+    found = _tool_scores(predicted, layout)
+    said, names = by_name(true, found), sorted(true)
+    notes = [*read.notes, *(other_name(names[0], next(iter(found))) if len(names) == 1 else ())]
     classes = tuple(row.name for row in true[names[0]].rows if row.name != "Triplets")
     if not classes:
         raise BadInput(f"{true[names[0]].files[0].name} names no tools.")
@@ -69,7 +70,13 @@ def pair_tools(truth: Path, predicted: Path, *, layout: str = "") -> Scored:
         kept = labelled[:end]
         truths.append(present[:end][kept])
         scores.append(table[:end, [columns.index(folded(c)) for c in classes]][kept])
-    return Scored(names=tuple(names), classes=classes, truth=tuple(truths), scores=tuple(scores))
+    return Scored(
+        names=tuple(names),
+        classes=classes,
+        truth=tuple(truths),
+        scores=tuple(scores),
+        notes=tuple(notes),
+    )
 
 
 def pair_triplets(truth: Path, predicted: Path) -> Scored:
@@ -83,10 +90,10 @@ def pair_triplets(truth: Path, predicted: Path) -> Scored:
     """
     notes: list[str] = []
     files = {path.stem: path for path in label_files([truth], (".json",))}
-    said = {path.stem: path for path in label_files([predicted], (".json",))}
-    if len(files) == len(said) == 1:
-        said = dict(zip(files, said.values(), strict=True))
-    _check_names(files, said)
+    predictions = {path.stem: path for path in label_files([predicted], (".json",))}
+    said = by_name(files, predictions)
+    for name, path in said.items():
+        notes += other_name(name, path.stem)
     classes: tuple[str, ...] = ()
     truths, scores = [], []
     for name, path in files.items():
@@ -124,12 +131,6 @@ def pitvis_pairs(
         end = min(map(len, sides))
         out.append((sides[0][:end], sides[1][:end]))
     return out
-
-
-def _check_names(names: Iterable[str], said: Mapping[str, object]) -> None:
-    missing = sorted(set(names) - set(said))
-    if missing:
-        raise BadInput(f"There is no prediction for {', '.join(missing[:3])}.")
 
 
 def _presence(case: LabelledCase, classes: Sequence[str]) -> tuple[Bools, Bools]:
