@@ -12,7 +12,7 @@ import typer
 from app.cli.common import JsonOption, LibraryOption, emit, library_folder
 from app.cli.tables import table
 from app.core.errors import BadInput, EnvironmentProblem
-from app.core.prediction import RETRIEVAL
+from app.core.prediction import AREAS, RETRIEVAL
 
 if TYPE_CHECKING:
     from models import ModelCard
@@ -27,6 +27,24 @@ KeepPositionsOption = Annotated[
     typer.Option(
         "--keep-positions",
         help="Of a pre-training file, keep the position rows that the released code discards.",
+    ),
+]
+ResetOption = Annotated[
+    str,
+    typer.Option(
+        "--state-reset",
+        help="Of EndoMamba: “none” carries one state for ever, “staggered” starts afresh in turns, "
+        "as the released test does.  [default: staggered]",
+        show_default=False,
+    ),
+]
+PositionOption = Annotated[
+    str,
+    typer.Option(
+        "--temporal-position",
+        help="Of EndoMamba: “running” numbers the frames, “frozen” gives each the first one's "
+        "code, as the released test does.  [default: frozen]",
+        show_default=False,
     ),
 ]
 FeaturesOption = Annotated[
@@ -115,6 +133,8 @@ def register(app: typer.Typer) -> None:
         ],
         procedure: ProcedureOption = "hysterectomy",
         keep_positions: KeepPositionsOption = False,
+        state_reset: ResetOption = "",
+        temporal_position: PositionOption = "",
         features_of: FeaturesOption = "",
         prompts: PromptsOption = None,
         library: LibraryOption = None,
@@ -150,6 +170,8 @@ def register(app: typer.Typer) -> None:
                 root,
                 procedure=procedure,
                 keep_positions=keep_positions,
+                state_reset=state_reset,
+                temporal_position=temporal_position,
                 features_of=find_model(features_of, root.parent) if features_of else None,
                 prompts=prompts,
             )
@@ -162,6 +184,8 @@ def register(app: typer.Typer) -> None:
         root: Path,
         procedure: ProcedureOption = "hysterectomy",
         keep_positions: KeepPositionsOption = False,
+        state_reset: ResetOption = "",
+        temporal_position: PositionOption = "",
         features_of: FeaturesOption = "",
         prompts: PromptsOption = None,
     ) -> None:
@@ -173,6 +197,8 @@ def register(app: typer.Typer) -> None:
             root,
             procedure=procedure,
             keep_positions=keep_positions,
+            state_reset=state_reset,
+            temporal_position=temporal_position,
             features_of=features_of,
             prompts=prompts,
         )
@@ -220,7 +246,7 @@ def conversion_words(card: ModelCard, report: Mapping[str, Any]) -> str:
     lines.append(f"Its layout: {report['layout']}; {taken} tensors were taken, {left} left out.")
     if card.task == RETRIEVAL:
         lines.append(_prompt_words(card, report))
-    elif card.classes:
+    elif card.classes and card.task != AREAS:
         names = ", ".join(c.name for c in card.classes)
         lines.append(f"It can be chosen; its outputs are taken for these classes: {names}.")
     else:
@@ -229,7 +255,7 @@ def conversion_words(card: ModelCard, report: Mapping[str, Any]) -> str:
             lines.append(
                 f"“trocar models import FILE --features-of {card.name}” adds what reads it."
             )
-        if card.system != "endonet":
+        if card.system not in ("endonet", "videomamba") and card.options.get("head") is None:
             recipe = {"dinov2": "endoarss", "pranet": "pranet"}.get(card.system, "endomamba-demo")
             lines.append(f"“trocar train {recipe} --base {card.name} --out DIR” trains it.")
     return "\n".join(lines)
@@ -273,6 +299,8 @@ def card_json(card: ModelCard) -> dict[str, Any]:
 
 def card_words(card: ModelCard) -> str:
     """A card for people."""
+    from app.inference.cards import context_words
+
     demo = "Demo model, trained on synthetic pictures. " if card.demo else ""
     fields = (
         ("Title", card.title),
@@ -284,6 +312,7 @@ def card_words(card: ModelCard) -> str:
         ("Made for", ", ".join(card.procedures) or "any procedure"),
         ("Reads", card.features_of and f"frame features of {card.features_of}"),
         ("Live", card.why_not_live),
+        ("Context", context_words(card)),
         ("Pictures", card.picture),
         ("Trained on", card.trained.data),
         ("Figures", ", ".join(f"{k} {v:g}" for k, v in card.figures.items())),

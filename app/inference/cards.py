@@ -12,6 +12,7 @@ import models
 from app.core.errors import BadInput
 from app.core.prediction import ANTICIPATION, ENHANCEMENT, PHASES, SEGMENTATION, TOOL_NAMES
 from models import ModelCard
+from models.card import BACKBONE
 
 if TYPE_CHECKING:
     from torch import nn
@@ -107,6 +108,23 @@ def with_readers(
         for some in readers.values()
     ]
     return (*cards, *best)
+
+
+def context_words(card: ModelCard) -> str:
+    """How much of what came before an answer of an EndoMamba rests on, as a sentence; "" of others.
+
+    With staggered resets that is 16 to 31 frames once 64 were seen (``models.endomamba.resets``).
+    """
+    if card.system != "endomamba" or card.task == BACKBONE:
+        return ""
+    if card.options.get("state_reset", "none") == "none":
+        return "Its state is never reset: an answer rests on everything since the beginning."
+    rate, unit = (card.frames_per_second, "s") if card.frames_per_second else (1, "frames")
+    begins, first, last = (f"{frames / rate:g}" for frames in (64, 16, 31))
+    return (
+        f"An answer rests on the last {first} to {last} {unit}, in the first {begins} {unit} on "
+        "all of them."
+    )
 
 
 def settings_of_tools(card: ModelCard) -> dict[str, str | int | float | bool]:

@@ -43,6 +43,8 @@ def import_released(
     *,
     procedure: str,
     keep_positions: bool = False,
+    state_reset: str = "",
+    temporal_position: str = "",
     features_of: ModelCard | None = None,
     prompts: Path | None = None,
 ) -> tuple[ModelCard, dict[str, Any]]:
@@ -53,6 +55,7 @@ def import_released(
         root: a folder of models.
         procedure: whose taxonomy names the outputs of the file's phase head, in order.
         keep_positions: of a pre-training file, keep the position rows.
+        state_reset, temporal_position: of an EndoMamba; as its released test when empty.
         features_of: of a network that reads frame features: whose.
         prompts: of one of SurgVLP's family: a file of prompts, see ``models.prompts``.
 
@@ -65,12 +68,25 @@ def import_released(
     """
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root, prefix=".converted-") as made:
-        encoder = "" if features_of is None else features_of.name
-        report = _in_child(file, Path(made), procedure, keep_positions, encoder, prompts)
+        said = ["--procedure", procedure]
+        said += ["--keep-positions"] if keep_positions else []
+        for option, value in (
+            ("--state-reset", state_reset),
+            ("--temporal-position", temporal_position),
+            ("--features-of", "" if features_of is None else features_of.name),
+            ("--prompts", "" if prompts is None else str(prompts.absolute())),
+        ):
+            said += [option, value] if value else []
+        report = _in_child(file, Path(made), said)
         folder = Path(made) / _name_of(file)
         with model_errors():
+            card = models.read_card(folder)
+            if card.system != "endomamba" and (state_reset or temporal_position):
+                raise BadInput(
+                    f"{card.name} is no EndoMamba; leave --state-reset and --temporal-position out."
+                )
             if features_of is not None:
-                _check_features(models.read_card(folder), features_of)
+                _check_features(card, features_of)
             return models.install_model(folder, root), report
 
 
@@ -92,6 +108,8 @@ def convert(
     *,
     procedure: str,
     keep_positions: bool,
+    state_reset: str = "",
+    temporal_position: str = "",
     features_of: str = "",
     prompts: Path | None = None,
 ) -> dict[str, Any]:
@@ -151,7 +169,12 @@ def convert(
             polyps, names = pranet.convert(checkpoint)
             models.save_model(polyps, pranet_card(name, names), root)
             return asdict(names)
-        released, network, report = endomamba.convert(checkpoint, keep_positions=keep_positions)
+        released, network, report = endomamba.convert(
+            checkpoint,
+            keep_positions=keep_positions,
+            state_reset=state_reset,
+            temporal_position=temporal_position,
+        )
         models.save_model(network, endomamba_card(name, released, report, procedure), root)
     return asdict(report)
 
@@ -166,24 +189,14 @@ def _read(file: Path) -> Mapping[str, object]:
     return read_tensors(file)[0]
 
 
-def _in_child(
-    file: Path,
-    made: Path,
-    procedure: str,
-    keep_positions: bool,
-    features_of: str,
-    prompts: Path | None,
-) -> dict[str, Any]:
+def _in_child(file: Path, made: Path, options: list[str]) -> dict[str, Any]:
     if not file.is_file():
         raise BadInput(f"There is no file {file.name}.")
     command = [
         sys.executable,
         *([] if getattr(sys, "frozen", False) else ["-m", "app"]),
         *("models", "convert", str(file.absolute()), str(made.absolute())),
-        *("--procedure", procedure),
-        *(["--keep-positions"] if keep_positions else []),
-        *(["--features-of", features_of] if features_of else []),
-        *(["--prompts", str(prompts.absolute())] if prompts else []),
+        *options,
     ]
     try:
         child = subprocess.run(

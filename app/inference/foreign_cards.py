@@ -15,6 +15,7 @@ _CHOLEC80_TOOLS = (
 )  # fmt: skip
 
 _FEATURE_PATCHES = 16
+_CLIPS = "classification"
 
 if TYPE_CHECKING:
     from models.foreign import ConversionReport
@@ -63,11 +64,16 @@ def _endomamba_limits(report: ConversionReport, kind: str) -> str:
     if kind == "areas":
         return (
             "Imported; nothing was measured here, and the file does not name its areas. The "
-            "analysis does not run it yet. It was trained on pictures stretched between their "
-            "darkest and brightest value."
+            "analysis does not run it: it answers from Python alone. It was trained on pictures "
+            "stretched between their darkest and brightest value."
         )
     if report.layout == "localisation":
-        return "It finds things, which Trocar does not show; a backbone that names no phases."
+        return "It says where things are, which Trocar does not show; it answers from Python alone."
+    if any(n.endswith("head.bias") for n in report.unexpected) and report.layout == _CLIPS:
+        return (
+            "A backbone: its head, which names a whole clip by its class tokens, was left out; it "
+            "names no phases until it is trained to."
+        )
     lost = [n for n in ("cls_token", "pos_embed") if n in report.missing]
     fresh = f" Not in the file, hence untrained: {', '.join(lost)}." if lost else ""
     return f"A backbone without a phase head: it names no phases until it is trained to.{fresh}"

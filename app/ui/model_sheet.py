@@ -219,6 +219,8 @@ def figure_words(name: str) -> str:
 
 def card_lines(card: ModelCard, taxonomy: Taxonomy) -> list[tuple[str, str]]:
     """(sentence, tone) of a model: marks first, then what it is."""
+    from app.inference.cards import context_words
+
     lines = []
     if card.demo:
         lines.append((DEMO_WORDS, "warn"))
@@ -231,6 +233,8 @@ def card_lines(card: ModelCard, taxonomy: Taxonomy) -> list[tuple[str, str]]:
     lines.append((f"{'Tells apart' if len(card.classes) > 1 else 'Knows'}: {names}.", "2"))
     if card.parent:
         lines.append((f"Taught by your corrections, from {card.parent}.", "2"))
+    if context := context_words(card):
+        lines.append((context, "3"))
     if card.limits:
         lines.append((card.limits, "3"))
     size = f"{card.parameters / 1e6:.1f} million parameters"

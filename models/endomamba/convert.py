@@ -33,25 +33,37 @@ _SEGMENTS, _LOCATES = "segmentation_head.0.bias", "vis_head.head.4.bias"
 
 
 def convert(
-    checkpoint: Mapping[str, object], *, keep_positions: bool = False
+    checkpoint: Mapping[str, object],
+    *,
+    keep_positions: bool = False,
+    keep_head: bool = False,
+    state_reset: str = "",
+    temporal_position: str = "",
 ) -> tuple[dict[str, object], nn.Module, ConversionReport]:
     """The network that a released file is of, with its weights.
 
     What the file lacks is as the released training starts it: a class token of zeros, random
     position rows. A file without a head gets one of a single class that says nothing. Files of
-    segmentation and localisation give those networks, whole.
+    segmentation and localisation give those networks, whole; one of classification gives its
+    backbone, whole with `keep_head`.
 
     Args:
         checkpoint: the file's content.
         keep_positions: see `load_released`.
+        keep_head: of a classification file.
+        state_reset, temporal_position: `EndoMamba`'s; empty for what the released test does,
+            "staggered" and "frozen".
 
     Returns:
         The network's options, the network, and what became of every name.
 
     Raises:
         CheckpointError: it is not a file of EndoMamba.
+        OptionError: there is no such state reset or temporal position.
     """
-    options = _options_of(checkpoint)
+    options = _options_of(checkpoint, keep_head=keep_head)
+    options["state_reset"] = state_reset or "staggered"
+    options["temporal_position"] = temporal_position or "frozen"
     torch.manual_seed(0)
     if "head" in options:
         return _whole(checkpoint, options)
@@ -91,7 +103,9 @@ def load_released(
     found: dict[str, Tensor] = {}
     unexpected, reshaped = [], []
     for original, (name, value) in entries.items():
-        if name not in own:
+        # What a class token was taught to be says nothing of the mean of all tokens.
+        of_clips = layout == "classification" and network.head_kind != layout
+        if name not in own or (of_clips and name.startswith("head.")):
             unexpected.append(original)
         elif value.shape == own[name].shape:
             found[name] = value
@@ -122,7 +136,7 @@ def load_released(
     )
 
 
-def _options_of(checkpoint: Mapping[str, object]) -> dict[str, Any]:
+def _options_of(checkpoint: Mapping[str, object], *, keep_head: bool) -> dict[str, Any]:
     """The options of the network whose weights the file holds, told by their shapes."""
     layout, entries = _entries(checkpoint)
     shapes = {name: tuple(value.shape) for name, value in entries.values()}
@@ -141,14 +155,15 @@ def _options_of(checkpoint: Mapping[str, object]) -> dict[str, Any]:
         head = {"head": layout, "num_classes": plain[_SEGMENTS].numel()}
     elif layout == "localisation":
         head = {"head": layout, "num_classes": plain[_LOCATES].numel() // 2}
+    elif layout == "classification":
+        kept = keep_head and "head.bias" in shapes
+        head = {"head": layout} if kept else {"num_classes": 1}
     return {
         "width": width,
         "depth": depth,
         "image_size": side * patch_px,
         "patch_size": patch_px,
         "num_classes": shapes.get("head.bias", (1,))[0],
-        "state_reset": "staggered",
-        "temporal_position": "frozen",
         **head,
     }
 

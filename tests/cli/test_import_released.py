@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
 import models
 from app.cli.main import run
+from app.cli.models import card_words, conversion_words
 from app.core.errors import BadInput
-from app.inference.cards import default_models, find_model
-from app.inference.foreign_cards import endonet_card, features_card
+from app.core.taxonomy import find_taxonomy
+from app.inference.cards import context_words, default_models, find_model
+from app.inference.foreign_cards import endomamba_card, endonet_card, features_card
 from app.inference.phases import PhaseStream
 from app.learning.recipes import read_recipe
 from app.learning.start import start_from
+from app.ui.model_sheet import card_lines
 from models.card import ModelCard
 from models.dinov2 import DinoV2
 from models.endomamba import EndoMamba
+from models.endomamba.convert import convert
 from models.foreign import ConversionReport
 from models.pranet import PraNet
 
@@ -66,12 +72,45 @@ def test_a_phase_file_can_be_used_at_once(
         logits, _ = network.step(((frame / 255 - mean) / std).permute(2, 0, 1)[None])
     assert got == pytest.approx(logits.softmax(-1)[0].numpy(), abs=1e-5)
 
+    assert card.options["state_reset"] == "staggered"
+    context = "An answer rests on the last 16 to 31 s, in the first 64 s on all of them."
+    assert f"Context:    {context}" in card_words(card)
+    assert (context, "3") in card_lines(card, find_taxonomy("hysterectomy"))
+
     status, _, err = imported(capsys, file)
     assert status == 1
     assert "phase-best is installed already" in err
     status, _, err = imported(capsys, file, "--procedure", "unknown")
     assert (status, err.count("\n")) == (1, 1)
     assert "tells 7 phases apart" in err
+
+
+def test_how_a_stream_starts_afresh_and_counts_is_chosen(
+    network: EndoMamba, tmp_path: Path, own_library: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is chosen is what the model then does."""
+    file = tmp_path / "for-ever.pth"
+    torch.save(network.state_dict(), file)
+    chosen = ("--state-reset", "none", "--temporal-position", "running")
+    status, _, err = imported(capsys, file, *chosen)
+    assert (status, err) == (0, "")
+    card = find_model("for-ever", own_library)
+    assert card.options.items() >= {"state_reset": "none", "temporal_position": "running"}.items()
+    assert "never reset" in context_words(card)
+    stream, frames = PhaseStream(card), np.zeros((66, 64, 64, 3), np.uint8)
+    frames[0] = 200
+    for frame in frames:
+        got = stream.step(frame)
+    mean, std = torch.tensor(card.mean_rgb), torch.tensor(card.std_rgb)
+    clip = ((torch.from_numpy(frames) / 255 - mean) / std).permute(3, 0, 1, 2)[None]
+    same = EndoMamba(**NARROW).eval()
+    same.load_state_dict(network.state_dict())
+    with torch.no_grad():
+        logits = same(clip)[0, -1]
+    assert got == pytest.approx(logits.softmax(-1).numpy(), abs=1e-4)
+
+    with pytest.raises(models.OptionError, match="no state_reset 'sometimes'; it knows none, stag"):
+        convert(network.state_dict(), state_reset="sometimes")
 
 
 def test_a_pretraining_file_is_a_backbone_to_train(
@@ -285,3 +324,41 @@ def test_tools_are_named_where_the_file_has_cholec80s_head_of_them() -> None:
     assert [tool.name for tool in card.tools] == names
     assert endonet_card("eyes", {"num_classes": 7, "num_tools": 5}, report).tools == ()
     assert endonet_card("eyes", {}, report).tools == ()
+
+
+def test_a_classification_file_is_a_backbone_and_says_that_its_head_is_left_out() -> None:
+    torch.manual_seed(2)
+    small = {"width": 16, "depth": 4, "image_size": 32}
+    source = models.create_model("endomamba", head="classification", num_classes=2, **small)
+    weights = {f"module.{name}": value for name, value in source.state_dict().items()}
+    file = {"backbone_state_dict": weights, "epoch": 19, "best_f1": 0.96}
+    options, network, report = convert(file)
+    assert report.unexpected == ("module.head.bias", "module.head.weight")
+    card = endomamba_card("polypdiag", options, report, "hysterectomy")
+    assert (card.task, card.classes, options["num_classes"]) == ("backbone", (), 1)
+    assert "its head, which names a whole clip by its class tokens, was left out" in card.limits
+    own = network.state_dict()
+    assert all(torch.equal(own[n], v) for n, v in source.state_dict().items() if n[:4] != "head")
+    words = conversion_words(card, asdict(report))
+    assert "trocar train endomamba-demo --base polypdiag" in words
+
+    whole, kept, report = convert(
+        file, keep_head=True, state_reset="none", temporal_position="running"
+    )
+    assert whole["head"] == "classification"
+    clip = torch.randn(1, 3, 8, 32, 32)
+    with torch.inference_mode():
+        assert torch.equal(kept.eval()(clip), source.eval()(clip))
+
+
+@pytest.mark.parametrize("head", ["segmentation", "localisation"])
+def test_what_does_not_run_by_itself_is_not_said_to(head: str) -> None:
+    small = {"width": 16, "depth": 4, "image_size": 32}
+    source = models.create_model("endomamba", head=head, num_classes=2, **small)
+    options, _, report = convert(source.state_dict())
+    words = conversion_words(
+        endomamba_card("other", options, report, "hysterectomy"), asdict(report)
+    )
+    assert "It cannot be chosen. " in words
+    assert "from Python alone" in words
+    assert "trains it" not in words
