@@ -31,6 +31,7 @@ KEY, TITLE, PROCEDURE = "cholec80", "Cholec80", "cholecystectomy"
 BESIDE: tuple[str, ...] = ("mapping.txt",)
 TO_THE_END = True
 FPS = 25
+STEPS = (1, 5, FPS)  # every frame as published, or some of them as they were taken out
 PHASES = Names(
     {
         "preparation": ("Preparation",),
@@ -139,7 +140,12 @@ def _cells(lines: Lines, numbers: Mapping[str, str]) -> tuple[list[Cell], int, F
         return cells, 1, Fraction(1)
     rows = filled[1:] if first[0].casefold() == "frame" else filled
     cells, step = table_cells(
-        lines, rows, _ROW, first=0, key=lambda line, word: _phase(lines, line, word, numbers)
+        lines,
+        rows,
+        _ROW,
+        first=0,
+        key=lambda line, word: _phase(lines, line, word, numbers),
+        steps=STEPS,
     )
     return cells, step, Fraction(1, FPS)
 
@@ -172,14 +178,13 @@ def _phase(lines: Lines, line: Line, word: str, numbers: Mapping[str, str]) -> s
 def _tools(lines: Lines, name: str) -> LabelledCase:
     rows = tool_rows(lines, TOOLS)
     length = max((s.end_pts for r in rows for s in r.segments), default=0)
-    frames = [line.text.split()[0] for _, line in lines.filled()[1:]]
-    step = int(frames[1]) - int(frames[0]) if len(frames) > 1 else FPS
+    last = int(lines.filled()[-1][1].text.split()[0])
     return LabelledCase(
         layout=KEY,
         name=name,
         procedure=PROCEDURE,
         time_base=Fraction(1, FPS),
-        length=max(length, int(frames[-1]) + step),
+        length=max(length, last + FPS),
         rows=rows,
         files=(lines.part(KEY),),
     )
@@ -210,9 +215,8 @@ def tool_rows(lines: Lines, tools: Names) -> tuple[LabelRow, ...]:
         if set(words[1:]) - {"0", "1"}:
             raise lines.bad(line, "expected 0 or 1 for every tool")
         table.append((line, frame, words[1:]))
-    step = check_steps(lines, [(line, frame) for line, frame, _ in table], first=0)
-    if len(table) == 1:
-        step = FPS
+    frames = [(line, frame) for line, frame, _ in table]
+    step = check_steps(lines, frames, first=0, steps=(FPS,))
     out = []
     for column, key in enumerate(columns):
         cells = [Cell(0, 0, 0, t, key if said[column] == "1" else None) for _, t, said in table]

@@ -141,6 +141,10 @@ def _content(lines: Lines) -> tuple[dict[str, Any], dict[int, list[list[float]]]
         good = isinstance(found, list) and all(_is_row(row) for row in found)
         if not good:
             raise BadInput(f"{lines.name}, frame {second}: expected rows of {ROW_NUMBERS} numbers.")
+    count = data.get("num_frames", len(rows))
+    # The sparse validation set counts its labels alone.
+    if count != len(rows) and not (isinstance(count, int) and count > max(rows)):
+        raise BadInput(f"{lines.name}, frame {max(rows)}: the file has {count} frames, from 0.")
     return data, dict(sorted(rows.items())), Fraction(1, fps)
 
 

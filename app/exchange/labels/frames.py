@@ -94,6 +94,7 @@ def table_cells(
     *,
     first: int,
     key: Callable[[Line, str], str | None],
+    steps: tuple[int, ...] = (1,),
 ) -> tuple[list[Cell], int]:
     """Rows of a frame and a label, and the step between them; times count from ``first``.
 
@@ -103,6 +104,7 @@ def table_cells(
         pattern: of a row, the frame its first group and the label its second.
         first: number of the first frame.
         key: the class of a label, None for none.
+        steps: see ``check_steps``.
 
     Raises:
         BadInput: a row is none, or frames are missing, twice there or out of order.
@@ -117,23 +119,35 @@ def table_cells(
     if not cells:
         raise BadInput(f"{lines.name} has a header and no row.")
     frames = [(lines.lines[c.place], c.time + first) for c in cells]
-    return cells, check_steps(lines, frames, first=first)
+    return cells, check_steps(lines, frames, first=first, steps=steps)
 
 
-def check_steps(lines: Lines, rows: list[tuple[Line, int]], *, first: int) -> int:
-    """The step from each row to the next, which is one and the same.
+def check_steps(
+    lines: Lines, rows: list[tuple[Line, int]], *, first: int, steps: tuple[int, ...] = (1,)
+) -> int:
+    """The step from each row to the next, which is one and the same; of a single row the first.
+
+    Args:
+        lines: of the file.
+        rows: of it, with the number of their frames.
+        first: number of the first frame.
+        steps: that the layout was published with.
 
     Raises:
         BadInput: frames are missing, come twice or are out of order; the line is named.
     """
-    step = rows[1][1] - rows[0][1] if len(rows) > 1 else 1
-    due = first
+    step = rows[1][1] - rows[0][1] if len(rows) > 1 else steps[0]
+    if step not in steps and rows[0][1] == first:
+        line, frame = rows[1]
+        due = " or ".join(str(first + s) for s in steps)
+        raise lines.bad(line, f"frame {frame} stands where {due} is due")
+    due_frame = first
     for line, frame in rows:
-        if frame != due or step < 1:
-            what = "is missing" if frame > due else "comes twice or is out of order"
-            missed = due if frame > due else frame
-            raise lines.bad(line, f"frame {frame} stands where {due} is due; {missed} {what}")
-        due += step
+        if frame != due_frame:
+            what = "is missing" if frame > due_frame else "comes twice or is out of order"
+            missed = due_frame if frame > due_frame else frame
+            raise lines.bad(line, f"frame {frame} stands where {due_frame} is due; {missed} {what}")
+        due_frame += step
     return step
 
 

@@ -137,11 +137,9 @@ def _time_base(number: int) -> Fraction:
 
 def _cells(lines: Lines) -> list[Cell]:
     filled = lines.filled()
-    cells, step = table_cells(
+    cells, _ = table_cells(
         lines, filled, _ROW, first=_first(filled[0][1].text), key=lambda at, w: _phase(lines, at, w)
     )
-    if step != 1:
-        raise lines.bad(lines.lines[cells[1].place], "every frame has a row")
     return cells
 
 

@@ -25,6 +25,7 @@ BESIDE: tuple[str, ...] = ("phase.csv", "step.csv")
 TO_THE_END = False
 SPLITS: dict[str, dict[str, frozenset[str]]] = {}
 _NAME = re.compile(r"[BS]BP\d{1,3}(\.mp4)?\.json", re.IGNORECASE)
+_STEP = re.compile(r"s(\d{1,2})_.*")
 MS = Fraction(1, 1000)
 OVERLAID = {"out_of_body": "Out of body", "severe_index": "Severe events"}
 NUMBERS = {
@@ -151,7 +152,18 @@ def _item(lines: Lines, kind: str, place: int, row: object) -> Item:
     assert isinstance(start, int) and isinstance(end, int)  # noqa: S101, PT018 - just looked at
     if not 0 <= start < end < 10**9:
         raise _bad(lines, kind, place, f"it goes from {start} to {end} ms")
+    due, said = _number(kind, key), row.get("label_id")
+    if said is not None and due is not None and said != due:
+        raise _bad(lines, kind, place, f"label_id is {said!r:.20}, and {key} has {due}")
     return Item(start * MS, end * MS, key)
+
+
+def _number(kind: str, key: str) -> int | None:
+    """The published number of a label, None for one that is not known; a step's stands in it."""
+    if kind == "phases":
+        return {**NUMBERS, "out_of_body": 12, "severe_index": 13}.get(key)
+    found = _STEP.fullmatch(key)
+    return int(found[1]) if found else None
 
 
 def _bad(lines: Lines, kind: str, place: int, what: str) -> BadInput:

@@ -134,9 +134,7 @@ def _rows(lines: Lines, beside: Mapping[str, Lines]) -> list[Row]:
         out.append((place, row))
     if not out:
         raise BadInput(f"{lines.name} has a header and no row.")
-    step = check_steps(lines, [(lines.lines[p], row[TIME]) for p, row in out], first=0)
-    if step != 1:
-        raise lines.bad(lines.lines[out[1][0]], "times go by one second")
+    check_steps(lines, [(lines.lines[p], row[TIME]) for p, row in out], first=0)
     return out
 
 
@@ -152,6 +150,13 @@ def _check(lines: Lines, line: Line, row: dict[str, int], steps: Mapping[int, st
             line,
             f"{STEP} is {said} and {FIRST} is {row[FIRST]}; out of the patient both are -1, else "
             "neither",
+        )
+    first, second = row.get(FIRST, 0), row.get(SECOND, -2)
+    if (second == -1 and first != -1) or (first == -1 and second >= 0):
+        raise lines.bad(
+            line,
+            f"{FIRST} is {first} and {SECOND} is {second}; -1 is out of the patient and "
+            "-2 no second instrument",
         )
 
 

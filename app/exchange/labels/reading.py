@@ -213,8 +213,8 @@ def together(one: LabelledCase, other: LabelledCase) -> LabelledCase:
     a, b = _in(one, base), _in(other, base)
     if a.phases is not None and b.phases is not None and a.phases != b.phases:
         names = list(dict.fromkeys(c.files[0].name for c in (one, other)))
-        files = " and ".join(names) if len(names) > 1 else f"Two files {names[0]}"
-        raise BadInput(f"{files} name different phases for {one.name}; take one of them.")
+        who = " and ".join(names) if len(names) > 1 else f"Two files {names[0]}"
+        raise BadInput(f"{who} name different phases for {one.name}; take one of them.")
     length = max(a.length, b.length)
     phases = a.phases or b.phases
     files = {(f.name, f.sha256): f for f in (*a.files, *b.files)}
