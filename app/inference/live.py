@@ -202,7 +202,8 @@ class LiveAnalysis:
             )
         if (card := self._by_task.get(PHASES)) is not None:
             self._stream = PhaseStream(card, self._device)
-            self._now = LivePhase(card.class_keys, self._stream.course)
+            rate = card.frames_per_second or 1.0
+            self._now = LivePhase(card.class_keys, self._stream.course, rate)
         if (card := self._by_task.get(ANTICIPATION)) is not None:
             self._forecast = ForecastStream(card, self._device)
 

@@ -1,7 +1,7 @@
 """The phase that runs now, from a phase model's answers one by one. Pure; for one thread.
 
 With a course it is the likeliest end of all courses so far (what ``app.core.course.decode`` calls
-``so_far``), one step at a time. Without one, a phase counts once it was said some times in a row.
+``so_far``), one step at a time. Without one, a phase counts once it was said for three seconds.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from app.core.course import Course, Follower
 
-_IN_A_ROW = 5
+# The specification's default at run time (temporal-models, section 7). A recording's timeline may
+# look ahead and asks for longer runs; nobody waits for it.
+_AGREED_S = 3.0
 
 
 class LivePhase:
@@ -22,13 +24,17 @@ class LivePhase:
     Args:
         classes: phase keys in the order of the probabilities.
         course: how such operations go on, None where the model does not say.
+        per_second: answers a second.
 
     Attributes:
         phase: key of the phase that runs now, None before the first answer.
     """
 
-    def __init__(self, classes: Sequence[str], course: Course | None) -> None:
+    def __init__(
+        self, classes: Sequence[str], course: Course | None, per_second: float = 1.0
+    ) -> None:
         self._classes = tuple(classes)
+        self._wanted = max(1, round(_AGREED_S * per_second))
         self._follower = None if course is None else Follower(course)
         self._last: int | None = None
         self._in_a_row = 0
@@ -47,6 +53,6 @@ class LivePhase:
         best = int(probabilities.argmax())
         self._in_a_row = self._in_a_row + 1 if best == self._last else 1
         self._last = best
-        if self.phase is None or self._in_a_row >= _IN_A_ROW:
+        if self.phase is None or self._in_a_row >= self._wanted:
             self.phase = self._classes[best]
         return self.phase

@@ -190,10 +190,14 @@ class TestPace:
         assert meter.pace.helps
 
 
-def test_without_a_course_a_phase_counts_after_five_in_a_row() -> None:
-    live = LivePhase(("a", "b"), None)
-    said = [live.step(np.array(p)) for p in [(0.9, 0.1)] * 2 + [(0.1, 0.9)] * 5 + [(0.9, 0.1)] * 4]
-    assert said == ["a"] * 6 + ["b"] * 5
+@pytest.mark.parametrize(("per_second", "in_a_row"), [(1.0, 3), (2.0, 6), (0.2, 1)])
+def test_without_a_course_a_phase_counts_after_three_seconds(
+    per_second: float, in_a_row: int
+) -> None:
+    live = LivePhase(("a", "b"), None, per_second)
+    b, a = [(0.1, 0.9)] * in_a_row, [(0.9, 0.1)] * (in_a_row - 1)
+    said = [live.step(np.array(p)) for p in [(0.9, 0.1)] * 2 + b + a]
+    assert said == ["a"] * (1 + in_a_row) + ["b"] * in_a_row
 
 
 @pytest.fixture

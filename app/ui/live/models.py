@@ -69,6 +69,7 @@ class LiveModels(QObject):
         drawer: draws answers on the inference thread.
         analysis: what looks now, None while nothing does.
         phase: key of the phase that runs now, as the model says; None while unknown.
+        likely: how likely the newest look alone makes that phase, 0 to 1, and its pts.
         forecast: what comes next as seen at its newest look, None where no model foresees.
         stretches: the model's phases so far, in pts: (start, end, key).
     """
@@ -92,6 +93,7 @@ class LiveModels(QObject):
         self._wanted = False
         self._taxonomy = find_taxonomy(UNKNOWN_PROCEDURE)
         self.phase: str | None = None
+        self.likely: tuple[float, int] | None = None
         self.forecast: Forecast | None = None
         self.stretches: list[tuple[int, int, str]] = []
 
@@ -112,7 +114,7 @@ class LiveModels(QObject):
         """Read the cards, choose, load and look; ``ready`` is called when frames are welcome."""
         self._wanted = True
         self._taxonomy = find_taxonomy(procedure)
-        self.phase = self.forecast = None
+        self.phase = self.likely = self.forecast = None
         self.stretches.clear()
         self.drawer.keep_in(None)  # what was said of another source is nobody's
         analysis = self._services.analysis
@@ -211,9 +213,17 @@ class LiveModels(QObject):
     def _named(self, answer: LiveAnswer) -> None:
         if self.analysis is not None and answer.phase_now is not None:
             self.phase = answer.phase_now
+            self._weigh(self.analysis, answer)
             self._foresee(self.analysis, answer)
             self._extend(answer.picture.pts, answer.phase_now)
             self.named.emit(answer)
+
+    def _weigh(self, live: LiveAnalysis, answer: LiveAnswer) -> None:
+        """The raw number: what a course or a short wait makes the phase says nothing of it."""
+        card = next((c for c in live.cards if c.task == PHASES), None)
+        if card is not None and answer.phase is not None and answer.phase_now in card.class_keys:
+            place = card.class_keys.index(answer.phase_now)
+            self.likely = answer.phase.probabilities[place], answer.phase.pts
 
     def _foresee(self, live: LiveAnalysis, answer: LiveAnswer) -> None:
         card = next((c for c in live.cards if c.task == ANTICIPATION), None)

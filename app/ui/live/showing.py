@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from app.ui.live.workspace import LiveWorkspace
 
 TOAST_S = 3.0
-FORECAST_HOLDS_S = 5
+FORECAST_HOLDS_S = LIKELY_HOLDS_S = 5
 _WORDS_EVERY_S = 0.25
 _AGE_EVERY_S = 0.5
 
@@ -84,6 +84,7 @@ class Showing(QObject):
                 warn=warn,
                 phase=phase,
                 phase_human=human,
+                phase_likely=self._likely(phase, human=human),
                 phase_lines=below,
                 foreseen=whole_words(seen, control.taxonomy) if seen is not None else "",
                 overlay="" if screen.behind else self._overlay[0],
@@ -96,6 +97,15 @@ class Showing(QObject):
                 toast=None if self._page.picker.isVisible() else self._toast,
             )
         )
+
+    def _likely(self, phase: Phase | None, *, human: bool) -> float | None:
+        """How likely the newest look makes the model's phase, beside the newest picture alone."""
+        models, screen = self._control.models, self._control.screen
+        known = phase is not None and not human and models.phase == phase.key
+        if not known or models.likely is None or screen.live is None or screen.behind:
+            return None
+        likely, pts = models.likely
+        return likely if abs(screen.live.pts - pts) <= LIKELY_HOLDS_S / LIVE_TIME_BASE else None
 
     def _foreseen(self, phase: str | None) -> Forecast | None:
         """What is likely next and how long the rest takes, beside the newest picture alone.

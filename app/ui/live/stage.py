@@ -21,6 +21,7 @@ MOST_MARKS = 4
 THUMB = (112, 63)
 _DOT_PX = 9.0
 _QUIET, _WARN = "osd_text_2", "osd_warn"
+_BESIDE_PX, _WIDEST_LIKELY = 14, "100 %"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +63,8 @@ class LiveView:
         warn: the last of ``lines`` is a warning.
         phase: that runs now, None while unknown.
         phase_human: a human keyed it.
+        phase_likely: how likely the model's newest look makes it, 0 to 1; None where a human keyed
+            it and while nothing new is said.
         phase_lines: below the phase.
         foreseen: what comes next in full, "" where nothing is foreseen.
         overlay: age of the overlay in words, "" without one.
@@ -80,6 +83,7 @@ class LiveView:
     warn: bool = False
     phase: Phase | None = None
     phase_human: bool = False
+    phase_likely: float | None = None
     phase_lines: tuple[str, ...] = ()
     foreseen: str = ""
     overlay: str = ""
@@ -90,6 +94,17 @@ class LiveView:
     mark_count: int = 0
     notice: Notice | None = None
     toast: Toast | None = None
+
+    @property
+    def likely_words(self) -> str:
+        """``83 %``, "" without a number."""
+        return "" if self.phase_likely is None else f"{100 * self.phase_likely:.0f} %"
+
+    @property
+    def spoken(self) -> str:
+        """The phase and what is foreseen, for those who hear it."""
+        said = "" if self.phase is None else f"{self.phase.name} {self.likely_words}".strip()
+        return ". ".join(part for part in (said, self.foreseen) if part)
 
 
 class LiveStage(Stage):
@@ -107,8 +122,8 @@ class LiveStage(Stage):
     def show_view(self, view: LiveView) -> None:
         """Write something else."""
         if view != self.view:
-            if view.foreseen != self.view.foreseen:
-                self.setAccessibleDescription(view.foreseen)
+            if view.spoken != self.view.spoken:
+                self.setAccessibleDescription(view.spoken)
             self.view = view
             self.update()
 
@@ -164,8 +179,9 @@ class LiveStage(Stage):
             high += osd.height(lines) + 4
             wide = max(wide, osd.width(lines))
         if self.view.phase is not None:
-            name = QFontMetricsF(theme.font("far_title"))
-            wide = max(wide, name.horizontalAdvance(self.view.phase.name) + theme.px(42))
+            name = theme.text_px("far_title", self.view.phase.name)
+            likely = theme.text_px("far", _WIDEST_LIKELY) if self.view.likely_words else 0.0
+            wide = max(wide, name + likely + theme.px(42 + _BESIDE_PX))
             high += theme.px(24 + 34) + len(self.view.phase_lines) * theme.px(24)
             wide = max(
                 wide,
@@ -217,6 +233,9 @@ class LiveStage(Stage):
         metrics = QFontMetricsF(theme.font("far_title"))
         at = QPointF(x + side + 12, y + (side + metrics.capHeight()) / 2)
         osd.draw_text(painter, at, phase.name, "far_title", theme.color("osd_text"))
+        beside = theme.text_px("far_title", phase.name) + theme.px(_BESIDE_PX)
+        words, there = view.likely_words, at + QPointF(beside, 0)
+        osd.draw_text(painter, there, words, "far", theme.color(_QUIET))
         lines = [osd.Text(text=t, role="far", token=_QUIET, gap=2) for t in view.phase_lines]
         if lines:
             osd.draw_lines(painter, lines, QPointF(x, y + side + 6), right=False)
