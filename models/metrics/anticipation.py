@@ -1,18 +1,21 @@
 """Metrics of anticipation: mean absolute errors of the time to a phase or tool, in minutes.
 
 Definitions of Rivoir et al. 2020 and Yuan et al. 2022 (IIA-Net): times are cut at the horizon h,
-which stands for "not within h". Means are over the pairs of video and class that have the set.
+which stands for "not within h". A pair of video and class counts where it has the set.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Average = Literal["pairs", "videos_then_classes"]
+_SETS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +40,11 @@ class AnticipationErrors:
 
 
 def anticipation_errors(
-    truth: Sequence[Floats], predicted: Sequence[Floats], horizon_min: float
+    truth: Sequence[Floats],
+    predicted: Sequence[Floats],
+    horizon_min: float,
+    *,
+    average: Average = "pairs",
 ) -> AnticipationErrors:
     """Compares predicted times with the true ones.
 
@@ -46,6 +53,8 @@ def anticipation_errors(
             infinity or anything beyond the horizon where it does not come.
         predicted: per video (T, classes), minutes.
         horizon_min: h.
+        average: over all pairs of video and class at once, or over videos for each class and then
+            over classes; they differ where a class does not have a set in every video.
 
     Raises:
         ValueError: shapes differ.
@@ -55,13 +64,10 @@ def anticipation_errors(
         if true.shape != said.shape:
             raise ValueError(f"times of shape {said.shape} for {true.shape}")
         a, b = _cut(true, horizon_min), _cut(said, horizon_min)
-        pairs += [_errors(a[:, c], b[:, c], horizon_min) for c in range(a.shape[1])]
+        pairs.append([_errors(a[:, c], b[:, c], horizon_min) for c in range(a.shape[1])])
     table = np.array(pairs)
-    known = ~np.isnan(table)
-    sums, counts = np.where(known, table, 0).sum(0), known.sum(0)
-    inside, outside, weighted, early, expected = (
-        float(s / n) if n else float("nan") for s, n in zip(sums, counts, strict=True)
-    )
+    by_class = table.reshape(-1, _SETS) if average == "pairs" else _mean(table)
+    inside, outside, weighted, early, expected = _mean(by_class).tolist()
     return AnticipationErrors(
         horizon_min=horizon_min,
         inside=inside,
@@ -70,6 +76,13 @@ def anticipation_errors(
         early=early,
         expected=expected,
     )
+
+
+def _mean(table: Floats) -> Floats:
+    """Means over the first axis of what is there; nan where nothing is."""
+    known = ~np.isnan(table)
+    sums, counts = np.where(known, table, 0).sum(0), known.sum(0)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 
 def _cut(minutes: Floats, horizon_min: float) -> Floats:

@@ -192,6 +192,59 @@ def test_anticipation(
     assert found["outside"] == pytest.approx(2.0)
 
 
+def times(path: Path, late_min: float, columns: str = "Preparation,CalotTriangleDissection") -> str:
+    """Of 50 seconds: the second phase comes at 20, and is foretold later by so many minutes."""
+    swap = not columns.startswith("Prep")
+    rows = []
+    for n in range(50):
+        cells = (0.0 if n < 20 else 2.0, max(0, 20 - n) / 60 + late_min * (n < 20))
+        rows.append(",".join(str(c) for c in (n, *(cells[::-1] if swap else cells))))
+    return str(lines(path, [f"second,{columns}", *rows]))
+
+
+def test_anticipation_of_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Columns in another order, a file that is no table, a video of one phase alone."""
+    truth, said = tmp_path / "truth", tmp_path / "said"
+    for n in (1, 2):
+        lines(truth / f"video0{n}-phase.txt", TRUTH)
+    lines(truth / "video03-phase.txt", ["preparation"] * 50)
+    times(said / "video01.csv", 0.1)
+    times(said / "video02-times.csv", 0.3, "CalotTriangleDissection,Preparation")
+    lines(said / "video03.csv", ["second,Preparation,CalotTriangleDissection",
+                                 *(f"{n},0.5,2" for n in range(50))])  # fmt: skip
+    (said / "README.txt").write_bytes(b"caf\xe9\n")
+    asked = ["metrics", "anticipation", str(truth), str(said)]
+    assert run([*asked, "--json", "--horizon", "2"]) == 0
+    found = printed(capsys)
+    assert found["names"] == ["video01", "video02", "video03"]
+    (row,), (pair,) = found["horizons"], found["pairs"]  # type: ignore[misc]
+    # Only the second phase is ever ahead; in two videos.
+    assert row["inside"] == pair["inside"] == pytest.approx((0.1 + 0.3) / 2)
+    # It never comes again, nor does preparation, which the tables say.
+    assert row["outside"] == pair["outside"] == 0.0
+    # Of what is expected, preparation of the third video is off by 0.5, the other by 0.1 and 0.3.
+    assert row["expected"] == pytest.approx((0.5 + (0.1 + 0.3) / 2) / 2)
+    assert pair["expected"] == pytest.approx((0.5 + 0.1 + 0.3) / 3)
+    assert found["notes"] == ["1 file is no label file and was left aside: README.txt."]
+    assert run(asked) == 0
+    text = capsys.readouterr().out
+    assert "3 operations, 2 phases" in text
+    assert "mean over videos, then over phases" in text
+    (said / "video03.csv").unlink()
+    assert run(asked) == 1
+    assert "There is no prediction for video03" in capsys.readouterr().err
+    lines(said / "video03.csv", ["second,Preparation", *(f"{n},0.5" for n in range(50))])
+    assert run(asked) == 1
+    assert "video03.csv, line 1: its columns are other phases" in capsys.readouterr().err
+    times(said / "video03.csv", 0.1)
+    times(said / "video09.csv", 0.1)
+    assert run(asked) == 1
+    assert "There is no truth for video09" in capsys.readouterr().err
+    times(said / "video01-again.csv", 0.1)
+    assert run(asked) == 1
+    assert "Which operation is video01.csv of?" in capsys.readouterr().err
+
+
 def test_import_and_export(
     sides: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -122,6 +122,17 @@ def test_anticipation_by_hand() -> None:
     assert out.expected == pytest.approx((1.0 + 0.5 + 0.25 + 0.2) / 4)
 
 
+def test_anticipation_over_videos_and_then_classes_by_hand() -> None:
+    """Errors within the horizon: 1 in the first video, 0.5 in the second; the second class 0.2."""
+    truth = [np.array([[1.5, np.nan]]), np.array([[1.5, 1.0]])]
+    said = [np.array([[0.5, 2.0]]), np.array([[1.0, 1.2]])]
+    by_class = anticipation_errors(truth, said, 2.0, average="videos_then_classes")
+    assert by_class.inside == pytest.approx(((1.0 + 0.5) / 2 + 0.2) / 2)
+    assert anticipation_errors(truth, said, 2.0).inside == pytest.approx((1.0 + 0.5 + 0.2) / 3)
+    assert by_class.outside == 0.0
+    assert isnan(by_class.early)
+
+
 def test_a_class_that_never_comes_counts_outside_alone() -> None:
     out = anticipation_errors([np.full((3, 1), np.nan)], [np.full((3, 1), 1.0)], 3.0)
     assert isnan(out.inside)

@@ -19,8 +19,6 @@ from numpy.typing import NDArray
 from app.core.errors import BadInput
 from app.core.labels import LabelledCase
 from app.core.taxonomy import UNKNOWN_PROCEDURE, find_taxonomy
-from app.exchange.labels.frames import folded
-from app.exchange.labels.lines import Line, finite, read_lines
 from app.exchange.labels.reading import Labels, labels_in, layout_of
 
 NOTHING = "(no phase)"
@@ -76,7 +74,7 @@ def pair_phases(
     keys, notes, rows = class_keys([c for pair in pairs for c in pair]), other_names(pairs), []
     for true, said in pairs:
         notes += _phases_met(true, said)
-        sides = [_moments(case, rate) for case in (true, said)]
+        sides = [phases_at(case, rate) for case in (true, said)]
         lengths = [len(side) for side in sides]
         if abs(lengths[0] - lengths[1]) > 1:
             raise BadInput(
@@ -97,50 +95,6 @@ def pair_phases(
         predicted=tuple(_numbers(p, index, index.get(NOTHING, -1)) for _, p in rows),
         notes=tuple(notes),
     )
-
-
-def time_pair(
-    truth: Path, predicted: Path, *, layout: str = ""
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Phases of one operation once a second, and the minutes predicted until each of them.
-
-    Args:
-        truth: a phase file of one operation.
-        predicted: a table with a header of ``second`` and names of phases, then a row a second;
-            commas, blanks or tabs between the columns.
-        layout: see ``read_labels``.
-
-    Returns:
-        int64 (T,), index of the phase by column, -1 where there is none; float64 (T, phases).
-
-    Raises:
-        BadInput: several operations, a phase without a column, a row that is none.
-    """
-    cases = read_side(truth, layout=layout, side="Truth").cases
-    if len(cases) != 1:
-        raise BadInput(f"Anticipation is scored on one operation at a time, not {len(cases)}.")
-    lines = read_lines(predicted)
-    (_, head), *rows = lines.filled() or [(0, Line(1, "", ""))]
-    columns = [folded(word) for word in _words(head.text)[1:]]
-    side = _moments(cases[0], Fraction(1))
-    missing = sorted({k for k in side if k is not None and folded(k) not in columns})
-    if missing:
-        raise lines.bad(head, f"there is no column for {missing[0]}")
-    out = []
-    for second, (_, line) in enumerate(rows):
-        values = [finite(word) for word in _words(line.text)]
-        if len(values) != len(columns) + 1 or None in values or values[0] != second:
-            raise lines.bad(line, f"expected second {second} and {len(columns)} times in minutes")
-        out.append([v or 0.0 for v in values[1:]])
-    if abs(len(out) - len(side)) > 1:
-        raise BadInput(f"{lines.name} has {len(out)} rows for {len(side)} seconds of labels.")
-    end = min(len(out), len(side))
-    index = {key: columns.index(folded(key)) for key in side if key is not None}
-    return _numbers(side[:end], index, -1), np.array(out[:end])
-
-
-def _words(text: str) -> list[str]:
-    return text.replace(",", " ").split()
 
 
 def matched(
@@ -219,7 +173,8 @@ def moments(case: LabelledCase, rate: Fraction) -> int:
     return ceil(case.length * case.time_base * rate)
 
 
-def _moments(case: LabelledCase, rate: Fraction) -> list[str | None]:
+def phases_at(case: LabelledCase, rate: Fraction) -> list[str | None]:
+    """The phase that holds at every moment of a rate, None where there is none."""
     if case.phases is None:
         raise BadInput(f"{_file(case)} names no phases.")
     step = 1 / (rate * case.time_base)

@@ -152,7 +152,7 @@ def labels_in(paths: Iterable[Path], *, layout: str = "") -> Labels:
             raise why
     if not merged:
         raise BadInput("There is no label file of a known layout there.")
-    return Labels(cases=tuple(merged.values()), notes=_left_aside([path for path, _ in aside]))
+    return Labels(cases=tuple(merged.values()), notes=left_aside([path for path, _ in aside]))
 
 
 def has_labels(paths: Iterable[Path]) -> bool:
@@ -312,7 +312,8 @@ def _called(path: Path, layouts: Sequence[Layout]) -> Layout | None:
     return next((layout for layout in layouts if layout.named(path.name)), None)
 
 
-def _left_aside(paths: Sequence[Path]) -> tuple[str, ...]:
+def left_aside(paths: Sequence[Path]) -> tuple[str, ...]:
+    """What to say of files of a folder that are no label files; tables beside them are known."""
     tables = {name for layout in LAYOUTS for name in layout.BESIDE}
     names = [path.name for path in paths if path.name not in tables]
     if not names:
