@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from fractions import Fraction
-from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from app.cli.common import JsonOption, LibraryOption, emit, open_library
+from app.cli.metrics_times import Layout, Truth, anticipation, cell
 from app.core.errors import BadInput
 
 if TYPE_CHECKING:
@@ -19,11 +19,7 @@ if TYPE_CHECKING:
     from app.exchange.labels.scores import Scored
     from models.metrics.phases import PhaseMetrics
 
-Truth = Annotated[Path, typer.Argument(help="File or folder of the true labels.")]
 Predicted = Annotated[Path, typer.Argument(help="File or folder of the predictions.")]
-Layout = Annotated[
-    str, typer.Option("--layout", help="Read all files as this layout. Default: by the files.")
-]
 _CONVENTIONS = {
     "video_then_phase": "per video and phase, a phase absent from a video's truth left out; mean "
     "over videos, then mean and standard deviation over phases",
@@ -174,10 +170,10 @@ def _emit_tools(found: Scored, as_json: bool) -> None:
     lines = [f"{len(found.names)} operations, {frames} seconds or frames, percent"]
     lines.append(f"{'':24}{'pooled':>10}{'per video':>12}")
     lines += [
-        f"{tool:24}{_cell(scores.pooled[tool]):>10}{_cell(scores.per_video[tool]):>12}"
+        f"{tool:24}{cell(scores.pooled[tool]):>10}{cell(scores.per_video[tool]):>12}"
         for tool in found.classes
     ]
-    mean, each = _cell(scores.mean_ap), _cell(scores.mean_per_video)
+    mean, each = cell(scores.mean_ap), cell(scores.mean_per_video)
     lines.append(f"{'mean AP':24}{mean:>10}{each:>12}")
     lines += [f"{name}: {words}" for name, words in conventions.items()]
     emit(data, as_json=as_json, text="\n".join([*lines, *found.notes]))
@@ -216,74 +212,10 @@ def triplets(
     lines = [f"{'':12}" + "".join(f"{name:>8}" for name in scores.per_video)]
     for row in ("per_video", "pooled"):
         values = getattr(scores, row).values()
-        lines.append(f"{row.replace('_', ' '):12}" + "".join(f"{_cell(v):>8}" for v in values))
-    lines.append(", ".join(f"top-{k} {_cell(v)}" for k, v in scores.top_k.items()))
+        lines.append(f"{row.replace('_', ' '):12}" + "".join(f"{cell(v):>8}" for v in values))
+    lines.append(", ".join(f"top-{k} {cell(v)}" for k, v in scores.top_k.items()))
     lines += [f"{name}: {text}" for name, text in conventions.items()]
     emit(data, as_json=as_json, text="\n".join([*lines, *found.notes]))
-
-
-def anticipation(
-    truth: Truth,
-    predicted: Annotated[
-        Path,
-        typer.Argument(
-            help="Table, or folder of them: second, then a column a phase with minutes until it."
-        ),
-    ],
-    horizon: Annotated[list[float] | None, typer.Option(help="Minutes; may be repeated.")] = None,
-    layout: Layout = "",
-    as_json: JsonOption = False,
-) -> None:
-    """Anticipation: errors in minutes of the time until each phase, within horizons.
-
-    TRUTH is a phase file, or a folder of them; times to the phases follow from it. A table in a
-    folder has the name of its operation in its own.
-    """
-    from app.exchange.labels.times import pair_times
-    from models.metrics.anticipation import anticipation_errors
-    from models.supra.targets import anticipation_of
-
-    pairs = pair_times(truth, predicted, layout=layout)
-    rows, all_pairs = [], []
-    for minutes in horizon or (2.0, 3.0, 5.0):
-        true = [
-            anticipation_of(
-                labels, len(pairs.classes), horizon_min=minutes, frames_per_minute=60
-            ).minutes_to.astype("float64")
-            for labels in pairs.labels
-        ]
-        rows.append(
-            anticipation_errors(true, pairs.minutes, minutes, average="videos_then_classes")
-        )
-        all_pairs.append(anticipation_errors(true, pairs.minutes, minutes))
-    names = {"inside": "inMAE", "outside": "outMAE", "weighted": "wMAE", "early": "eMAE",
-             "expected": "pMAE"}  # fmt: skip
-    conventions = {
-        "horizons": "per video and phase, those without the set left out; mean over videos, then "
-        "over phases",
-        "pairs": "mean over all pairs of video and phase at once",
-    }
-    data = {
-        "horizons": [asdict(row) for row in rows],
-        "pairs": [asdict(row) for row in all_pairs],
-        "names": pairs.names,
-        "phases": pairs.classes,
-        "notes": pairs.notes,
-        "conventions": conventions,
-    }
-    lines = [f"{len(pairs.names)} operations, {len(pairs.classes)} phases, errors in minutes"]
-    for found, title in ((rows, "horizon"), (all_pairs, "pairs")):
-        lines.append(f"{title:12}" + "".join(f"{name:>9}" for name in names.values()))
-        lines += [
-            f"{row.horizon_min:<12g}" + "".join(f"{_cell(getattr(row, n)):>9}" for n in names)
-            for row in found
-        ]
-    lines += [f"{name.removesuffix('s')}: {words}" for name, words in conventions.items()]
-    emit(data, as_json=as_json, text="\n".join([*lines, *pairs.notes]))
-
-
-def _cell(value: float) -> str:
-    return "absent" if isnan(value) else f"{value:.2f}"
 
 
 def _pitvis_steps(true: Sequence[LabelledCase], said: Sequence[LabelledCase]) -> dict[str, Any]:
