@@ -144,6 +144,31 @@ def test_tools_with_scores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert found["mean_ap"] == pytest.approx((100 + 100 * 5 / 6) / 2)
 
 
+def test_a_tool_that_the_first_video_does_not_have_counts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """HeiChole's files; the prediction of the second video never saw the scissors."""
+
+    def frames(side: str, video: int, seen: list[int]) -> None:
+        rows = [",".join(map(str, (n, *(int(k in seen) for k in range(21))))) for n in range(50)]
+        lines(tmp_path / side / f"Hei-Chole{video}_Annotation_Instrument.csv", rows)
+
+    frames("t", 1, [0])
+    frames("t", 2, [0, 3])
+    frames("p", 1, [0, 3])
+    frames("p", 2, [])
+    assert run(["metrics", "tools", str(tmp_path / "t"), str(tmp_path / "p"), "--json"]) == 0
+    pooled = printed(capsys)["pooled"]
+    # All four seconds have a grasper; two of them were told.
+    assert pooled["Grasper"] == 100.0  # type: ignore[index]
+    # Two of four seconds have scissors, and those that were told are the other two.
+    assert pooled["Scissors"] == pytest.approx(50.0)  # type: ignore[index]
+    bypass = {"phases": [{"start": 0, "end": 9, "label_name": "preparation", "label_id": 0}]}
+    (tmp_path / "BBP01.mp4.json").write_text(json.dumps(bypass), encoding="utf-8")
+    assert run(["metrics", "tools", *[str(tmp_path / "BBP01.mp4.json")] * 2]) == 1
+    assert "names no tools" in capsys.readouterr().err
+
+
 def test_triplets_by_vectors_and_by_name(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from app.core.errors import BadInput
 from app.core.labels import LabelledCase
-from app.exchange.labels import cholec80, cholect50, pitvis
+from app.exchange.labels import cholec80, cholect50, multibypass140, pitvis
 from app.exchange.labels.frames import folded
 from app.exchange.labels.lines import Lines, finite, lines_again, read_lines, whole
 from app.exchange.labels.pairing import by_name, matched, other_name, read_side
@@ -21,6 +21,18 @@ from app.exchange.labels.reading import label_files, read_labels
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
+
+
+_NO_TOOLS = ("Triplets", "Steps", "Operations", *multibypass140.OVERLAID.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Table:
+    """Scores (T, columns) at whole seconds, folded names of columns; "" for no layout's labels."""
+
+    columns: tuple[str, ...]
+    values: Floats
+    layout: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,19 +61,18 @@ def pair_tools(truth: Path, predicted: Path, *, layout: str = "") -> Scored:
     """
     read = read_side(truth, layout=layout, side="Truth")
     true = {case.name: case for case in read.cases}
-    found = _tool_scores(predicted, layout)
-    said, names = by_name(true, found), sorted(true)
-    notes = [*read.notes, *(other_name(names[0], next(iter(found))) if len(names) == 1 else ())]
-    classes = tuple(row.name for row in true[names[0]].rows if row.name != "Triplets")
+    names = sorted(true)
+    rows = (row.name for name in names for row in true[name].rows)
+    classes = tuple(dict.fromkeys(name for name in rows if name not in _NO_TOOLS))
     if not classes:
         raise BadInput(f"{true[names[0]].files[0].name} names no tools.")
+    found = _tool_scores(predicted, layout)
+    said = by_name(true, found)
+    notes = [*read.notes, *(other_name(names[0], next(iter(found))) if len(names) == 1 else ())]
     truths, scores = [], []
     for name in names:
         present, labelled = _presence(true[name], classes)
-        columns, table = said[name]
-        missing = [c for c in classes if folded(c) not in columns]
-        if missing:
-            raise BadInput(f"The prediction of {name} has no column for {missing[0]}.")
+        columns, table = _columns(said[name], classes, name, true[name].layout)
         if abs(len(table) - len(present)) > 1:
             raise BadInput(
                 f"The prediction of {name} covers {len(table)} s and its truth {len(present)} s."
@@ -69,7 +80,7 @@ def pair_tools(truth: Path, predicted: Path, *, layout: str = "") -> Scored:
         end = min(len(table), len(present))
         kept = labelled[:end]
         truths.append(present[:end][kept])
-        scores.append(table[:end, [columns.index(folded(c)) for c in classes]][kept])
+        scores.append(table[:end, columns][kept])
     return Scored(
         names=tuple(names),
         classes=classes,
@@ -133,6 +144,19 @@ def pitvis_pairs(
     return out
 
 
+def _columns(
+    said: _Table, classes: Sequence[str], name: str, layout: str
+) -> tuple[list[int], Floats]:
+    """Columns of the classes; labels of the same layout may have none for a tool never seen."""
+    table, columns = said.values, list(said.columns)
+    missing = [c for c in classes if folded(c) not in columns]
+    if missing and said.layout != layout:
+        raise BadInput(f"The prediction of {name} has no column for {missing[0]}.")
+    table = np.hstack([table, np.zeros((len(table), len(missing)))])
+    columns += [folded(c) for c in missing]
+    return [columns.index(folded(c)) for c in classes], table
+
+
 def _presence(case: LabelledCase, classes: Sequence[str]) -> tuple[Bools, Bools]:
     """Tools (T, classes) at whole seconds, and (T,) whether the second has labels at all."""
     seconds = range(ceil(case.length * case.time_base))
@@ -148,8 +172,8 @@ def _presence(case: LabelledCase, classes: Sequence[str]) -> tuple[Bools, Bools]
     return out, np.array(known, bool)
 
 
-def _tool_scores(path: Path, layout: str) -> dict[str, tuple[list[str], Floats]]:
-    """By video: folded names of columns, and scores (T, columns) at whole seconds."""
+def _tool_scores(path: Path, layout: str) -> dict[str, _Table]:
+    """Scores of tools by video."""
     out = {}
     for file in label_files([path], (".txt", ".csv", ".json")):
         lines = read_lines(file)
@@ -158,24 +182,28 @@ def _tool_scores(path: Path, layout: str) -> dict[str, tuple[list[str], Floats]]
             out[name] = _score_table(lines)
             continue
         for case in read_labels([file], layout=layout):
-            names = [row.name for row in case.rows]
-            if names:
+            names = [row.name for row in case.rows if row.name not in _NO_TOOLS]
+            if names or (case.length and case.phases is None):  # one that saw no tool at all
                 present, _ = _presence(case, names)
-                out[case.name] = ([folded(n) for n in names], present.astype(np.float64))
+                out[case.name] = _Table(
+                    columns=tuple(map(folded, names)),
+                    values=present.astype(np.float64),
+                    layout=case.layout,
+                )
     return out
 
 
-def _score_table(lines: Lines) -> tuple[list[str], Floats]:
+def _score_table(lines: Lines) -> _Table:
     """``Frame`` and a column a tool, rows at every 25th frame, any finite numbers."""
     (_, head), *filled = lines.filled()
-    columns, values = [folded(w) for w in head.text.split()[1:]], []
+    columns, values = tuple(folded(w) for w in head.text.split()[1:]), []
     for second, (_, line) in enumerate(filled):
         words = line.text.split()
         if len(words) != len(columns) + 1 or whole(words[0]) != second * cholec80.FPS:
             due = second * cholec80.FPS
             raise lines.bad(line, f"expected frame {due} and {len(columns)} scores")
         values.append([_score(lines, second, w) for w in words[1:]])
-    return columns, np.array(values).reshape(-1, len(columns))
+    return _Table(columns=columns, values=np.array(values).reshape(-1, len(columns)))
 
 
 def _score(lines: Lines, second: int, value: Any) -> float:
