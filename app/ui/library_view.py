@@ -163,10 +163,13 @@ class LibraryWorkspace(QWidget):
         delete.clicked.connect(self.delete_chosen)
         rename = Button("Rename", "plain", "", "Give the selected case another name  (F2)")
         rename.clicked.connect(self.rename_chosen)
-        ways = (moments, rename, delete, show_demo, folder, add)
+        ways = (rename, delete, show_demo, folder, add)
         heading = row(Label("Cases", "heading"), self.count, 0, *ways)
         middle = column(
-            self.search, heading, self._nothing, self.view, spacing=12, margins=(24, 16, 12, 0)
+            row(self.search, moments),
+            *(heading, self._nothing, self.view),
+            spacing=12,
+            margins=(24, 16, 12, 0),
         )
         middle.layout().setStretchFactor(self.view, 1)
         page = QWidget()
