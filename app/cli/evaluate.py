@@ -116,6 +116,8 @@ def evaluate(
         )
     elif protocol or features is not None:
         raise BadInput("--protocol and --features are for models that know the time.")
+    elif card.task == ACTIVITIES and not (card.activities and card.classes):
+        raise BadInput(f"{card.name} looks at recordings; its answers are not measured yet.")
     elif card.task == ACTIVITIES:
         worse = _worse(corruption, severity)
         result = _scenes(card, data, split, group or (), videos, worse, quiet=as_json)

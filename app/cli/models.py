@@ -12,7 +12,7 @@ import typer
 from app.cli.common import JsonOption, LibraryOption, emit, library_folder
 from app.cli.tables import table
 from app.core.errors import BadInput, EnvironmentProblem
-from app.core.prediction import AREAS, RETRIEVAL
+from app.core.prediction import RETRIEVAL
 
 if TYPE_CHECKING:
     from models import ModelCard
@@ -51,6 +51,13 @@ FeaturesOption = Annotated[
     str,
     typer.Option(
         help="Of a file of TeCNO or SPRMamba: the installed model whose frame features it reads."
+    ),
+]
+ClassesOption = Annotated[
+    str,
+    typer.Option(
+        help="Of EndoMamba's classification and segmentation files: what the head tells apart, in "
+        "order, with commas between; of areas the background first."
     ),
 ]
 PromptsOption = Annotated[
@@ -137,6 +144,7 @@ def register(app: typer.Typer) -> None:
         temporal_position: PositionOption = "",
         features_of: FeaturesOption = "",
         prompts: PromptsOption = None,
+        classes: ClassesOption = "",
         library: LibraryOption = None,
         as_json: JsonOption = False,
     ) -> None:
@@ -174,6 +182,7 @@ def register(app: typer.Typer) -> None:
                 temporal_position=temporal_position,
                 features_of=find_model(features_of, root.parent) if features_of else None,
                 prompts=prompts,
+                classes=_split(classes),
             )
         found = {**card.as_json(), "conversion": report}
         emit(found, as_json=as_json, text=conversion_words(card, report))
@@ -188,6 +197,7 @@ def register(app: typer.Typer) -> None:
         temporal_position: PositionOption = "",
         features_of: FeaturesOption = "",
         prompts: PromptsOption = None,
+        classes: ClassesOption = "",
     ) -> None:
         """The child process of an import."""
         from app.inference.foreign import convert
@@ -201,6 +211,7 @@ def register(app: typer.Typer) -> None:
             temporal_position=temporal_position,
             features_of=features_of,
             prompts=prompts,
+            classes=_split(classes),
         )
         emit(report, as_json=True)
 
@@ -226,6 +237,10 @@ def register(app: typer.Typer) -> None:
         )
 
 
+def _split(names: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in names.split(",")) if names.strip() else ()
+
+
 @contextmanager
 def disk_errors(what: str) -> Iterator[None]:
     """Errors of the file system inside become one sentence."""
@@ -246,8 +261,8 @@ def conversion_words(card: ModelCard, report: Mapping[str, Any]) -> str:
     lines.append(f"Its layout: {report['layout']}; {taken} tensors were taken, {left} left out.")
     if card.task == RETRIEVAL:
         lines.append(_prompt_words(card, report))
-    elif card.classes and card.task != AREAS:
-        names = ", ".join(c.name for c in card.classes)
+    elif card.classes or card.activities:
+        names = ", ".join(c.name for c in (*card.activities, *card.classes))
         lines.append(f"It can be chosen; its outputs are taken for these classes: {names}.")
     else:
         lines.append(f"It cannot be chosen. {card.limits}")

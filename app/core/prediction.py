@@ -29,11 +29,8 @@ LIVE = "live"
 SEGMENTATION = "instance-segmentation"
 """The task of models that outline instruments, as their cards name it."""
 
-AREAS = "semantic-segmentation"
-"""The task of models that outline areas."""
-
 ACTIVITIES = "activity-and-segmentation"
-"""The task of models that name the activity in a frame and outline its areas."""
+"""The task of models that name the activity in a frame, outline its areas, or both."""
 
 PHASES = "phase-recognition"
 """The task of models that name the phase of every second."""

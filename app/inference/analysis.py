@@ -20,12 +20,13 @@ from app.core.errors import BadInput
 from app.core.frame import Frame
 from app.core.prediction import ACTIVITIES, ANTICIPATION, PHASES, RETRIEVAL, SEGMENTATION
 from app.inference.area_pass import AreaPass
-from app.inference.cards import with_encoders
+from app.inference.cards import CARRIES_A_STATE, with_encoders
 from app.inference.cores import cores
 from app.inference.embedding_pass import EmbeddingPass
 from app.inference.engines.kinds import EAGER
 from app.inference.offline_pass import OfflinePass
-from app.inference.passes import FramePass, MaskPass, Pass, PhasePass
+from app.inference.passes import CarriedPass, FramePass, MaskPass, Pass, PhasePass
+from app.inference.scene_stream_pass import SceneStreamPass
 from app.video import OpenCancelled, UndecodableFrame, VideoSource, open_recording
 from models import ModelCard
 
@@ -252,6 +253,8 @@ class AnalysisJob:
             return MaskPass(store, asset, source, card, self._every, self._engine)
         if card.task == RETRIEVAL:
             return EmbeddingPass(store, asset, source, card)
+        if card.task == ACTIVITIES and card.system == CARRIES_A_STATE:
+            return SceneStreamPass(store, asset, source, card, self._every)
         if card.task == ACTIVITIES:
             return AreaPass(store, asset, source, card, self._every)
         if card.features_of:
@@ -474,7 +477,7 @@ class _Stopwatch:
 
 def _model_result(card: ModelCard, passes: Sequence[Pass]) -> ModelResult:
     computed = sum(p.computed for p in passes)
-    replayed = sum(p.replayed for p in passes if isinstance(p, PhasePass))
+    replayed = sum(p.replayed for p in passes if isinstance(p, CarriedPass))
     looked_at = computed + replayed
     return ModelResult(
         name=card.name,

@@ -1,4 +1,5 @@
-"""Activity and areas of single frames: a card's EndoARSS from a frame to both answers.
+"""Activity and areas of frames: a card's EndoARSS from one frame to both answers, or an EndoMamba
+that tells one of the two with the frames before in mind.
 
 One object belongs to the thread that owns the device.
 """
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,7 +18,8 @@ from numpy.typing import NDArray
 from app.core.mask import Mask
 from app.core.prediction import Instance
 from app.inference import device as devices
-from app.inference.cards import load_network
+from app.inference.cards import CARRIES_A_STATE, load_network
+from app.inference.carried import packed, unpacked
 from app.inference.cores import cores
 from app.inference.device import DeviceChoice
 from app.inference.engines.eager import normalised
@@ -100,8 +103,7 @@ class SceneReader:
         network = self._placed.on(choice)
         device = torch.device(choice.device)
         with torch.inference_mode():
-            frame = torch.from_numpy(picture).to(device).permute(2, 0, 1).unsqueeze(0)
-            output = network(normalised(frame.float().contiguous(), self.card))
+            output = network(normalised(_frame(picture, device), self.card))
             areas = resized_areas(output.areas.float(), *picture.shape[:2]).softmax(1)
             activities = output.activities[0].double().softmax(0)
             return activities.cpu().numpy(), areas[0].cpu().numpy()
@@ -124,3 +126,71 @@ class SceneReader:
             found.append(Instance(label=key, mask=mask, score=min(score, 1.0), track=number))
         found.sort(key=lambda area: -(area.score or 0.0))
         return tuple(found)
+
+
+class SceneStream(SceneReader):
+    """A loaded EndoMamba with a head of areas or of classes, and where it stands in a recording.
+
+    Args:
+        card: of the task ``activity-and-segmentation``, with classes or with activities.
+        device: where to run; chosen when None.
+
+    Raises:
+        BadInput: the model's weights are missing or damaged.
+    """
+
+    def __init__(self, card: ModelCard, device: DeviceChoice | None = None) -> None:
+        super().__init__(card, device, threads=1)  # the scan is serial: two would collide
+        self._state: Any = None
+
+    def reset(self) -> None:
+        """Stand before the first frame."""
+        self._state = None
+
+    def snapshot(self) -> bytes:
+        """The carried state, to be stored; empty before the first frame."""
+        return packed(self._state)
+
+    def restore(self, snapshot: bytes) -> None:
+        """Stand where a snapshot was taken.
+
+        Raises:
+            BadInput: the bytes are not a state of this network.
+        """
+        self._state = unpacked(snapshot, self._placed.network)
+
+    def _forward(
+        self, picture: NDArray[np.uint8], choice: DeviceChoice
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        network = self._placed.on(choice)
+        device = torch.device(choice.device)
+        with torch.inference_mode():
+            frame = _frame(picture, device)
+            if self.card.classes:
+                frame = _stretched(frame)
+            before = None if self._state is None else self._state.to(device)
+            logits, state = network.step(normalised(frame, self.card), before)
+            # Kept on the host, where a failing card cannot take it along.
+            self._state = state.to(devices.CPU)
+            likely = logits[0].double().softmax(0).cpu().numpy()
+        if self.card.classes:
+            return np.empty(0), likely.astype(np.float32)
+        return likely, np.empty((0, *picture.shape[:2]), np.float32)
+
+
+def scene_reader(card: ModelCard, device: DeviceChoice | None = None) -> SceneReader:
+    """What reads scenes with a card's network."""
+    kind = SceneStream if card.system == CARRIES_A_STATE else SceneReader
+    return kind(card, device)
+
+
+def _frame(picture: NDArray[np.uint8], device: torch.device) -> torch.Tensor:
+    """A picture uint8 (H, W, 3) as float (1, 3, H, W), 0 to 255."""
+    return torch.from_numpy(picture).to(device).permute(2, 0, 1).unsqueeze(0).float().contiguous()
+
+
+def _stretched(frame: torch.Tensor) -> torch.Tensor:
+    """From its own darkest value to its brightest, as the released areas were trained (specs:
+    temporal-models, section 1.10)."""
+    darkest, brightest = frame.aminmax()
+    return 255 * (frame - darkest) / (brightest - darkest).clamp(min=1)

@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 
 RUNNABLE_TASKS = (SEGMENTATION, PHASES, ANTICIPATION)
 
+CARRIES_A_STATE = "endomamba"
+"""The system whose areas and activities rest on earlier frames."""
+
 
 def model_folder(library_folder: Path) -> Path:
     """Where a library keeps the models that were made or imported into it."""

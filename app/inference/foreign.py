@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,7 @@ def import_released(
     temporal_position: str = "",
     features_of: ModelCard | None = None,
     prompts: Path | None = None,
+    classes: Sequence[str] = (),
 ) -> tuple[ModelCard, dict[str, Any]]:
     """Install a checkpoint as the authors of a network that Trocar knows released it.
 
@@ -58,6 +59,7 @@ def import_released(
         state_reset, temporal_position: of an EndoMamba; as its released test when empty.
         features_of: of a network that reads frame features: whose.
         prompts: of one of SurgVLP's family: a file of prompts, see ``models.prompts``.
+        classes: names of what an EndoMamba's head of areas or of clips tells apart, in order.
 
     Returns:
         The card, and what became of every tensor (see the system's ``ConversionReport``).
@@ -75,15 +77,17 @@ def import_released(
             ("--temporal-position", temporal_position),
             ("--features-of", "" if features_of is None else features_of.name),
             ("--prompts", "" if prompts is None else str(prompts.absolute())),
+            ("--classes", ",".join(classes)),
         ):
             said += [option, value] if value else []
         report = _in_child(file, Path(made), said)
         folder = Path(made) / _name_of(file)
         with model_errors():
             card = models.read_card(folder)
-            if card.system != "endomamba" and (state_reset or temporal_position):
+            if card.system != "endomamba" and (state_reset or temporal_position or classes):
                 raise BadInput(
-                    f"{card.name} is no EndoMamba; leave --state-reset and --temporal-position out."
+                    f"{card.name} is no EndoMamba; leave --state-reset, --temporal-position and "
+                    "--classes out."
                 )
             if features_of is not None:
                 _check_features(card, features_of)
@@ -112,6 +116,7 @@ def convert(
     temporal_position: str = "",
     features_of: str = "",
     prompts: Path | None = None,
+    classes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Read the checkpoint and write ``root/<name>``; what the child process does.
 
@@ -172,10 +177,12 @@ def convert(
         released, network, report = endomamba.convert(
             checkpoint,
             keep_positions=keep_positions,
+            keep_head=bool(classes),
             state_reset=state_reset,
             temporal_position=temporal_position,
         )
-        models.save_model(network, endomamba_card(name, released, report, procedure), root)
+        card = endomamba_card(name, released, report, procedure, classes)
+        models.save_model(network, card, root)
     return asdict(report)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from app.core.errors import BadInput
-from app.core.prediction import AREAS, PHASES, RETRIEVAL, SEGMENTATION
+from app.core.prediction import ACTIVITIES, PHASES, RETRIEVAL, SEGMENTATION
 from app.core.taxonomy import find_taxonomy
 from models.card import BACKBONE, ModelCard, ModelClass, Training
 
@@ -22,24 +24,42 @@ if TYPE_CHECKING:
 
 
 def endomamba_card(
-    name: str, options: dict[str, Any], report: ConversionReport, procedure: str
+    name: str,
+    options: dict[str, Any],
+    report: ConversionReport,
+    procedure: str,
+    named: Sequence[str] = (),
 ) -> ModelCard:
-    """The card of an EndoMamba: a phase model, one of areas, or a backbone without a phase head.
+    """The card of an EndoMamba: a phase model, one of areas or of activities, or a backbone.
+
+    Args:
+        name: the model's.
+        options: the network's.
+        report: what became of the file.
+        procedure: whose phases a phase head names.
+        named: classes of a head of areas or of clips, in order.
 
     Raises:
-        BadInput: the head tells more or fewer phases apart than the procedure has.
+        BadInput: the head tells more or fewer phases or classes apart than were named.
     """
     from models.endomamba import IMAGE_MEAN_RGB, IMAGE_STD_RGB, SIZES
 
     sizes = {size: label for label, size in SIZES.items()}
     size = sizes.get((options["width"], options["depth"]), f"of width {options['width']}")
-    has_head = "head.weight" in report.loaded
-    classes = _phases_of(procedure, options["num_classes"]) if has_head else ()
-    task, kind = (PHASES, "phases") if has_head else (BACKBONE, "backbone")
-    if report.layout == "segmentation" and options.get("head") == "segmentation":
-        task, kind = AREAS, "areas"
-        names = ("background", *(f"area_{i}" for i in range(1, options["num_classes"])))
-        classes = tuple(ModelClass(key=n, name=n.replace("_", " ").capitalize()) for n in names)
+    head, count = options.get("head", ""), options["num_classes"]
+    has_phases = "head.weight" in report.loaded and not head
+    classes = _phases_of(procedure, count) if has_phases else ()
+    activities: tuple[ModelClass, ...] = ()
+    task, kind = (PHASES, "phases") if has_phases else (BACKBONE, "backbone")
+    if head == "segmentation":
+        task, kind = ACTIVITIES, "areas"
+        some = ("Background", *(f"Area {i}" for i in range(1, count)))
+        classes = _named(named or some, count)
+    elif head == _CLIPS:
+        task, kind = ACTIVITIES, "activities"
+        activities = _named(named, count)
+    elif named:
+        raise BadInput(f"{name} has no head whose classes could be named; leave --classes out.")
     return ModelCard(
         name=name,
         title=f"EndoMamba {size}, {kind}",
@@ -47,12 +67,13 @@ def endomamba_card(
         options=options,
         task=task,
         classes=classes,
-        procedures=(procedure,) if has_head else (),
+        activities=activities,
+        procedures=(procedure,) if has_phases else (),
         licence="not stated for the weights; EndoMamba's code is under Apache-2.0",
         input_size_px=(options["image_size"], options["image_size"]),
         mean_rgb=IMAGE_MEAN_RGB,
         std_rgb=IMAGE_STD_RGB,
-        frames_per_second=1.0,
+        frames_per_second=0.0 if kind == "areas" else 1.0,
         limits=_endomamba_limits(report, kind),
         **_made(report),
     )
@@ -63,20 +84,38 @@ def _endomamba_limits(report: ConversionReport, kind: str) -> str:
         return "Imported; nothing was measured here. Its phases are named in the file's order."
     if kind == "areas":
         return (
-            "Imported; nothing was measured here, and the file does not name its areas. The "
-            "analysis does not run it: it answers from Python alone. It was trained on pictures "
-            "stretched between their darkest and brightest value."
+            "Imported; nothing was measured here, and the file does not name its areas. It looks "
+            "at recordings, not live, and was trained on short clips."
+        )
+    if kind == "activities":
+        return (
+            "Imported; nothing was measured here. It was trained to name whole clips of 8 frames, "
+            "and names each second from its frame and those before."
         )
     if report.layout == "localisation":
         return "It says where things are, which Trocar does not show; it answers from Python alone."
     if any(n.endswith("head.bias") for n in report.unexpected) and report.layout == _CLIPS:
         return (
-            "A backbone: its head, which names a whole clip by its class tokens, was left out; it "
-            "names no phases until it is trained to."
+            "A backbone: its head, which names a whole clip by its class tokens, was left out "
+            "(--classes keeps it); it names no phases until it is trained to."
         )
     lost = [n for n in ("cls_token", "pos_embed") if n in report.missing]
     fresh = f" Not in the file, hence untrained: {', '.join(lost)}." if lost else ""
     return f"A backbone without a phase head: it names no phases until it is trained to.{fresh}"
+
+
+def _named(names: Sequence[str], count: int) -> tuple[ModelClass, ...]:
+    """Classes with keys made of their names.
+
+    Raises:
+        BadInput: there are more or fewer than the file tells apart, or one has no letters.
+    """
+    if len(names) != count:
+        raise BadInput(f"The file tells {count} classes apart, --classes names {len(names)}.")
+    keys = [re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") for name in names]
+    if not all(keys) or len(set(keys)) < count:
+        raise BadInput("Give each of --classes a name of its own, in Latin letters or digits.")
+    return tuple(ModelClass(key=k, name=n) for k, n in zip(keys, names, strict=True))
 
 
 def _phases_of(procedure: str, count: int) -> tuple[ModelClass, ...]:

@@ -354,7 +354,62 @@ class MaskPass(FramePass):
         return True
 
 
-class PhasePass(StoredPass):
+class Carries(Protocol):
+    """A loaded network that stands somewhere in a recording."""
+
+    def reset(self) -> None:
+        """Stand before the first frame."""
+
+    def restore(self, snapshot: bytes) -> None:
+        """Stand where a snapshot was taken; BadInput where it is of another network."""
+
+
+class CarriedPass(StoredPass):
+    """Frames come in their order, through a state that is stored now and then.
+
+    Attributes:
+        replayed: frames that were stored already, and looked at again for the state's sake.
+    """
+
+    replayed = 0
+    _states_usable = True
+
+    def left(self) -> list[int]:
+        missing = next((i for i, index in enumerate(self.grid) if index not in self._stored), None)
+        if missing is None:
+            return []
+        return list(self.grid[self._resume_place(missing) :])
+
+    def needs_picture(self, index: int) -> bool:
+        del index  # the carried state needs every frame, stored or not
+        return True
+
+    def _take_up_state(self, run: Run, stream: Carries) -> None:
+        """Let the network stand before the first frame that is left."""
+        place = self.grid.index(self.left()[0])
+        if place == 0:
+            stream.reset()
+            return
+        state = self._store.state_before(run.run_id, self._source.pts(self.grid[place - 1]))
+        try:
+            stream.restore(state[1] if state else b"")
+        except BadInput as error:
+            log.info("%s %s", error, error.detail)
+            self._states_usable = False
+            stream.reset()
+
+    def _resume_place(self, missing: int) -> int:
+        """The grid place to go on from: just after the newest usable state."""
+        if self.run is None or missing == 0 or not self._states_usable:
+            return 0
+        pts = [self._source.pts(i) for i in self.grid]
+        state = self._store.state_before(self.run.run_id, pts[missing - 1])
+        if state is None or state[0] not in pts:
+            return 0
+        return pts.index(state[0]) + 1
+
+
+class PhasePass(CarriedPass):
     """Phase probabilities, frame features and what is told of tools at the card's rate, through the
     carried state. A frame without the tools that the card names counts as not stored.
 
@@ -383,8 +438,6 @@ class PhasePass(StoredPass):
         self._features: list[tuple[int, NDArray[np.float16]]] = []
         self._tools: list[tuple[int, NDArray[np.float16]]] = []
         self._names_phases = card.task != BACKBONE
-        self._states_usable = True
-        self.replayed = 0
         if self.run is not None:
             self._leave_out(self.run.run_id, read=read)
 
@@ -399,33 +452,12 @@ class PhasePass(StoredPass):
             self._stored &= {pts[p] for p in told if p in pts}
         self.resumed = sum(i in self._stored for i in self.grid)
 
-    def left(self) -> list[int]:
-        missing = next((i for i, index in enumerate(self.grid) if index not in self._stored), None)
-        if missing is None:
-            return []
-        return list(self.grid[self._resume_place(missing) :])
-
-    def needs_picture(self, index: int) -> bool:
-        del index  # the carried state needs every frame, stored or not
-        return True
-
     def begin(self, device: DeviceChoice, threads: int) -> None:
         from app.inference.phases import PhaseStream
 
         if self._stream is None:
             self._stream = PhaseStream(self.card, device, threads=threads)
-        run = self._started(self._stream.describe())
-        place = self.grid.index(self.left()[0])
-        if place == 0:
-            self._stream.reset()
-            return
-        state = self._store.state_before(run.run_id, self._source.pts(self.grid[place - 1]))
-        try:
-            self._stream.restore(state[1] if state else b"")
-        except BadInput as error:
-            log.info("%s %s", error, error.detail)
-            self._states_usable = False
-            self._stream.reset()
+        self._take_up_state(self._started(self._stream.describe()), self._stream)
 
     def visit(self, index: int, frame: Frame | None) -> None:
         assert self._stream is not None  # noqa: S101 - begin comes first
@@ -485,16 +517,6 @@ class PhasePass(StoredPass):
 
     def device(self) -> DeviceChoice | None:
         return None if self._stream is None else self._stream.device
-
-    def _resume_place(self, missing: int) -> int:
-        """The grid place to go on from: just after the newest usable state."""
-        if self.run is None or missing == 0 or not self._states_usable:
-            return 0
-        pts = [self._source.pts(i) for i in self.grid]
-        state = self._store.state_before(self.run.run_id, pts[missing - 1])
-        if state is None or state[0] not in pts:
-            return 0
-        return pts.index(state[0]) + 1
 
 
 def phase_grid(source: VideoSource, per_second: float) -> tuple[tuple[int, ...], int]:

@@ -7,9 +7,7 @@ its own. What is stored is what the network says; smoothing is for display alone
 
 from __future__ import annotations
 
-import io
 import time
-import zipfile
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -23,11 +21,12 @@ from app.core.errors import BadInput
 from app.core.prediction import COURSE
 from app.inference import device as devices
 from app.inference.cards import load_network, settings_of_tools
+from app.inference.carried import packed, unpacked
 from app.inference.device import DeviceChoice
 from app.inference.engines.eager import normalised
 from app.inference.placed import PlacedNetwork
 from app.inference.preprocess import resized
-from models import ModelCard, ModelError
+from models import ModelCard
 
 _THREADS = 1
 _Told = tuple[NDArray[np.float64], NDArray[np.float16], NDArray[np.float16] | None, Any]
@@ -127,11 +126,7 @@ class PhaseStream:
 
     def snapshot(self) -> bytes:
         """The carried state, to be stored; empty before the first step."""
-        if self._state is None:
-            return b""
-        out = io.BytesIO()
-        np.savez(out, **self._state.to_arrays())
-        return out.getvalue()
+        return packed(self._state)
 
     def restore(self, snapshot: bytes) -> None:
         """Stand where a snapshot was taken.
@@ -139,18 +134,7 @@ class PhaseStream:
         Raises:
             BadInput: the bytes are not a state of this network.
         """
-        if not snapshot:
-            self.reset()
-            return
-        try:
-            with np.load(io.BytesIO(snapshot), allow_pickle=False) as arrays:
-                state = self._placed.network.state_type.from_arrays(dict(arrays))
-            self._placed.network.check(state, batch=1)
-            self._state = state
-        except (ValueError, OSError, zipfile.BadZipFile, ModelError) as error:
-            raise BadInput(
-                "A stored state of the phase model cannot be read; it is computed anew.", str(error)
-            ) from error
+        self._state = unpacked(snapshot, self._placed.network)
 
     def describe(self) -> dict[str, str | int | float | bool]:
         """What decides the result, for provenance: kept with every run."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from app.core.errors import BadInput
 from app.core.prediction import ACTIVITIES, ENHANCEMENT, PHASES, RETRIEVAL, SEGMENTATION
-from app.inference.areas import SceneReader
+from app.inference.areas import SceneReader, scene_reader
 from app.inference.desmoke import Desmoker
 from app.inference.device import DeviceChoice, choose_device
 from app.inference.embedding import PictureEncoder
@@ -42,7 +42,7 @@ def trial_ms(card: ModelCard, device: DeviceChoice | None = None) -> tuple[float
         model = PhaseStream(card, device or choose_device())
         run = model.step
     elif card.task == ACTIVITIES:
-        model = SceneReader(card, device or choose_device())
+        model = scene_reader(card, device or choose_device())
         run = model.read
     elif card.task == ENHANCEMENT:
         model = Desmoker(card, device or choose_device())

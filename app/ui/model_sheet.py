@@ -229,8 +229,9 @@ def card_lines(card: ModelCard, taxonomy: Taxonomy) -> list[tuple[str, str]]:
         lines.append((f"{unfit}.", "warn"))
     if card.weights_path is None:
         lines.append(("Its weights are not here, so it cannot run.", "error"))
-    names = ", ".join(c.name for c in (*card.activities, *card.classes))
-    lines.append((f"{'Tells apart' if len(card.classes) > 1 else 'Knows'}: {names}.", "2"))
+    told = (*card.activities, *card.classes)
+    names = ", ".join(c.name for c in told)
+    lines.append((f"{'Tells apart' if len(told) > 1 else 'Knows'}: {names}.", "2"))
     if card.parent:
         lines.append((f"Taught by your corrections, from {card.parent}.", "2"))
     if context := context_words(card):

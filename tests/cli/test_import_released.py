@@ -32,6 +32,7 @@ from models.pranet import PraNet
 
 # The released layout in all but width: 24 blocks, 331 tensors.
 NARROW = {"width": 32, "depth": 24, "image_size": 64, "patch_size": 16, "num_classes": 7}
+TINY = {"width": 16, "depth": 4, "image_size": 32}
 
 
 @pytest.fixture(scope="module")
@@ -328,8 +329,7 @@ def test_tools_are_named_where_the_file_has_cholec80s_head_of_them() -> None:
 
 def test_a_classification_file_is_a_backbone_and_says_that_its_head_is_left_out() -> None:
     torch.manual_seed(2)
-    small = {"width": 16, "depth": 4, "image_size": 32}
-    source = models.create_model("endomamba", head="classification", num_classes=2, **small)
+    source = models.create_model("endomamba", head="classification", num_classes=2, **TINY)
     weights = {f"module.{name}": value for name, value in source.state_dict().items()}
     file = {"backbone_state_dict": weights, "epoch": 19, "best_f1": 0.96}
     options, network, report = convert(file)
@@ -342,6 +342,7 @@ def test_a_classification_file_is_a_backbone_and_says_that_its_head_is_left_out(
     words = conversion_words(card, asdict(report))
     assert "trocar train endomamba-demo --base polypdiag" in words
 
+    left = report
     whole, kept, report = convert(
         file, keep_head=True, state_reset="none", temporal_position="running"
     )
@@ -350,11 +351,18 @@ def test_a_classification_file_is_a_backbone_and_says_that_its_head_is_left_out(
     with torch.inference_mode():
         assert torch.equal(kept.eval()(clip), source.eval()(clip))
 
+    card = endomamba_card("polypdiag", whole, report, "hysterectomy", ("No polyp", "Polyp"))
+    assert (card.task, card.activity_keys) == ("activity-and-segmentation", ("no_polyp", "polyp"))
+    assert "It can be chosen; " in conversion_words(card, asdict(report))
+    for wrong, said in ((("Polyp",), "tells 2 classes apart, --classes names 1"), (("?", "a"), "")):
+        with pytest.raises(BadInput, match=said or "a name of its own"):
+            endomamba_card("polypdiag", whole, report, "hysterectomy", wrong)
+    with pytest.raises(BadInput, match="no head whose classes could be named"):
+        endomamba_card("polypdiag", options, left, "hysterectomy", ("a", "b"))
 
-@pytest.mark.parametrize("head", ["segmentation", "localisation"])
-def test_what_does_not_run_by_itself_is_not_said_to(head: str) -> None:
-    small = {"width": 16, "depth": 4, "image_size": 32}
-    source = models.create_model("endomamba", head=head, num_classes=2, **small)
+
+def test_what_does_not_run_by_itself_is_not_said_to() -> None:
+    source = models.create_model("endomamba", head="localisation", num_classes=2, **TINY)
     options, _, report = convert(source.state_dict())
     words = conversion_words(
         endomamba_card("other", options, report, "hysterectomy"), asdict(report)
@@ -362,3 +370,30 @@ def test_what_does_not_run_by_itself_is_not_said_to(head: str) -> None:
     assert "It cannot be chosen. " in words
     assert "from Python alone" in words
     assert "trains it" not in words
+
+
+@pytest.mark.long
+def test_a_segmentation_file_can_be_used_at_once(
+    tmp_path: Path, own_library: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = models.create_model("endomamba", head="segmentation", num_classes=2, **TINY)
+    file = tmp_path / "polyps.pth"
+    torch.save(source.state_dict(), file)
+    status, out, err = imported(
+        capsys, file, "--classes", "Background, Polyp", "--state-reset", "none"
+    )
+    assert (status, err) == (0, "")
+    assert "It can be chosen; its outputs are taken for these classes: Background, Polyp." in out
+    card = find_model("polyps", own_library)
+    assert (card.class_keys, card.options["state_reset"]) == (("background", "polyp"), "none")
+    assert run(["models", "check", "polyps"]) == 0
+    assert "and it runs" in capsys.readouterr().out
+    assert run(["evaluate", "--model", "polyps", "--data", "phantom"]) == 1
+    assert "polyps looks at recordings; its answers are not measured yet" in capsys.readouterr().err
+
+    phases = tmp_path / "resnet.pth"
+    torch.save(models.create_model("endonet").model.state_dict(), phases)
+    status, _, err = imported(capsys, phases, "--classes", "a,b")
+    assert (status, err.count("\n")) == (1, 1)
+    assert "resnet is no EndoMamba; leave --state-reset" in err
+    assert not (own_library / "models" / "resnet").exists()

@@ -18,6 +18,7 @@ from app.ui.settings import Settings
 from app.ui.timeline.speech import lane_lines, summary
 from tests.inference.conftest import save_instruments
 from tests.inference.test_areas import save_scenes
+from tests.inference.test_scene_stream import save_stream
 
 PATIENCE_MS = 90_000
 
@@ -87,3 +88,30 @@ def test_it_is_chosen_shown_and_put_away(window: MainWindow, qtbot: QtBot, clip:
     qtbot.waitUntil(lambda: not window.services.playback._last.areas, timeout=PATIENCE_MS)
     qtbot.waitUntil(lambda: not analysis.running, timeout=PATIENCE_MS)
     assert "Activity" not in {r.label for r in timeline.scene().rows}
+
+
+def test_areas_of_an_endomamba_are_chosen_and_drawn(
+    window: MainWindow, qtbot: QtBot, clip: Path, own_library: Path
+) -> None:
+    """It outlines areas alone, in the order of the recording."""
+    save_stream(own_library / "models", "segmentation")
+    session, analysis = window.services.session, window.services.analysis
+    window.services.settings.set(models={ACTIVITIES: "stream"})
+    window.open_files([clip])
+    qtbot.waitUntil(
+        lambda: (
+            session.model is not None
+            and session.model.scenes is not None
+            and session.model.scenes.finished
+        ),
+        timeout=PATIENCE_MS,
+    )
+    assert analysis.in_use()[ACTIVITIES].name == "stream"
+    assert session.model is not None
+    assert session.model.activity is None
+    qtbot.waitUntil(lambda: bool(window.services.playback._last.areas), timeout=PATIENCE_MS)
+    assert {a.label for a in window.services.playback._last.areas} <= {"polyp", "bubbles"}
+    assert window.services.playback._last.raster is not None
+    window.sheets.show_models()
+    buttons = {b.text(): b for b in window.sheets.models.findChildren(QRadioButton)}
+    assert buttons["EndoMamba of width 16, areas"].isChecked()
