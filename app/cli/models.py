@@ -270,7 +270,7 @@ def conversion_words(card: ModelCard, report: Mapping[str, Any]) -> str:
             lines.append(
                 f"“trocar models import FILE --features-of {card.name}” adds what reads it."
             )
-        if card.system not in ("endonet", "videomamba") and card.options.get("head") is None:
+        if card.system not in ("endonet", "videomamba"):
             recipe = {"dinov2": "endoarss", "pranet": "pranet"}.get(card.system, "endomamba-demo")
             lines.append(f"“trocar train {recipe} --base {card.name} --out DIR” trains it.")
     return "\n".join(lines)

@@ -23,6 +23,7 @@ from app.learning.batches import batches_from
 from app.learning.evaluation import SAMPLES, score_of
 from app.learning.pretraining_footage import Archive, ClipReader
 from app.learning.recipes import Recipe
+from app.learning.start import backbone_weights
 from models import ModelCard, create_model
 from models.endomamba import IMAGE_MEAN_RGB, IMAGE_STD_RGB, PretrainingEndoMamba
 from models.endomamba.pretraining import (
@@ -259,7 +260,7 @@ def start_from_backbone(base: ModelCard, recipe: Recipe) -> tuple[Recipe, nn.Mod
     torch.manual_seed(int(recipe.train.get("seed", 0)))
     with model_errors():
         network = create_model(plan.system, **plan.options)
-        weights = {f"encoder.{k}": v for k, v in load_network(base).state_dict().items()}
+        weights = {f"encoder.{k}": v for k, v in backbone_weights(base).items()}
     weights["encoder.pos_embed"] = weights["encoder.pos_embed"][:, 1:]
     own = network.state_dict()
     network.load_state_dict({k: v for k, v in weights.items() if k in own}, strict=False)

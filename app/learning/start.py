@@ -10,7 +10,7 @@ from app.core.prediction import ACTIVITIES, PHASES
 from app.learning.recipes import Recipe
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from models import ModelCard
 
@@ -18,6 +18,21 @@ if TYPE_CHECKING:
 # What names phases in networks that follow pictures: worth nothing for phases in another order.
 _PHASE_HEADS = ("head.", "fc_phase.", "temporal.")
 _TOOL_HEADS = ("fc_tool.",)
+
+
+def backbone_weights(base: ModelCard) -> dict[str, Tensor]:
+    """A model's weights; of an EndoMamba that outlines areas, those of the encoder inside.
+
+    Raises:
+        BadInput: the weights are missing or damaged.
+    """
+    from app.inference.cards import load_network
+
+    weights = load_network(base).state_dict()
+    if (base.system, base.options.get("head")) != ("endomamba", "segmentation"):
+        return weights
+    inside = "encoder."
+    return {n.removeprefix(inside): v for n, v in weights.items() if n.startswith(inside)}
 
 
 def head_left_out(base: ModelCard, recipe: Recipe) -> str:
@@ -48,7 +63,7 @@ def start_from(base: ModelCard, recipe: Recipe) -> tuple[Recipe, nn.Module]:
     """
     import torch
 
-    from app.inference.cards import load_network, model_errors
+    from app.inference.cards import model_errors
     from models import create_model
 
     encoder = (base.system, recipe.system) == ("dinov2", "endoarss")
@@ -58,7 +73,9 @@ def start_from(base: ModelCard, recipe: Recipe) -> tuple[Recipe, nn.Module]:
         )
     # An encoder without position rows, or one that is adapted, looks at any size.
     any_size = encoder or recipe.system == "endonet"
-    options = {**recipe.options, **base.options, "num_classes": len(recipe.classes)}
+    # Whatever an EndoMamba answered with, areas or classes of clips, it is taught phases.
+    theirs = {k: v for k, v in base.options.items() if k != "head"}
+    options = {**recipe.options, **theirs, "num_classes": len(recipe.classes)}
     if recipe.task == ACTIVITIES:
         options |= {"num_activities": len(recipe.activities)}
     if recipe.tools:
@@ -85,7 +102,7 @@ def start_from(base: ModelCard, recipe: Recipe) -> tuple[Recipe, nn.Module]:
     with model_errors():
         network = create_model(recipe.system, **{**options, **stateless})
     own = network.state_dict()
-    weights = load_network(base).state_dict()
+    weights = backbone_weights(base)
     if encoder:
         weights = {f"encoder.{name}": value for name, value in weights.items()}
     unlike: tuple[str, ...] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from app.core.taxonomy import find_taxonomy
 from app.inference.cards import context_words, default_models, find_model
 from app.inference.foreign_cards import endomamba_card, endonet_card, features_card
 from app.inference.phases import PhaseStream
+from app.learning.pretraining import start_from_backbone
 from app.learning.recipes import read_recipe
 from app.learning.start import start_from
 from app.ui.model_sheet import card_lines
@@ -369,7 +370,30 @@ def test_what_does_not_run_by_itself_is_not_said_to() -> None:
     )
     assert "It cannot be chosen. " in words
     assert "from Python alone" in words
-    assert "trains it" not in words
+    assert "trocar train endomamba-demo --base other" in words
+
+
+@pytest.mark.parametrize("head", ["segmentation", "localisation", "classification"])
+def test_whatever_an_endomamba_answered_with_it_is_taught_phases(head: str, tmp_path: Path) -> None:
+    torch.manual_seed(6)
+    source = models.create_model("endomamba", head=head, num_classes=2, **TINY)
+    weights: dict[str, object] = dict(source.state_dict())
+    if head == "classification":
+        weights = {"backbone_state_dict": weights}
+    options, network, report = convert(weights, keep_head=True)
+    named = () if head == "localisation" else ("a", "b")
+    card = endomamba_card("other", options, report, "hysterectomy", named)
+    card = models.save_model(network, card, tmp_path)
+    recipe = replace(read_recipe("endomamba-demo"), options={})
+    plan, start = start_from(card, recipe)
+    assert "head" not in plan.options
+    assert start.head.weight.shape == (7, 16)
+    inside = getattr(source, "encoder", source)
+    assert torch.equal(start.layers[3].mixer.A_log, inside.layers[3].mixer.A_log)
+    assert torch.equal(start.pos_embed, inside.pos_embed)
+    pretraining = read_recipe("endomamba-pretrain-cpu")
+    _, begun = start_from_backbone(card, pretraining)
+    assert torch.equal(begun.encoder.layers[3].mixer.D, inside.layers[3].mixer.D)
 
 
 @pytest.mark.long
