@@ -29,6 +29,8 @@ Margins = tuple[int, int, int, int]
 class Label(QLabel):
     """Text in a role of the type scale; ``tone`` is ``2``, ``3``, ``ok``, ``warn`` or ``error``."""
 
+    _role = "body"  # a palette may change while the widget is made
+
     def __init__(
         self, text: str = "", role: str = "body", tone: str = "", parent: QWidget | None = None
     ) -> None:

@@ -432,9 +432,7 @@ def frames_in_store(folder: Path) -> int:
             return 0
 
 
-def kill_and_finish(
-    folder: Path, clip: Path, frames: int, kill_at: list[int], *more: str
-) -> None:
+def kill_and_finish(folder: Path, clip: Path, frames: int, kill_at: list[int], *more: str) -> None:
     """Kill with -9 whenever so many frames are stored; then finish and count."""
     kept = 0
     for goal in kill_at:
