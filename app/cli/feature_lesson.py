@@ -3,42 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.cli.common import library_folder, open_library, progress
+from app.cli.lesson import Lesson
 from app.cli.library_cases import LIBRARY, cases_of, held_apart, learns_from_cases
 from app.core.errors import BadInput
 
 if TYPE_CHECKING:
-    from app.learning.evaluation import Evaluation
     from app.learning.recipes import Recipe
-    from app.learning.recorded import Recorded
     from models import ModelCard
 
 DRAWN_SIZE_PX = (176, 99)
 HELD_OUT_FROM = 950_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FeatureLesson:
-    """Operations of a run.
-
-    Attributes:
-        learn: to learn from.
-        measure: held out; may be empty.
-    """
-
-    learn: Sequence[Recorded]
-    measure: Sequence[Recorded]
-
-    def validation_of(self, recipe: Recipe) -> Evaluation | None:
-        """What measures the network while it learns; None where nothing does."""
-        from app.learning.lessons import evaluation_of
-
-        return evaluation_of(recipe, self.measure)
 
 
 def check_options(
@@ -60,7 +38,7 @@ def check_options(
         raise BadInput("A protocol is of the library's cases; give --data library with it.")
 
 
-def drawn_lesson(recipe: Recipe, encoder: ModelCard, folder: Path, *, quiet: bool) -> FeatureLesson:
+def drawn_lesson(recipe: Recipe, encoder: ModelCard, folder: Path, *, quiet: bool) -> Lesson:
     """Phantom operations, kept in a folder, so that each is drawn once.
 
     A recipe's ``data`` says by ``seed`` and ``operations`` which teach, their phases cut to
@@ -96,7 +74,7 @@ def drawn_lesson(recipe: Recipe, encoder: ModelCard, folder: Path, *, quiet: boo
             DRAWN_SIZE_PX,
             on_done=lambda done: bar.update(task, completed=count + done),
         )
-    return FeatureLesson(learn=learn, measure=measure)
+    return Lesson(learn=learn, measure=measure)
 
 
 def library_lesson(
@@ -105,7 +83,7 @@ def library_lesson(
     library: Path | None,
     protocol: str,
     hold_out: float,
-) -> FeatureLesson:
+) -> Lesson:
     """Labelled cases of the library; from here on the recipe learns from their own courses.
 
     Args:
@@ -139,7 +117,7 @@ def library_lesson(
         f"Learning from {len(learnt)} recordings, measuring on {len(held)}: "
         f"{sum(len(r.labels) for r in learnt)} and {sum(len(r.labels) for r in held)} samples.\n"
     )
-    return FeatureLesson(learn=learnt, measure=held)
+    return Lesson(learn=learnt, measure=held)
 
 
 def encoder_of(recipe: Recipe, library: Path | None) -> ModelCard:

@@ -5,40 +5,20 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.cli.common import open_library, progress
+from app.cli.lesson import Lesson
 from app.cli.library_cases import LIBRARY, cases_of, held_apart, learns_from_cases, tool_rows
 from app.core.errors import BadInput
 
 if TYPE_CHECKING:
-    from app.learning.evaluation import Evaluation
     from app.learning.filmed import Filmed, Films
     from app.learning.recipes import Recipe
 
 _NAMED = 3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FilmLesson:
-    """Recordings of a run.
-
-    Attributes:
-        learn: to learn from.
-        measure: held out; may be empty.
-    """
-
-    learn: Sequence[Filmed]
-    measure: Sequence[Filmed]
-
-    def validation_of(self, recipe: Recipe) -> Evaluation | None:
-        """What measures the network while it learns; None where nothing does."""
-        from app.learning.lessons import evaluation_of
-
-        return evaluation_of(recipe, self.measure)
 
 
 def check_options(
@@ -68,7 +48,7 @@ def film_lesson(
     folder: Path | None,
     *,
     quiet: bool,
-) -> FilmLesson:
+) -> Lesson:
     """Labelled cases with recordings; from here on the recipe learns from them alone.
 
     What is left out of them is said on stderr.
@@ -115,7 +95,7 @@ def film_lesson(
         f"Learning from {_recordings(len(learnt))}, measuring on {len(held)}: "
         f"{frames[0]} and {frames[1]} frames.\n"
     )
-    return FilmLesson(learn=learnt, measure=held)
+    return Lesson(learn=learnt, measure=held)
 
 
 def nothing_there(what: str, films: Films, protocol: str, part: str) -> str:

@@ -17,20 +17,21 @@ from app.core.picture import LabelledPicture
 if TYPE_CHECKING:
     from app.learning.datasets import Survey
     from app.learning.evaluation import Evaluation
+    from app.learning.lessons import Material
     from app.learning.recipes import Recipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lesson:
-    """Pictures of a run.
+    """What a run learns from and what it is measured on: pictures, recordings, or their features.
 
     Attributes:
         learn: to learn from; may be empty.
         measure: held out; may be empty.
     """
 
-    learn: Sequence[LabelledPicture] = ()
-    measure: Sequence[LabelledPicture] = ()
+    learn: Material = ()
+    measure: Material = ()
 
     def validation_of(self, recipe: Recipe) -> Evaluation | None:
         """What measures the network while it learns; None where nothing does."""

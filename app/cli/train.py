@@ -21,13 +21,11 @@ from app.cli.common import (
     training_report,
 )
 from app.cli.feature_lesson import (
-    FeatureLesson,
     check_options,
     drawn_lesson,
     encoder_of,
     library_lesson,
 )
-from app.cli.film_lesson import FilmLesson
 from app.cli.lesson import Lesson, needs_pictures, read_lesson
 from app.cli.trained import command_line, publish_and_tell
 from app.core.errors import BadInput
@@ -152,7 +150,7 @@ def train(
     if seconds is not None:
         plan.train["max_seconds"] = seconds
     quiet = as_json or lines or not ranks().is_first
-    lesson: Lesson | FeatureLesson | FilmLesson = Lesson()
+    lesson = Lesson()
     if plan.reads_features:
         encoder = encoder_of(plan, library)
         if data is not None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,8 +32,30 @@ from models import ModelCard
 
 _THREADS = 1
 _Told = tuple[NDArray[np.float64], NDArray[np.float16], NDArray[np.float16] | None, Any]
-# What frames are by themselves is about half the work; more threads would wait for the stream.
+# What frames are by themselves is over half the work; more threads would wait for the stream.
 _MOST_LOOKING = 4
+
+
+class _Look:
+    """A frame that a thread is to look at, or has looked at."""
+
+    def __init__(self, look: Callable[[], Any], others: ThreadPoolExecutor) -> None:
+        self._look, self._seen = look, others.submit(look)
+
+    @property
+    def seen(self) -> bool:
+        """Whether it was looked at."""
+        return self._seen.done()
+
+    def take(self) -> None:
+        """Look at it on this thread, unless another one has begun."""
+        if self._seen.cancel():
+            self._seen = Future()
+            self._seen.set_result(self._look())
+
+    def result(self) -> Any:
+        """What was seen; waits for it."""
+        return self._seen.result()
 
 
 class PhaseStream:
@@ -72,9 +96,11 @@ class PhaseStream:
         self.features: NDArray[np.float16] | None = None
         self.tools: NDArray[np.float16] | None = None
         self.step_ms = 0.0
-        self.ahead = min(threads, _MOST_LOOKING) - 1 if self.device.is_cpu else 0
-        self._others = ThreadPoolExecutor(self.ahead, "look") if self.ahead else None
-        self._shown: deque[NDArray[np.uint8] | Future[Any]] = deque()
+        looking = min(threads, _MOST_LOOKING) - 1 if self.device.is_cpu else 0
+        self._others = ThreadPoolExecutor(looking, "look") if looking else None
+        # One more than there are others, so that this thread finds one to look at too.
+        self.ahead = looking + 1 if looking else 0
+        self._shown: deque[NDArray[np.uint8] | _Look] = deque()
 
     def step(self, rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Look at the next frame.
@@ -94,14 +120,17 @@ class PhaseStream:
             self._shown.append(rgb)
             return
         before = (0 if self._state is None else self._state.frames) + len(self._shown)
-        self._shown.append(self._others.submit(self._look, rgb, before))
+        self._shown.append(_Look(partial(self._look, rgb, before), self._others))
 
     def tell(self) -> NDArray[np.float64]:
         """What ``step`` returns, of the oldest frame that was shown and not told yet."""
         start = time.perf_counter()
         shown = self._shown.popleft()
         with devices.threads(_THREADS):
-            if isinstance(shown, Future):
+            if isinstance(shown, _Look):
+                for other in (shown, *self._shown):  # rather than wait
+                    if not shown.seen and isinstance(other, _Look):
+                        other.take()
                 found = self._follow(shown.result())
             else:
                 picture = resized(shown, *self.card.input_size_px)
