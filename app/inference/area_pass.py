@@ -78,11 +78,6 @@ class AreaPass(FramePass):
         self._frames.clear()
         self._activities.clear()
 
-    def end(self) -> None:
-        self.flush()
-        if self.run is not None and not self.run.finished:
-            self._store.finish(self.run.run_id)
-
     def device(self) -> DeviceChoice | None:
         return None if self._reader is None else self._reader.device
 

@@ -70,10 +70,5 @@ class EmbeddingPass(StoredPass):
             self._store.put_features(self.run.run_id, self._batch)
             self._batch.clear()
 
-    def end(self) -> None:
-        self.flush()
-        if self.run is not None and not self.run.finished:
-            self._store.finish(self.run.run_id)
-
     def device(self) -> DeviceChoice | None:
         return None if self._encoder is None else self._encoder.device

@@ -151,6 +151,16 @@ class StoredPass:
         if any(self.run.settings.get(k) != v for k, v in settings.items()):
             self.run = self._store.amend(self.run.run_id, settings)
 
+    def flush(self, *, keep_state: bool = False) -> None:
+        """See ``Pass``."""
+        raise NotImplementedError
+
+    def end(self) -> None:
+        """Store what is left, and that the run is whole."""
+        self.flush(keep_state=True)
+        if self.run is not None and not self.run.finished:
+            self._store.finish(self.run.run_id)
+
     def close(self) -> None:
         """No more of it; only a pass with threads of its own has something to end."""
 
@@ -262,11 +272,6 @@ class MaskPass(FramePass):
         self._store.put_frames(self.run.run_id, self._batch)
         self._batch.clear()
         self._put_state(self._snapshot(), at_once=keep_state)
-
-    def end(self) -> None:
-        self.flush(keep_state=True)
-        if self.run is not None and not self.run.finished:
-            self._store.finish(self.run.run_id)
 
     def device(self) -> DeviceChoice | None:
         return None if self._segmenter is None else self._segmenter.device
@@ -505,11 +510,6 @@ class PhasePass(CarriedPass):
         self._tools.clear()
         self._batch.clear()
         self._put_state(self._stream.snapshot(), at_once=keep_state)
-
-    def end(self) -> None:
-        self.flush(keep_state=True)
-        if self.run is not None and not self.run.finished:
-            self._store.finish(self.run.run_id)
 
     def close(self) -> None:
         if self._stream is not None:

@@ -91,10 +91,5 @@ class SceneStreamPass(CarriedPass):
         self._activities.clear()
         self._put_state(self._stream.snapshot(), at_once=keep_state)
 
-    def end(self) -> None:
-        self.flush(keep_state=True)
-        if self.run is not None and not self.run.finished:
-            self._store.finish(self.run.run_id)
-
     def device(self) -> DeviceChoice | None:
         return None if self._stream is None else self._stream.device
