@@ -16,6 +16,7 @@ from pytestqt.qtbot import QtBot
 from app.core.case import Case
 from app.core.prediction import PHASES, RETRIEVAL, PhasePrediction
 from app.inference import prompts
+from app.ui.find import Question
 from app.ui.find_cards import MOMENT_ROLE, spoken
 from app.ui.find_sheet import (
     CHOOSE_WORDS,
@@ -225,13 +226,21 @@ def test_by_words(
     write_prompts({"a clip is applied": vectors[1].astype(np.float32)}, folder)
     window.keys.trigger("more_like")
     sheet = answered(window, qtbot)
-    # However many slices a question takes, it reads the prompts once.
-    read: list[object] = []
+    # However many slices a question takes, it reads the prompts once. A list of cases that is read
+    # again meanwhile asks anew, as it should.
+    read: list[tuple[Path, Question | None]] = []
+    finder = window.services.finder
     monkeypatch.setattr("app.ui.find._SLICE_S", 0.0)
-    monkeypatch.setattr(prompts, "read_prompts", lambda f: read.append(f) or read_prompts(f))
+    monkeypatch.setattr(
+        prompts,
+        "read_prompts",
+        lambda f: read.append((f, finder._prompts_for)) or read_prompts(f),
+    )
     sheet.ask()
     answered(window, qtbot)
-    assert read == [folder]
+    assert (folder, finder._question) in read
+    questions = [question for _, question in read]
+    assert all(q is not p for i, q in enumerate(questions) for p in questions[:i])
     assert sheet.filters.prompts.isVisible()
     assert sheet.filters.encoders.isVisible()
     sheet.filters.prompts.setCurrentText("a clip is applied")
