@@ -24,8 +24,10 @@ from app.inference.cards import CARRIES_A_STATE, with_encoders
 from app.inference.cores import cores
 from app.inference.embedding_pass import EmbeddingPass
 from app.inference.engines.kinds import EAGER
+from app.inference.mask_pass import MaskPass
 from app.inference.offline_pass import OfflinePass
-from app.inference.passes import CarriedPass, FramePass, MaskPass, Pass, PhasePass
+from app.inference.passes import CarriedPass, FramePass, Pass
+from app.inference.phase_pass import PhasePass
 from app.inference.scene_stream_pass import SceneStreamPass
 from app.video import OpenCancelled, UndecodableFrame, VideoSource, open_recording
 from models import ModelCard

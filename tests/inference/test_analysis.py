@@ -23,7 +23,7 @@ from app.core.errors import BadInput
 from app.core.prediction import FramePrediction
 from app.inference import AnalysisJob, Progress, find_model
 from app.inference.device import DeviceChoice
-from app.inference.passes import PhasePass
+from app.inference.phase_pass import PhasePass
 from app.inference.postprocess import Rules, rules_of
 from app.store import Library
 from app.video import describe_asset, open_video, opening

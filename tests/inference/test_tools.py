@@ -19,7 +19,7 @@ from app.core.prediction import LIVE, PHASES, TOOL_NAMES
 from app.inference import AnalysisJob
 from app.inference.engines.eager import normalised
 from app.inference.live_runs import LiveRuns
-from app.inference.passes import PhasePass
+from app.inference.phase_pass import PhasePass
 from app.inference.phases import PhaseStream
 from app.inference.preprocess import resized
 from app.store import Library
