@@ -14,6 +14,9 @@ from app.core import validate
 from app.core.course import Course, decode
 from app.core.prediction import PhasePrediction, Run
 
+# A phase counts once it was said for so long (temporal-models, section 7).
+AGREED_S = 3.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
@@ -162,7 +165,19 @@ def timeline_of_run(
     run: Run, phases: Sequence[PhasePrediction], start_pts: int, end_pts: int
 ) -> Timeline:
     """The timeline of a run of a phase model; see ``timeline_from_phases``."""
-    return timeline_from_phases(phases, run.classes, start_pts, end_pts, course=run.course)
+    return timeline_from_phases(
+        phases,
+        run.classes,
+        start_pts,
+        end_pts,
+        course=run.course,
+        min_samples=agreed_samples(float(run.settings.get("frames_per_second", 1.0))),
+    )
+
+
+def agreed_samples(per_second: float) -> int:
+    """How many answers in a row make a phase count, live and recorded, at that many a second."""
+    return max(1, round(AGREED_S * per_second))
 
 
 def timeline_from_phases(
@@ -172,7 +187,7 @@ def timeline_from_phases(
     end_pts: int,
     *,
     course: Course | None = None,
-    min_samples: int = 5,
+    min_samples: int = 3,
 ) -> Timeline:
     """The model's timeline: the likeliest course of phases.
 

@@ -12,10 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.course import Course, Follower
-
-# The specification's default at run time (temporal-models, section 7). A recording's timeline may
-# look ahead and asks for longer runs; nobody waits for it.
-_AGREED_S = 3.0
+from app.core.timeline import agreed_samples
 
 
 class LivePhase:
@@ -34,7 +31,7 @@ class LivePhase:
         self, classes: Sequence[str], course: Course | None, per_second: float = 1.0
     ) -> None:
         self._classes = tuple(classes)
-        self._wanted = max(1, round(_AGREED_S * per_second))
+        self._wanted = agreed_samples(per_second)
         self._follower = None if course is None else Follower(course)
         self._last: int | None = None
         self._in_a_row = 0

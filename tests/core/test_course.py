@@ -110,6 +110,14 @@ def test_a_run_shows_its_models_course() -> None:
     knows = replace(plain, settings={COURSE: FORWARD.as_text()})
     assert [s.phase for s in timeline_of_run(plain, phases, 0, 46).segments] == ["a", "b", "a"]
     assert [s.phase for s in timeline_of_run(knows, phases, 0, 46).segments] == ["a"]
+    # Without a course three seconds count, however many samples they are.
+    fast = replace(plain, settings={"frames_per_second": 2.0})
+    for length, shown in ((6, ["a", "b", "a"]), (5, ["a"])):
+        rows = answers([0] * 20 + [1] * length + [0] * (26 - length), 0.6)
+        said = [
+            replace(p, probabilities=tuple(r.tolist())) for p, r in zip(phases, rows, strict=True)
+        ]
+        assert [s.phase for s in timeline_of_run(fast, said, 0, 46).segments] == shown
 
 
 @given(
