@@ -18,7 +18,7 @@ from PySide6.QtGui import QFontMetricsF, QImage, QPainter, QPainterPath, QPen
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from app.core.case import Case, CaseState
-from app.core.taxonomy import find_taxonomy
+from app.core.taxonomy import find_taxonomy, taxonomy_naming
 from app.core.timeline import Timeline
 from app.ui import theme
 from app.ui.card_model import ROW_ROLE, CardModel, Index
@@ -344,7 +344,8 @@ class CardDelegate(QStyledItemDelegate):
         timeline = card.human or card.model
         if timeline is None:
             return
-        looks = paint.PhaseLooks(find_taxonomy(card.case.procedure))
+        phases = {s.phase for s in timeline.segments}
+        looks = paint.PhaseLooks(taxonomy_naming(card.case.procedure, phases))
         span = timeline.end_pts - timeline.start_pts
         tier = "you" if card.human else "model"
         for segment in timeline.segments:

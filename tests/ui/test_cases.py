@@ -17,11 +17,14 @@ from pytestqt.qtbot import QtBot
 
 from app.core.case import Asset
 from app.core.prediction import COURSE, PhasePrediction
+from app.core.taxonomy import UNKNOWN_PROCEDURE, find_taxonomy
 from app.store import Library
 from app.store.prediction_file import APPLICATION_ID as PREDICTIONS_ID
+from app.ui import theme
 from app.ui.main_window import MainWindow
 from app.video import find_recordings, full_hash
 from tests.helpers.clips import RECIPES, make_clip
+from tests.helpers.seen_cases import decide_phase
 from tests.ui.conftest import on_screen
 
 PATIENCE_MS = 20_000
@@ -206,3 +209,27 @@ def test_from_the_search_field_to_a_case_by_keyboard(
     case = opened.services.session.case
     assert case is not None
     assert asked == [case.case_id]
+
+
+def test_phases_of_an_operation_that_nobody_named_have_their_colours_on_its_card(
+    opened: MainWindow, qtbot: QtBot
+) -> None:
+    services = opened.services
+    case = services.session.case
+    assert case is not None
+    decide_phase(services.library, case, "gallbladder_dissection")
+    opened.show_workspace("library")
+    view, model = opened.library.view, opened.library.filter
+
+    def colours() -> set[str]:
+        index = model.index(0, 0)
+        image = view.grab(view.visualRect(index)).toImage()
+        points = ((x, y) for x in range(0, image.width(), 4) for y in range(image.height()))
+        return {image.pixelColor(x, y).name() for x, y in points}
+
+    phase = find_taxonomy("cholecystectomy").phase("gallbladder_dissection")
+    assert phase is not None
+    wanted = theme.human_paint(phase.colour).fill.name()
+    for procedure in (UNKNOWN_PROCEDURE, "cholecystectomy"):
+        services.cases.set_procedure(procedure)
+        qtbot.waitUntil(lambda: wanted in colours(), timeout=PATIENCE_MS)
