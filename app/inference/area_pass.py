@@ -1,6 +1,7 @@
 """An EndoARSS's way through one recording: areas of every n-th frame, the activity each second.
 
-Both come from one look at a frame, and both belong to one run. Runs on the thread that owns the
+Both come from one look at a frame, and both belong to one run; between the seconds areas alone are
+asked for. Runs on the thread that owns the
 device; torch is imported when a frame has to be computed.
 """
 
@@ -88,9 +89,11 @@ class AreaPass(FramePass):
         self.computed += 1
         areas, computed_ms = (), 0.0
         if frame is not None:
-            scene = self._reader.read(frame.rgb)
+            asked = index in self._seconds
+            scene = self._reader.read(frame.rgb, activity=asked)
             areas, computed_ms = scene.areas, self._reader.total_ms
-            self._last = tuple(scene.activities.tolist())
+            if asked:
+                self._last = tuple(scene.activities.tolist())
             self.spent_ms += computed_ms
         self._frames.append(
             FramePrediction(pts=pts, index=index, instances=areas, computed_ms=computed_ms)

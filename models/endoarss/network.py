@@ -102,19 +102,35 @@ class EndoARSS(nn.Module):
             areas=self.area_decoder(areas.patches),
         )
 
+    def areas(self, x: Tensor) -> Tensor:
+        """The areas that `forward` answers with, alone: half the encoder's work where each task has
+        an update of its own."""
+        tasks = (AREAS,) if self._is_adapted_by_task else ()
+        return self.area_decoder(self._through(self._embedded(x), tasks, *self._grid(x)).patches)
+
     def encode(self, x: Tensor) -> tuple[Tokens, Tokens]:
         """What the encoder says to each task, in the order of `TASKS`."""
-        rows, columns = x.shape[2] // self.encoder.patch_px, x.shape[3] // self.encoder.patch_px
-        first = self.encoder.embed(x if self.spatial is None else self.spatial(x))
-        if not any(layer.tasks for layer in adapted_layers(self.encoder)):
-            both = self._through(first, (), rows, columns)
+        first, grid = self._embedded(x), self._grid(x)
+        if not self._is_adapted_by_task:
+            both = self._through(first, (), *grid)
             return both, both
         if self.passes == "separate":
-            one, other = (self._through(first, (task,), rows, columns) for task in TASKS)
+            one, other = (self._through(first, (task,), *grid) for task in TASKS)
             return one, other
-        both = self._through(first.repeat(2, 1, 1), TASKS, rows, columns)
+        both = self._through(first.repeat(2, 1, 1), TASKS, *grid)
         halves = [part.chunk(2) for part in both]
         return Tokens(*(h[0] for h in halves)), Tokens(*(h[1] for h in halves))
+
+    @property
+    def _is_adapted_by_task(self) -> bool:
+        return any(layer.tasks for layer in adapted_layers(self.encoder))
+
+    def _grid(self, x: Tensor) -> tuple[int, int]:
+        """Rows and columns of patches."""
+        return x.shape[2] // self.encoder.patch_px, x.shape[3] // self.encoder.patch_px
+
+    def _embedded(self, x: Tensor) -> Tensor:
+        return self.encoder.embed(x if self.spatial is None else self.spatial(x))
 
     def _through(self, tokens: Tensor, tasks: tuple[str, ...], rows: int, columns: int) -> Tokens:
         for layer in adapted_layers(self.encoder):

@@ -17,6 +17,7 @@ from tests.benchmarks import (
     rows_live_window,
     rows_phases,
     rows_pranet,
+    rows_scenes,
     rows_video,
     rows_window,
 )
@@ -35,6 +36,7 @@ ROWS: dict[str, Callable[[int], list[Row]]] = {
     "engines": rows_engines.engines,
     "engine-file": rows_engines.engine_file,
     "pranet": rows_pranet.pranet,
+    "scenes": rows_scenes.scenes,
     "find": rows_find.find,
     "lateness": rows_window.lateness,
     "start": rows_window.cold_start,

@@ -133,6 +133,11 @@ def test_a_device_that_fails_is_left_for_the_processor(tmp_path: Path) -> None:
     scene, expected = reader.read(rgb), SceneReader(card, CPU, threads=1).read(rgb)
     assert reader.device.is_cpu
     assert "Broken card stopped working" in reader.device.reason
+    alone = reader.read(rgb, activity=False)
+    assert alone.activities.size == 0
+    assert [(a.label, a.mask.full().sum()) for a in alone.areas] == [
+        (a.label, a.mask.full().sum()) for a in expected.areas
+    ]
     assert scene.activities == pytest.approx(expected.activities)
     assert [a.mask for a in scene.areas] == [a.mask for a in expected.areas]
 

@@ -171,6 +171,11 @@ def test_joint_and_separate_passes_answer_alike(norm: str) -> None:
     one, two = joint(pictures()), separate(pictures())
     assert torch.allclose(one.activities, two.activities, atol=1e-5)
     assert torch.allclose(one.areas, two.areas, atol=1e-5)
+    assert torch.allclose(one.areas, joint.areas(pictures()), atol=1e-5)
+    # The task that was asked for last does not stay.
+    assert torch.equal(joint(pictures()).activities, one.activities)
+    shared = stirred(tiny(tesla=False, norm=norm)).eval()
+    assert torch.equal(shared(pictures()).areas, shared.areas(pictures()))
 
 
 @pytest.mark.parametrize("passes", ["joint", "separate"])
