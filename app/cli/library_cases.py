@@ -96,7 +96,7 @@ def learns_from_cases(recipe: Recipe, recordings: int, protocol: str) -> None:
 
 
 def tool_rows(library: Library, case: Case, asset: Asset) -> ToolRows | None:
-    """What the label files of a case say of its tools; None where they name none.
+    """What the label files of a recording say of its tools; None where they name none.
 
     They are known where the files name a phase, else up to where they end.
     """
@@ -105,7 +105,7 @@ def tool_rows(library: Library, case: Case, asset: Asset) -> ToolRows | None:
     from app.exchange.labels.reading import read_again
     from app.learning.filmed import ToolRows
 
-    files = library.label_files(case.case_id)
+    files = library.labels_of(case.case_id, asset.asset_id)
     if not files or not (rows := rows_for(files, asset)):
         return None
     one = read_again(files)

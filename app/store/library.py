@@ -294,6 +294,14 @@ class Library:
         with self._reading() as conn:
             return tuple(label_rows.read(conn, case_id))
 
+    def labels_of(self, case_id: str, asset_id: str) -> tuple[LabelFile, ...]:
+        """The label files that speak of a recording: those of its case, where it is the first one,
+        onto which they were laid."""
+        first = next(iter(self.case(case_id).assets), None)
+        if first is None or first.asset_id != asset_id:
+            return ()
+        return self.label_files(case_id)
+
     def fragments(self, asset_id: str) -> tuple[Fragment, ...]:
         """What of a live recording is known to be on the disk, until it is final."""
         with self._reading() as conn:

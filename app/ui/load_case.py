@@ -106,13 +106,13 @@ def load_case(
         BadInput: there is no such case, or it has no recording.
     """
     case = library.case(case_id)
-    files = library.label_files(case_id)
-    if not case.assets and files:
+    if not case.assets and (files := library.label_files(case_id)):
         raise BadInput(_without_times(case, files))
     if not case.assets:
         raise BadInput(f"Case {case_id} has no recording; add one by dropping its video here.")
     case = replace(case, assets=tuple(sorted(case.assets, key=lambda a: a.asset_id != asset_id)))
     asset = case.assets[0]
+    files = library.labels_of(case_id, asset.asset_id)
     work = load_work(library, asset)
     run, model = load_predictions(library, case_id, asset, models)
     missing, gone = _missing(asset)

@@ -55,7 +55,7 @@ def stored_tools(library: Library, case_ids: Sequence[str] = (), model: str = ""
     Args:
         library: the open library.
         case_ids: which cases; all when empty.
-        model: whose runs; of the model that told of most cases when empty.
+        model: whose runs; when empty, of the model that told of most cases, the first of equals.
 
     Raises:
         BadInput: there is no such case, or none with both.
@@ -69,7 +69,7 @@ def stored_tools(library: Library, case_ids: Sequence[str] = (), model: str = ""
             "“trocar import FILES --to CASE”, and analyse with a model that tells of tools."
         )
     named = Counter(side.model for side in sides)
-    chosen = max(named, key=lambda key: (named[key], max(s.run.run_id for s in sides)))
+    chosen = named.most_common(1)[0][0]
     kept = [side for side in sides if side.model == chosen]
     keys = _keys(kept)
     notes = [
@@ -171,9 +171,10 @@ def _truth(
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Labels (T, tools) at each frame that was looked at, and (T,) whether there are any."""
     asset, labels = side.asset, side.labels
-    frame_s = asset.duration_ms / 1000 / asset.frames
-    # The frame on screen at a whole second may have begun up to one frame before it.
-    times_s = (told.pts - asset.start_pts) * float(asset.time_base) + frame_s - _EXACT_S
+    # A frame was looked at because it was on screen at a tick, which is not before it began.
+    rate = float(side.run.settings.get("frames_per_second", 1.0))
+    began_s = (told.pts - asset.start_pts) * float(asset.time_base)
+    times_s = np.ceil(began_s * rate - _EXACT_S) / rate + _EXACT_S
     rows = _rows(side)
     unit_s = float(labels.time_base)
     present = np.zeros((told.pts.size, len(keys)), np.bool_)
@@ -190,17 +191,17 @@ def _truth(
 
 
 def _second_by_second(case: Case, asset: Asset, told: ToolsTold) -> NDArray[np.int64]:
-    """Places of the frames that were on screen at each whole second."""
-    frame_s = asset.duration_ms / 1000 / asset.frames
-    times_s = (told.pts - asset.start_pts) * float(asset.time_base) + frame_s - _EXACT_S
-    seconds = np.floor(times_s).astype(np.int64)
-    last = int(seconds[-1]) if seconds.size else -1
-    at = np.searchsorted(seconds, np.arange(last + 1))
-    missing = np.flatnonzero(seconds[at] != np.arange(last + 1)) if last >= 0 else [0]
-    if len(missing):
+    """Places of the frames that speak of each whole second."""
+    unit_s = float(asset.time_base)
+    from_s, to_s = (told.pts - asset.start_pts) * unit_s, (told.ends - asset.start_pts) * unit_s
+    end_s = min(float(to_s[-1]), asset.duration_ms / 1000) if told.pts.size else 0.0
+    seconds = np.arange(max(1, int(np.ceil(end_s - _EXACT_S))))
+    at = np.searchsorted(from_s, seconds + _EXACT_S, side="right") - 1
+    untold = (at < 0) | (seconds > to_s[at] - _EXACT_S) if told.pts.size else seconds == 0
+    if untold.any():
         raise BadInput(
-            f"No model told of the tools at {int(missing[0])} s of case {case.case_id}; analyse "
-            "the recording with it."
+            f"No model told of the tools at {int(untold.argmax())} s of case {case.case_id}; "
+            "analyse the recording with it."
         )
     return at
 
