@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,21 +48,26 @@ def labelled_course(
 
     Args:
         recipe: its ``card.course_weight`` says how much one sample counts.
-        labels: of each case, negative where the phase is not known.
+        labels: of each case, negative where the phase is not known; known somewhere.
         shares: how often each labelled sample of them, one case after another, is learnt from.
     """
-    known = [one[one >= 0] for one in labels]
-    seen = np.bincount(np.concatenate(known), shares, len(recipe.classes)).clip(min=1e-6)
-    return counted(known, seen, float(recipe.card["course_weight"]))
+    known = np.concatenate([one[one >= 0] for one in labels])
+    seen = np.bincount(known, shares, len(recipe.classes)).clip(min=1e-6)
+    return counted(labels, seen, float(recipe.card["course_weight"]))
 
 
 def counted(
-    operations: Iterable[NDArray[np.int64]], seen: NDArray[np.float64], weight: float
+    operations: Sequence[NDArray[np.int64]], seen: NDArray[np.float64], weight: float
 ) -> Course:
     """How operations begin and go on from one sample to the next.
 
+    Only what was seen counts: nothing is known of how long a phase that borders on unknown samples
+    lasted, of what followed it, or of how an operation whose first sample is unknown began. Where
+    no beginning is known, the first phase that is known of each operation stands for it.
+
     Args:
-        operations: index of the phase at each sample.
+        operations: index of the phase at each sample, negative where it is not known; known
+            somewhere.
         seen: how often each phase was learnt from, in any unit.
         weight: how much one sample counts.
     """
@@ -70,10 +75,13 @@ def counted(
     start = np.full(classes, UNSEEN)
     change = np.full((classes, classes), UNSEEN)
     samples = np.zeros(classes)
+    begun = [labels for labels in operations if labels[0] >= 0] or operations
+    np.add.at(start, [labels[labels >= 0][0] for labels in begun], 1)
     for labels in operations:
-        start[labels[0]] += 1
-        np.add.at(change, (labels[:-1], labels[1:]), 1)
-        samples += np.bincount(labels, minlength=classes)
+        before, after = labels[:-1], labels[1:]
+        seen_to_go_on = (before >= 0) & (after >= 0)
+        np.add.at(change, (before[seen_to_go_on], after[seen_to_go_on]), 1)
+        samples += np.bincount(labels[labels >= 0], minlength=classes)
     return Course(
         start=_shares((1 - EXCERPTS) * start / start.sum() + EXCERPTS * samples / samples.sum()),
         change=tuple(_shares(row) for row in change),

@@ -9,7 +9,7 @@ import pytest
 from app.core.course import Course, decode
 from app.core.errors import BadInput
 from app.inference.phases import course_of
-from app.learning.course import phantom_course
+from app.learning.course import EXCERPTS, UNSEEN, labelled_course, phantom_course
 from app.learning.phantom.script import write_procedure
 from app.learning.recipes import read_recipe
 from models.card import find_card, read_card, write_card
@@ -37,6 +37,36 @@ def test_the_course_knows_the_order_of_an_operation() -> None:
     assert np.mean(said == keys) < 0.65
     assert np.mean(found.whole == keys) > 0.93
     assert np.mean(found.so_far == keys) > np.mean(said == keys) + 0.1
+
+
+def test_what_nobody_labelled_is_no_change_and_no_beginning() -> None:
+    recipe = replace(
+        read_recipe("endomamba-demo"), classes=("a", "b", "c"), card={"course_weight": 0.2}
+    )
+    gap, late = [-1] * 600, [-1] * 5 + [1] * 40
+    labels = [np.array([0] * 50 + gap + [2] * 50), np.array(late)]
+    course = labelled_course(recipe, labels, np.full(140, 0.01))
+    counts = np.diag([49.0, 39.0, 49.0]) + UNSEEN
+    expected = counts / counts.sum(1, keepdims=True)
+    assert np.array(course.change) == pytest.approx(expected, abs=1e-6)
+    samples, began = np.array([50, 40, 50]) / 140, np.array([1, 0, 0]) + UNSEEN
+    mixed = EXCERPTS * samples + (1 - EXCERPTS) * began / began.sum()
+    assert course.start == pytest.approx(mixed.tolist(), abs=1e-6)
+    # Where every recording was begun before its labels, they say best how one begins.
+    alone = labelled_course(recipe, labels[1:], np.full(40, 0.01))
+    assert np.argmax(alone.start) == 1
+
+
+def test_a_change_that_was_labelled_counts_beside_a_gap() -> None:
+    recipe = replace(
+        read_recipe("endomamba-demo"), classes=("a", "b", "c"), card={"course_weight": 0.2}
+    )
+    labels = np.array([0] * 50 + [1] * 20 + [-1] * 9 + [1] * 20 + [2] * 50)
+    course = labelled_course(recipe, [labels], np.full(140, 0.01))
+    rows = np.array(course.change)
+    assert rows[0, 1] == pytest.approx((1 + UNSEEN) / (50 + 3 * UNSEEN), abs=1e-6)
+    assert rows[1, 2] == pytest.approx((1 + UNSEEN) / (39 + 3 * UNSEEN), abs=1e-6)
+    assert rows[0, 2] < 0.002
 
 
 def test_a_card_with_a_broken_course_is_refused_in_words(tmp_path: Path) -> None:
