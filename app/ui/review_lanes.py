@@ -42,6 +42,7 @@ class ReviewLanes(LanesView):
         set_widget_scope(self, Scope.LANES)
         self._dragging = False
         self._lane, self._piece = "", None  # type: str, Piece | None
+        self._pieces_kept: dict[str, tuple[Piece, ...]] = {}
         self._room = room
         self._card = HoverCard(room)
 
@@ -49,6 +50,7 @@ class ReviewLanes(LanesView):
         """Show what is told of the open case."""
         if _id_of(session.asset) != _id_of(self._asset):
             self._stand("", None)
+        self._pieces_kept.clear()
         super().show_session(session)
 
     def paint_above(self, painter: QPainter) -> None:
@@ -93,9 +95,15 @@ class ReviewLanes(LanesView):
     def _pieces(self, row: Row) -> tuple[Piece, ...]:
         if self._asset is None or self._words is None:
             return ()
-        if row.kind is Kind.DISAGREEMENT:
-            return differing(self._differences, self._words, self._asset.time_ms)
-        return pieces_of(self.lanes_of(row), self._words, self._asset.time_ms)
+        key = self._key(row)
+        if key not in self._pieces_kept:
+            told = (self._words, self._asset.time_ms)
+            self._pieces_kept[key] = (
+                differing(self._differences, *told)
+                if row.kind is Kind.DISAGREEMENT
+                else pieces_of(self.lanes_of(row), *told)
+            )
+        return self._pieces_kept[key]
 
     def _enter(self, row: Row, piece: Piece | None) -> None:
         """Stand there, and say so by name and card."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
 
 import numpy as np
 
@@ -16,23 +19,25 @@ _TALL = 0.5
 _JOIN_SAMPLES = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Piece:
-    """A stretch that a lane tells of.
+    """A stretch that a lane tells of; in the order in which one goes through them.
 
     Attributes:
         start_pts, end_pts: [start, end).
-        lines: what it is, and from when to when and by whom.
+        number: tells pieces of the same stretch apart, in the order of their lanes.
+        say: its words; a lane of an hour has thousands of pieces, and one is read at a time.
     """
 
     start_pts: int
     end_pts: int
-    lines: tuple[str, str]
+    number: int
+    say: Callable[[], tuple[str, str]] = field(compare=False)
 
     @property
-    def place(self) -> tuple[int, int, tuple[str, str]]:
-        """By what pieces are ordered."""
-        return self.start_pts, self.end_pts, self.lines
+    def lines(self) -> tuple[str, str]:
+        """What it is, and from when to when and by whom."""
+        return self.say()
 
 
 def pieces_of(
@@ -45,22 +50,29 @@ def pieces_of(
         words: names phases.
         time_ms: pts to milliseconds.
     """
+    numbers = count()
     found = [
         Piece(
             start_pts=s.start_pts,
             end_pts=s.end_pts,
-            lines=segment_lines(lane, s, s.start_pts, words, time_ms),
+            number=next(numbers),
+            say=partial(segment_lines, lane, s, s.start_pts, words, time_ms),
         )
         for lane in lanes
         for line in lane.lines
         for s in line
     ]
     found += [
-        Piece(start_pts=start, end_pts=end, lines=torn_lines(bits, start, end, time_ms))
+        Piece(
+            start_pts=start,
+            end_pts=end,
+            number=next(numbers),
+            say=partial(torn_lines, bits, start, end, time_ms),
+        )
         for lane in lanes
         for start, end, bits in _tall(lane)
     ]
-    return tuple(sorted(found, key=lambda p: p.place))
+    return tuple(sorted(found))
 
 
 def _tall(lane: Lane) -> Iterator[tuple[int, int, float]]:
@@ -80,8 +92,13 @@ def differing(
 ) -> tuple[Piece, ...]:
     """Disagreements as pieces."""
     return tuple(
-        Piece(start_pts=d.start_pts, end_pts=d.end_pts, lines=difference_lines(d, words, time_ms))
-        for d in found
+        Piece(
+            start_pts=d.start_pts,
+            end_pts=d.end_pts,
+            number=number,
+            say=partial(difference_lines, d, words, time_ms),
+        )
+        for number, d in enumerate(found)
     )
 
 
@@ -104,6 +121,5 @@ def stepped(
         if direction < 0:
             return (before or pieces[:1])[-1]
         return after[0] if after else pieces[-1]
-    if direction > 0:
-        return next((p for p in pieces if p.place > current.place), pieces[-1])
-    return next((p for p in reversed(pieces) if p.place < current.place), pieces[0])
+    place = bisect_right(pieces, current) if direction > 0 else bisect_left(pieces, current) - 1
+    return pieces[min(max(place, 0), len(pieces) - 1)]
