@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from app.core import validate
 from app.core.course import Course, decode
-from app.core.prediction import PhasePrediction, Run
+from app.core.prediction import LIVE, PhasePrediction, Run
+from app.core.recording import LIVE_TIME_BASE
 
 # A phase counts once it was said for so long (temporal-models, section 7).
 AGREED_S = 3.0
@@ -164,19 +165,27 @@ class Timeline:
 def timeline_of_run(
     run: Run, phases: Sequence[PhasePrediction], start_pts: int, end_pts: int
 ) -> Timeline:
-    """The timeline of a run of a phase model; see ``timeline_from_phases``."""
+    """The timeline of a run of a phase model; see ``timeline_from_phases``.
+
+    Answers of a live run lie as far apart as its machine was slow, and seconds count there too.
+    """
+    per_second = float(run.settings.get("frames_per_second", 1.0))
     return timeline_from_phases(
         phases,
         run.classes,
         start_pts,
         end_pts,
         course=run.course,
-        min_samples=agreed_samples(float(run.settings.get("frames_per_second", 1.0))),
+        min_samples=agreed_samples(per_second),
+        step_pts=round(1 / LIVE_TIME_BASE / per_second) if run.settings.get(LIVE) else None,
     )
 
 
 def agreed_samples(per_second: float) -> int:
-    """How many answers in a row make a phase count, live and recorded, at that many a second."""
+    """How many answers in a row make a phase count, live and recorded, at that many a second.
+
+    Where fewer come, those count whose first and last lie as far apart.
+    """
     return max(1, round(AGREED_S * per_second))
 
 
@@ -188,6 +197,7 @@ def timeline_from_phases(
     *,
     course: Course | None = None,
     min_samples: int = 3,
+    step_pts: int | None = None,
 ) -> Timeline:
     """The model's timeline: the likeliest course of phases.
 
@@ -202,7 +212,8 @@ def timeline_from_phases(
         classes: phase keys in the order of the probabilities.
         start_pts, end_pts: the asset's extent.
         course: how such operations go on, for a model that knows it.
-        min_samples: shortest run that counts, without a course.
+        min_samples: shortest run that counts, without a course, in the model's own steps.
+        step_pts: such a step; None where the samples lie as far apart as that.
     """
     empty = Timeline(start_pts=start_pts, end_pts=end_pts)
     phases = [p for p in phases if start_pts <= p.pts < end_pts]
@@ -214,12 +225,13 @@ def timeline_from_phases(
     cuts = np.flatnonzero(np.diff(pts) > 2 * step) + 1
     likeliest = None
     if course is not None:
-        steps = np.rint(np.diff(pts) / step).astype(np.int64)
+        steps = np.rint(np.diff(pts) / (step_pts or step)).astype(np.int64)
         likeliest = decode(course, probabilities, steps).whole
     segments: list[Segment] = []
     for part in np.split(np.arange(pts.size), cuts):
         if likeliest is None:
-            winners = _debounced(probabilities[part], min_samples)
+            steps_in = (pts[part] - pts[part[0]]) / (step_pts or step)
+            winners = _debounced(probabilities[part], steps_in, min_samples)
         else:
             winners = likeliest[part]
         changes = [0, *(np.flatnonzero(np.diff(winners)) + 1).tolist(), part.size]
@@ -236,12 +248,19 @@ def timeline_from_phases(
     return replace(empty, segments=tuple(segments))
 
 
-def _debounced(probabilities: NDArray[np.float64], min_samples: int) -> NDArray[np.int64]:
-    """Class of each sample after runs shorter than ``min_samples`` went to what precedes them."""
+def _debounced(
+    probabilities: NDArray[np.float64], steps_in: NDArray[np.float64], min_samples: int
+) -> NDArray[np.int64]:
+    """Class of each sample after runs shorter than ``min_samples`` went to what precedes them.
+
+    Args:
+        steps_in: (N,), steps from the first sample to each.
+    """
     best = probabilities.argmax(axis=1)
     starts = np.concatenate(([0], np.flatnonzero(np.diff(best)) + 1))
     lengths = np.diff(np.append(starts, best.size))
-    held = np.flatnonzero(lengths >= min_samples)
+    spans = np.rint(steps_in[starts + lengths - 1] - steps_in[starts]) + 1
+    held = np.flatnonzero(spans >= min_samples)
     if held.size == 0:
         return np.full(best.size, probabilities.mean(axis=0).argmax())
     place = np.searchsorted(held, np.arange(starts.size), side="right") - 1

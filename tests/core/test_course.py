@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.course import Course, Follower, decode
-from app.core.prediction import COURSE, PhasePrediction, Run
+from app.core.prediction import COURSE, LIVE, PhasePrediction, Run
 from app.core.timeline import timeline_of_run
 
 FORWARD = Course(
@@ -118,6 +118,37 @@ def test_a_run_shows_its_models_course() -> None:
             replace(p, probabilities=tuple(r.tolist())) for p, r in zip(phases, rows, strict=True)
         ]
         assert [s.phase for s in timeline_of_run(fast, said, 0, 46).segments] == shown
+
+
+@pytest.mark.parametrize(("settings", "shown"), [({LIVE: True}, ["a", "b", "a"]), ({}, ["a"])])
+def test_of_a_slow_live_run_seconds_count_and_not_looks(
+    settings: dict[str, bool], shown: list[str]
+) -> None:
+    """One look every four seconds: two that agree hold for four, one alone is a flicker."""
+    said = [0] * 5 + [1] * 2 + [0] * 3 + [2] + [0] * 4
+    phases = [
+        PhasePrediction(pts=i * 4 * 90_000, index=i, probabilities=tuple(row.tolist()))
+        for i, row in enumerate(answers(said, 0.6))
+    ]
+    run = Run(
+        run_id=1,
+        asset_id="a",
+        model="m",
+        task="phase-recognition",
+        weights_sha256="",
+        classes=("a", "b", "c"),
+        settings={"frames_per_second": 1.0, **settings},
+        sample_every=0,
+        frames_expected=15,
+    )
+    end_pts = 60 * 90_000
+    assert [s.phase for s in timeline_of_run(run, phases, 0, end_pts).segments] == shown
+    # A course is of seconds as well: from one look to the next it goes on by four.
+    knows = replace(run, settings={**run.settings, COURSE: FORWARD.as_text()})
+    rows = answers([0] * 5 + [1] * 3 + [2] * 7, 0.6)
+    later = [replace(p, probabilities=tuple(r.tolist())) for p, r in zip(phases, rows, strict=True)]
+    line = timeline_of_run(knows, later, 0, end_pts)
+    assert [s.phase for s in line.segments] == (["a", "b", "c"] if settings else ["a"])
 
 
 @given(

@@ -200,6 +200,17 @@ def test_without_a_course_a_phase_counts_after_three_seconds(
     assert said == ["a"] * (1 + in_a_row) + ["b"] * in_a_row
 
 
+@pytest.mark.parametrize(("apart", "looks"), [(1, 3), (2, 2), (4, 2), (60, 2)])
+def test_seconds_of_agreement_count_however_few_looks_there_are(apart: int, looks: int) -> None:
+    """From the first look that says it on, at one answer a second and at one every few."""
+    live = LivePhase(("a", "b"), None, 1.0)
+    a, b = np.array([0.9, 0.1]), np.array([0.1, 0.9])
+    assert [live.step(a, apart) for _ in range(3)] == ["a"] * 3
+    assert [live.step(b, apart) for _ in range(looks)] == ["a"] * (looks - 1) + ["b"]
+    # One stray look changes nothing, however long nobody looked before.
+    assert [live.step(a, 60), live.step(b, apart)] == ["b", "b"]
+
+
 @pytest.fixture
 def library(own_library: Path) -> Iterator[Library]:
     with Library.open(own_library, ballast_bytes=1 << 16) as opened:
