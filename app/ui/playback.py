@@ -89,6 +89,7 @@ class Playback(QObject):
         clearing.switched.connect(self._on_switched)
         clearing.cleared.connect(self._on_cleared)
         self._chips: dict[str, str] = {}
+        self._alone = "", 0.0  # asset and milliseconds: labels alone have no frame that tells
         self._pixel_aspect = 1.0
         player.shown.connect(self._on_frame)
         overlay.ready.connect(self._on_overlay)
@@ -222,8 +223,14 @@ class Playback(QObject):
         if asset is None or asset.has_recording:
             self._player.seek_ms(ms)
         else:
-            at = min(max(ms, 0.0), asset.duration_ms)
-            self.time_changed.emit(at, True)  # noqa: FBT003 - exact
+            self._alone = asset.asset_id, min(max(ms, 0.0), asset.duration_ms)
+            self.time_changed.emit(self.labels_ms, True)  # noqa: FBT003 - exact
+
+    @property
+    def labels_ms(self) -> float:
+        """Where the playhead is in the open case's labels alone, in milliseconds."""
+        asset, (asset_id, ms) = self._session.asset, self._alone
+        return ms if asset is not None and asset.asset_id == asset_id else 0.0
 
     def stop(self) -> None:
         """No timer and no thread may outlive the window."""
@@ -296,11 +303,11 @@ class Playback(QObject):
         if stage is not None and (of_another or session.case is None):
             stage.set_frame(None)
             stage.set_overlay(None)
+        alone = session.asset is not None and not session.asset.has_recording
         if session.frame is None:
             self.key_changed.emit(())
-            self.time_changed.emit(0.0, False)  # noqa: FBT003 - not the place of the case before
+            self.time_changed.emit(self.labels_ms, alone)  # not the place of the case before
         self.set_chip("missing", NOT_FOUND if session.missing else "")
-        alone = session.asset is not None and not session.asset.has_recording
         self.set_chip("labels", NO_RECORDING if alone else "")
         self.refresh_view()
 

@@ -327,6 +327,7 @@ class ReviewWorkspace(QWidget):
         self.ribbon.set_time(time_ms)
         self.lanes.set_time(time_ms)
         self._name_phase()
+        self.stage.update()  # labels alone have no new picture that would repaint clock and phase
 
     def show_key(self, key: tuple[osd.KeyRow, ...]) -> None:
         """The outlines on screen changed."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from PySide6.QtGui import QColor
+from PySide6.QtCore import QEvent, QObject, QRect
+from PySide6.QtGui import QColor, QPaintEvent
 from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
 from app.ui.main_window import MainWindow
 from app.ui.osd import KeyRow
+from app.ui.review import ReviewStage
 
 
 @pytest.fixture
@@ -62,6 +64,47 @@ def test_keys_move_the_playhead(labelled: MainWindow, qtbot: QtBot) -> None:
     assert stage.time_ms == 60_000
     keys.trigger("to_start")
     assert stage.time_ms == 0
+
+
+class Painted(QObject):
+    """At which times of the stage a part of it was painted."""
+
+    def __init__(self, part: QRect) -> None:
+        super().__init__()
+        self.part, self.times = part, list[float]()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if isinstance(event, QPaintEvent) and event.region().intersects(self.part):
+            assert isinstance(watched, ReviewStage)
+            self.times.append(watched.time_ms)
+        return False
+
+
+def test_clock_and_phase_are_painted_where_the_playhead_is(
+    labelled: MainWindow, qtbot: QtBot
+) -> None:
+    stage = labelled.review.stage
+    looked = Painted(stage._clock_rect().toRect())
+    stage.installEventFilter(looked)
+    qtbot.wait(300)  # nothing is left of the opening
+    looked.times.clear()
+    labelled.services.playback.go_to(20_000.0)
+    qtbot.waitUntil(lambda: 20_000 in looked.times, timeout=5_000)
+
+
+def test_the_place_stays_in_annotate_and_under_another_name(
+    labelled: MainWindow, qtbot: QtBot
+) -> None:
+    labelled.services.playback.go_to(40_000.0)
+    labelled.show_workspace("annotate")
+    annotate, asset = labelled.annotate, labelled.services.session.asset
+    assert annotate is not None
+    assert asset is not None
+    assert annotate.canvas.time_ms == 40_000
+    assert annotate.timeline.playhead == asset.pts(40_000.0)
+    with qtbot.waitSignal(labelled.services.session.case_opened, timeout=10_000):
+        labelled.services.cases.rename("0001", "Another name")
+    assert labelled.review.stage.time_ms == 40_000
 
 
 def test_keys_that_need_a_picture_or_a_model_say_what_is_missing(

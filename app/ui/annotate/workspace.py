@@ -214,9 +214,11 @@ class AnnotateWorkspace(QWidget):
         super().showEvent(event)
         self._services.sound.want_waveform()
         self._player_changed()
-        frame = self._services.session.frame
-        if frame is not None:
-            self.show_frame(frame.time_ms, exact=True)
+        session = self._services.session
+        if session.frame is not None:
+            self.show_frame(session.frame.time_ms, exact=True)
+        elif session.asset is not None and not session.asset.has_recording:
+            self.show_frame(self._services.playback.labels_ms, exact=True)
 
     def hideEvent(self, event: QHideEvent) -> None:
         """Another workspace is on screen."""
