@@ -426,7 +426,8 @@ class Cases(QObject):
         case = self._session.case
         if case is not None and any(f.missing.case_id == case.case_id for f in done.found):
             self.found_again.emit(case.case_id)
-            self.open_case(case.case_id)
+            asset = self._session.asset
+            self.open_case(case.case_id, asset.asset_id if asset is not None else "")
         self.refresh()
         self.relinked.emit(done)
         for one in done.found:

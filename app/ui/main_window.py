@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,12 +84,14 @@ SCOPES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resume:
-    """Where a window was, or goes: case, frame index (or milliseconds) and workspace."""
+    """Where a window was, or goes: case, its recording (the first one when ""), frame index (or
+    milliseconds) and workspace."""
 
     case_id: str | None
     index: int
     workspace: str
     time_ms: float | None = None
+    asset_id: str = ""
 
 
 class MainWindow(QMainWindow):
@@ -379,6 +381,8 @@ class MainWindow(QMainWindow):
             return
         if self.adjusting.isVisible():
             self.show_adjusting()
+        elif self._workspace == "live" and self.live is not None and self.live.escape():
+            self.current_stage().setFocus(Qt.FocusReason.ShortcutFocusReason)
         elif self.slot.close_newest():
             return
         elif self.isFullScreen():
@@ -492,10 +496,7 @@ class MainWindow(QMainWindow):
 
     def _stay_where_it_is(self, case_id: str) -> None:
         """The open case is opened again, since files of it were found; it goes on at its frame."""
-        frame = self.services.session.frame
-        self._resumed = Resume(
-            case_id=case_id, index=frame.index if frame else 0, workspace=self._workspace
-        )
+        self._resumed = replace(self._here(), case_id=case_id)
 
     def _case_not_opened(self) -> None:
         """Back to what was on screen: the open case's own picture, or the ways in."""
@@ -717,19 +718,24 @@ class MainWindow(QMainWindow):
 
     def _new_size(self) -> None:
         """Heights follow the text size from the start: open the window again where it is."""
-        case, frame = self.services.session.case, self.services.session.frame
-        self.resume = Resume(
-            case_id=case.case_id if case else None,
-            index=frame.index if frame else 0,
-            workspace=self._workspace,
-        )
+        self.resume = self._here()
         self.close()
+
+    def _here(self) -> Resume:
+        """What is on screen now."""
+        session = self.services.session
+        return Resume(
+            case_id=session.case.case_id if session.case else None,
+            index=session.frame.index if session.frame else 0,
+            workspace=self._workspace,
+            asset_id=session.asset.asset_id if session.asset else "",
+        )
 
     def go_on(self, resume: Resume) -> None:
         """Go on where another window was."""
         if resume.case_id is not None:
             self._resumed = resume
-            self.services.cases.open_case(resume.case_id)
+            self.services.cases.open_case(resume.case_id, resume.asset_id)
 
     def reset_layout(self) -> None:
         """Every part of the window as wide as at first."""

@@ -23,6 +23,7 @@ from app.ui.main_window import FRAME, MainWindow
 from app.ui.services import Services
 from app.ui.settings import Settings
 from app.ui.timeline.data import timeline_data
+from app.video import describe_asset
 from tests.helpers.clips import RECIPES, make_clip, number_of
 from tests.ui.conftest import on_screen
 
@@ -610,20 +611,39 @@ def test_f6_visits_every_region(opened: MainWindow) -> None:
 
 
 def test_another_text_size_opens_the_window_again_where_it_was(
-    opened: MainWindow, qtbot: QtBot, own_library: Path
+    opened: MainWindow, qtbot: QtBot, own_library: Path, tmp_path: Path
 ) -> None:
+    """In a case's second recording, too."""
+    session = opened.services.session
+    assert session.asset is not None
+    first = replace(session.asset, asset_id="first")
+    second = describe_asset(make_clip(tmp_path / "two.mp4", RECIPES["h264-mp4-no-b"]), "second")
+    writer = opened.services.library.writer
+    case = writer.create_case("Two files", "unknown", (first, second)).result()
+    opened._open_case(case.case_id, "second")
+    qtbot.waitUntil(
+        lambda: (
+            session.asset is not None
+            and session.asset.asset_id == "second"
+            and on_screen(opened) == 0
+        ),
+        timeout=PATIENCE_MS,
+    )
     opened.services.player.player.seek_index(20)
     qtbot.waitUntil(lambda: on_screen(opened) == 20, timeout=PATIENCE_MS)
     opened.sheets.settings._set_size(1.3)
     resume = opened.resume
     assert resume is not None
-    assert (resume.index, resume.workspace) == (20, "review")
+    assert (resume.index, resume.workspace, resume.asset_id) == (20, "review", "second")
     from app.ui.application import open_window
 
     again = open_window(Library.open(own_library), Settings(), [], resume=resume)
     try:
         again.show()
         qtbot.waitUntil(lambda: on_screen(again) == 20, timeout=PATIENCE_MS)
+        shown = again.services.session.asset
+        assert shown is not None
+        assert shown.asset_id == "second"
         assert not again.services.player.state.playing
         assert again.top.height() > opened.top.height()
     finally:
