@@ -34,7 +34,7 @@ ResetOption = Annotated[
     typer.Option(
         "--state-reset",
         help="Of EndoMamba: “none” carries one state for ever, “staggered” starts afresh in turns, "
-        "as the released test does.  [default: staggered]",
+        "as the released test of phases does.  [default: staggered; none with another head]",
         show_default=False,
     ),
 ]
@@ -43,7 +43,7 @@ PositionOption = Annotated[
     typer.Option(
         "--temporal-position",
         help="Of EndoMamba: “running” numbers the frames, “frozen” gives each the first one's "
-        "code, as the released test does.  [default: frozen]",
+        "code, as the released test of phases does.  [default: frozen; running with another head]",
         show_default=False,
     ),
 ]

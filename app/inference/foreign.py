@@ -56,7 +56,7 @@ def import_released(
         root: a folder of models.
         procedure: whose taxonomy names the outputs of the file's phase head, in order.
         keep_positions: of a pre-training file, keep the position rows.
-        state_reset, temporal_position: of an EndoMamba; as its released test when empty.
+        state_reset, temporal_position: of an EndoMamba; as it was published when empty.
         features_of: of a network that reads frame features: whose.
         prompts: of one of SurgVLP's family: a file of prompts, see ``models.prompts``.
         classes: names of what an EndoMamba's head of areas or of clips tells apart, in order.

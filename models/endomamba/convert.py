@@ -51,8 +51,10 @@ def convert(
         checkpoint: the file's content.
         keep_positions: see `load_released`.
         keep_head: of a classification file.
-        state_reset, temporal_position: `EndoMamba`'s; empty for what the released test does,
-            "staggered" and "frozen".
+        state_reset, temporal_position: `EndoMamba`'s; empty for what the released test of phases
+            does, "staggered" and "frozen" (specs: temporal-models, section 1.5), and for "none" and
+            "running" where the file has another head: areas were published with a clip as one
+            sequence (section 1.10).
 
     Returns:
         The network's options, the network, and what became of every name.
@@ -62,8 +64,9 @@ def convert(
         OptionError: there is no such state reset or temporal position.
     """
     options = _options_of(checkpoint, keep_head=keep_head)
-    options["state_reset"] = state_reset or "staggered"
-    options["temporal_position"] = temporal_position or "frozen"
+    usual = ("none", "running") if "head" in options else ("staggered", "frozen")
+    options["state_reset"] = state_reset or usual[0]
+    options["temporal_position"] = temporal_position or usual[1]
     torch.manual_seed(0)
     if "head" in options:
         return _whole(checkpoint, options)

@@ -137,6 +137,33 @@ def test_released_files_give_the_whole_network(head: str, prefix: str) -> None:
     assert again.state_dict().keys() == state.keys()
 
 
+@torch.inference_mode()
+@pytest.mark.parametrize("head", ["segmentation", "localisation", "classification"])
+def test_imported_heads_take_a_recording_as_one_sequence(head: str) -> None:
+    """Staggered resets and frozen positions are of the released phase test alone."""
+    torch.manual_seed(2)
+    made = {"head": head, "num_classes": 3, **TINY}
+    source = create_model(
+        "endomamba", state_reset="none", temporal_position="running", **made
+    ).eval()
+    for layer in getattr(source, "encoder", source).layers:
+        layer.mixer.A_log.fill_(-8.0)  # what was seen long ago still counts
+        layer.mixer.dt_proj.bias.add_(6)
+        layer.mixer.x_proj.weight.mul_(4)
+        layer.mixer.out_proj.weight.mul_(20)
+    file: dict[str, object] = dict(source.state_dict())
+    if head == "classification":
+        file = {"backbone_state_dict": file}
+    clip = torch.randn(1, 3, 65, 32, 32)
+    expected = source(clip)
+    assert torch.equal(convert(file, keep_head=True)[1].eval()(clip), expected)
+    for option, first in (({"state_reset": "staggered"}, 64), ({"temporal_position": "frozen"}, 1)):
+        other = convert(file, keep_head=True, **option)[1].eval()(clip)
+        moved = (other - expected).abs().flatten(2).amax((0, 2))
+        assert moved[:first].max() < 1e-6
+        assert moved[first:].min() > 1e-6
+
+
 def test_a_decoder_that_does_not_fit_is_named() -> None:
     state = create_model("endomamba", head="segmentation", num_classes=2, **TINY).state_dict()
     skips = torch.zeros(256, 512 + 384, 3, 3)
