@@ -11,7 +11,7 @@ from app.ui import osd, theme
 from app.ui.live.buttons import TouchButton
 from app.ui.widgets import draw_letter, mark
 
-_COLUMNS = 5
+_COLUMNS, _BELOW_PX = 5, 16
 _NO_PHASE = "No phase"
 
 
@@ -74,7 +74,12 @@ class PhasePicker(QFrame):
         """At the bottom of the picture, in the middle."""
         room = self._stage.size()
         x = (room.width() - self.width()) // 2
-        self.move(max(8, x), max(8, room.height() - self.height() - 16))
+        self.move(max(8, x), max(8, room.height() - self.height() - _BELOW_PX))
+
+    @property
+    def covers_px(self) -> int:
+        """How much of the picture it covers, from below."""
+        return self.height() + _BELOW_PX if self.isVisible() else 0
 
     def _fill(self, taxonomy: Taxonomy) -> None:
         self._of = taxonomy

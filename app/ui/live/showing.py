@@ -94,7 +94,8 @@ class Showing(QObject):
                 marks=notes.rows() if notes else (),
                 mark_count=len(notes.marks) if notes else 0,
                 notice=None if screen.behind else self._notice(now_s),
-                toast=None if self._page.picker.isVisible() else self._toast,
+                toast=self._toast,
+                toast_floor_px=self._page.picker.covers_px,
             )
         )
 

@@ -75,6 +75,7 @@ class LiveView:
         mark_count: how many there are.
         notice: over the middle, None when all is well.
         toast: at the bottom for a moment.
+        toast_floor_px: how much of the picture is covered from below; the toast lies above.
     """
 
     recording: bool = False
@@ -94,6 +95,7 @@ class LiveView:
     mark_count: int = 0
     notice: Notice | None = None
     toast: Toast | None = None
+    toast_floor_px: int = 0
 
     @property
     def likely_words(self) -> str:
@@ -328,7 +330,8 @@ class LiveStage(Stage):
         gaps = 2 * gap if toast.small else gap
         wide = first + second + side + gaps + theme.px(36)
         high = theme.px(52)
-        rect = QRectF((self.width() - wide) / 2, self.height() - high - 24.0, wide, high)
+        y = self.height() - self.view.toast_floor_px - high - 24.0
+        rect = QRectF((self.width() - wide) / 2, y, wide, high)
         osd.plate(painter, rect)
         icon = theme.pixmap(toast.icon, side, "osd_ok", self.devicePixelRatioF())
         x = rect.x() + theme.px(18)

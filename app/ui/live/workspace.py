@@ -125,6 +125,7 @@ class LiveWorkspace(QWidget):
         self.plate = Plate(self.stage, "history", "osd_warn", "Back to live", edge)
         self.done_plate = Plate(self.stage, "check", "osd_ok", "Open the case", "")
         self.picker = PhasePicker(self.stage)
+        keys.digit.connect(lambda *_: self.picker.hide())  # it has said which phase
         self.watching = self._watching()
         self.pages = QStackedWidget()
         self.pages.addWidget(self.chooser)
@@ -182,6 +183,12 @@ class LiveWorkspace(QWidget):
             button.setVisible(left >= 0)
             if left < 0:
                 left += button.sizeHint().width() + 12
+
+    def escape(self) -> bool:
+        """Take the phases to touch away. True where they were shown."""
+        shown = self.picker.isVisible()
+        self.picker.hide()
+        return shown
 
     def stop_holding(self) -> None:
         """Nothing is held any more."""

@@ -70,6 +70,28 @@ def test_quick_keys_count_from_where_the_last_one_went(
     qtbot.waitUntil(lambda: 0 <= wanted_ms - notes.ms(screen.shown.pts) < 80, timeout=WAIT_MS)  # type: ignore[union-attr]
 
 
+def test_the_phases_to_touch_go_away_and_hide_no_word(
+    live: MainWindow, qtbot: QtBot, live_clip: Path
+) -> None:
+    watch(live, qtbot, f"file:{live_clip}")
+    record(live, qtbot)
+    assert live.live is not None
+    stage, picker = live.live.stage, live.live.picker
+    qtbot.keyClick(stage, Qt.Key.Key_P)
+    assert picker.isVisible()
+    qtbot.keyClick(stage, Qt.Key.Key_L, Qt.KeyboardModifier.ControlModifier)
+    assert stage.view.toast is not None
+    assert stage.view.toast.text == "Hold Stop first"
+    assert stage.view.toast_floor_px >= stage.height() - picker.y()
+    qtbot.keyClick(stage, Qt.Key.Key_Escape)
+    assert not picker.isVisible()
+    qtbot.waitUntil(lambda: stage.view.toast_floor_px == 0, timeout=WAIT_MS)
+    qtbot.keyClick(stage, Qt.Key.Key_P)
+    assert picker.isVisible()
+    qtbot.keyClick(stage, Qt.Key.Key_2)
+    assert not picker.isVisible()
+
+
 def test_what_was_said_before_record_was_pressed_is_kept_where_it_is_recorded(
     live: MainWindow, qtbot: QtBot, live_clip: Path
 ) -> None:
