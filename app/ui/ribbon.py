@@ -196,7 +196,7 @@ class Ribbon(QWidget):
         return next((end - start for start, end in self._lost if start <= ms < end), 0.0)
 
     def set_compact(self, *, compact: bool) -> None:
-        """On small screens the ribbon is lower and names the current phase alone."""
+        """On small screens the ribbon is lower; the current phase has its name whatever follows."""
         self._compact = compact
         self.updateGeometry()
         self.invalidate()
@@ -391,12 +391,13 @@ class Ribbon(QWidget):
         if here is not None:
             drawn[here, 1] = drawn[here, 0]
         blocks.draw_blocks(painter, drawn, kinds, named, row, words=False)
-        if not self._compact:
-            for i in np.flatnonzero(drawn[:, 1] - drawn[:, 0] > _MIN_NAME_PX).tolist():
-                self._paint_name(painter, i, edges[i], middle, current=False)
+        taken = -1.0
         if here is not None:
             self._paint_current(painter, edges[here], named[kinds[here]], row)
-            self._paint_name(painter, here, edges[here], middle, current=True)
+            taken = self._paint_name(painter, here, edges[here], middle, current=True)
+        for i in np.flatnonzero(drawn[:, 1] - drawn[:, 0] > _MIN_NAME_PX).tolist():
+            if here is None or i < here or edges[i, 0] > taken:
+                self._paint_name(painter, i, edges[i], middle, current=False)
 
     def _paint_current(
         self, painter: QPainter, edge: NDArray[np.float64], look: paint.BlockLook, row: QRectF
@@ -418,20 +419,21 @@ class Ribbon(QWidget):
         middle: float,
         *,
         current: bool,
-    ) -> None:
+    ) -> float:
+        """The letter, and the name where there is room; where they end."""
         assert self.data.taxonomy is not None  # noqa: S101
         key = self.data.blocks[place].segment.phase
         phase, name = self.data.taxonomy.phase(key), self.data.taxonomy.phase_name(key)
         code = phase.code if phase else "?"
         letter = theme.text_px("letter", code)
         if edge[1] - edge[0] < letter + 3 and not current:
-            return
+            return float(edge[0])
         painter.setFont(theme.font("letter"))
         x = max(float(edge[0]), self._left) + 1
         y = middle + QFontMetricsF(painter.font()).capHeight() / 2
         painter.setPen(theme.letter_color(phase.colour) if phase else theme.color("text_2"))
         painter.drawText(QPointF(x, y), code)
-        x += letter + 5
+        end, x = x + letter, x + letter + 5
         role = "heading" if current else "small"
         fits = theme.text_px(role, name) <= edge[1] - x - 6
         if fits or (current and self._compact):
@@ -439,6 +441,8 @@ class Ribbon(QWidget):
             y = middle + QFontMetricsF(painter.font()).capHeight() / 2
             painter.setPen(theme.color("text" if current else "text_2"))
             painter.drawText(QPointF(x, y), name)
+            end = x + theme.text_px(role, name)
+        return end
 
     def _paint_lost(self, painter: QPainter) -> None:
         _, top, _, _ = self._rows()

@@ -10,6 +10,8 @@ from PySide6.QtGui import QColor, QPaintEvent
 from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
+from app.core.taxonomy import find_taxonomy
+from app.ui import theme
 from app.ui.main_window import MainWindow
 from app.ui.osd import KeyRow
 from app.ui.review import ReviewStage
@@ -105,6 +107,21 @@ def test_the_place_stays_in_annotate_and_under_another_name(
     with qtbot.waitSignal(labelled.services.session.case_opened, timeout=10_000):
         labelled.services.cases.rename("0001", "Another name")
     assert labelled.review.stage.time_ms == 40_000
+
+
+def test_a_low_window_names_the_other_phases_too(labelled: MainWindow, qtbot: QtBot) -> None:
+    labelled.resize(1280, 800)
+    ribbon = labelled.review.ribbon
+    qtbot.waitUntil(lambda: ribbon.height() == ribbon.sizeHint().height() == 72, timeout=5_000)
+    colours = [theme.letter_color(p.colour) for p in find_taxonomy("cholecystectomy").phases[:2]]
+    middle = round(ribbon._rows()[0])
+    for at_ms in (5_000.0, 30_000.0):
+        ribbon.set_time(at_ms)
+        image = ribbon.grab().toImage()
+        for begins_ms, colour in zip((0.0, 20_000.0), colours, strict=True):
+            left = round(ribbon._x(begins_ms))
+            area = [(x, y) for x in range(left, left + 14) for y in range(middle - 6, middle + 7)]
+            assert any(image.pixelColor(x, y) == colour for x, y in area)
 
 
 def test_keys_that_need_a_picture_or_a_model_say_what_is_missing(
