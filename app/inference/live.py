@@ -1,7 +1,8 @@
 """The networks on a live picture: the newest frame wins, older ones are skipped.
 
-``run`` works on the thread that owns the device; ``put`` and ``stop`` may be called from any
-thread. How long an outline may stay, and when a machine is too slow for any, is in ``live_pace``.
+``run`` works on the thread that owns the device; ``put``, ``begin_anew`` and ``stop`` may be called
+from any thread. What is carried from look to look is in ``live_following``; how long an outline may
+stay, and when a machine is too slow for any, in ``live_pace``.
 """
 
 from __future__ import annotations
@@ -25,17 +26,14 @@ from app.core.prediction import (
     FramePrediction,
     PhasePrediction,
 )
-from app.core.recording import LIVE_TIME_BASE
 from app.inference.cards import RUNNABLE_TASKS
 from app.inference.engines.kinds import EAGER
+from app.inference.live_following import Following, Seen
 from app.inference.live_pace import LIMIT_MS, Pace, PaceMeter
-from app.inference.live_phase import LivePhase
 from app.inference.tracking import Tracker
 
 if TYPE_CHECKING:
     from app.inference.device import DeviceChoice
-    from app.inference.forecast_stream import ForecastStream
-    from app.inference.phases import PhaseStream
     from app.inference.segmenter import Segmenter
     from app.video.live.state import LiveFrame
     from models import ModelCard
@@ -58,6 +56,7 @@ class LiveAnswer:
         tools: float16 (M,), how likely each tool is in the frame; None between two looks and where
             the model of the phases tells of none.
         pace: as measured before this answer.
+        operation: that it is of, a number that rises with each that begins anew.
     """
 
     picture: LiveFrame
@@ -67,6 +66,7 @@ class LiveAnswer:
     pace: Pace
     foreseen: Foreseen | None = None
     tools: NDArray[np.float16] | None = None
+    operation: int = 0
 
 
 def foresees_live(card: ModelCard, phases: ModelCard | None) -> bool:
@@ -122,10 +122,8 @@ class LiveAnalysis:
         self._meter = PaceMeter(limit_ms)
         self._tracker = Tracker()
         self._segmenter: Segmenter | None = None
-        self._stream: PhaseStream | None = None
-        self._forecast: ForecastStream | None = None
-        self._now: LivePhase | None = None
-        self._phase_pts: int | None = None
+        self._following: Following | None = None
+        self._operation = self._followed = 0
         self._wake = threading.Condition()
         self._newest: LiveFrame | None = None
         self._stopped = False
@@ -139,8 +137,9 @@ class LiveAnalysis:
     @property
     def device(self) -> DeviceChoice | None:
         """Where the networks run, None before ``run``."""
-        running = self._segmenter or self._stream
-        return self._device if running is None else running.device
+        if self._segmenter is not None:
+            return self._segmenter.device
+        return self._device if self._following is None else self._following.stream.device
 
     def put(self, picture: LiveFrame) -> None:
         """Offer a frame; one that was not looked at yet gives way to it."""
@@ -148,6 +147,22 @@ class LiveAnalysis:
             self.skipped += self._newest is not None
             self._newest = picture
             self._wake.notify()
+
+    def begin_anew(self) -> int:
+        """Another operation begins: from the next look on nothing counts that was seen before.
+
+        Phases, their course and what comes next begin as with the first frame. Numbers of outlined
+        objects go on: they hold for what was in sight a second ago, and one number shall not be two
+        objects of a recording that has the seconds before it too. Frames whose time goes back, or
+        that come after six silent hours, do the same by themselves; other gaps do not, since an
+        operation goes on after them.
+
+        Returns:
+            The number of the operation; answers with a lower one are of those before.
+        """
+        with self._wake:
+            self._operation += 1
+            return self._operation
 
     def stop(self) -> None:
         """End ``run`` after the frame under way."""
@@ -157,10 +172,11 @@ class LiveAnalysis:
 
     def describe(self, task: str) -> dict[str, str | int | float | bool]:
         """What decides a model's answers, for provenance; known once ``run`` has begun."""
+        following = self._following
         running = {
             SEGMENTATION: self._segmenter,
-            PHASES: self._stream,
-            ANTICIPATION: self._forecast,
+            PHASES: following.stream if following else None,
+            ANTICIPATION: following.forecast if following else None,
         }
         model = running[task]
         return {} if model is None else {**model.describe(), LIVE: True}
@@ -201,11 +217,10 @@ class LiveAnalysis:
                 may_measure=False,
             )
         if (card := self._by_task.get(PHASES)) is not None:
-            self._stream = PhaseStream(card, self._device)
-            rate = card.frames_per_second or 1.0
-            self._now = LivePhase(card.class_keys, self._stream.course, rate)
-        if (card := self._by_task.get(ANTICIPATION)) is not None:
-            self._forecast = ForecastStream(card, self._device)
+            stream, ahead = PhaseStream(card, self._device), self._by_task.get(ANTICIPATION)
+            self._following = Following(
+                stream, None if ahead is None else ForecastStream(ahead, self._device)
+            )
 
     def _wait(self) -> LiveFrame | None:
         with self._wake:
@@ -215,46 +230,32 @@ class LiveAnalysis:
             return None if self._stopped else picture
 
     def _look(self, picture: LiveFrame) -> LiveAnswer | None:
-        phase = self._look_at_phase(picture)
+        seen = self._follow(picture)
         frame = self._look_for_outlines(picture)
-        if frame is None and phase is None:
+        if frame is None and seen is None:
             return None
         return LiveAnswer(
             picture=picture,
             frame=frame,
-            phase=phase,
-            phase_now=self._now.phase if self._now else None,
+            phase=seen.phase if seen else None,
+            phase_now=self._following.phase if self._following else None,
             pace=self._meter.pace,
-            foreseen=None if phase is None else self._foresee(phase),
-            tools=None if phase is None or self._stream is None else self._stream.tools,
+            foreseen=seen.foreseen if seen else None,
+            tools=seen.tools if seen else None,
+            operation=self._followed,
         )
 
-    def _look_at_phase(self, picture: LiveFrame) -> PhasePrediction | None:
-        """One look each time the model's step has passed on the recording's clock."""
-        stream, now = self._stream, self._now
-        if stream is None or now is None:
+    def _follow(self, picture: LiveFrame) -> Seen | None:
+        following = self._following
+        if following is not None and following.is_over_before(picture.pts):
+            self.begin_anew()
+        with self._wake:
+            is_anew, self._followed = self._followed != self._operation, self._operation
+        if following is None:
             return None
-        step_pts = round(1 / LIVE_TIME_BASE / (stream.card.frames_per_second or 1.0))
-        before = picture.pts - step_pts if self._phase_pts is None else self._phase_pts
-        steps = (picture.pts - before) // step_pts
-        if steps == 0:
-            return None
-        if steps < 0:  # time that goes back is another source
-            before, steps = picture.pts - step_pts, 1
-        # Whole steps, so that looks do not drift.
-        self._phase_pts = before + steps * step_pts
-        probabilities = stream.step(picture.rgb)
-        now.step(probabilities, steps)
-        return PhasePrediction(
-            pts=picture.pts, index=picture.number, probabilities=tuple(probabilities.tolist())
-        )
-
-    def _foresee(self, phase: PhasePrediction) -> Foreseen | None:
-        """What comes next, from the features that the phase model has just made."""
-        features = None if self._stream is None else self._stream.features
-        if self._forecast is None or features is None:
-            return None
-        return self._forecast.step(features, phase.pts, phase.index)
+        if is_anew:
+            following.begin_anew()
+        return following.look(picture)
 
     def _look_for_outlines(self, picture: LiveFrame) -> FramePrediction | None:
         segmenter = self._segmenter

@@ -17,6 +17,7 @@ from app.core.prediction import ANTICIPATION, LIVE, PHASES, SEGMENTATION
 from app.core.recording import LIVE_TIME_BASE
 from app.inference import AnalysisJob
 from app.inference.device import DeviceChoice
+from app.inference.forecast_stream import ForecastStream
 from app.inference.live import LiveAnalysis, LiveAnswer
 from app.inference.live_pace import RETRY_AFTER_S, PaceMeter
 from app.inference.live_phase import LivePhase
@@ -245,6 +246,60 @@ def test_what_was_said_live_is_kept_and_a_whole_analysis_makes_its_own(
     later = store.runs(asset.asset_id)[-1]
     assert later.run_id not in {r.run_id for r in runs.values()}
     assert LIVE not in later.settings
+
+
+# The first operation, and what begins when another one does: asked for, by a clock that goes back,
+# by hours in which nothing came.
+BEGUN_ANEW = [(True, 7.4, 1), (False, 1.0, 1), (False, 7 * 3600.0, 1), (False, 3600.0, 0)]
+
+
+@pytest.mark.parametrize(("asked", "begins_s", "operation"), BEGUN_ANEW)
+def test_another_operation_begins_as_with_its_first_frame(
+    instruments: ModelCard,
+    phases: ModelCard,
+    tmp_path: Path,
+    asked: bool,
+    begins_s: float,
+    operation: int,
+) -> None:
+    # One phase after another, whatever the pictures show: what is carried is what tells the phase.
+    onwards = {"start": [1.0, 0.0, 0.0], "seen": [0.4, 0.3, 0.3], "weight": 0.001}
+    change = [[0.1, 0.9, 0.0], [0.0, 0.1, 0.9], [0.0, 0.0, 1.0]]
+    card = replace(phases, course={**onwards, "change": change})
+    ahead = save_reader(tmp_path, "supra", "phase-anticipation", layers=2, maps=4)
+    first = [shot(i, float(i)) for i in range(2, 8)]
+    second = [shot(20 + i, begins_s + i, seed=7 + i) for i in range(5)]
+    with Running(instruments, card, ahead) as running:
+        before = [running.look(s) for s in first]
+        if asked:
+            assert running.analysis.begin_anew() == operation
+        after = [running.look(s) for s in second]
+    begun, on = card.class_keys[0], card.class_keys[-1]
+    assert (before[-1].phase_now, after[0].phase_now) == (on, begun if operation else on)
+    assert [a.operation for a in before + after] == [0] * 6 + [operation] * 5
+    # As fresh networks say it, or, where the operation goes on, such as saw the first frames too.
+    eyes, foresees = PhaseStream(card, CPU), ForecastStream(ahead, CPU)
+    follower = LivePhase(card.class_keys, eyes.course)
+    expected = []
+    for picture in second if operation else [*first, *second]:
+        probabilities = eyes.step(picture.rgb)
+        assert eyes.features is not None
+        jump = begins_s - 7 if picture is second[0] and not operation else 1
+        now = follower.step(probabilities, round(jump))
+        expected.append((probabilities, now, foresees.step(eyes.features, picture.pts, 0)))
+    for answer, (probabilities, now, foreseen) in zip(after, expected[-5:], strict=True):
+        assert answer.phase is not None
+        assert answer.phase.probabilities == pytest.approx(probabilities.tolist())
+        assert answer.phase_now == now
+        assert answer.foreseen is not None
+        assert answer.foreseen.minutes_left == pytest.approx(foreseen.minutes_left)
+        assert answer.foreseen.next_probabilities == pytest.approx(foreseen.next_probabilities)
+    # What is in sight keeps its number: of a recording that holds the seconds before it too, one
+    # number shall not be two objects.
+    last, newest = before[-1].frame, after[0].frame
+    assert last is not None
+    assert newest is not None
+    assert [i.track for i in newest.instances] == [i.track for i in last.instances] != []
 
 
 def test_what_comes_next_is_foreseen_live_beside_the_phases(
