@@ -369,8 +369,9 @@ class ReviewWorkspace(QWidget):
             here = asset.pts(self.stage.time_ms)
             found = forecast_at(model.foreseen_run, model.foreseen, here, reach)
             block = self.stage.block
-            if found is not None and block is not None and not found.fits(block.segment.phase):
-                found = None
+            if found is not None:
+                phase = block.segment.phase if block is not None else None
+                found = found.beside(phase, self._session.shown_taxonomy)
         self.ribbon.set_forecast(found)
         self.stage.set_forecast(found)
 

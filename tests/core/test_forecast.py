@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.forecast import Ahead, Forecast, forecast, forecast_at
 from app.core.foreseen import HORIZON_MIN, NEXT_WITHIN_HORIZON, Foreseen
 from app.core.prediction import ANTICIPATION, Run
+from app.core.taxonomy import Phase, Taxonomy, find_taxonomy
 
 KEYS = ("a", "b", "c")
 
@@ -48,11 +51,39 @@ def test_by_hand() -> None:
     assert found.left_min == (8, 12, 19)
 
 
+def known(*keys: str) -> Taxonomy:
+    phases = tuple(Phase(key=k, name=k, code=k, colour="#123456") for k in keys)
+    return replace(find_taxonomy("unknown"), procedure="made_up", phases=phases)
+
+
 def test_it_stands_beside_no_phase_that_it_does_not_see_or_foresees_itself() -> None:
-    sees_a = ahead(_run(), _seen((0, 5, 2.5)))
-    assert [sees_a.fits(phase) for phase in (None, "a", "b", "c")] == [True, True, False, False]
-    sees_none = ahead(_run(), _seen((1, 5, 2.5)))
-    assert [sees_none.fits(phase) for phase in ("a", "b", "c")] == [True, True, False]
+    sees_a, ours = ahead(_run(), _seen((0, 5, 2.5))), known(*KEYS)
+    for phase in (None, "a"):
+        assert sees_a.beside(phase, ours) == sees_a
+    for phase in ("b", "c", "of another operation"):
+        assert sees_a.beside(phase, ours) is None
+    assert sees_a.beside(None, known("x", "y")) is None, "another operation was chosen"
+    assert sees_a.beside(None, find_taxonomy("unknown")) == sees_a
+
+
+def test_the_phase_that_runs_goes_on_until_the_next_one() -> None:
+    sees_none, ours = ahead(_run(), _seen((1, 5, 2.5))), known(*KEYS)
+    assert [a.phase for a in sees_none.ahead] == ["c"]
+    beside_b = sees_none.beside("b", ours)
+    assert beside_b is not None
+    assert beside_b.ahead[0] == Ahead(phase="b", from_min=0, to_min=2.5)
+    assert beside_b.ahead[1:] == sees_none.ahead
+    # The next one lies beyond the horizon, or is the end.
+    far = ahead(_run(), _seen((5, 1, 5))).beside("b", ours)
+    assert far is not None
+    assert (far.following, far.ahead) == ("c", (Ahead(phase="b", from_min=0, to_min=5),))
+    assert sees_none.beside("c", ours) is None
+
+
+def test_what_would_begin_before_the_next_phase_is_left_out() -> None:
+    found = ahead(_run(), _seen((0, 1, 2)))
+    assert found.following == "c"
+    assert [a.phase for a in found.ahead] == ["a", "c"]
 
 
 def test_without_times_the_next_phase_is_named_alone() -> None:
@@ -94,3 +125,7 @@ def test_what_is_ahead_follows_without_a_gap(to: tuple[float, ...], left: list[f
         assert one.to_min == two.from_min
     assert all(a.from_min < a.to_min for a in found.ahead)
     assert all(a.from_min < 9 for a in found.ahead)
+    first = next((a for a in found.ahead if a.from_min > 0), None)
+    if first is not None and to[KEYS.index("c")] > 0:
+        assert first.phase == found.following
+        assert first.from_min == found.next_min == found.goes_on_min

@@ -116,9 +116,11 @@ class Showing(QObject):
         """
         control, seen = self._control, self._control.models.forecast
         live = control.screen.live
-        if seen is None or live is None or control.screen.behind or not seen.fits(phase):
+        if seen is None or live is None or control.screen.behind:
             return None
-        return seen if abs(live.pts - seen.pts) <= FORECAST_HOLDS_S / LIVE_TIME_BASE else None
+        if abs(live.pts - seen.pts) > FORECAST_HOLDS_S / LIVE_TIME_BASE:
+            return None
+        return seen.beside(phase, control.taxonomy)
 
     def _notice(self, now_s: float) -> Notice | None:
         control = self._control

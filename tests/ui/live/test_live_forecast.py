@@ -9,6 +9,7 @@ from PySide6.QtCore import QPointF
 from pytestqt.qtbot import QtBot
 
 from app.core.forecast import Ahead, Forecast
+from app.core.taxonomy import find_taxonomy
 from app.ui.main_window import MainWindow
 from app.ui.timeline.forecast import short_words
 from tests.inference.conftest import save_reader
@@ -30,7 +31,12 @@ def test_what_is_foreseen_stands_below_the_phase(
     def told(phase: str | None, **changed: object) -> Forecast | None:
         """Beside a phase, once the newest forecast is this one."""
         assert control.screen.live is not None
-        control.models.forecast = replace(seen, pts=control.screen.live.pts, **changed)
+        control.models.forecast = replace(
+            seen,
+            pts=control.screen.live.pts,
+            classes=tuple(p.key for p in find_taxonomy("cholecystectomy").phases),
+            **changed,
+        )
         return control._showing._foreseen(phase)
 
     def written() -> bool:
@@ -44,7 +50,9 @@ def test_what_is_foreseen_stands_below_the_phase(
     assert "Operation: " in stage.view.phase_lines[-1]
     assert stage.view.foreseen == stage.accessibleDescription() == stage.tip_at(QPointF(40, 40))
     assert stage.tip_at(QPointF(stage.rect().center())) == ""
-    running = (Ahead(phase="bagging", from_min=0, to_min=1),)
-    assert told("bagging", ahead=running, following=None)
+    running = (Ahead(phase="gallbladder_packaging", from_min=0, to_min=1),)
+    assert told("gallbladder_packaging", ahead=running, following=None)
     assert told("preparation", ahead=running, following=None) is None, "it would contradict"
-    assert told("bagging", ahead=running, following="bagging") is None
+    assert told("gallbladder_packaging", ahead=running, following="gallbladder_packaging") is None
+    control.taxonomy = find_taxonomy("bench_suturing")
+    assert told(None, ahead=(), following=None) is None, "another operation was chosen"

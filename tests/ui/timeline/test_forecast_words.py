@@ -37,6 +37,6 @@ def test_what_follows_in_words(
 ) -> None:
     forecast = Forecast(
         pts=0, ahead=(), following=following, probability=0.9, next_min=next_min,
-        left_min=(8, 12, 19), within_min=within_min,
+        left_min=(8, 12, 19), classes=(), within_min=within_min,
     )  # fmt: skip
     assert next_words(forecast, find_taxonomy("cholecystectomy")) == said
