@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from math import isnan
+from math import isfinite, isnan
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from app.cli.common import JsonOption, emit
+from app.core.errors import BadInput
 
 Truth = Annotated[Path, typer.Argument(help="File or folder of the true labels.")]
 Layout = Annotated[
@@ -38,9 +39,13 @@ def anticipation(
     from models.metrics.anticipation import anticipation_errors
     from models.supra.targets import anticipation_of
 
+    horizons = horizon or (2.0, 3.0, 5.0)
+    for minutes in horizons:
+        if not isfinite(minutes) or minutes <= 0:
+            raise BadInput(f"A horizon is a number of minutes above 0, not {minutes:g}.")
     pairs = pair_times(truth, predicted, layout=layout)
     rows, all_pairs = [], []
-    for minutes in horizon or (2.0, 3.0, 5.0):
+    for minutes in horizons:
         true = [
             anticipation_of(
                 labels, len(pairs.classes), horizon_min=minutes, frames_per_minute=60

@@ -203,6 +203,13 @@ def test_triplets_by_vectors_and_by_name(
     vectors.write_text('{"0": [0.1, 0.9]}', encoding="utf-8")
     assert run(["metrics", "triplets", truth, str(vectors)]) == 1
     assert "v.json, frame 1: expected 2 scores" in capsys.readouterr().err
+    for place in (tmp_path / "nothing", tmp_path / "a.txt"):
+        place.mkdir()
+        for given in ([str(place)] * 2, [truth, str(place)]):
+            assert run(["metrics", "triplets", *given]) == 1
+            said = capsys.readouterr().err
+            assert said.count("\n") == 1
+            assert f"There is no .json file of triplets in {place.name}" in said
 
 
 def test_anticipation(
@@ -215,6 +222,11 @@ def test_anticipation(
     assert found["inside"] == pytest.approx(0.1)
     # Preparation does not come again after it, and 0 was said: 2 minutes off.
     assert found["outside"] == pytest.approx(2.0)
+    for minutes in ("0", "-1", "nan", "inf"):
+        assert run(["metrics", "anticipation", sides[0], str(table), "--horizon", minutes]) == 1
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1
+        assert f"A horizon is a number of minutes above 0, not {minutes}." in said
 
 
 def times(path: Path, late_min: float, columns: str = "Preparation,CalotTriangleDissection") -> str:

@@ -97,11 +97,15 @@ def pair_triplets(truth: Path, predicted: Path) -> Scored:
     as long as the truth's list of triplets and is read in the order of that file's numbers.
 
     Raises:
-        BadInput: a file is bad, or a video or a labelled frame has no scores.
+        BadInput: a file is bad, there is none, or a video or a labelled frame has no scores.
     """
     notes: list[str] = []
-    files = {path.stem: path for path in label_files([truth], (".json",))}
-    predictions = {path.stem: path for path in label_files([predicted], (".json",))}
+    files, predictions = (
+        {path.stem: path for path in label_files([side], (".json",))} for side in (truth, predicted)
+    )
+    for side, found in ((truth, files), (predicted, predictions)):
+        if not found:
+            raise BadInput(f"There is no .json file of triplets in {side.name}; name another.")
     said = by_name(files, predictions)
     for name, path in said.items():
         notes += other_name(name, path.stem)
