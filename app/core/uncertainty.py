@@ -21,6 +21,8 @@ from app.core.timeline import Timeline
 DOUBT_BITS = 0.75
 """From here on a moment is worth a look: a phase of four fifths against one other has 0.72."""
 
+STRIP_FULL_SHARE = 0.97
+STRIP_LEAST_BITS = 0.5
 _JOIN_SAMPLES = 5
 _SHORTEST_SAMPLES = 3
 _LONGEST_SAMPLES = 120
@@ -94,18 +96,37 @@ def _nearest(own: NDArray[np.int64], pts: NDArray[np.int64]) -> NDArray[np.int64
     return np.where(closer, before, after)
 
 
+def strip_heights(bits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How uncertain each moment is beside the others of its case, 0 to 1; from half it is tall.
+
+    The middle of the case is the foot, and all that ``STRIP_FULL_SHARE`` of it lie below is as tall
+    as can be: models that are torn throughout would be so everywhere, and the worst places could
+    not be seen. Less than ``STRIP_LEAST_BITS`` more than the middle, and what is below a doubt, is
+    not made tall.
+
+    Args:
+        bits: float64 (N,).
+    """
+    low, high = np.quantile(bits, (0.5, STRIP_FULL_SHARE)) if bits.size else (0.0, 1.0)
+    high = max(float(high), float(low) + STRIP_LEAST_BITS, DOUBT_BITS)
+    return ((bits - low) / (high - low)).clip(0, 1)
+
+
 def doubts(found: Uncertainty, decided: Timeline | None = None) -> tuple[Doubt, ...]:
     """Stretches to look at, the heaviest first.
 
-    Samples of at least ``DOUBT_BITS`` make a stretch; those with no more than five others between
-    them are one, up to two minutes at a sample a second. Fewer than three make no stretch. Time
-    without samples, where a recording has a gap, belongs to none.
+    Samples of at least ``DOUBT_BITS`` make a stretch; of a case of which the runs are torn for the
+    most part, only those where its strip is tall, if it is anywhere. Those with no more than five
+    others between them are one, up to two minutes at a sample a second. Fewer than three make no
+    stretch. Time without samples, where a recording has a gap, belongs to none.
 
     Args:
         found: of a recording.
         decided: the human tier: where a human named a phase nothing is left to ask.
     """
     open_ = found.bits >= DOUBT_BITS
+    if 2 * open_.sum() > open_.size and (tall := strip_heights(found.bits) >= 0.5).any():
+        open_ = tall & open_
     for segment in decided.segments if decided is not None else ():
         a, b = np.searchsorted(found.pts, (segment.start_pts, segment.end_pts))
         open_[a:b] = False

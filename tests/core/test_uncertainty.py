@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from app.core.prediction import PhasePrediction
 from app.core.timeline import Segment, Timeline
-from app.core.uncertainty import DOUBT_BITS, Uncertainty, doubts, uncertainty
+from app.core.uncertainty import DOUBT_BITS, Uncertainty, doubts, strip_heights, uncertainty
 
 
 def _said(*rows: tuple[float, ...], step: int = 25) -> list[PhasePrediction]:
@@ -76,10 +76,12 @@ def test_doubts_hold_every_open_sample_once_and_come_heaviest_first(
         named = (Segment(start_pts=10 * first, end_pts=10 * (first + length), phase="a"),)
     decided = Timeline(start_pts=0, end_pts=5000, segments=named)
     told = doubts(found, decided)
+    heights = strip_heights(found.bits)
+    torn = 2 * sum(v >= DOUBT_BITS for v in bits) > len(bits) and heights.max() >= 0.5
     open_ = [
         p
-        for p, v in zip(found.pts.tolist(), bits, strict=True)
-        if v >= DOUBT_BITS and decided.phase_at(p) is None
+        for p, v, height in zip(found.pts.tolist(), bits, heights, strict=True)
+        if v >= DOUBT_BITS and (height >= 0.5 or not torn) and decided.phase_at(p) is None
     ]
     inside = []
     for pts in open_:
@@ -102,3 +104,15 @@ def test_time_that_the_recording_lacks_is_in_no_doubt() -> None:
     pts = np.concatenate([np.arange(20), np.arange(900, 920), np.arange(950, 970)])
     told = doubts(Uncertainty(pts=pts, bits=np.full(pts.size, 2.0)))
     assert [(d.start_pts, d.end_pts) for d in told] == [(0, 20), (900, 920), (950, 970)]
+
+
+def test_of_a_case_that_is_torn_throughout_the_worst_places_are_told() -> None:
+    bits = np.full(120, 0.9)
+    bits[5:9] = 1.6
+    bits[60:70] = 1.5
+    pts = np.arange(120)
+    told = doubts(Uncertainty(pts=pts, bits=bits))
+    assert [(d.start_pts, d.end_pts) for d in told] == [(60, 70), (5, 9)]
+    # Nowhere worse than elsewhere: all of it.
+    flat = doubts(Uncertainty(pts=pts, bits=np.full(120, 0.9)))
+    assert [(d.start_pts, d.end_pts) for d in flat] == [(0, 120)]

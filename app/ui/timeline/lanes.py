@@ -20,14 +20,12 @@ from app.core.labels import LabelRow
 from app.core.taxonomy import Taxonomy
 from app.core.timeline import Segment, Timeline
 from app.core.tools import ToolsTold, steady
-from app.core.uncertainty import DOUBT_BITS
+from app.core.uncertainty import strip_heights
 from app.store.predictions import Presence
 
 MOST_LINES = 6
 LIVE_TIER, WHOLE_TIER = "Model, live", "Model, afterwards"
 TOOL, TOLD = "tool ", "told "
-STRIP_FULL_SHARE = 0.97
-STRIP_LEAST_BITS = 0.5
 INTERVALS = frozenset({"out_of_body", "severe_index"})
 """Labels of time that stands apart from the operation's steps; drawn hatched."""
 
@@ -151,16 +149,8 @@ def phases_lane(
 
 
 def strip_lane(pts: NDArray[np.int64], bits: NDArray[np.float64]) -> Lane:
-    """The lane of uncertainty: its heights compare moments of this case with each other.
-
-    The middle of the case is the foot, and all that ``STRIP_FULL_SHARE`` of it lie below fills the
-    lane: models that are torn throughout would fill it everywhere, and the worst places could not
-    be seen. Less than ``STRIP_LEAST_BITS`` more than the middle, and what is below a doubt, is not
-    made tall.
-    """
-    low, high = np.quantile(bits, (0.5, STRIP_FULL_SHARE)) if bits.size else (0.0, 1.0)
-    high = max(float(high), float(low) + STRIP_LEAST_BITS, DOUBT_BITS)
-    values = ((bits - low) / (high - low)).clip(0, 1)
+    """The lane of uncertainty: its heights compare moments of this case with each other."""
+    values = strip_heights(bits)
     return Lane(
         key="unsure",
         name="Uncertain",
