@@ -32,7 +32,7 @@ from app.ui.case_cards import (
 )
 from app.ui.first_run import FirstRun
 from app.ui.keys import KeyMap, Scope, set_widget_scope
-from app.ui.widgets import Button, Label, column, line, mark, row
+from app.ui.widgets import Button, ElidedTick, Label, column, line, mark, row
 
 MOMENTS = "Find a moment in all cases by words  ({0}, {0})"
 _TO_CARDS = (Qt.Key.Key_Down, Qt.Key.Key_Return, Qt.Key.Key_Enter)
@@ -202,10 +202,9 @@ class LibraryWorkspace(QWidget):
         return box
 
     def _tick(self, kind: str, key: str, word: str) -> QWidget:
-        box = QCheckBox(word)
+        box = ElidedTick(word)
         box.setAccessibleName(word)
         box.setMinimumHeight(theme.px(28))
-        box.setToolTip(word)
         box.toggled.connect(self._filter_again)
         number = Label("0", "small", "3")
         self._boxes[key] = (kind, box, number)

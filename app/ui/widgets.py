@@ -8,6 +8,7 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QFontMetricsF, QIcon, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import (
     QBoxLayout,
+    QCheckBox,
     QComboBox,
     QFrame,
     QHBoxLayout,
@@ -15,6 +16,8 @@ from PySide6.QtWidgets import (
     QPushButton,
     QSizePolicy,
     QSlider,
+    QStyle,
+    QStyleOptionButton,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -74,6 +77,28 @@ class Elided(Label):
         painter.setPen(self.palette().color(self.foregroundRole()))
         text = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, self.width())
         painter.drawText(self.rect(), int(self.alignment()), text)
+
+
+class ElidedTick(QCheckBox):
+    """A tick box whose words end in an ellipsis where there is no room; the tooltip has them."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.setToolTip(text)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+
+    def minimumSizeHint(self) -> QSize:
+        """Room for the box and a few letters."""
+        least = super().minimumSizeHint()
+        return QSize(min(theme.px(64), least.width()), least.height())
+
+    def initStyleOption(self, option: QStyleOptionButton) -> None:
+        """Draw what fits."""
+        super().initStyleOption(option)
+        contents = QStyle.SubElement.SE_CheckBoxContents
+        room = self.style().subElementRect(contents, option, self).width()
+        right = Qt.TextElideMode.ElideRight
+        option.text = option.fontMetrics.elidedText(self.text(), right, room)
 
 
 def mark(widget: QWidget, kind: str) -> QWidget:

@@ -11,12 +11,20 @@ import numpy as np
 import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent
-from PySide6.QtWidgets import QAbstractButton, QFileDialog, QLineEdit, QMessageBox
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QCheckBox,
+    QFileDialog,
+    QLineEdit,
+    QMessageBox,
+    QStyleOptionButton,
+)
 from pytestqt.qtbot import QtBot
 
 from app.annotate import masks, phases
 from app.core.case import CaseState
 from app.core.mask import Mask
+from app.learning.run_view import Asked
 from app.store import Library
 from app.ui.first_run import WayIn
 from app.ui.main_window import FRAME, MainWindow
@@ -549,6 +557,30 @@ def test_search_and_filters_narrow_the_library(opened: MainWindow, qtbot: QtBot)
     assert shown.rowCount() == 1
 
 
+def test_a_filter_without_room_ends_in_an_ellipsis(opened: MainWindow, qtbot: QtBot) -> None:
+    _, box, number = opened.library._boxes["cholecystectomy"]
+    opened.services.cases.set_procedure("cholecystectomy")
+    opened.show_workspace("library")
+    qtbot.waitUntil(number.isVisible, timeout=PATIENCE_MS)
+    filters, line = opened.library.filters, box.parentWidget()
+    option, pictures = QStyleOptionButton(), []
+    for wide in (264, 180):
+        filters.setFixedWidth(wide)
+        qtbot.waitUntil(
+            lambda: number.geometry().right() < line.width() == filters.width() - 32,
+            timeout=PATIENCE_MS,
+        )
+        box.initStyleOption(option)
+        pictures.append((option.text, box.grab().toImage()))
+    assert pictures[0][0] == box.toolTip() == "Laparoscopic cholecystectomy"
+    assert pictures[1][0].endswith("…")
+    plain, elided = QCheckBox(box.text()), QCheckBox(pictures[1][0])
+    for known in (plain, elided):
+        qtbot.addWidget(known)
+        known.resize(box.size())
+    assert pictures[1][1] == elided.grab().toImage() != plain.grab().toImage()
+
+
 def test_esc_goes_up_one_level_at_a_time(opened: MainWindow) -> None:
     opened.slot.clear("")
     while opened.slot.close_newest():
@@ -691,14 +723,15 @@ def test_a_case_shows_its_thumbnail_until_its_first_frame(opened: MainWindow, qt
 
 def test_what_is_said_by_teaching_reaches_the_user(opened: MainWindow, qtbot: QtBot) -> None:
     teaching = opened.services.teaching
+    asked = Asked(cases=("0001",), base="no-such-model", steps=1, held_out_every=4)
     with qtbot.waitSignal(teaching.failed, timeout=60_000) as failed:
-        teaching.start(["0001"], "no-such-model", "mine", 1)
+        teaching.start("mine", asked)
         assert teaching.running
     assert "no-such-model" in failed.args[0]
     assert not teaching.running
     with qtbot.waitSignal(teaching.stopped, timeout=60_000):
-        teaching.start(["0001"], "no-such-model", "mine", 1)
-        teaching.stop()
+        teaching.start("mine", asked)
+        teaching.pause()
     assert not teaching.running
 
 
