@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from fractions import Fraction
+from math import isnan, nan
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +15,7 @@ import typer
 from app.cli.common import JsonOption, LibraryOption, emit, open_library
 from app.cli.metrics_times import Layout, Truth, anticipation, cell
 from app.core.errors import BadInput
+from app.core.taxonomy import in_cholec80_order
 
 if TYPE_CHECKING:
     from app.core.labels import LabelledCase
@@ -20,16 +23,6 @@ if TYPE_CHECKING:
     from models.metrics.phases import PhaseMetrics
 
 Predicted = Annotated[Path, typer.Argument(help="File or folder of the predictions.")]
-_CONVENTIONS = {
-    "video_then_phase": "per video and phase, a phase absent from a video's truth left out; mean "
-    "over videos, then mean and standard deviation over phases",
-    "pooled": "all frames of all videos together, mean over the phases of the truth",
-    "matlab": "ten seconds at borders forgiven as the published script does, slip included; "
-    "shares may exceed 100",
-    "intended": "ten seconds at borders forgiven as the script's authors describe",
-    "edit": "100 - Levenshtein distance of the orders of segments, mean over videos",
-    "f1_at": "segments hit at that IoU, summed over videos",
-}
 
 
 def register(app: typer.Typer) -> None:
@@ -74,17 +67,13 @@ def phases(
         pairs.truth, pairs.predicted, pairs.classes, frames_per_second=float(per_second)
     )
     data: dict[str, Any] = {
-        **scores.as_json(),
+        **scores.as_json(relaxed=in_cholec80_order(pairs.classes)),
         "names": pairs.names,
         "labels_per_second": float(per_second),
         "notes": (*pairs.notes, *(note for side in sides for note in side.notes)),
-        "conventions": _CONVENTIONS,
     }
     if all(case.layout == "pitvis" for case in (*true, *said)):
         data["pitvis"] = _pitvis_steps(true, said)
-    if any(case.procedure != "cholecystectomy" for case in true):
-        # Forgiven are neighbours in the order of Cholec80's seven phases.
-        del data["relaxed_10s"]
     emit(data, as_json=as_json, text=_phase_table(scores, data))
 
 
@@ -109,7 +98,8 @@ def _phase_table(scores: PhaseMetrics, data: dict[str, Any]) -> str:
         + ", ".join(f"F1@{at} {value:.2f}" for at, value in scores.f1_at.items())
     )
     if "pitvis" in data:
-        lines.append(f"PitVis, steps: {data['pitvis']['mean']:.4f}")
+        mean = data["pitvis"]["mean"]
+        lines.append("PitVis, steps: " + ("absent" if isnan(mean) else f"{mean:.4f}"))
     lines += [f"{name}: {words}" for name, words in data["conventions"].items()]
     return "\n".join([*lines, *data["notes"]])
 
@@ -228,14 +218,12 @@ def _pitvis_steps(true: Sequence[LabelledCase], said: Sequence[LabelledCase]) ->
         steps_score(*(np.array([row["int_step"] for row in side]) for side in pair))
         for pair in pitvis_pairs(true, said)
     ]
-    return {"per_video": scores, "mean": float(np.nanmean(scores))}
+    return {"per_video": scores, "mean": _mean_of_known(scores)}
 
 
 def _emit_pitvis_tools(
     true: Sequence[LabelledCase], said: Sequence[LabelledCase], as_json: bool
 ) -> None:
-    import numpy as np
-
     from app.exchange.labels.pairing import matched, other_names
     from app.exchange.labels.scores import pitvis_pairs
     from models.metrics.pitvis import instruments_score
@@ -245,7 +233,16 @@ def _emit_pitvis_tools(
         instruments_score(*([{row[s] for s in slots if s in row} for row in side] for side in pair))
         for pair in pitvis_pairs(true, said)
     ]
+    mean = _mean_of_known(scores)
+    if isnan(mean):
+        raise BadInput("The truth shows no instrument, so that there is nothing to score.")
     notes = other_names(matched(true, said))
-    data = {"per_video": scores, "mean": float(np.nanmean(scores)), "notes": notes}
-    words = f"PitVis, instruments: weighted F1 {data['mean']:.4f}"
+    data = {"per_video": scores, "mean": mean, "notes": notes}
+    words = f"PitVis, instruments: weighted F1 {mean:.4f}"
     emit(data, as_json=as_json, text="\n".join([words, *notes]))
+
+
+def _mean_of_known(scores: Sequence[float]) -> float:
+    """Over the videos that have one; nan where none has."""
+    known = [score for score in scores if not isnan(score)]
+    return fmean(known) if known else nan

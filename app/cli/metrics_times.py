@@ -36,7 +36,7 @@ def anticipation(
     folder has the name of its operation in its own.
     """
     from app.exchange.labels.times import pair_times
-    from models.metrics.anticipation import anticipation_errors
+    from models.metrics.anticipation import CONVENTIONS, anticipation_errors
     from models.supra.targets import anticipation_of
 
     horizons = horizon or (2.0, 3.0, 5.0)
@@ -59,9 +59,8 @@ def anticipation(
     names = {"inside": "inMAE", "outside": "outMAE", "weighted": "wMAE", "early": "eMAE",
              "expected": "pMAE"}  # fmt: skip
     conventions = {
-        "horizons": "per video and phase, those without the set left out; mean over videos, then "
-        "over phases",
-        "pairs": "mean over all pairs of video and phase at once",
+        "horizons": CONVENTIONS["videos_then_classes"],
+        "pairs": CONVENTIONS["pairs"],
     }
     data = {
         "horizons": [asdict(row) for row in rows],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -103,6 +103,12 @@ def find_taxonomy(procedure: str) -> Taxonomy:
     """The taxonomy of a procedure; the one without phases for an unknown procedure."""
     known = {t.procedure: t for t in list_taxonomies()}
     return known.get(procedure) or known[UNKNOWN_PROCEDURE]
+
+
+def in_cholec80_order(keys: Sequence[str]) -> bool:
+    """Whether these are the seven phases of Cholec80 in its order, and no others: its metrics with
+    relaxed borders forgive neighbours by number."""
+    return tuple(keys) == tuple(phase.key for phase in find_taxonomy("cholecystectomy").phases)
 
 
 def taxonomy_naming(procedure: str, phases: Collection[str]) -> Taxonomy:

@@ -15,11 +15,11 @@ from app.inference.offline import Labelled, OfflinePhases
 from app.inference.outlook import Outlook
 from app.inference.phases import course_of
 from app.learning.courses import Labels, phantom_labels
-from app.learning.evaluate_phases import shown
+from app.learning.evaluate_phases import figures, shown
 from app.learning.foresight import HORIZONS_MIN, ExpectedTimes, Told, compared, minutes_left
 from app.learning.next_event import CommonestNext, event_figures, event_shares
 from app.learning.recorded import Recorded
-from models.metrics.phases import phase_metrics
+from models.metrics.anticipation import CONVENTIONS
 from models.supra import anticipation_of, expected_minutes
 
 if TYPE_CHECKING:
@@ -57,14 +57,18 @@ def feature_metrics_of(
     said = [network.label(one.features) for one in recordings]
     truth = [one.labels for one in recordings]
     classes = card.class_keys
+    per_second = card.frames_per_second or 1.0
     result: dict[str, Any] = {"videos": len(recordings), "classes": list(classes)}
     if said and said[0].probabilities is not None:
         answers = [_answers(one) for one in said]
         course = course_of(card)
-        named = [a.argmax(1) if course is None else shown(a, classes, course) for a in answers]
-        result = phase_metrics(truth, named, classes).as_json()
+        likeliest = [a.argmax(1) for a in answers]
+        named = likeliest
         if course is not None:
-            raw = phase_metrics(truth, [a.argmax(1) for a in answers], classes).as_json()
+            named = [shown(a, classes, course, per_second) for a in answers]
+        result = figures(truth, named, classes, per_second)
+        if course is not None:
+            raw = figures(truth, likeliest, classes, per_second)
             result["raw"] = {"pooled": raw["pooled"], "edit": raw["edit"]}
     so_far = _of_encoder(result, encoder, recordings)
     if said and said[0].outlook is not None:
@@ -84,16 +88,16 @@ def _of_encoder(
     """Adds what the encoder itself says; returns what it knows of the phases at each second."""
     if not all(one.probabilities.shape[1] for one in recordings):
         return []
-    course = course_of(encoder)
+    course, per_second = course_of(encoder), encoder.frames_per_second or 1.0
     answers = [one.probabilities.astype(np.float64) for one in recordings]
     ways = {"raw": [a.argmax(1) for a in answers]}
     if course is not None:
         ways["so_far"] = [decode(course, a).so_far for a in answers]
-        ways["shown"] = [shown(a, encoder.class_keys, course) for a in answers]
+        ways["shown"] = [shown(a, encoder.class_keys, course, per_second) for a in answers]
     truth = [one.labels for one in recordings]
     result["encoder"] = {"model": encoder.name}
     for name, named in ways.items():
-        found = phase_metrics(truth, named, encoder.class_keys).as_json()
+        found = figures(truth, named, encoder.class_keys, per_second)
         result["encoder"][name] = {"pooled": found["pooled"], "edit": found["edit"]}
     return ways.get("so_far", ways["raw"])
 
@@ -144,6 +148,7 @@ def _foreseen(
         if times:
             told = told_times(outlooks, horizon_min)
             found["minutes"] = compared(truth, told, expected, so_far, classes, rate)
+            found["conventions"] = {"minutes": CONVENTIONS["pairs"]}
     return found | {"next_event": {"horizon_min": horizon_min} | events}
 
 

@@ -48,6 +48,7 @@ def film_metrics_of(
             [said[place].probabilities.astype(np.float64) for place in named],
             card.class_keys,
             course_of(card),
+            card.frames_per_second or 1.0,
         )
     got = told_tools(films, [one.tools for one in said], card.tool_keys)
     if got is not None:

@@ -15,6 +15,13 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Average = Literal["pairs", "videos_then_classes"]
+CONVENTIONS: dict[Average, str] = {
+    "videos_then_classes": "per video and phase, those without the set left out; mean over videos, "
+    "then over phases",
+    "pairs": "mean over all pairs of video and phase at once",
+}
+"""What each way to average is."""
+
 _SETS = 5
 
 

@@ -2,7 +2,8 @@
 
 Definitions: Cholec80's evaluation script (Twinanda et al. 2017; Funke et al. 2023 on its
 conventions), segment metrics of Lea et al. 2017. Labels are int (T,) at one rate, 0-based in
-the order of the workflow; frames whose truth is negative are left out everywhere. Figures are
+the order of the workflow; frames whose truth is negative are left out everywhere, of segments too:
+what is alike before and after such frames is one segment, in truth and prediction. Figures are
 percentages.
 """
 
@@ -18,6 +19,18 @@ from numpy.typing import NDArray
 Labels = NDArray[np.int64]
 Mode = Literal["matlab", "intended"]
 SCORES = ("precision", "recall", "jaccard", "f1")
+CONVENTIONS = {
+    "video_then_phase": "per video and phase, a phase absent from a video's truth left out; mean "
+    "over videos, then mean and standard deviation over phases",
+    "pooled": "all frames of all videos together, mean over the phases of the truth",
+    "matlab": "ten seconds at borders forgiven as the published script does, slip included; "
+    "shares may exceed 100",
+    "intended": "ten seconds at borders forgiven as the script's authors describe",
+    "edit": "100 - Levenshtein distance of the orders of segments, mean over videos; frames "
+    "without a true label left out, and what is alike before and after them is one segment",
+    "f1_at": "segments, as for edit, hit at that IoU, summed over videos",
+}
+"""What each figure is, by its name in ``PhaseMetrics.as_json``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +52,8 @@ class PhaseMetrics:
             from a video's truth left out, mean over videos, then mean and std over phases.
         pooled: all frames of all videos together, mean over phases of the truth.
         relaxed_10s: by mode, accuracy, precision, recall and jaccard with forgiven borders.
-        edit: mean over videos.
-        f1_at: by overlap in percent, over all videos' segments.
+        edit: mean over videos, frames without a true label left out.
+        f1_at: by overlap in percent, over all videos' segments, of the same frames.
     """
 
     videos: int
@@ -51,8 +64,13 @@ class PhaseMetrics:
     edit: float
     f1_at: dict[str, float]
 
-    def as_json(self) -> dict[str, Any]:
-        """What `trocar metrics phases --json` prints; None for what cannot be measured."""
+    def as_json(self, *, relaxed: bool) -> dict[str, Any]:
+        """What `trocar metrics phases --json` prints, with the convention of each figure; None for
+        what cannot be measured.
+
+        Args:
+            relaxed: with forgiven borders, which Cholec80's seven phases in their order alone have.
+        """
 
         def clean(value: Any) -> Any:
             if isinstance(value, Spread):
@@ -63,15 +81,17 @@ class PhaseMetrics:
                 return None if np.isnan(value) else round(value, 4)
             return value
 
-        return {
+        found = {
             "videos": self.videos,
             "classes": list(self.classes),
             "video_then_phase": clean(self.video_then_phase),
             "pooled": clean(self.pooled),
-            "relaxed_10s": clean(self.relaxed_10s),
+            **({"relaxed_10s": clean(self.relaxed_10s)} if relaxed else {}),
             "edit": clean(self.edit),
             "f1_at": clean(self.f1_at),
         }
+        printed = {*found, *(self.relaxed_10s if relaxed else ())}
+        return found | {"conventions": {k: v for k, v in CONVENTIONS.items() if k in printed}}
 
 
 def phase_metrics(
@@ -224,6 +244,7 @@ def f1_at(pairs: Sequence[tuple[Labels, Labels]], overlap: float) -> float:
 
 
 def _known(truth: Labels, predicted: Labels, classes: int) -> tuple[Labels, Labels]:
+    """The frames with a true label, moved together: runs on both sides of others are joined."""
     if len(truth) != len(predicted):
         raise ValueError(f"{len(predicted)} predicted frames for {len(truth)} true ones")
     truth, predicted = np.asarray(truth, np.int64), np.asarray(predicted, np.int64)

@@ -212,6 +212,37 @@ def test_triplets_by_vectors_and_by_name(
             assert f"There is no .json file of triplets in {place.name}" in said
 
 
+@pytest.mark.parametrize(
+    ("kind", "columns", "row", "sentence"),
+    [
+        ("phases", "int_step", "-1", "annotations_06.csv has no phase at any moment"),
+        ("tools", "int_step", "7", "The truth shows no instrument"),
+        ("tools", "int_instrument1,int_instrument2", "-1,-2", "The truth shows no instrument"),
+        ("phases", "int_step", "11", ""),
+    ],
+)
+def test_pitvis_files_without_what_is_scored(
+    kind: str,
+    columns: str,
+    row: str,
+    sentence: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows = [f"int_time,{columns}", *(f"{n},{row}" for n in range(5))]
+    file = str(lines(tmp_path / "annotations_06.csv", rows))
+    status = run(["metrics", kind, file, file, "--json"])
+    said = capsys.readouterr()
+    if sentence:
+        assert (status, said.err.count("\n")) == (1, 1)
+        assert sentence in said.err
+    else:  # a step that the challenge does not score
+        assert (status, said.err) == (0, "")
+        assert json.loads(said.out)["pitvis"]["mean"] is None
+        assert run(["metrics", kind, file, file]) == 0
+        assert "PitVis, steps: absent" in capsys.readouterr().out
+
+
 def test_anticipation(
     sides: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -110,6 +110,7 @@ def test_taught_measured_and_tested_by_an_official_split(
     assert run(["evaluate", "--model", str(out / "colours"), *protocol]) == 0
     got = json.loads(capsys.readouterr().out)
     assert (got["split"], got["videos"]) == ("test", 1)
+    assert "mean over videos" in got["conventions"]["video_then_phase"]
     assert got["raw"]["video_then_phase"]["accuracy"]["mean"] > 80
     assert got["video_then_phase"]["jaccard"]["mean"] > 60
     # Whole operations have their lengths; what was looked at for training was not again.

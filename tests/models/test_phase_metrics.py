@@ -86,8 +86,14 @@ def test_the_two_ways_to_average_differ() -> None:
     assert metrics.pooled["recall"] == pytest.approx((100 + 20) / 2)
 
 
+def test_segments_go_on_over_what_nobody_labelled() -> None:
+    """A second without a truth splits no segment, on neither side."""
+    metrics = phase_metrics([np.array([0, 0, -1, 0, 1])], [np.array([0, 0, 1, 0, 1])], ["a", "b"])
+    assert (metrics.edit, metrics.f1_at["50"]) == (100, 100)
+
+
 def test_json_has_the_stable_keys_and_no_nan() -> None:
-    out = phase_metrics([TRUTH], [SAID], ["a", "b", "c", "d"]).as_json()
+    out = phase_metrics([TRUTH], [SAID], ["a", "b", "c", "d"]).as_json(relaxed=True)
     assert json.loads(json.dumps(out, allow_nan=False)) == out
     assert set(out) == {
         "videos",
@@ -97,7 +103,13 @@ def test_json_has_the_stable_keys_and_no_nan() -> None:
         "relaxed_10s",
         "edit",
         "f1_at",
+        "conventions",
     }
+    named = set(out["relaxed_10s"]) | {"video_then_phase", "pooled", "edit", "f1_at"}
+    assert set(out["conventions"]) == named
+    plain = phase_metrics([TRUTH], [SAID], ["a", "b", "c", "d"]).as_json(relaxed=False)
+    assert "relaxed_10s" not in plain
+    assert set(plain["conventions"]) == named - {"matlab", "intended"}
     assert set(out["video_then_phase"]) == {"accuracy", "precision", "recall", "jaccard", "f1"}
     assert set(out["video_then_phase"]["f1"]) == {"mean", "std"}
     assert set(out["pooled"]) == {"accuracy", "precision", "recall", "jaccard", "f1"}

@@ -67,8 +67,9 @@ def pair_phases(
     """Pair operations by name and their labels by time.
 
     Raises:
-        BadInput: an operation has no prediction or no phases, or the lengths differ by more than
-            the one label by which published predictions often end earlier.
+        BadInput: an operation has no prediction or no phases, at no moment of the truth is there
+            one, or the lengths differ by more than the one label by which published predictions
+            often end earlier.
     """
     pairs = matched(truth, predicted)
     keys, notes, rows = class_keys([c for pair in pairs for c in pair]), other_names(pairs), []
@@ -85,6 +86,8 @@ def pair_phases(
         if lengths[0] != lengths[1]:
             notes.append(f"{true.name}: the last label has no counterpart and was left out.")
         rows.append([side[: min(lengths)] for side in sides])
+        if all(key is None for key in rows[-1][0]):
+            raise BadInput(f"{_file(true)} has no phase at any moment that is compared.")
     if any(key is None for _, said in rows for key in said):
         keys = (*keys, NOTHING)
     index = {key: i for i, key in enumerate(keys)}

@@ -103,8 +103,8 @@ def pair_triplets(truth: Path, predicted: Path) -> Scored:
     files, predictions = (
         {path.stem: path for path in label_files([side], (".json",))} for side in (truth, predicted)
     )
-    for side, found in ((truth, files), (predicted, predictions)):
-        if not found:
+    for side, listed in ((truth, files), (predicted, predictions)):
+        if not listed:
             raise BadInput(f"There is no .json file of triplets in {side.name}; name another.")
     said = by_name(files, predictions)
     for name, path in said.items():
