@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from app.inference import LiveAnswer, LiveRuns
     from app.overlay import OverlayStyle
 
-    _Said = tuple[
-        int,
+    _Kept = tuple[
         FramePrediction | None,
         PhasePrediction | None,
         Foreseen | None,
@@ -63,7 +62,8 @@ class AnswerDrawer(QObject):
         self._style: OverlayStyle | None = None
         self._size_px = (2, 2)
         self._runs: LiveRuns | None = None
-        self._waiting: deque[_Said] = deque()
+        self._operation = 0
+        self._waiting: deque[tuple[int, int, _Kept]] = deque()
         self._newest: Drawn | None = None
         self._named: list[LiveAnswer] = []
         self._told = False
@@ -74,31 +74,34 @@ class AnswerDrawer(QObject):
         with self._lock:
             self._style, self._size_px = style, size_px
 
-    def keep_in(self, runs: LiveRuns | None, start_pts: int = 0) -> None:
+    def keep_in(self, runs: LiveRuns | None, start_pts: int = 0, operation: int = 0) -> None:
         """Where answers are kept from now on, and those of the last minute; None for nowhere.
 
         Args:
             runs: of a recording.
             start_pts: where it begins: before that somebody only watched.
+            operation: that it is of. The seconds before may show it, but were looked at as the end
+                of another one: of their answers the outlines alone are kept.
         """
         with self._lock:
-            self._runs = runs
+            self._runs, self._operation = runs, operation
             waiting, self._waiting = self._waiting, deque()
         if runs is None:
             return
-        for pts, *said in waiting:
+        for pts, of, said in waiting:
             # A source's clock may have begun again since.
             if start_pts <= pts < start_pts + 2 * _REMEMBERED_PTS:
-                runs.keep(*said)
+                _keep(runs, said, is_before=of < operation)
 
     def take(self, answer: LiveAnswer) -> None:
         """On the inference thread: keep it, draw it, hand it over."""
         with self._lock:
             style, size_px, runs = self._style, self._size_px, self._runs
+            operation = self._operation
             if runs is None:
                 self._remember(answer)
         if runs is not None:
-            runs.keep(answer.frame, answer.phase, answer.foreseen, answer.tools)
+            _keep(runs, _said(answer), is_before=answer.operation < operation)
         raster = None
         if answer.frame is not None and answer.frame.instances and style is not None:
             raster = _composed(answer, style, size_px)
@@ -114,7 +117,7 @@ class AnswerDrawer(QObject):
     def _remember(self, answer: LiveAnswer) -> None:
         """Without its picture, which is large."""
         pts = answer.picture.pts
-        self._waiting.append((pts, answer.frame, answer.phase, answer.foreseen, answer.tools))
+        self._waiting.append((pts, answer.operation, _said(answer)))
         while not 0 <= pts - self._waiting[0][0] <= _REMEMBERED_PTS:
             self._waiting.popleft()
 
@@ -128,6 +131,18 @@ class AnswerDrawer(QObject):
             self.named.emit(answer)
         if newest is not None:
             self.drawn.emit(newest)
+
+
+def _said(answer: LiveAnswer) -> _Kept:
+    return answer.frame, answer.phase, answer.foreseen, answer.tools
+
+
+def _keep(runs: LiveRuns, said: _Kept, *, is_before: bool) -> None:
+    """Of what was seen before an operation began, its outlines alone are the operation's."""
+    if is_before:
+        runs.keep(said[0], None)
+    else:
+        runs.keep(*said)
 
 
 def _composed(

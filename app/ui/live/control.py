@@ -94,7 +94,7 @@ class LiveControl(QObject):
         self.case: Case | None = None
         self.notes: LiveNotes | None = None
         self.silent_since_s: float | None = None
-        self._wants_recording = self.stopping = False
+        self._wants_recording = self.stopping = self._has_ended_one = False
         self._showing = Showing(self, workspace)
         self._tick = QTimer(self)
         self._tick.setInterval(_TICK_MS)
@@ -287,8 +287,7 @@ class LiveControl(QObject):
         self.taxonomy = find_taxonomy(procedure)
         self.recording = self.case = self.notes = None
         self.silent_since_s = time.monotonic()
-        self.stopping = False
-        self._wants_recording = False
+        self._wants_recording = self.stopping = self._has_ended_one = False
         self._page.show_chooser(choosing=False)
         self._page.stage.setFocus(Qt.FocusReason.OtherFocusReason)
         self.set_look()
@@ -325,9 +324,17 @@ class LiveControl(QObject):
     # The recording
 
     def record(self) -> None:
-        """Begin to record, with the seconds before."""
+        """Begin to record, with the seconds before.
+
+        After a recording that was ended by hand this is another operation. Before the first one,
+        and after one that stopped by itself, the operation may be running already: what was seen of
+        it counts.
+        """
         if self.session is None or self.is_recording:
             return
+        if self._has_ended_one:
+            self._has_ended_one = False
+            self.models.begin_anew()
         self._wants_recording, self.stopping = True, False
         self.recording = self.case = self.notes = None
         self._io.follow(self.session.record(), failed=lambda _: self._not_recording())
@@ -337,7 +344,7 @@ class LiveControl(QObject):
         """End the recording; it becomes a case."""
         if self.session is None or not self.is_recording or self.stopping:
             return
-        self.stopping = True
+        self.stopping = self._has_ended_one = True
         self.models.keep_no_more()
         self.screen.to_live()
         self._io.follow(self.session.stop_recording(), self._stopped, self._stop_failed)
@@ -351,6 +358,7 @@ class LiveControl(QObject):
         self.stopping = False
         if case is None:
             self.case = None
+            self._has_ended_one = False  # nor is an operation over
             self._showing.toast("Nothing was recorded", "no picture came", "circle-alert")
         self._services.cases.refresh()
         self._showing.refresh()

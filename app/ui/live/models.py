@@ -96,6 +96,7 @@ class LiveModels(QObject):
         self.likely: tuple[float, int] | None = None
         self.forecast: Forecast | None = None
         self.stretches: list[tuple[int, int, str]] = []
+        self._operation = 0
 
     @property
     def has_outlines(self) -> bool:
@@ -114,8 +115,8 @@ class LiveModels(QObject):
         """Read the cards, choose, load and look; ``ready`` is called when frames are welcome."""
         self._wanted = True
         self._taxonomy = find_taxonomy(procedure)
-        self.phase = self.likely = self.forecast = None
-        self.stretches.clear()
+        self._forget()
+        self._operation = 0
         self.drawer.keep_in(None)  # what was said of another source is nobody's
         analysis = self._services.analysis
         analysis.make_way()
@@ -126,6 +127,12 @@ class LiveModels(QObject):
         live = self.analysis
         if live is not None:
             live.put(frame)
+
+    def begin_anew(self) -> None:
+        """Another operation begins: nothing counts that was seen of the one before."""
+        self._forget()
+        if self.analysis is not None:
+            self._operation = self.analysis.begin_anew()
 
     def keep(self, case_id: str, asset: Asset) -> None:
         """Answers about this recording are its runs, from its first picture on."""
@@ -142,7 +149,7 @@ class LiveModels(QObject):
         def begun(runs: LiveRuns) -> None:
             if self._recorded == (case_id, asset) and self._runs is None:
                 self._runs = runs
-                self.drawer.keep_in(runs, asset.start_pts)
+                self.drawer.keep_in(runs, asset.start_pts, self._operation)
             else:
                 runs.finish()
 
@@ -211,12 +218,21 @@ class LiveModels(QObject):
 
     @Slot(object)
     def _named(self, answer: LiveAnswer) -> None:
-        if self.analysis is not None and answer.phase_now is not None:
+        if self.analysis is None or answer.operation < self._operation:
+            return
+        if answer.operation > self._operation:  # it began by itself: the clock did
+            self._operation = answer.operation
+            self._forget()
+        if answer.phase_now is not None:
             self.phase = answer.phase_now
             self._weigh(self.analysis, answer)
             self._foresee(self.analysis, answer)
             self._extend(answer.picture.pts, answer.phase_now)
             self.named.emit(answer)
+
+    def _forget(self) -> None:
+        self.phase = self.likely = self.forecast = None
+        self.stretches.clear()
 
     def _weigh(self, live: LiveAnalysis, answer: LiveAnswer) -> None:
         """The raw number: what a course or a short wait makes the phase says nothing of it."""
