@@ -146,6 +146,11 @@ class Run:
         return FEATURES_OF in self.settings
 
     @property
+    def was_live(self) -> bool:
+        """Whether it was said beside the live picture, of the frames that the machine managed."""
+        return bool(self.settings.get(LIVE))
+
+    @property
     def activities(self) -> tuple[str, ...]:
         """Keys of the activities that the run's probabilities are of, where it tells any apart."""
         return _names(self.settings.get(ACTIVITY_NAMES))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from app.core.case import Asset
 from app.core.errors import BadInput
 from app.core.frame import Frame
-from app.core.prediction import ANTICIPATION, FEATURES_OF, LIVE, PhasePrediction
+from app.core.prediction import ANTICIPATION, FEATURES_OF, PhasePrediction
 from app.inference.passes import StoredPass, phase_grid
 from models import ModelCard
 
@@ -125,7 +125,7 @@ class OfflinePass(StoredPass):
                 self._encoder.name,
                 self._encoder.weights_sha256,
             )
-            if not same or run.settings.get(LIVE):
+            if not same or run.was_live:
                 continue
             known, vectors = self._store.features(run.run_id)
             place = {at: i for i, at in enumerate(known.tolist())}

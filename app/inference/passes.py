@@ -15,7 +15,7 @@ import numpy as np
 from app.core.case import Asset
 from app.core.errors import BadInput
 from app.core.frame import Frame
-from app.core.prediction import LIVE, Run
+from app.core.prediction import Run
 from app.inference.postprocess import Rules
 from models import ModelCard
 
@@ -111,7 +111,7 @@ class StoredPass:
             # A rule that did not exist when the run was made did then what its default does now.
             settings = {**asdict(Rules()), **run.settings}
             # What was said live holds the frames that the machine managed, with tracks over gaps.
-            same = same and not run.settings.get(LIVE)
+            same = same and not run.was_live
             if same and all(settings.get(k) == v for k, v in self._decisive.items()):
                 return run
         return None

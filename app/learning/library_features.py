@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.prediction import LIVE
 from app.learning.recorded import Recorded
 from models.types import UNKNOWN
 
@@ -71,7 +70,7 @@ def _stored(
     """Times, features and, where they are all there, the phase probabilities of the newest run."""
     for run in reversed(store.runs(asset.asset_id)):
         same = (run.model, run.weights_sha256) == (encoder.name, encoder.weights_sha256)
-        if not same or run.settings.get(LIVE) or not run.finished:
+        if not same or run.was_live or not run.finished:
             continue
         pts, vectors = store.features(run.run_id)
         if not len(pts):

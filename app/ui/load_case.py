@@ -228,8 +228,7 @@ def _with_phases(
     said, shown = known.of("tier", run, lambda _: _phases(store, asset, run))
     timeline = shown.timeline
     end = timeline.segments[-1].end_pts if timeline.segments else asset.start_pts
-    others = [r for r in store.runs(asset.asset_id) if r.is_offline != run.is_offline]
-    older = newest_of(others, PHASES, "")
+    older = _other_kind(store.runs(asset.asset_id), run)
     answers, beside = [(run.classes, said)], None
     if older is not None:
         told, beside = known.of("tier", older, lambda _: _phases(store, asset, older))
@@ -250,6 +249,13 @@ def _with_phases(
         uncertainty=torn,
         lanes=(*lanes, *tier.lanes),
     )
+
+
+def _other_kind(runs: Sequence[Run], run: Run) -> Run | None:
+    """Who named phases knowing more or less of the recording: the whole of it beside what came
+    before, else what was said live."""
+    apart = newest_of((r for r in runs if r.is_offline != run.is_offline), PHASES, "")
+    return apart or newest_of((r for r in runs if r.was_live != run.was_live), PHASES, "")
 
 
 def _phases(

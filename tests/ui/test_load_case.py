@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from app.core.prediction import FEATURES_OF, PHASES, PhasePrediction
+from app.core.prediction import FEATURES_OF, LIVE, PHASES, PhasePrediction
 from app.store import PredictionStore
 from app.ui.load_case import Readings, load_predictions
+from app.ui.timeline.lanes import LIVE_TIER
 from tests.helpers.human_work import STEP, asset
 from tests.store.conftest import open_small
 
@@ -64,3 +65,30 @@ def test_a_whole_run_is_read_once_and_one_under_way_each_time(
         reads.clear()
         load_predictions(library, case.case_id, longer, {PHASES: "after"}, known)
         assert sorted(reads) == [whole, growing], "a longer recording is read anew"
+
+
+def test_what_was_said_live_stands_beside_a_later_analysis(own_library: Path) -> None:
+    with open_small(own_library) as library:
+        case = library.writer.create_case("One", "cholecystectomy", (asset(),)).result()
+        (own,) = case.assets
+        store = library.predictions(case.case_id)
+        runs = []
+        for settings, share in (({LIVE: True}, 0.9), ({}, 0.1)):
+            run = store.start_run(
+                asset=own, model="m", task=PHASES, weights_sha256="", classes=("a", "b"),
+                settings=dict(settings), sample_every=1, frames_expected=100,
+            )  # fmt: skip
+            said = [
+                PhasePrediction(pts=i * STEP, index=i, probabilities=(share, 1 - share))
+                for i in range(100)
+            ]
+            store.put_phases(run.run_id, said)
+            store.finish(run.run_id)
+            runs.append(run.run_id)
+        _, tier = load_predictions(library, case.case_id, own, {PHASES: "m"})
+        assert tier is not None
+        assert tier.run is not None
+        assert tier.beside is not None
+        assert [tier.beside.run.run_id, tier.run.run_id] == runs
+        assert LIVE_TIER in [lane.name for lane in tier.lanes]
+        assert len(tier.differences) == 1
