@@ -9,7 +9,7 @@ from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
 from app.ui import theme
-from app.ui.keys import SCOPE_NAMES, Action, KeyMap
+from app.ui.keys import SCOPE_NAMES, Action, KeyMap, Scope
 from app.ui.sheet import Sheet
 from app.ui.widgets import KeyCap, Label, row
 
@@ -50,12 +50,12 @@ class KeySheet(Sheet):
         self.find.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def matching(self, words: str) -> list[Action]:
-        """Bound actions whose text or key contains all the words."""
+        """Bound actions whose text or key contains all the words, and that have a meaning here."""
         wanted = words.lower().split()
         return [
             a
             for a in self._keys.actions
-            if a.keys
+            if self._keys.keys_here(a)
             and (self._keys.is_bound(a.id) or a.hold)
             and all(w in f"{a.text} {' '.join(a.keys)} {a.group}".lower() for w in wanted)
         ]
@@ -70,7 +70,7 @@ class KeySheet(Sheet):
         columns.setSpacing(36)
         boxes = [QVBoxLayout() for _ in range(COLUMNS)]
         heights = [0] * COLUMNS
-        for name, actions in sorted(groups.items(), key=lambda g: -len(g[1])):
+        for name, actions in sorted(groups.items(), key=self._rank):
             place = heights.index(min(heights))
             heights[place] += len(actions) + 3
             boxes[place].addWidget(self._group(name, actions))
@@ -82,6 +82,12 @@ class KeySheet(Sheet):
             boxes[0].insertWidget(0, Label("No key of that name.", tone="3"))
         self.set_body(body)
 
+    def _rank(self, group: tuple[str, list[Action]]) -> tuple[bool, int]:
+        """In Live its own keys first; then the longest group."""
+        _, actions = group
+        own = self._keys.in_live and actions[0].scope is Scope.LIVE
+        return not own, -len(actions)
+
     def _group(self, name: str, actions: list[Action]) -> QWidget:
         box = QWidget()
         grid = QGridLayout(box)
@@ -91,7 +97,7 @@ class KeySheet(Sheet):
         grid.addWidget(Label(name, "heading"), 0, 0, 1, 2)
         scopes = {a.scope for a in actions}
         for i, action in enumerate(actions, start=1):
-            grid.addWidget(_keys_of(action), i, 0, Qt.AlignmentFlag.AlignLeft)
+            grid.addWidget(self._keys_of(action), i, 0, Qt.AlignmentFlag.AlignLeft)
             text = Label(action.text, tone="2")
             text.setWordWrap(True)
             if len(scopes) > 1:
@@ -101,14 +107,13 @@ class KeySheet(Sheet):
         grid.setColumnStretch(1, 1)
         return box
 
-
-def _keys_of(action: Action) -> QWidget:
-    parts: list[QWidget | int] = []
-    if action.hold:
-        parts.append(Label("Hold", "small", "3"))
-    shown = list(dict.fromkeys(tuple(caps(k)) for k in action.keys))[:2]
-    for i, sequence in enumerate(shown):
-        if i:
-            parts.append(Label("or", "small", "3"))
-        parts.extend(KeyCap(c) for c in sequence)
-    return row(*parts, spacing=4)
+    def _keys_of(self, action: Action) -> QWidget:
+        parts: list[QWidget | int] = []
+        if action.hold:
+            parts.append(Label("Hold", "small", "3"))
+        shown = list(dict.fromkeys(tuple(caps(k)) for k in self._keys.keys_here(action)))[:2]
+        for i, sequence in enumerate(shown):
+            if i:
+                parts.append(Label("or", "small", "3"))
+            parts.extend(KeyCap(c) for c in sequence)
+        return row(*parts, spacing=4)

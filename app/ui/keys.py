@@ -217,6 +217,23 @@ class KeyMap(QObject):
         self._workspace = frozenset({Scope.EVERYWHERE, *scopes})
         self._refresh()
 
+    @property
+    def in_live(self) -> bool:
+        """Whether Live is on screen, where the player's keys have no meaning."""
+        return Scope.LIVE in self._workspace
+
+    def keys_here(self, action: Action) -> tuple[str, ...]:
+        """Which keys of an action count in the workspace on screen, or one step away from it.
+
+        In Live those of other workspaces do not count.
+        """
+        if action.scope not in self._workspace:
+            return () if self.in_live else action.keys
+        narrower = {s for s in self._workspace if s > action.scope}
+        others = (a for a in self._actions.values() if a.scope in narrower)
+        taken = {QKeySequence(k) for a in others for k in a.keys}
+        return tuple(k for k in action.keys if QKeySequence(k) not in taken)
+
     def block(self, *, blocked: bool) -> None:
         """Switch all keys but Esc off while a sheet lies over the window."""
         self._blocked = blocked

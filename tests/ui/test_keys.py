@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from PySide6.QtCore import QEvent, Qt
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QApplication, QLineEdit, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.ui.actions import ACTIONS
@@ -133,6 +133,31 @@ def test_every_bound_action_stands_in_the_sheet(window: MainWindow) -> None:
     wanted = {a.id for a in window.keys.actions if a.keys and window.keys.is_bound(a.id)}
     assert wanted <= shown
     assert {a.id for a in window.sheets.keys.matching("full screen")} >= {"full_screen"}
+
+
+def headings(window: MainWindow) -> list[str]:
+    """The groups of the sheet, column after column."""
+    window.keys.trigger("keys")
+    names = {a.group for a in window.keys.actions}
+    found = [w.text() for w in window.sheets.keys.findChildren(QLabel) if w.text() in names]
+    window.keys.trigger("escape")
+    return found
+
+
+def test_in_live_the_sheet_begins_with_lives_keys_and_has_none_of_the_player(
+    window: MainWindow,
+) -> None:
+    sheet, keys = window.sheets.keys, window.keys
+    assert {"play", "boundary_on"} <= {a.id for a in sheet.matching("")}
+    window.show_workspace("live")
+    assert headings(window)[0] == "Live"
+    shown = sheet.matching("")
+    assert {a.scope for a in shown} == {Scope.LIVE, Scope.EVERYWHERE}
+    assert {"live_pause", "workspace_review", "quit"} <= {a.id for a in shown}
+    window.show_workspace("library")
+    assert headings(window)[0] == "Play"
+    assert "play" in {a.id for a in sheet.matching("")}
+    assert keys.hint("workspace_review") == "Alt+2"
 
 
 def test_every_action_of_the_table_does_something(window: MainWindow) -> None:

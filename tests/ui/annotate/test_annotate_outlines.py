@@ -600,3 +600,17 @@ def test_a_track_of_a_later_run_is_another_object_than_its_number_of_an_earlier_
     desk.qtbot.waitUntil(lambda: desk.shown == [("scissors", "corrected")], timeout=10_000)
     desk.go_to(1)
     assert desk.shown == [("grasper", "accepted")]
+
+
+def test_workspaces_have_the_same_keys_here_and_the_sheet_lists_no_other(desk: Desk) -> None:
+    keys = desk.window.keys
+    review = next(a for a in keys.actions if a.id == "workspace_review")
+    desk.click(60, 80)
+    assert keys.keys_here(review) == ("Alt+2",)
+    desk.press(Qt.Key.Key_2, CTRL)  # the second class, as the sheet says
+    assert desk.annotate.editor.selected is not None
+    assert desk.window.workspace == "annotate"
+    desk.press(Qt.Key.Key_2, Qt.KeyboardModifier.AltModifier)
+    assert desk.window.workspace == "review"
+    assert keys.keys_here(review) == ("Alt+2", "Ctrl+2")
+    desk.wait_saved()
