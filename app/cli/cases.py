@@ -52,7 +52,7 @@ def register(app: typer.Typer) -> None:
                 found = _uncertain(opened, found)
         lines = [
             f"{c['case']}  {_name(c['title'], c['procedure'])}  "
-            f"({c['procedure']}, {c['duration_s']:.0f} s, {c['corrections']} corrections"
+            f"({c['procedure']}, {c['duration_s']:.0f} s, {_many(c['corrections'], 'correction')}"
             + (f", {_doubt_words(c['open_places'], c['open_s'])}" if uncertain else "")
             + ")"
             for c in found
@@ -61,8 +61,12 @@ def register(app: typer.Typer) -> None:
         emit(found, as_json=as_json, text="\n".join(lines) or none)
 
 
+def _many(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def _doubt_words(places: int, seconds: float) -> str:
-    return f"{places} place{'' if places == 1 else 's'} in doubt, {seconds:.0f} s"
+    return f"{_many(places, 'place')} in doubt, {seconds:.0f} s"
 
 
 def _uncertain(library: Library, found: list[dict[str, Any]]) -> list[dict[str, Any]]:

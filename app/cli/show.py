@@ -165,7 +165,7 @@ def _text(data: dict[str, Any]) -> str:
             + _tool_words(data["procedure"], r["tools_s"])
             for r in data["runs"]
         ),
-        f"  {data['corrections']} corrections in force",
+        f"  {data['corrections']} correction{'' if data['corrections'] == 1 else 's'} in force",
         *(f"  {h['seq']:>6}  {h['kind']:<4}  {h['title']}  ({h['user']})" for h in data["history"]),
     ]
     return "\n".join(lines)

@@ -21,6 +21,8 @@ class Difference:
         one: the human's phase, else that of the model's tier.
         other: the model's phase, else that of the tier beside it.
         is_human: whether a human's word is one of the two.
+        is_imported: whether that word came with label files.
+        one_knew_all: of two models, whether ``one`` or the other knew the whole recording.
     """
 
     start_pts: int
@@ -28,10 +30,17 @@ class Difference:
     one: str
     other: str
     is_human: bool
+    is_imported: bool = False
+    one_knew_all: bool = True
 
 
 def differences(
-    human: Timeline | None, model: Timeline | None, beside: Timeline | None = None
+    human: Timeline | None,
+    model: Timeline | None,
+    beside: Timeline | None = None,
+    *,
+    imported: bool = False,
+    model_knew_all: bool = True,
 ) -> tuple[Difference, ...]:
     """All of them in order of time; two that touch differ in what is named.
 
@@ -39,6 +48,9 @@ def differences(
         human: the human tier.
         model: the newest model's.
         beside: another model's, looked at where the human named nothing.
+        imported: the human tier came with label files.
+        model_knew_all: ``model`` knew the whole recording and ``beside`` looked at it as it went,
+            or the other way round.
     """
     out: list[Difference] = []
     for start, end, (said, newest, older) in _swept(human, model, beside):
@@ -46,7 +58,15 @@ def differences(
         one, other = (said, newest) if is_human else (newest, older)
         if one is None or other is None or one == other:
             continue
-        found = Difference(start_pts=start, end_pts=end, one=one, other=other, is_human=is_human)
+        found = Difference(
+            start_pts=start,
+            end_pts=end,
+            one=one,
+            other=other,
+            is_human=is_human,
+            is_imported=is_human and imported,
+            one_knew_all=model_knew_all,
+        )
         touches = bool(out) and out[-1].end_pts == start
         if touches and replace(out[-1], start_pts=start, end_pts=end) == found:
             out[-1] = replace(out[-1], end_pts=end)

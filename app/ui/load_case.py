@@ -234,6 +234,7 @@ def _with_phases(
         told, beside = known.of("tier", older, lambda _: _phases(store, asset, older))
         answers.append((older.classes, told))
     torn = uncertainty(answers)
+    other = beside.timeline if beside is not None else None
     lanes = [strip_lane(torn.pts, torn.bits)] if torn.pts.size > 1 else []
     if beside is not None and beside.timeline.segments:
         is_offline = beside.run.is_offline
@@ -245,7 +246,7 @@ def _with_phases(
         analysed_to_pts=asset.end_pts if run.finished else end,
         run=run,
         beside=beside,
-        differences=differences(None, timeline, beside.timeline) if beside else (),
+        differences=differences(None, timeline, other, model_knew_all=run.is_offline),
         uncertainty=torn,
         lanes=(*lanes, *tier.lanes),
     )

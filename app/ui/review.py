@@ -148,7 +148,9 @@ class ReviewStage(Stage):
         phase = session.shown_taxonomy.phase(block.segment.phase)
         since = self.time_ms - session.asset.time_ms(block.segment.start_pts)
         lines = [osd.Text(text=f"{moment(since)} in this phase", role="small")]
-        said = "The model says" if not block.human else "You decided"
+        said = "The model says"
+        if block.human:
+            said = "Imported, or decided since" if session.imported else "You decided"
         other = self.other_phase
         if other is not None:
             said += f", the model says {session.shown_taxonomy.phase_name(other)}"
@@ -194,7 +196,7 @@ class ReviewStage(Stage):
                 role="small",
                 token="osd_text_3",  # noqa: S106
             ),
-            osd.Text(text=f"Recording: {moment(left)} left", role="small", gap=8),
+            osd.Text(text=self._left_words(left), role="small", gap=8),
         ]
         right = self.width() - osd.MARGIN
         if self._bright["right"]:
@@ -202,6 +204,11 @@ class ReviewStage(Stage):
         osd.draw_clock(painter, QPointF(right, osd.MARGIN - 4), whole, fraction, exact=self.exact)
         at = QPointF(right, osd.MARGIN + theme.px(28))
         osd.draw_lines(painter, lines, at, right=True)
+
+    def _left_words(self, left_ms: float) -> str:
+        asset = self._session.asset
+        recorded = asset is not None and asset.has_recording
+        return f"{'Recording' if recorded else 'Labels'}: {moment(left_ms)} left"
 
     def _paint_progress(self, painter: QPainter) -> None:
         if not self.progress:

@@ -21,7 +21,7 @@ from app.ui.timeline.lane_walk import Piece
 from app.ui.timeline.lanes import Lane, surest_last
 
 RIGHT_PX = 24
-NOTHING = "Nothing beside the phases yet: analyse the case, or import labels"
+NOTHING = "Nothing beside the phases yet: here stands what models and imported labels tell"
 _LEAST_RING_PX = 6
 
 

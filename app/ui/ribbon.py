@@ -39,6 +39,7 @@ from app.ui.timeline import blocks, paint
 from app.ui.timeline.forecast import draw_forecast
 from app.ui.timeline.geometry import bounds_of
 from app.ui.timeline.join_marks import draw_joins
+from app.ui.timeline.speech import yours
 from app.ui.widgets import IconButton, mark
 from app.ui.words import length, moment
 
@@ -65,6 +66,7 @@ class RibbonData:
     model: ModelTier | None = None
     differences: tuple[Difference, ...] = ()
     tail_words: str = ""
+    imported: bool = False
     bookmarks: tuple[Bookmark, ...] = ()
     joins: tuple[Join, ...] = ()
     blocks: tuple[Block, ...] = field(default=())
@@ -219,6 +221,7 @@ class Ribbon(QWidget):
             model=session.model,
             differences=session.differences,
             tail_words=tail_words,
+            imported=session.imported,
             bookmarks=session.work.bookmarks if session.work else (),
             joins=joins_of(session.asset, session.gone),
         )
@@ -308,7 +311,8 @@ class Ribbon(QWidget):
         name = self.data.taxonomy.phase_name(block.segment.phase)
         start = moment(self.data.asset.time_ms(block.segment.start_pts))
         end = moment(self.data.asset.time_ms(block.segment.end_pts))
-        who = f"{name}, from {start} to {end}, yours"
+        whose = yours(imported=self.data.imported)
+        who = f"{name}, from {start} to {end}, {whose}"
         return who if block.human else f"Model says {name} from {start} to {end}"
 
     def paintEvent(self, event: QPaintEvent) -> None:

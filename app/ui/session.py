@@ -83,6 +83,11 @@ class ModelTier:
     foreseen: tuple[Foreseen, ...] = ()
     foreseen_run: Run | None = None
 
+    @property
+    def knew_all(self) -> bool:
+        """Whether ``run`` knew the whole recording, not the one beside it."""
+        return self.run is not None and self.run.is_offline
+
 
 class Session(QObject):
     """The open case.
@@ -201,8 +206,14 @@ class Session(QObject):
             return model.differences if model else ()
         known = self._compared
         if known is None or known[0] is not human or known[1] is not model:
-            beside = model.beside.timeline if model.beside else None
-            self._compared = human, model, differences(human, model.timeline, beside)
+            found = differences(
+                human,
+                model.timeline,
+                model.beside.timeline if model.beside else None,
+                imported=self.imported,
+                model_knew_all=model.knew_all,
+            )
+            self._compared = human, model, found
         return self._compared[2]
 
     def empty_timeline(self) -> Timeline:

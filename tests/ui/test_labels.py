@@ -109,6 +109,26 @@ def test_the_place_stays_in_annotate_and_under_another_name(
     assert labelled.review.stage.time_ms == 40_000
 
 
+def test_nobody_is_credited_with_what_was_imported_and_no_recording_is_spoken_of(
+    labelled: MainWindow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    monkeypatch.setattr(
+        "app.ui.osd.draw_text", lambda _p, _at, text, _role, _colour: written.append(text)
+    )
+    labelled.review.stage.grab()
+    assert "Imported, or decided since" in written
+    assert "Labels: 1:00 left" in written
+    assert "You decided" not in written
+    labelled.keys.trigger("boundary_on")
+    assert "imported" in labelled.review.ribbon.accessibleDescription()
+    labelled.show_workspace("annotate")
+    assert labelled.annotate is not None
+    scene = labelled.annotate.timeline.scene()
+    assert scene is not None
+    assert scene.data.imported
+
+
 def test_a_low_window_names_the_other_phases_too(labelled: MainWindow, qtbot: QtBot) -> None:
     labelled.resize(1280, 800)
     ribbon = labelled.review.ribbon

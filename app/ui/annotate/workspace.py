@@ -397,6 +397,7 @@ class AnnotateWorkspace(QWidget):
                     lanes=session.lanes,
                     beside=model.beside.timeline if model and model.beside else None,
                     apart=model.differences if model else None,
+                    imported=session.imported,
                 )
             )
         if session.frame is not None:

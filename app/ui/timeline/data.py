@@ -35,6 +35,7 @@ class TimelineData:
         joins: where the parts of a split recording meet.
         beside: another model's phases, compared with the model's where the human named none.
         apart: where these two differ, where that is known already.
+        imported: the human's tier came with label files.
     """
 
     tiers: Tiers
@@ -48,6 +49,7 @@ class TimelineData:
     joins: tuple[Join, ...] = ()
     beside: Timeline | None = None
     apart: tuple[Difference, ...] | None = None
+    imported: bool = False
 
     @cached_property
     def certainties(self) -> NDArray[np.float64]:
@@ -69,7 +71,13 @@ class TimelineData:
         """Where human and model, or else two models, name different phases."""
         if self.tiers.you is None and self.apart is not None:
             return self.apart
-        return differences(self.tiers.you, self.tiers.model, self.beside)
+        return differences(
+            self.tiers.you,
+            self.tiers.model,
+            self.beside,
+            imported=self.imported,
+            model_knew_all=self.model_name == WHOLE_TIER,
+        )
 
     @property
     def model_name(self) -> str:
@@ -131,6 +139,7 @@ def timeline_data(
     lanes: tuple[Lane, ...] = (),
     beside: Timeline | None = None,
     apart: tuple[Difference, ...] | None = None,
+    imported: bool = False,
 ) -> TimelineData:
     """Gather what is known about an asset; see ``TimelineData``.
 
@@ -158,4 +167,5 @@ def timeline_data(
         joins=joins,
         beside=beside,
         apart=apart,
+        imported=imported,
     )

@@ -15,9 +15,11 @@ from app.ui.timeline.data import TimelineData
 from app.ui.timeline.lanes import Lane, LaneKind, Source, course_name, segment_name
 from app.ui.timeline.paint import clock, duration
 
+IMPORTED = "imported, or named by you since"
+
 
 def block_name(data: TimelineData, block: Block, *, selected: bool = False) -> str:
-    """``Clip and cut, from 21:24 to 24:57, yours, selected``, or what the model says."""
+    """``Clip and cut, from 21:24 to 24:57, yours, selected``, or what the model or labels say."""
     segment = data.tiers.segment(block)
     if segment is None:
         return ""
@@ -26,7 +28,7 @@ def block_name(data: TimelineData, block: Block, *, selected: bool = False) -> s
     if block.row == "model":
         said = f"Model says {name} from {start} to {end}"
     else:
-        said = f"{name}, from {start} to {end}, yours"
+        said = f"{name}, from {start} to {end}, {yours(imported=data.imported)}"
     return f"{said}, selected" if selected else said
 
 
@@ -37,7 +39,7 @@ def item_name(data: TimelineData, block: Block) -> str:
         return ""
     start, end = clock(data.time_ms(segment.start_pts)), clock(data.time_ms(segment.end_pts))
     parts = [data.words.phase_name(segment.phase), f"{start} to {end}"]
-    parts.append("yours" if block.row == "you" else "model")
+    parts.append(yours(imported=data.imported) if block.row == "you" else "model")
     sure = data.certainty(segment) if block.row == "model" else None
     if sure is not None:
         parts.append(f"{round(100 * sure)} %")
@@ -50,11 +52,18 @@ def hover_lines(data: TimelineData, block: Block) -> tuple[str, str]:
     if segment is None:
         return "", ""
     start_ms, end_ms = data.time_ms(segment.start_pts), data.time_ms(segment.end_pts)
-    whose = "you" if block.row == "you" else "the model"
+    whose = "by the model"
+    if block.row == "you":
+        whose = IMPORTED if data.imported else "by you"
     return (
         data.words.phase_name(segment.phase),
-        f"{clock(start_ms)} to {clock(end_ms)}, {duration(end_ms - start_ms)}, by {whose}",
+        f"{clock(start_ms)} to {clock(end_ms)}, {duration(end_ms - start_ms)}, {whose}",
     )
+
+
+def yours(*, imported: bool) -> str:
+    """Whose the human tier is."""
+    return IMPORTED if imported else "yours"
 
 
 def lane_lines(
@@ -93,9 +102,10 @@ def segment_lines(
 
 def strip_words(lane: Lane) -> str:
     """What the heights of the strip of uncertainty mean in this case."""
+    tall = "tall: less sure than in most of this case"
     if lane.bits is None or float(np.median(lane.bits)) < DOUBT_BITS:
-        return "tall: less sure than in most of this case"
-    return "tall: less sure than in most of this case, of which the models are torn"
+        return tall
+    return f"{tall}; the models are torn in most of it"
 
 
 def torn_lines(
@@ -111,9 +121,11 @@ def difference_lines(
     """Two lines for the hover card of a disagreement."""
     one, other = words.phase_name(found.one), words.phase_name(found.other)
     if found.is_human:
-        said = f"You say {one}, the model {other}"
+        whose = "The labels say" if found.is_imported else "You say"
+        said = f"{whose} {one}, the model {other}"
     else:
-        said = f"One model says {one}, the other {other}"
+        whole, along = (one, other) if found.one_knew_all else (other, one)
+        said = f"The model that saw the whole recording says {whole}, the one that did not {along}"
     return said, _times(found, time_ms)
 
 
@@ -144,7 +156,8 @@ def summary(data: TimelineData) -> str:
     """One sentence about the whole timeline."""
     you = len(data.tiers.you.segments) if data.tiers.you else 0
     model = len(data.tiers.model.segments) if data.tiers.model else 0
-    said = f"{you} phases by you, {model} by the model, {len(data.differences)} disagreements"
+    whose = IMPORTED if data.imported else "by you"
+    said = f"{you} phases {whose}, {model} by the model, {len(data.differences)} disagreements"
     return "; ".join([said, *lanes_summary(data.lanes)])
 
 

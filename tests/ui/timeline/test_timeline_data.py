@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -14,12 +15,20 @@ from app.core.taxonomy import find_taxonomy
 from app.store.predictions import Presence
 from app.ui.timeline import paint
 from app.ui.timeline.geometry import Kind, View, lay_out, snapped
-from app.ui.timeline.lanes import LaneKind, activity_lane, lane_of, named_lanes, tool_lanes
+from app.ui.timeline.lanes import (
+    LaneKind,
+    activity_lane,
+    lane_of,
+    named_lanes,
+    phases_lane,
+    tool_lanes,
+)
 from app.ui.timeline.speech import (
     block_name,
     difference_lines,
     difference_name,
     hover_lines,
+    item_name,
     lane_lines,
     summary,
 )
@@ -159,5 +168,21 @@ def test_disagreements_are_named_with_both_words() -> None:
         "Disagreement, 3:20, at 0:00: you say Calot triangle, the model Clip and cut"
     )
     assert difference_lines(second, data.words, data.time_ms)[0] == (
-        "One model says Clip and cut, the other Calot triangle"
+        "The model that saw the whole recording says Calot triangle, the one that did not Clip and cut"
+    )
+    along = phases_lane(line((0, 250, CALOT)), (), is_offline=False)
+    turned = make_data(None, line((0, 210, CLIP)), beside=line((0, 250, CALOT)), lanes=(along,))
+    assert difference_lines(turned.differences[0], data.words, data.time_ms)[0] == (
+        "The model that saw the whole recording says Clip and cut, the one that did not Calot triangle"
+    )
+
+
+def test_imported_phases_are_not_called_yours() -> None:
+    data = replace(make_data(line((0, 200, CALOT)), line((0, 210, CLIP))), imported=True)
+    you = Block(row="you", index=0)
+    assert hover_lines(data, you)[1] == "0:00 to 3:20, 3:20, imported, or named by you since"
+    assert block_name(data, you).endswith(", imported, or named by you since")
+    assert item_name(data, you).endswith(", imported, or named by you since")
+    assert difference_lines(data.differences[0], data.words, data.time_ms)[0] == (
+        "The labels say Calot triangle, the model Clip and cut"
     )
