@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,7 +90,7 @@ def filmed_cases(
     folder: Path,
     *,
     rows_of: RowsOf = lambda _case, _asset: None,
-    on_done: Callable[[int], object] = lambda _: None,
+    on_done: Callable[[float], object] = lambda _: None,
 ) -> Films:
     """Every labelled recording of some cases, its frames kept at the recipe's rate and size.
 
@@ -99,15 +100,17 @@ def filmed_cases(
         recipe: its classes and tools are what counts; other phases are not known.
         folder: where frames are kept.
         rows_of: the tools that label files name, for a recipe with tools.
-        on_done: told how many cases are looked through.
+        on_done: told how many cases are looked through, with the share of the one under way.
 
     Raises:
         EnvironmentProblem: the frames cannot be kept.
     """
     films = Films()
     for number, case in enumerate(cases, 1):
-        for asset in case.assets:
-            _add(films, library, case, asset, recipe, folder, rows_of)
+        for place, asset in enumerate(case.assets):
+            before, of = number - 1 + place / len(case.assets), len(case.assets)
+            look = partial(_tell, on_done, before, of)
+            _add(films, library, case, asset, recipe, folder, rows_of, look)
         needed = {one.frames.path for one in films.found}
         make_room(folder, needed.__contains__)
         on_done(number)
@@ -122,6 +125,7 @@ def _add(
     recipe: Recipe,
     folder: Path,
     rows_of: RowsOf,
+    on_share: Callable[[float], object],
 ) -> None:
     human = library.human_timeline(asset.asset_id)
     said = rows_of(case, asset) if recipe.tools else None
@@ -131,7 +135,7 @@ def _add(
         films.problems.append(f"Case {case.case_id} has labels and no recording.")
         return
     try:
-        frames = keep_frames(asset, folder, rate_of(recipe), kept_size_px(recipe))
+        frames = keep_frames(asset, folder, rate_of(recipe), kept_size_px(recipe), on_share)
     except BadInput as error:
         films.problems.append(f"Case {case.case_id}: {error.user_message}")
         return
@@ -156,6 +160,11 @@ def _add(
         )
     else:
         films.problems.append(f"Case {case.case_id} has no phase that {recipe.title} names.")
+
+
+def _tell(on_done: Callable[[float], object], before: float, of: int, share: float) -> None:
+    """One of ``of`` recordings of a case is looked through to a share, after so many cases."""
+    on_done(before + share / of)
 
 
 def rate_of(recipe: Recipe) -> float:

@@ -109,10 +109,10 @@ def finetune(
         LESSON,
     )
     with model_errors():
+        folder = run_folder / "set"
         if is_of_phases:
-            lesson = _of_phases(library, case_ids, base, plan, held_out_every, rows_of)
+            lesson = _of_phases(library, case_ids, base, plan, folder, held_out_every, rows_of)
         else:
-            folder = run_folder / "set"
             lesson = _of_outlines(library, case_ids, base, plan, folder, held_out_every)
     recipe = lesson.recipe
     end = runs.train(
@@ -211,10 +211,11 @@ def _of_phases(
     case_ids: Sequence[str],
     base: ModelCard,
     recipe: Recipe,
+    set_folder: Path,
     held_out_every: int,
     rows_of: RowsOf,
 ) -> _Lesson:
-    recipe, operations = phases.operations_of(library, case_ids, base, recipe, rows_of)
+    recipe, operations = phases.operations_of(library, case_ids, base, recipe, set_folder, rows_of)
     learn, held = phases.apart(operations, held_out_every)
     return _Lesson(
         recipe=recipe,

@@ -14,6 +14,7 @@ from app.core.errors import BadInput
 from app.inference.cards import find_model, load_network
 from app.inference.device import DeviceChoice
 from app.learning.filmed import LIBRARY, Filmed, RowsOf, filmed_cases
+from app.learning.finetune_labels import keep_labels, with_kept_labels
 from app.learning.lessons import ENDONET, evaluation_of
 from app.learning.library_features import library_recordings
 from app.learning.recipes import Recipe
@@ -22,6 +23,8 @@ from app.learning.run_log import SECOND_TRAIN
 from models.types import UNKNOWN
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from app.store import Library
     from models import ModelCard
 
@@ -91,30 +94,58 @@ def phase_recipe(base: ModelCard, name: str, steps: int) -> Recipe:
 
 
 def operations_of(
-    library: Library, case_ids: Sequence[str], base: ModelCard, recipe: Recipe, rows_of: RowsOf
+    library: Library,
+    case_ids: Sequence[str],
+    base: ModelCard,
+    recipe: Recipe,
+    set_folder: Path,
+    rows_of: RowsOf,
+    on_looked: Callable[[float], object] = lambda _: None,
 ) -> tuple[Recipe, Operations]:
     """The recipe and what of the cases it can learn from.
 
     A network that tells tools keeps them where label files name the cases' tools.
 
+    Args:
+        library: that holds the cases.
+        case_ids: in order.
+        base: where the run starts.
+        recipe: of the run.
+        set_folder: the labels that the run began with are kept there, and stay as they are.
+        rows_of: see ``filmed_cases``.
+        on_looked: told which share of the recordings is looked through.
+
     Raises:
-        BadInput: nothing; the sentence says what a case would need.
+        BadInput: nothing; the sentence says what a case would need. Or a recording that the run
+            began with is gone.
     """
     cases = [library.case(case_id) for case_id in case_ids]
     if base.features_of:
         encoder = find_model(base.features_of, library.folder)
-        recordings = library_recordings(library, cases, encoder, recipe.classes)
+        recordings = with_kept_labels(
+            library_recordings(library, cases, encoder, recipe.classes), set_folder
+        )
         if not recordings:
             raise BadInput(
                 f"{base.title} reads frame features of {encoder.name}: name phases in these cases "
                 "and analyse them with it first."
             )
+        keep_labels(recordings, set_folder)
         return recipe, recordings
-    films = filmed_cases(library, cases, recipe, library.cache_folder, rows_of=rows_of)
-    named = [film for film in films.found if (film.labels != UNKNOWN).any()]
+    films = filmed_cases(
+        library,
+        cases,
+        recipe,
+        library.cache_folder,
+        rows_of=rows_of,
+        on_done=lambda done: on_looked(done / len(cases)),
+    )
+    found = with_kept_labels(films.found, set_folder)
+    named = [film for film in found if (film.labels != UNKNOWN).any()]
     if not named:
         why = f" {films.problems[0]}" if films.problems else ""
         raise BadInput(f"No phase in these cases can teach {base.title}; name some first.{why}")
+    keep_labels(named, set_folder)
     if recipe.tools and not any((film.tools != UNKNOWN).any() for film in named):
         # Its encoder changes, and nothing would hold the tools to the truth.
         named = [replace(film, tools=film.tools[:, :0]) for film in named]

@@ -81,7 +81,11 @@ class KeptFrames:
 
 
 def keep_frames(
-    asset: Asset, folder: Path, per_second: float, size_px: tuple[int, int]
+    asset: Asset,
+    folder: Path,
+    per_second: float,
+    size_px: tuple[int, int],
+    on_share: Callable[[float], object] = lambda _: None,
 ) -> KeptFrames:
     """The frames of a recording that a model of this rate looks at, decoded unless they are kept.
 
@@ -90,6 +94,7 @@ def keep_frames(
         folder: where they are kept, in one file with others beside it.
         per_second: rate; each frame on screen once, as in an analysis.
         size_px: width and height that they are squashed to.
+        on_share: told, while they are decoded, which share of them is.
 
     Raises:
         BadInput: the recording cannot be opened.
@@ -107,7 +112,7 @@ def keep_frames(
     with open_recording(asset, cache_bytes=_DECODED_BYTES) as source:
         grid = phase_grid(source, per_second)[0]
         pts = np.array([source.pts(i) for i in grid], np.int64)
-        _write(path, pts, _jpegs_of(source, grid, size_px))
+        _write(path, pts, _jpegs_of(source, grid, size_px, on_share))
     return KeptFrames(path)
 
 
@@ -133,11 +138,15 @@ def make_room(folder: Path, needed: Callable[[Path], bool], most_bytes: int = MO
 
 
 def _jpegs_of(
-    source: VideoSource, grid: tuple[int, ...], size_px: tuple[int, int]
+    source: VideoSource,
+    grid: tuple[int, ...],
+    size_px: tuple[int, int],
+    on_share: Callable[[float], object],
 ) -> Iterator[bytes]:
     """A frame that does not decode is as the player shows it: the last good picture."""
     last = np.zeros((size_px[1], size_px[0], 3), np.uint8)
-    for index in grid:
+    for done, index in enumerate(grid):
+        on_share(done / len(grid))
         with suppress(UndecodableFrame):
             last = resized(source.frame(index).rgb, *size_px)
         bgr = cv2.cvtColor(last, cv2.COLOR_RGB2BGR)

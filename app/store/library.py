@@ -476,12 +476,14 @@ class Library:
         for folder, name in rest:
             for path in (self.folder / folder).glob(name + "*"):
                 path.unlink(missing_ok=True)
-        # A frozen training set is one hashed whole: without the case's frames it is of no use. Nor
-        # do pictures stay that show how a network saw them.
-        for frames in self.runs_folder.glob("*/set/frames"):
-            if next(frames.glob(f"{case_id}_*"), None) is not None:
-                shutil.rmtree(frames.parent)
-                shutil.rmtree(frames.parent.parent / "samples", ignore_errors=True)
+        # A frozen training set counts as a whole: without the case's part it is of no use. Nor do
+        # pictures stay that show how a network saw it, nor what an encoder made of it.
+        of_set = (f"*/set/frames/{case_id}_*", f"*/set/labels/case-{case_id}-*")
+        for run in {f.parents[2] for part in of_set for f in self.runs_folder.glob(part)}:
+            shutil.rmtree(run / "set")
+            shutil.rmtree(run / "samples", ignore_errors=True)
+        for features in self.runs_folder.glob(f"*/features/case-{case_id}-*"):
+            features.unlink(missing_ok=True)
         self._backups.erase_case(uid)
 
     @contextmanager

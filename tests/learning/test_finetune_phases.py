@@ -21,6 +21,7 @@ from app.store import Library
 from models import ModelCard
 from models.card import ModelClass
 from tests.helpers.coloured_cases import KEYS, colour_case
+from tests.helpers.human_work import change, correction
 
 CPU = DeviceChoice(device="cpu", name="test", reason="test", memory_mb=1)
 WIDTH = 16
@@ -127,7 +128,39 @@ def test_what_cannot_teach_is_one_sentence(
     case = colour_case(library, tmp_path / "videos", 1, (2, 2, 2), labelled_s=0)
     recipe = phase_recipe(base, "mine", 3)
     with pytest.raises(BadInput, match="No phase in these cases can teach endomamba; name some"):
-        operations_of(library, [case.case_id], base, recipe, lambda *_: None)
+        operations_of(library, [case.case_id], base, recipe, tmp_path / "set", lambda *_: None)
+    assert not (tmp_path / "set").exists()  # what is named now teaches a run of the same name
+
+
+def test_a_run_goes_on_with_the_labels_that_it_began_with(
+    library: Library, own_library: Path, tmp_path: Path
+) -> None:
+    base = eyes(own_library)
+    cases = [colour_case(library, tmp_path / "videos", n, (3, 2, 3)) for n in (1, 2)]
+    ids, looked = [case.case_id for case in cases], list[float]()
+    recipe = phase_recipe(base, "mine", 3)
+
+    def read(some: list[str], folder: str) -> list[tuple[str, list[int]]]:
+        _, films = operations_of(
+            library, some, base, recipe, tmp_path / folder, lambda *_: None, looked.append
+        )
+        return [(film.group, film.labels.tolist()) for film in films]
+
+    begun = read(ids[:1], "set")
+    assert begun == [("case-0001", [0] * 3 + [1] * 2 + [2] * 3)]
+    # Eight frames each, and the case.
+    assert looked == pytest.approx([n / 8 for n in range(9)])
+    line = library.human_timeline(cases[0].assets[0].asset_id)
+    assert line is not None
+    whole = line.timeline
+    painted = whole.painted(whole.start_pts, whole.end_pts, KEYS[2])
+    moved = correction(ids[0], "Relabel", change(line, replace(line, timeline=painted)))
+    library.writer.commit(moved).result()
+    assert read(ids[:1], "set") == begun
+    assert read(ids, "set") == begun  # nor does another case come in
+    assert read(ids, "new")[0] == ("case-0001", [2] * 8)
+    with pytest.raises(BadInput, match="Case 0001, which this run learns from, has lost"):
+        read(ids[1:], "set")
 
 
 def test_without_labelled_tools_a_taught_model_tells_none(
@@ -137,7 +170,10 @@ def test_without_labelled_tools_a_taught_model_tells_none(
     case = colour_case(library, tmp_path / "videos", 1, (2, 2, 2))
     recipe = phase_recipe(base, "mine", 3)
     assert recipe.tools == ("grasper",)
-    plan, films = operations_of(library, [case.case_id], base, recipe, lambda *_: None)
+    for _ in range(2):  # begun, and gone on with
+        plan, films = operations_of(
+            library, [case.case_id], base, recipe, tmp_path / "set", lambda *_: None
+        )
     assert plan.tools == ()
     assert films[0].tools.shape == (6, 0)
 
