@@ -94,19 +94,30 @@ def open_library(
     return library
 
 
-def emit(data: object, *, as_json: bool, text: str | None = None) -> None:
+def emit(
+    data: object, *, as_json: bool, text: str | None = None, may_be_unheard: bool = False
+) -> None:
     """Print the result: one JSON object, or the text for people.
 
     What could not be measured (nan) is null: JSON has no word for it.
+
+    Args:
+        data: the result.
+        as_json: print it as JSON.
+        text: for people; None prints nothing.
+        may_be_unheard: the work was what counted, so that it succeeded although who reads went
+            away.
     """
     if as_json:
-        _say(to_json(data))
+        _say(to_json(data), may_be_unheard=may_be_unheard)
     elif text is not None:
         _say(text.rstrip("\n"))
 
 
-def _say(text: str) -> None:
+def _say(text: str, *, may_be_unheard: bool = False) -> None:
     """A line on stdout, out of this process's hands when this returns.
+
+    What comes after a reader has gone away goes nowhere.
 
     Raises:
         EnvironmentProblem: what stdout leads to takes no more.
@@ -118,6 +129,8 @@ def _say(text: str) -> None:
         # Python would try to write the rest again when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):
+            if may_be_unheard:
+                return
             raise typer.Exit(1) from error
         raise EnvironmentProblem(
             f"The result could not be printed ({error.strerror}); free some space or print it "
@@ -184,7 +197,9 @@ def progress(description: str, *, quiet: bool) -> Iterator[Progress]:
 
 
 def training_report(bar: Progress, *, lines: bool) -> Callable[[TrainingProgress], None]:
-    """What a training loop calls: moves the bar, or prints a JSON line for the window to read.
+    """What a training loop calls: moves the bar, or prints a JSON line for who reads them.
+
+    A reader that goes away ends no training.
 
     The bar says loss, rate and the last figures of what is held out.
     """
@@ -196,7 +211,7 @@ def training_report(bar: Progress, *, lines: bool) -> Callable[[TrainingProgress
     def report(now: TrainingProgress) -> None:
         nonlocal pieces
         if lines:
-            _say(to_json(asdict(now)))
+            _say(to_json(asdict(now)), may_be_unheard=True)
             return
         figures.update(now.metrics)
         if now.pieces > pieces:

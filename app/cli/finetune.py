@@ -69,18 +69,7 @@ def finetune(
             )
     if made is None:
         raise typer.Abort
-    result = {
-        "model": made.card.name,
-        "task": made.card.task,
-        "card": str(lib.folder / "models" / made.card.name / "card.toml"),
-        "epochs": made.steps,
-        "best": {k: round(100 * v, 2) for k, v in made.best.items()},
-        "base": {k: round(100 * v, 2) for k, v in made.base.items()},
-        "learnt": made.learnt,
-        "held_out": made.held_out,
-        "device": made.card.trained.device,
-        "seconds": round(made.seconds, 1),
-    }
+    result = made.told() | {"card": lib.folder / "models" / made.card.name / "card.toml"}
     rows = "\n".join(
         f"  {k}: {_percent(made.base, k)} before, {_percent(made.best, k)} after"
         for k in {**made.base, **made.best}
@@ -89,6 +78,7 @@ def finetune(
     emit(
         result,
         as_json=as_json or lines,
+        may_be_unheard=lines,
         text=f"{made.card.name}: learnt from {made.learnt} frames, measured on {measured}\n{rows}",
     )
 

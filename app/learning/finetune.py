@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
 from app.core.errors import BadInput
@@ -17,12 +18,14 @@ from app.core.prediction import ANTICIPATION, PHASES, SEGMENTATION
 from app.core.taxonomy import find_taxonomy
 from app.inference.cards import load_network, model_errors
 from app.learning import finetune_phases as phases
-from app.learning import publish, runs, sets
+from app.learning import publish, run_log, runs, sets
 from app.learning.evaluate import mask_figures
 from app.learning.finetune_phases import phase_recipe
 from app.learning.lessons import evaluation_of
 from app.learning.recipes import Recipe
+from app.learning.run_record import check_alone, failures_told
 from app.store import Library
+from app.store.files import write_json
 
 if TYPE_CHECKING:
     from app.inference.device import DeviceChoice
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
     from models import ModelCard
     from models.training import Progress
 
-LESSON = "lesson.json"
+READING, MEASURING = "Reading your corrections", "Measuring it beside its base"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +56,20 @@ class FineTuned:
     held_out: int
     steps: int
     seconds: float
+
+    def told(self) -> dict[str, Any]:
+        """As ``trocar finetune --json`` prints it, figures in per cent."""
+        return {
+            "model": self.card.name,
+            "task": self.card.task,
+            "epochs": self.steps,
+            "best": {k: round(100 * v, 2) for k, v in self.best.items()},
+            "base": {k: round(100 * v, 2) for k, v in self.base.items()},
+            "learnt": self.learnt,
+            "held_out": self.held_out,
+            "device": self.card.trained.device,
+            "seconds": round(self.seconds, 1),
+        }
 
 
 def finetune(
@@ -98,35 +115,62 @@ def finetune(
     is_of_phases = base.task != SEGMENTATION
     with model_errors():
         plan = (phase_recipe if is_of_phases else _recipe)(base, name, steps)
-    runs.claim(
-        run_folder,
-        {
-            "cases": list(case_ids),
-            "base": base.name,
-            "base_sha256": base.weights_sha256,
-            "held_out_every": held_out_every,
-        },
-        LESSON,
-    )
-    with model_errors():
-        folder = run_folder / "set"
-        if is_of_phases:
-            lesson = _of_phases(library, case_ids, base, plan, folder, held_out_every, rows_of)
-        else:
-            lesson = _of_outlines(library, case_ids, base, plan, folder, held_out_every)
-    recipe = lesson.recipe
-    end = runs.train(
-        recipe,
-        lesson.learn,
-        run_folder,
-        network=lesson.network,
-        device=device,
-        evaluate=evaluation_of(recipe, lesson.held_out),
-        on_progress=on_progress,
-        should_stop=should_stop,
-    )
-    if end.ended == "cancelled":
-        return None
+    check_alone(run_folder)
+    lesson = {
+        "cases": list(case_ids),
+        "base": base.name,
+        "base_sha256": base.weights_sha256,
+        "held_out_every": held_out_every,
+        "steps": steps,
+    }
+    _claim(run_folder, lesson)
+    (run_folder / run_log.TAUGHT).unlink(missing_ok=True)
+    run_log.begin(run_folder, doing=READING)
+    with failures_told(run_folder):
+        with model_errors():
+            folder = run_folder / "set"
+            if is_of_phases:
+                read = _of_phases(library, case_ids, base, plan, folder, held_out_every, rows_of)
+            else:
+                read = _of_outlines(library, case_ids, base, plan, folder, held_out_every)
+        end = runs.train(
+            read.recipe,
+            read.learn,
+            run_folder,
+            network=read.network,
+            device=device,
+            evaluate=evaluation_of(read.recipe, read.held_out),
+            on_progress=on_progress,
+            should_stop=should_stop,
+        )
+        if end.ended == "cancelled":
+            return None
+        run_log.say(run_folder, MEASURING)
+        taught = _measured(read, end, base, run_folder, device, models_folder, case_ids)
+        write_json(run_folder / run_log.TAUGHT, taught.told())
+        run_log.end(run_folder, end.ended)
+    return taught
+
+
+def _claim(run_folder: Path, lesson: dict[str, Any]) -> None:
+    """Write down what is asked for; what nothing was learnt of yet is forgotten."""
+    if not (run_folder / run_log.PLAN).exists():
+        (run_folder / run_log.LESSON).unlink(missing_ok=True)
+        rmtree(run_folder / "set", ignore_errors=True)
+    runs.claim(run_folder, lesson, run_log.LESSON)
+
+
+def _measured(
+    lesson: _Lesson,
+    end: runs.RunEnd,
+    base: ModelCard,
+    run_folder: Path,
+    device: str | None,
+    models_folder: Path,
+    case_ids: Sequence[str],
+) -> FineTuned:
+    """The finished run as a model in the library, with its figures beside its base's."""
+    recipe, name = lesson.recipe, lesson.recipe.name
     card = publish.publish(
         run_folder,
         publish.card_of(

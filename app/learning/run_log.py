@@ -29,8 +29,11 @@ if TYPE_CHECKING:
 PLAN, RUN, LOG = "plan.json", "run.json", "log.csv"
 PROCESS = "process.json"
 SAMPLES = "samples"
-FINISH = "finish"
-"""A file of this name asks the run in the folder to end and keep its best."""
+FINISH, PAUSE = "finish", "pause"
+"""Files of these names ask the run in the folder to end and keep its best, and to end where it can
+be gone on with."""
+LESSON, TAUGHT = "lesson.json", "taught.json"
+"""Of a fine-tune: what it was asked for, and what came of it."""
 FRAMES = "frames"
 """Folder in a run folder: the first of a run's two parts, whose steps come before the second's."""
 SECOND_TRAIN = "second_train"
@@ -162,9 +165,17 @@ def sample_files(run_folder: Path) -> list[SampleFile]:
     return sorted(found, key=lambda f: (-1 if f.step is None else f.step, f.number))
 
 
-def begin(run_folder: Path, device: str, score: str) -> None:
-    """Note which process trains here, on what and for which figure."""
-    (run_folder / FINISH).unlink(missing_ok=True)
+def begin(run_folder: Path, device: str = "", score: str = "", *, doing: str = "") -> None:
+    """Note which process works here.
+
+    Args:
+        run_folder: of the run.
+        device: what it trains on, in words.
+        score: the figure that it trains for.
+        doing: what it does instead of training, in words.
+    """
+    if not _is_mine(read_json(run_folder / PROCESS) or {}):
+        _forget_wishes(run_folder)
     note = {
         "pid": os.getpid(),
         "host": socket.gethostname(),
@@ -172,15 +183,42 @@ def begin(run_folder: Path, device: str, score: str) -> None:
         "device": device,
         "score": score,
         "ended": "",
+        "doing": doing,
     }
     write_json(run_folder / PROCESS, note)
 
 
+def say(run_folder: Path, doing: str) -> None:
+    """Note what this process does now, in words."""
+    note = read_json(run_folder / PROCESS) or {}
+    write_json(run_folder / PROCESS, {**note, "ended": "", "doing": doing})
+
+
 def end(run_folder: Path, how: str) -> None:
     """Note how the process that trained here ended."""
-    (run_folder / FINISH).unlink(missing_ok=True)
+    _forget_wishes(run_folder)
     note = read_json(run_folder / PROCESS) or {}
-    write_json(run_folder / PROCESS, {**note, "ended": how})
+    write_json(run_folder / PROCESS, {**note, "ended": how, "doing": ""})
+
+
+def fail(run_folder: Path, sentence: str) -> None:
+    """Note why this process ended without success, where it is the one that worked here."""
+    note = read_json(run_folder / PROCESS) or {}
+    if (note.get("pid"), note.get("host")) != (os.getpid(), socket.gethostname()):
+        return
+    _forget_wishes(run_folder)
+    how = note.get("ended") or "failed"
+    write_json(run_folder / PROCESS, {**note, "ended": how, "doing": "", "sentence": sentence})
+
+
+def _is_mine(note: dict[str, Any]) -> bool:
+    mine = (os.getpid(), socket.gethostname())
+    return (note.get("pid"), note.get("host")) == mine and not note.get("ended")
+
+
+def _forget_wishes(run_folder: Path) -> None:
+    for wish in (FINISH, PAUSE):
+        (run_folder / wish).unlink(missing_ok=True)
 
 
 def _board(run_folder: Path, first_step: int) -> Any:

@@ -8,10 +8,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.core.errors import BadInput
+from app.core.errors import BadInput, TrocarError
 from app.learning import run_log
 from app.learning.evaluation import Evaluation
-from app.learning.run_log import FINISH, FRAMES, RunLog, sample_files
+from app.learning.run_log import FINISH, FRAMES, PAUSE, RunLog, sample_files
 from app.learning.run_view import trained_now
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class RunRecord:
 
     def __init__(self, run_folder: Path, log: RunLog | None, evaluate: Evaluation | None) -> None:
         self.ended = "failed"
-        self._wish, self._log, self._evaluate = run_folder / FINISH, log, evaluate
+        self._folder, self._log, self._evaluate = run_folder, log, evaluate
 
     def on_progress(self, now: Progress) -> None:
         """A row of the log."""
@@ -51,7 +51,35 @@ class RunRecord:
 
     def is_asked_to_finish(self) -> bool:
         """Whether somebody wants the run to end and keep its best."""
-        return self._wish.exists()
+        return (self._folder / FINISH).exists()
+
+    def is_asked_to_pause(self) -> bool:
+        """Whether somebody wants the run to end where it can be gone on with."""
+        return (self._folder / PAUSE).exists()
+
+
+def check_alone(run_folder: Path) -> None:
+    """See that no other process works in a run folder.
+
+    Raises:
+        BadInput: one does.
+    """
+    if (other := trained_now(run_folder)) not in (None, os.getpid()):
+        raise BadInput(
+            f"The run in {run_folder.name} is going on in process {other}; wait for it or choose "
+            "another folder."
+        )
+
+
+@contextmanager
+def failures_told(run_folder: Path) -> Iterator[None]:
+    """The sentence that ends a run early is kept with it, for those who did not see it."""
+    try:
+        yield
+    except TrocarError as error:
+        with suppress(OSError):
+            run_log.fail(run_folder, error.user_message)
+        raise
 
 
 @contextmanager
@@ -81,11 +109,7 @@ def recorded(
     if not writes:
         yield RunRecord(run_folder, None, None)
         return
-    if (other := trained_now(run_folder)) not in (None, os.getpid()):
-        raise BadInput(
-            f"The run in {run_folder.name} is going on in process {other}; wait for it or choose "
-            "another folder."
-        )
+    check_alone(run_folder)
     step = sum(step_of(folder / LAST) for folder in (run_folder / FRAMES, run_folder))
     log = RunLog(run_folder, step, tensorboard=tensorboard)
     record = RunRecord(run_folder, log, evaluate)

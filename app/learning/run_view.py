@@ -9,6 +9,7 @@ import json
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,32 @@ import psutil
 
 from app.core.errors import BadInput, EnvironmentProblem
 from app.learning import run_log
-from app.learning.run_log import LOG, PLAN, RUN, SECOND_TRAIN, SampleFile
+from app.learning.run_log import LESSON, LOG, PLAN, RUN, SECOND_TRAIN, SampleFile
 from app.store.files import read_json
 
 _CLOCKS_MS = 5000
 _SILENT_S = 900
 _NO_CURVES = ("step", "seconds", "pieces")
-RUNNING, INTERRUPTED = "running", "interrupted"
+_END_S = 3
+RUNNING, INTERRUPTED, CANCELLED = "running", "interrupted", "cancelled"
+UNFINISHED = (INTERRUPTED, CANCELLED, "failed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a fine-tune was asked for: all that starting it again takes.
+
+    Attributes:
+        cases: whose corrections.
+        base: name of the model that it starts from.
+        steps: batches.
+        held_out_every: see ``finetune``.
+    """
+
+    cases: tuple[str, ...]
+    base: str
+    steps: int
+    held_out_every: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +66,9 @@ class RunView:
         samples: pictures, the truth first, then by step.
         pieces: in how many pieces a batch is learnt.
         begun_utc_ms: when the last process began, 0 where it is not known.
+        doing: what its process does before or after it trains, in words; "" while it trains.
+        sentence: why it ended early, "" where nothing is known of that.
+        asked: of a fine-tune; None of other trainings.
     """
 
     folder: Path
@@ -61,6 +84,9 @@ class RunView:
     samples: tuple[SampleFile, ...]
     pieces: int
     begun_utc_ms: int
+    doing: str = ""
+    sentence: str = ""
+    asked: Asked | None = None
 
     @property
     def name(self) -> str:
@@ -73,9 +99,14 @@ class RunView:
         return self.state == RUNNING
 
     @property
+    def can_go_on(self) -> bool:
+        """Whether it can be gone on with by what is known of it here."""
+        return self.asked is not None and self.state in UNFINISHED
+
+    @property
     def seconds_left(self) -> float | None:
         """By the pace so far; None before there is one, and where nobody trains."""
-        if not self.runs or not self.step:
+        if not self.runs or not self.step or self.doing:
             return None
         return self.seconds / self.step * (self.steps - self.step)
 
@@ -96,7 +127,7 @@ class RunView:
 
 def is_run(folder: Path) -> bool:
     """Whether a folder is that of a training run."""
-    return (folder / PLAN).is_file()
+    return any((folder / name).is_file() for name in (PLAN, LESSON))
 
 
 def read_run(folder: Path) -> RunView:
@@ -150,8 +181,44 @@ def ask_to_finish(folder: Path) -> None:
     Raises:
         EnvironmentProblem: the folder cannot be written.
     """
+    _ask(folder, run_log.FINISH)
+
+
+def ask_to_pause(folder: Path) -> None:
+    """Ask the run in a folder to end where it can be gone on with.
+
+    It does so before its next batch. While it only reads or measures, its process is ended: what it
+    has read is kept, what it measures is measured again.
+
+    Raises:
+        EnvironmentProblem: the folder cannot be written.
+    """
+    _ask(folder, run_log.PAUSE)
+    number = trained_now(folder)
+    if number is not None and (read_json(folder / run_log.PROCESS) or {}).get("doing"):
+        end_process(number)
+        run_log.end(folder, CANCELLED)
+
+
+def is_alive(number: int) -> bool:
+    """Whether there is a process of this number."""
     try:
-        (folder / run_log.FINISH).touch()
+        return bool(psutil.Process(number).status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
+
+
+def end_process(number: int) -> None:
+    """End a process of this user, by its number."""
+    with suppress(psutil.Error):
+        process = psutil.Process(number)
+        process.terminate()
+        process.wait(_END_S)
+
+
+def _ask(folder: Path, wish: str) -> None:
+    try:
+        (folder / wish).touch()
     except OSError as error:
         raise EnvironmentProblem(
             f"The run in {folder.name} cannot be asked to stop ({error.strerror}); stop it where "
@@ -175,7 +242,9 @@ def trained_now(folder: Path) -> int | None:
 
 
 def _read(folder: Path) -> RunView:
-    plan = json.loads((folder / PLAN).read_text(encoding="utf-8"))
+    asked = _asked(folder)
+    plan = {"train": {"steps": asked.steps}} if asked and not (folder / PLAN).exists() else None
+    plan = plan or json.loads((folder / PLAN).read_text(encoding="utf-8"))
     note = read_json(folder / run_log.PROCESS) or {}
     ended = read_json(folder / RUN) or {}
     rows = run_log.read_rows(folder)
@@ -195,16 +264,36 @@ def _read(folder: Path) -> RunView:
         samples=tuple(run_log.sample_files(folder)),
         pieces=int(last.get("pieces") or 1),
         begun_utc_ms=int(note.get("utc_ms") or 0),
+        doing=str(note.get("doing") or ""),
+        sentence=str(note.get("sentence") or ""),
+        asked=asked,
+    )
+
+
+def _asked(folder: Path) -> Asked | None:
+    if not (folder / LESSON).is_file():
+        return None
+    lesson = json.loads((folder / LESSON).read_text(encoding="utf-8"))
+    steps = lesson.get("steps")
+    if steps is None:  # begun by a Trocar that wrote it into the plan alone
+        steps = json.loads((folder / PLAN).read_text(encoding="utf-8"))["train"]["steps"]
+    return Asked(
+        cases=tuple(str(case) for case in lesson["cases"]),
+        base=str(lesson["base"]),
+        steps=int(steps),
+        held_out_every=int(lesson["held_out_every"]),
     )
 
 
 def _state(folder: Path, note: dict[str, Any], ended: dict[str, Any]) -> str:
+    if trained_now(folder) is not None:
+        return RUNNING
+    if note.get("doing"):  # it died over what follows the training
+        return INTERRUPTED
     if ended:
         return str(ended["ended"])
     if note.get("ended"):
         return str(note["ended"])
-    if trained_now(folder) is not None:
-        return RUNNING
     # Of another computer's process nothing is known but that it writes.
     elsewhere = note.get("host") not in (None, socket.gethostname())
     log = folder / LOG

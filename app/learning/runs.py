@@ -22,7 +22,7 @@ from app.learning.evaluation import Evaluation
 from app.learning.lessons import lesson_of
 from app.learning.recipes import Recipe
 from app.learning.run_log import PLAN, RUN
-from app.learning.run_record import recorded
+from app.learning.run_record import failures_told, recorded
 
 if TYPE_CHECKING:
     import torch
@@ -99,8 +99,9 @@ def train(
 ) -> RunEnd:
     """Train in ``run_folder``; a run that is already finished there is left as it is.
 
-    A file ``finish`` in the folder ends the run as if it had been planned so. Started by torch's
-    launcher, its processes share every batch; the first one writes.
+    A file ``finish`` in the folder ends the run as if it had been planned so, ``pause`` where it
+    can be gone on with. Started by torch's launcher, its processes share every batch; the first
+    one writes.
 
     Args:
         recipe: what and how; the same as before where a run goes on.
@@ -127,7 +128,7 @@ def train(
     train_plan = {k: v for k, v in recipe.train.items() if k != "max_seconds"}
     names = [f"{p.group}/{p.name}" for p in entries_of(pictures)]
     plan = {**asdict(recipe), "train": train_plan, "card": {}, "pictures": names}
-    with model_errors(), _disk_errors(run_folder):
+    with failures_told(run_folder), model_errors(), _disk_errors(run_folder):
         chosen = device_for(device)
         with joined(torch.device(chosen.device)) as mine:
             if mine.is_first:
@@ -149,7 +150,7 @@ def train(
                     score=evaluate.score if evaluate else "",
                     on_progress=_both(told.on_progress, on_progress),
                     on_save=told.on_save,
-                    should_stop=should_stop,
+                    should_stop=lambda: should_stop() or told.is_asked_to_pause(),
                     should_finish=told.is_asked_to_finish,
                 )
                 told.ended = result.ended

@@ -50,7 +50,7 @@ class Services(QObject):
         thumbnails: small pictures of moments.
         cases: opening, adding, listing and deleting cases.
         analysis: models over the open case, on the inference thread.
-        teaching: fine-tuning in a process of its own.
+        teaching: fine-tuning in a process of its own, which outlives the window.
         trainings: the runs there are, and how each stands.
         finder: moments like the frame on screen, of all cases.
         leaving: exports of the open case.
@@ -86,7 +86,7 @@ class Services(QObject):
         self.session.case_opened.connect(self._show_strip)
         self.cases = Cases(library, settings, self.session, self.player)
         self.analysis = Analysis(library, settings, self.session, self.cases, self.playback)
-        self.teaching = Teaching(library.folder)
+        self.teaching = Teaching(library.folder, library.runs_folder)
         self.trainings = TrainingRuns(library.runs_folder)
         self.finder = Finder(library)
         self.leaving = Leaving(library)
@@ -108,6 +108,7 @@ class Services(QObject):
         ):
             source.said.connect(self.said)
         self.recovery.start()
+        self.teaching.look()
         self._closed = self._gives_up = False
 
     def _show_strip(self) -> None:
@@ -139,7 +140,7 @@ class Services(QObject):
         self.finder.close()
         self.clips.close()
         self.playback.stop()
-        self.teaching.stop()
+        self.teaching.close()
         self.trainings.close()
         self.analysis.close()
         self.overlay.close()

@@ -9,6 +9,7 @@ from PySide6.QtCore import QSignalBlocker, Signal
 from PySide6.QtWidgets import QCheckBox, QGridLayout, QLineEdit, QProgressBar, QSpinBox, QWidget
 
 from app.core.prediction import ANTICIPATION, PHASES, SEGMENTATION
+from app.learning.run_view import Asked
 from app.ui.case_cards import Card
 from app.ui.sheet import Sheet
 from app.ui.teaching import Teaching, free_name
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from models import ModelCard
 
 STEPS = 300
+HELD_OUT_EVERY = 4
 LEARNT_FROM = (
     "the frames it learnt from, as there were too few to hold any out: on others it may do worse"
 )
@@ -58,7 +60,7 @@ class TeachSheet(Sheet):
         self._known: Sequence[Card] = ()
         self._open_case = ""
         self.go.clicked.connect(self._start)
-        self.pause.clicked.connect(teaching.stop)
+        self.pause.clicked.connect(teaching.pause)
         self.curves.clicked.connect(
             lambda: self.curves_asked.emit(self.name.text().strip() if teaching.running else "")
         )
@@ -162,9 +164,13 @@ class TeachSheet(Sheet):
 
     def _start(self) -> None:
         self.use.hide()
-        self._teaching.start(
-            self._chosen(), self.base.currentData(), self.name.text().strip(), self.steps.value()
+        asked = Asked(
+            cases=tuple(self._chosen()),
+            base=self.base.currentData(),
+            steps=self.steps.value(),
+            held_out_every=HELD_OUT_EVERY,
         )
+        self._teaching.start(self.name.text().strip(), asked)
         self._show_running()
 
     def _progressed(self, words: str, share: float) -> None:

@@ -1,130 +1,259 @@
-"""Fine-tuning from the window: a process of its own that reports one JSON line at a time. GUI."""
+"""Fine-tuning from the window: a process of its own, followed by what its run writes down. GUI.
+
+The process outlives the window; a window that is opened later finds it. The disk is read on
+``trocar-teaching``.
+"""
 
 from __future__ import annotations
 
-import json
-import logging
+import os
 import re
+import subprocess
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, Signal
+from PySide6.QtCore import QObject, QTemporaryDir, QTimer, Signal
 
+from app.core.errors import TrocarError
 from app.core.resources import resources_dir
-from app.ui.words import length
+from app.learning.run_log import TAUGHT
+from app.learning.run_view import (
+    CANCELLED,
+    Asked,
+    RunView,
+    ask_to_pause,
+    end_process,
+    is_alive,
+    is_run,
+    list_runs,
+    read_run,
+    trained_now,
+)
+from app.store.files import read_json
+from app.ui.background import Background
+from app.ui.words import count, length
 
-STOP_MS = 3000
-log = logging.getLogger(__name__)
+EACH_MS = 500
+_DETACHED = 0
+if sys.platform == "win32":
+    _DETACHED = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
+STARTING = "Starting"
+BROKE_OFF = "Teaching broke off; let it go on, or start anew."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Standing:
+    """What is known of the run that is followed; read on the thread."""
+
+    view: RunView | None
+    alive: bool
+    result: dict[str, Any] | None = None
+    said: str = ""
 
 
 class Teaching(QObject):
-    """One training process at a time.
+    """One training at a time: it is started, followed and asked to pause.
+
+    Args:
+        library_folder: of the open library.
+        runs_folder: where its runs are; may not exist.
+
+    Attributes:
+        name: of the model that is taught, or was last.
+        unfinished: fine-tunes that can be gone on with, the latest first.
+        taken: names of runs.
 
     Signals:
         progressed: (words, share 0 to 1)
         taught: (dict as ``trocar finetune --json`` prints it)
         failed: (sentence)
         stopped: the user paused it; the run goes on where it was when started again.
+        ended: nothing is taught any more, after one of these three.
+        looked: ``unfinished`` and ``taken`` are as they are now.
     """
 
     progressed = Signal(str, float)
     taught = Signal(object)
     failed = Signal(str)
     stopped = Signal()
+    ended = Signal()
+    looked = Signal()
 
-    def __init__(self, library_folder: Path) -> None:
+    def __init__(self, library_folder: Path, runs_folder: Path) -> None:
         super().__init__()
-        self._folder = library_folder
-        self._process: QProcess | None = None
-        self._stopping = False
-        self._result: dict[str, Any] | None = None
-        self._rest = b""
+        self._library, self._runs = library_folder, runs_folder
+        self._work = Background("trocar-teaching")
+        self._number: int | None = None
+        self._child: subprocess.Popen[bytes] | None = None
+        self._pausing = False
+        self._said = QTemporaryDir()
+        self.name = ""
+        self.unfinished: tuple[RunView, ...] = ()
+        self.taken: frozenset[str] = frozenset()
+        self._each = QTimer(self)
+        self._each.setInterval(EACH_MS)
+        self._each.timeout.connect(self._follow)
+
+    @property
+    def runs_folder(self) -> Path:
+        """Where the runs are that can be gone on with."""
+        return self._runs
 
     @property
     def running(self) -> bool:
         """Whether a model is being taught."""
-        return self._process is not None
+        return self._number is not None
 
-    def start(self, cases: Sequence[str], base: str, name: str, steps: int) -> None:
-        """Teach a new model ``name`` from ``base`` with the corrections of cases."""
+    def look(self) -> None:
+        """Read which runs there are; one that goes on is followed from now on."""
+        runs = self._runs
+        self._work.run(lambda: _runs_of(runs), self._found, newest="look")
+
+    def start(self, name: str, asked: Asked) -> None:
+        """Teach a new model, or go on with the run of this name that was asked for the same."""
         if self.running:
             return
-        process = QProcess(self)
-        environment = QProcessEnvironment.systemEnvironment()
-        code = str(resources_dir().parent)
-        older = environment.value("PYTHONPATH", "")
-        environment.insert("PYTHONPATH", f"{code}{_separator()}{older}" if older else code)
-        process.setProcessEnvironment(environment)
-        process.readyReadStandardOutput.connect(self._read)
-        process.finished.connect(self._finished)
-        process.errorOccurred.connect(self._broken)
-        self._process, self._stopping, self._result, self._rest = process, False, None, b""
-        chosen = [part for case in cases for part in ("--from", case)]
-        frozen = bool(getattr(sys, "frozen", False))
-        arguments = [
-            *([] if frozen else ["-m", "app"]),
-            "finetune", *chosen, "--base", base, "--name", name, "--steps", str(steps),
-            "--library", str(self._folder), "--lines",
-        ]  # fmt: skip
-        process.start(sys.executable, arguments)
-        self.progressed.emit("Reading your corrections", 0.0)
-
-    def stop(self) -> None:
-        """Stop the process; what it learnt so far is kept in its run folder."""
-        if self._process is not None:
-            self._stopping = True
-            self._process.terminate()
-            if not self._process.waitForFinished(STOP_MS):
-                self._process.kill()
-                self._process.waitForFinished(STOP_MS)
-
-    def _read(self) -> None:
-        assert self._process is not None  # noqa: S101 - it has just written
-        self._rest += bytes(self._process.readAllStandardOutput().data())
-        *lines, self._rest = self._rest.split(b"\n")
-        for line in lines:
-            try:
-                data = json.loads(line)
-            except ValueError:
-                log.info("a line of the training process is not JSON")
-                continue
-            if "model" in data:
-                self._result = data
-            elif "step" in data:
-                self._tell(data)
-
-    def _tell(self, data: dict[str, Any]) -> None:
-        step, steps = int(data["step"]), max(1, int(data["steps"]))
-        words = f"Learning, {step} of {steps}"
-        if 0 < step < steps:
-            words += f", about {length(float(data['seconds']) / step * (steps - step))} left"
-        self.progressed.emit(words, step / steps)
-
-    def _finished(self, status: int) -> None:
-        process, self._process = self._process, None
-        if process is None:
+        try:
+            self._child = _started(self._library, name, asked, self._errors)
+        except OSError as error:
+            words = f"The training process could not be started ({error.strerror}); try again."
+            self.failed.emit(words)
             return
-        text = bytes(process.readAllStandardError().data()).decode(errors="replace").strip()
-        process.deleteLater()
-        if self._stopping:
+        self._begin(name, self._child.pid)
+
+    def go_on(self, run: RunView) -> None:
+        """Go on with an unfinished run, with what it was asked for."""
+        if run.asked is not None:
+            self.start(run.name, run.asked)
+
+    def pause(self) -> None:
+        """Ask the training to end where it can be gone on with."""
+        number = self._number
+        if number is None:
+            return
+        self._pausing = True
+        folder = self._runs / self.name
+
+        def work() -> None:
+            if trained_now(folder) == number:
+                ask_to_pause(folder)
+            else:  # it has not begun yet
+                end_process(number)
+
+        self._work.run(work, lambda _: self._follow(), self._failed)
+
+    def close(self) -> None:
+        """Follow it no longer; it goes on without the window."""
+        self._each.stop()
+        self._work.close()
+        if self._child is not None:
+            self._child.returncode = 0  # nobody waits for it any more
+
+    @property
+    def _errors(self) -> Path:
+        return Path(self._said.path()) / "errors.txt"
+
+    def _begin(self, name: str, number: int) -> None:
+        self.name, self._number, self._pausing = name, number, False
+        self.progressed.emit(STARTING, 0.0)
+        self._each.start()
+
+    def _found(self, found: tuple[tuple[RunView, ...], frozenset[str], int | None]) -> None:
+        views, self.taken, number = found
+        if not self.running and number is not None:
+            self._begin(next(v.name for v in views if v.runs and v.asked), number)
+        self.unfinished = tuple(v for v in views if v.can_go_on)
+        self.looked.emit()
+
+    def _follow(self) -> None:
+        number = self._number
+        if number is None:
+            return
+        folder, child, errors = self._runs / self.name, self._child, self._errors
+
+        def work() -> _Standing:
+            alive = is_alive(number) if child is None else child.poll() is None
+            return _standing(folder, errors if child is not None else None, alive=alive)
+
+        self._work.run(work, self._show, newest="follow")
+
+    def _show(self, now: _Standing) -> None:
+        if not self.running:
+            return
+        if now.alive:
+            if not self._pausing:
+                self.progressed.emit(*progress_of(now.view))
+            return
+        self._number = self._child = None
+        self._each.stop()
+        state = now.view.state if now.view else ""
+        if now.result is not None:
+            self.taught.emit(now.result)
+        elif self._pausing or state == CANCELLED:
             self.stopped.emit()
-        elif status == 0 and self._result is not None:
-            self.taught.emit(self._result)
         else:
-            log.info("teaching ended with %d", status)
-            sentence = text.splitlines()[-1] if text else "Teaching broke; start it again."
-            self.failed.emit(sentence)
+            told = now.view.sentence if now.view and state == "failed" else now.said
+            self.failed.emit(told or BROKE_OFF)
+        self.ended.emit()
+        self.look()
 
-    def _broken(self, error: QProcess.ProcessError) -> None:
-        if error == QProcess.ProcessError.FailedToStart:
-            self._process = None
-            self.failed.emit("The training process could not be started; start Trocar again.")
+    def _failed(self, error: TrocarError) -> None:
+        self._pausing = False
+        self.failed.emit(error.user_message)
 
 
-def _separator() -> str:
-    return ";" if sys.platform == "win32" else ":"
+def _started(library: Path, name: str, asked: Asked, errors: Path) -> subprocess.Popen[bytes]:
+    """A process that no end of this one, and of its terminal, reaches."""
+    code = str(resources_dir().parent)
+    older = os.environ.get("PYTHONPATH")
+    frozen = bool(getattr(sys, "frozen", False))
+    command = [
+        sys.executable, *([] if frozen else ["-m", "app"]),
+        "finetune", *(part for case in asked.cases for part in ("--from", case)),
+        "--base", asked.base, "--name", name, "--steps", str(asked.steps),
+        "--held-out-every", str(asked.held_out_every), "--library", str(library), "--lines",
+    ]  # fmt: skip
+    with errors.open("wb") as said:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+            env={**os.environ, "PYTHONPATH": f"{code}{os.pathsep}{older}" if older else code},
+            start_new_session=True,
+            creationflags=_DETACHED,
+        )
+
+
+def _runs_of(folder: Path) -> tuple[tuple[RunView, ...], frozenset[str], int | None]:
+    views = tuple(list_runs(folder))
+    going = next((v.folder for v in views if v.runs and v.asked), None)
+    taken = frozenset(v.name for v in views)
+    return views, taken, trained_now(going) if going is not None else None
+
+
+def _standing(folder: Path, errors: Path | None, *, alive: bool) -> _Standing:
+    view = read_run(folder) if is_run(folder) else None
+    if alive:
+        return _Standing(view=view, alive=True)
+    text = errors.read_text(encoding="utf-8", errors="replace").strip() if errors else ""
+    said = text.splitlines()[-1] if text else ""
+    return _Standing(view=view, alive=False, result=read_json(folder / TAUGHT), said=said)
+
+
+def progress_of(view: RunView | None) -> tuple[str, float]:
+    """(words, share) of a run that goes on."""
+    if view is None or not view.runs:
+        return STARTING, 0.0
+    if view.doing:
+        return view.doing, view.step / max(1, view.steps)
+    words = f"Learning, {count(view.step)} of {count(view.steps)}"
+    if view.seconds_left:
+        words += f", about {length(view.seconds_left)} left"
+    return words, view.step / max(1, view.steps)
 
 
 def free_name(base: str, taken: Collection[str]) -> str:

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from app import __version__
-from app.cli.common import emit, progress
+from app.cli.common import emit, progress, training_report
 from app.cli.main import run
+from models.training import Progress
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -63,6 +64,21 @@ def test_a_reader_that_goes_away_is_no_error_to_talk_about() -> None:
     with os.fdopen(write, "w") as gone:
         done = trocar(stdout=gone)
     assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes break otherwise on Windows")
+def test_a_training_goes_on_when_nobody_reads_what_it_tells(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    now = Progress(step=1, steps=2, loss=1.0, parts={}, learning_rate=1e-3, seconds=1.0)
+    with os.fdopen(write, "w") as gone, progress("Teaching", quiet=True) as bar:
+        monkeypatch.setattr(sys, "stdout", gone)
+        tell = training_report(bar, lines=True)
+        tell(now)
+        tell(now)
+        emit({"model": "mine"}, as_json=True)
 
 
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,8 +16,8 @@ from app.learning import sets
 from app.learning.finetune import finetune
 from app.store import Library
 from models import ModelCard
-from models.card import ModelClass
 from tests.helpers.phantom_case import make_case, phantom_clip
+from tests.helpers.tiny_outliner import tiny_outliner
 
 
 @pytest.fixture(scope="module")
@@ -35,21 +35,7 @@ def taught(own_library: Path, clip: Path) -> str:
 @pytest.fixture
 def base(own_library: Path) -> ModelCard:
     """A tiny untrained LMSF-A installed in the library."""
-    torch.manual_seed(3)
-    options = {"num_classes": 1, "width": 0.125, "depth": 0.1}
-    card = ModelCard(
-        name="base",
-        title="Base",
-        system="lmsf_a",
-        options=options,
-        task="instance-segmentation",
-        classes=(ModelClass(key="instrument", name="Instrument"),),
-        input_size_px=(160, 96),
-        thresholds={"score": 0.2},
-        demo=True,
-    )
-    network = models.create_model("lmsf_a", **options)
-    return models.save_model(network, card, own_library / "models")
+    return tiny_outliner(own_library / "models")
 
 
 def test_a_frozen_set_is_what_the_human_left(own_library: Path, taught: str) -> None:

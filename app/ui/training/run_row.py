@@ -15,7 +15,7 @@ from app.ui.words import count, date, length
 STATES = {
     "running": ("Running", "accent"),
     "interrupted": ("Interrupted, it can go on", "warn"),
-    "cancelled": ("Stopped, it can go on", "warn"),
+    "cancelled": ("Paused, it can go on", "warn"),
     "failed": ("Ended with an error, it can go on", "error"),
     "diverged": ("Diverged, the last good checkpoint is kept", "error"),
     "done": ("Done", "ok"),

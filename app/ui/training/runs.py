@@ -10,11 +10,12 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtGui import QImage
 
 from app.core.errors import BadInput, TrocarError
-from app.learning.run_log import LOG, PROCESS, RUN, SAMPLES
-from app.learning.run_view import RunView, ask_to_finish, is_run, list_runs, read_run
+from app.learning.run_log import LESSON, LOG, PLAN, PROCESS, RUN, SAMPLES
+from app.learning.run_view import RunView, ask_to_finish, ask_to_pause, is_run, list_runs, read_run
 from app.ui.background import Background
 
 EACH_MS = 1000
+_FILES = (LESSON, PLAN, LOG, PROCESS, RUN, SAMPLES)
 _KEPT_PICTURES = 64
 
 
@@ -51,7 +52,7 @@ class _Reader:
         return shown
 
     def _run(self, folder: Path) -> RunView:
-        now = tuple(_changed(folder / name) for name in (LOG, PROCESS, RUN, SAMPLES))
+        now = tuple(_changed(folder / name) for name in _FILES)
         before = self.known.get(folder)
         # Whether a process still lives is not written in any file.
         if before is None or before[0] != now or before[1].runs:
@@ -129,6 +130,10 @@ class TrainingRuns(QObject):
     def stop_run(self, folder: Path) -> None:
         """Ask a run to end and keep its best."""
         self._work.run(lambda: ask_to_finish(folder), None, self._failed)
+
+    def pause_run(self, folder: Path) -> None:
+        """Ask a run to end where it can be gone on with."""
+        self._work.run(lambda: ask_to_pause(folder), None, self._failed)
 
     def close(self) -> None:
         """No thread and no timer outlives the window."""

@@ -1,0 +1,101 @@
+"""Trainings outlive the window that started them; another one finds, pauses, goes on with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+
+from app.learning.run_view import (
+    Asked,
+    RunView,
+    ask_to_finish,
+    end_process,
+    read_run,
+    trained_now,
+)
+from app.store import Library
+from app.ui.teaching import Teaching
+from models import find_card
+from tests.helpers.phantom_case import make_case, phantom_clip
+from tests.helpers.tiny_outliner import tiny_outliner
+
+PATIENCE_MS = 600_000
+
+
+@pytest.fixture
+def asked(own_library: Path, tmp_path: Path) -> Asked:
+    """A lesson that takes longer than any test."""
+    with Library.open(own_library, ballast_bytes=4096) as library:
+        case = make_case(library, phantom_clip(tmp_path))
+    tiny_outliner(own_library / "models")
+    return Asked(cases=(case.case_id,), base="base", steps=50_000, held_out_every=4)
+
+
+@pytest.fixture
+def runs(own_library: Path) -> Iterator[Path]:
+    """The library's runs; what still trains there ends with the test."""
+    yield own_library / "runs"
+    for folder in (own_library / "runs").glob("*"):
+        if (number := trained_now(folder)) is not None:
+            end_process(number)
+
+
+def learning(teaching: Teaching, qtbot: QtBot) -> None:
+    """Wait until it learns."""
+    with qtbot.waitSignal(
+        teaching.progressed,
+        timeout=PATIENCE_MS,
+        check_params_cb=lambda words, share: words.startswith("Learning") and share > 0,
+    ):
+        pass
+
+
+def pause(teaching: Teaching, qtbot: QtBot) -> RunView:
+    """Pause it; the run that can be gone on with."""
+    with qtbot.waitSignal(teaching.stopped, timeout=PATIENCE_MS):
+        teaching.pause()
+    qtbot.waitUntil(lambda: bool(teaching.unfinished), timeout=PATIENCE_MS)
+    (left,) = teaching.unfinished
+    return left
+
+
+def test_a_training_outlives_its_window_and_the_next_one_finds_it(
+    dressed: QApplication, qtbot: QtBot, own_library: Path, runs: Path, asked: Asked
+) -> None:
+    first = Teaching(own_library, runs)
+    first.start("mine", asked)
+    learning(first, qtbot)
+    first.close()
+    before = read_run(runs / "mine")
+    assert before.runs
+    second = Teaching(own_library, runs)
+    second.look()
+    learning(second, qtbot)
+    assert (second.running, second.name) == (True, "mine")
+    left = pause(second, qtbot)
+    assert (left.state, left.asked, second.taken) == ("cancelled", asked, {"mine"})
+    assert left.step >= before.step > 0
+    second.close()
+
+
+@pytest.mark.long
+def test_a_paused_training_goes_on_by_what_it_wrote_down(
+    dressed: QApplication, qtbot: QtBot, own_library: Path, runs: Path, asked: Asked
+) -> None:
+    teaching = Teaching(own_library, runs)
+    teaching.start("mine", asked)
+    learning(teaching, qtbot)
+    left = pause(teaching, qtbot)
+    teaching.go_on(left)
+    learning(teaching, qtbot)
+    assert read_run(runs / "mine").step >= left.step
+    with qtbot.waitSignal(teaching.taught, timeout=PATIENCE_MS) as taught:
+        ask_to_finish(runs / "mine")
+    assert taught.args[0]["model"] == "mine"
+    assert find_card("mine", own_library / "models").parent == "base"
+    qtbot.waitUntil(lambda: not teaching.unfinished, timeout=PATIENCE_MS)
+    teaching.close()
