@@ -68,6 +68,23 @@ class Card:
         return find_taxonomy(self.case.procedure).name
 
     @property
+    def name(self) -> str:
+        """What it is called: by the operation, where nobody named it."""
+        unnamed = self.case.title == DEFAULT_TITLE
+        return self.procedure_name if unnamed else self.case.title
+
+    @property
+    def corrections(self) -> str:
+        """``2 corrections``, "" for none."""
+        number = self.case.corrections
+        return f"{number} correction{'' if number == 1 else 's'}" if number else ""
+
+    @property
+    def has_recording(self) -> bool:
+        """Whether there is a picture to show, not labels alone."""
+        return any(asset.has_recording for asset in self.case.assets)
+
+    @property
     def duration_ms(self) -> float:
         """Length of all recordings."""
         return sum(a.duration_ms for a in self.case.assets)
@@ -92,6 +109,10 @@ class Card:
             f"{self.case.case_id} {self.case.title}, {date(self.case.created_utc_ms)}, "
             f"{self.procedure_name}, {self.state[0]}, {moment(self.duration_ms)}"
         )
+        if self.corrections:
+            words += f", {self.corrections}"
+        if not self.has_recording:
+            words += ", no recording"
         return f"{words}. {self.damage}" if self.damage else words
 
 
@@ -206,6 +227,14 @@ class CaseFilter(QSortFilterProxyModel):
         return all(w in text for w in self._words)
 
 
+def draw_no_recording(painter: QPainter, place: QRectF) -> None:
+    """In the place of a picture, that there is none: a black one would pass for a recording."""
+    painter.setFont(theme.font("small"))
+    painter.setPen(theme.color("osd_text_2"))
+    wrapped = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
+    painter.drawText(place, int(wrapped), "No recording")
+
+
 def _card_rect(option: QStyleOptionViewItem) -> QRectF:
     return QRectF(option.rect).adjusted(0, 0, -GAP, -GAP).adjusted(2, 2, -2, -2)
 
@@ -285,6 +314,8 @@ class CardDelegate(QStyledItemDelegate):
             y = place.center().y() - size.height() / 2
             painter.drawImage(QRectF(x, y, size.width(), size.height()), card.picture)
         painter.restore()
+        if not card.has_recording:
+            draw_no_recording(painter, place)
         text = moment(card.duration_ms)
         painter.setFont(theme.font("caption"))
         wide = QFontMetricsF(painter.font()).horizontalAdvance(text) + 12
@@ -319,10 +350,8 @@ class CardDelegate(QStyledItemDelegate):
         )
         painter.drawText(room, middle, day)
         second = first.translated(0, line)
-        title = card.procedure_name if card.case.title == DEFAULT_TITLE else card.case.title
-        painter.drawText(
-            second, middle, metrics.elidedText(title, Qt.TextElideMode.ElideRight, second.width())
-        )
+        name = metrics.elidedText(card.name, Qt.TextElideMode.ElideRight, second.width())
+        painter.drawText(second, middle, name)
         bar = QRectF(place.x(), place.bottom() - theme.px(8), place.width(), theme.px(6))
         self._bar(painter, card, bar)
 

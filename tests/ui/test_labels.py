@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QEvent, QObject, QRect
-from PySide6.QtGui import QColor, QPaintEvent
-from PySide6.QtWidgets import QFileDialog
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPixmap
+from PySide6.QtWidgets import QFileDialog, QStyleOptionViewItem
 from pytestqt.qtbot import QtBot
 
 from app.core.taxonomy import find_taxonomy
 from app.ui import theme
+from app.ui.annotate.case_list import CaseList
 from app.ui.main_window import MainWindow
+from app.ui.messages import Message
 from app.ui.osd import KeyRow
 from app.ui.review import ReviewStage
+from tests.helpers.clips import RECIPES, make_clip
 
 
 @pytest.fixture
@@ -66,6 +70,18 @@ def test_keys_move_the_playhead(labelled: MainWindow, qtbot: QtBot) -> None:
     assert stage.time_ms == 60_000
     keys.trigger("to_start")
     assert stage.time_ms == 0
+
+
+class Written(QPainter):
+    """A painter that knows what was written."""
+
+    def __init__(self, canvas: QPixmap) -> None:
+        super().__init__(canvas)
+        self.words: list[str] = []
+
+    def drawText(self, *given: object) -> None:
+        self.words.append(str(given[-1]))
+        super().drawText(*given)  # type: ignore[call-overload]
 
 
 class Painted(QObject):
@@ -241,6 +257,81 @@ def test_a_folder_of_labels_is_known(window: MainWindow, qtbot: QtBot, tmp_path:
     assert [c.title for c in window.services.library.cases()] == ["AutoLaparo 01", "AutoLaparo 02"]
 
 
+def test_many_cases_of_labels_leave_the_open_one_on_screen(
+    opened: MainWindow, qtbot: QtBot, tmp_path: Path
+) -> None:
+    case = opened.services.session.case
+    for n in (1, 2):
+        (tmp_path / f"label_{n:02d}.txt").write_text("Frame\tPhase\n1\t1\n2\t2\n")
+    opened.show_workspace("library")
+    cases = opened.services.cases
+    with qtbot.waitSignal(
+        cases.said, check_params_cb=lambda m: m.key == "labels", timeout=20_000
+    ) as told:
+        opened.open_files(sorted(tmp_path.glob("label_*.txt")))
+    assert told.args[0].text.startswith("2 cases were made of the labels.")
+    assert opened.services.session.case == case
+    assert opened.workspace == "library"
+
+
+def test_labels_beside_recordings_are_laid_on_those_that_are_called_so(
+    window: MainWindow, qtbot: QtBot, tmp_path: Path
+) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    for name in ("video01", "other"):
+        make_clip(folder / f"{name}.mp4", RECIPES["h264-mp4-no-b"])
+    cases, join = window.services.cases, window.sheets.recordings.join
+    for name in ("video01-phase.txt", "video07-phase.txt"):
+        (folder / name).write_text("preparation\nclippingcutting\n", encoding="utf-8")
+    with qtbot.waitSignal(
+        cases.said, check_params_cb=lambda m: m.key == "labels", timeout=20_000
+    ) as told:
+        window.open_files([folder])
+    assert told.args[0].button == "Lay them on"
+    qtbot.waitUntil(join.isVisible, timeout=20_000)
+    join.separate.click()
+    with qtbot.waitSignal(
+        cases.said, check_params_cb=lambda m: m.key == "labels", timeout=60_000
+    ) as done:
+        told.args[0].action()
+    text = done.args[0].text
+    assert text.startswith("1 recording has the labels now.")
+    assert "One operation of the labels has no recording here." in text
+    library = window.services.library
+    by_name = {Path(c.assets[0].path).stem: c.assets[0].asset_id for c in library.cases()}
+    assert set(by_name) == {"video01", "other"}
+    line = library.human_timeline(by_name["video01"])
+    assert line is not None
+    assert [s.phase for s in line.timeline.segments] == ["preparation", "clipping_cutting"]
+    assert library.human_timeline(by_name["other"]) is None
+
+
+def test_labels_that_do_not_fit_are_laid_on_when_a_human_insists(
+    opened: MainWindow, qtbot: QtBot, tmp_path: Path
+) -> None:
+    file = tmp_path / "video05-phase.txt"
+    file.write_text("preparation\n" * 3 + "clippingcutting\n" * 40, encoding="utf-8")
+    cases, session = opened.services.cases, opened.services.session
+
+    def said(begin: Callable[[], object]) -> Message:
+        with qtbot.waitSignal(
+            cases.said, check_params_cb=lambda m: m.key == "labels", timeout=20_000
+        ) as told:
+            begin()
+        return told.args[0]
+
+    refused = said(said(lambda: opened.open_files([file])).action)
+    assert "is it another one" in refused.text
+    assert refused.button == "Lay them on all the same"
+    assert "that was cut" in said(refused.action).text
+    assert session.case is not None
+    assert session.case.case_id == "0001"
+    assert session.asset is not None
+    assert session.human_timeline is not None
+    assert session.human_timeline.segments[-1].end_pts == session.asset.end_pts
+
+
 def test_labels_are_laid_on_the_open_recording(
     opened: MainWindow, qtbot: QtBot, tmp_path: Path
 ) -> None:
@@ -265,3 +356,24 @@ def test_labels_are_laid_on_the_open_recording(
         (pytest.approx(1000, abs=1), "clipping_cutting"),
     ]
     assert [c.case_id for c in opened.services.library.cases()] == ["0001"]
+
+
+def test_cards_say_that_there_is_no_recording_and_annotate_lists_names(
+    labelled: MainWindow, qtbot: QtBot
+) -> None:
+    labelled.show_workspace("library")
+    qtbot.waitUntil(lambda: labelled.library.model.rowCount() == 1, timeout=10_000)
+    (card,) = labelled.library.model.cards
+    (title,) = {card.case.title, card.name}
+    rows = CaseList(labelled.library.model)
+    qtbot.addWidget(rows)
+    for view in (labelled.library.view, rows.view):
+        option = QStyleOptionViewItem()
+        option.rect = QRect(0, 0, 300, 240)
+        canvas = QPixmap(300, 240)
+        painter = Written(canvas)
+        view.itemDelegate().paint(painter, option, view.model().index(0, 0))
+        painter.end()
+        assert {"No recording", title} <= set(painter.words)
+        assert "Laparoscopic cholecystectomy" not in painter.words
+    assert card.spoken().endswith("1 correction, no recording")

@@ -1,4 +1,4 @@
-"""The cases at the left of Annotate: picture, number, procedure, state. GUI thread."""
+"""The cases at the left of Annotate: picture, number, name, state. GUI thread."""
 
 from __future__ import annotations
 
@@ -18,7 +18,13 @@ from PySide6.QtWidgets import (
 
 from app.ui import style, theme
 from app.ui.card_model import Index
-from app.ui.case_cards import CARD_ROLE, Card, CaseFilter, CaseModel
+from app.ui.case_cards import (
+    CARD_ROLE,
+    Card,
+    CaseFilter,
+    CaseModel,
+    draw_no_recording,
+)
 from app.ui.widgets import Label, mark
 from app.ui.words import date, moment
 
@@ -38,7 +44,7 @@ class CaseRowDelegate(QStyledItemDelegate):
         return QSize(160, theme.px(_ROW))
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
-        """Picture, number and date, procedure, dot and state."""
+        """Picture, number and date, name, dot and state."""
         card: Card = index.data(CARD_ROLE)
         rect = QRectF(option.rect).adjusted(6, 1, -6, -1)
         selected = bool(option.state & QStyle.StateFlag.State_Selected)
@@ -72,6 +78,8 @@ class CaseRowDelegate(QStyledItemDelegate):
             size.scale(place.size(), Qt.AspectRatioMode.KeepAspectRatioByExpanding)
             x, y = place.center().x() - size.width() / 2, place.center().y() - size.height() / 2
             painter.drawImage(QRectF(x, y, size.width(), size.height()), card.picture)
+        if not card.has_recording:
+            draw_no_recording(painter, place.adjusted(4, 2, -4, -16))
         text = moment(card.duration_ms)
         painter.setFont(theme.font("caption"))
         wide = QFontMetricsF(painter.font()).horizontalAdvance(text) + 8
@@ -93,18 +101,19 @@ class CaseRowDelegate(QStyledItemDelegate):
         self._text(
             painter, room, top, number + 8, date(card.case.created_utc_ms), "small", "text_2"
         )
-        self._text(painter, room, top + line, 0, card.procedure_name, "small", "text_2")
+        self._text(painter, room, top + line, 0, card.name, "small", "text_2")
         dot = QPointF(room.x() + 4, top + 2.5 * line)
         hollow = card.is_untouched
         painter.setPen(QPen(theme.color(token), 1.2) if hollow else Qt.PenStyle.NoPen)
         painter.setBrush(Qt.BrushStyle.NoBrush if hollow else theme.color(token))
         painter.drawEllipse(dot, 3, 3)
         self._text(painter, room, top + 2 * line, 13, word, "small", token)
-        count = card.case.corrections
-        if count:
-            used = QFontMetricsF(theme.font("small")).horizontalAdvance(word) + 21
-            said = f"{count} correction" + ("s" if count > 1 else "")
-            self._text(painter, room, top + 2 * line, used, said, "small", "text_3")
+        if card.corrections:
+            used = theme.text_px("small", word) + 21
+            if (
+                used + theme.text_px("small", card.corrections) <= room.width()
+            ):  # else the tooltip's
+                self._text(painter, room, top + 2 * line, used, card.corrections, "small", "text_3")
 
     def _text(
         self,
