@@ -14,10 +14,16 @@ from PySide6.QtWidgets import QMessageBox, QWidget
 
 if TYPE_CHECKING:
     from app.ui.services import Services
+    from app.ui.teaching import Teaching
 
 GRACE_MS = 1000
 LOOK_EVERY_MS = 50
 STAY = "Go on working"
+LET_IT_GO_ON, PAUSE_IT = "Close, it goes on", "Pause it and close"
+AFTER_CLOSING = (
+    "It goes on without the window, and Trocar shows it when it is opened next. Paused, it waits "
+    "for “Go on” in Teach a model or in Trainings."
+)
 BY_ITSELF = "Trocar closes by itself as soon as all is saved."
 
 
@@ -30,13 +36,15 @@ class Closing(StrEnum):
 
 
 def ask_to_close(window: QWidget, services: Services) -> Closing:
-    """Wait until all is saved; where that takes long, ask whether to close without it."""
+    """Ask what happens to a training; wait until all is saved, or ask whether to close without."""
 
     def waiting() -> int:
         if not services.library.is_writable:
             return 0
         return max(services.session.unsaved, services.library.writer.pending())
 
+    if services.teaching.running and not _training_is_settled(window, services.teaching):
+        return Closing.STAY
     if waiting():
         _wait(waiting)
     if not waiting():
@@ -70,6 +78,27 @@ def ask_to_close(window: QWidget, services: Services) -> Closing:
     if not waiting():
         return Closing.SAVED
     return Closing.LOSE if chosen is lose else Closing.STAY
+
+
+def _training_is_settled(window: QWidget, teaching: Teaching) -> bool:
+    """Ask whether the training goes on or is paused; False where the user stays."""
+    box = QMessageBox(window)
+    box.setIcon(QMessageBox.Icon.Question)
+    box.setWindowTitle("A model is being taught")
+    box.setText(f"{teaching.name} is being taught.")
+    box.setInformativeText(AFTER_CLOSING)
+    goes_on = box.addButton(LET_IT_GO_ON, QMessageBox.ButtonRole.AcceptRole)
+    pause = box.addButton(PAUSE_IT, QMessageBox.ButtonRole.DestructiveRole)
+    stay = box.addButton(STAY, QMessageBox.ButtonRole.RejectRole)
+    box.setDefaultButton(goes_on)
+    box.setEscapeButton(stay)
+    teaching.ended.connect(box.accept)
+    box.exec()
+    chosen = box.clickedButton()
+    box.deleteLater()
+    if chosen is pause:
+        teaching.pause()
+    return chosen is not stay
 
 
 def _words(corrections: int) -> str:

@@ -42,7 +42,7 @@ class WindowSheets(QObject):
         self.settings = SettingsSheet(window, services.settings)
         self.models = ModelSheet(window)
         self.teach = TeachSheet(window, services.teaching)
-        self.trainings = TrainingSheet(window, services.trainings)
+        self.trainings = TrainingSheet(window, services.trainings, services.teaching)
         self.export = ExportSheet(window)
         self.find = FindSheet(window, services.finder)
         self.recordings = Recordings(window, services)

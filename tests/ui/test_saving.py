@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import pytest
-from PySide6.QtCore import QTimer
-from PySide6.QtWidgets import QApplication, QMessageBox
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from app.annotate import bookmarks, phases
@@ -24,6 +22,7 @@ from app.ui.messages import Message
 from app.ui.services import Services
 from app.ui.session import STEP_UNDER_WAY
 from app.ui.settings import Settings
+from tests.helpers.asked_to_close import press, when_asked
 from tests.helpers.full_disk import allow_all, full_disk
 
 PATIENCE_MS = 20_000
@@ -134,26 +133,6 @@ def _mark(window: MainWindow, moments: int) -> None:
         session.commit(bookmarks.mark(session.case.case_id, frame, None))
 
 
-def _when_asked(act: Callable[[QMessageBox], object]) -> list[str]:
-    """Close the window with this; ``act`` is done once the question stands. What was asked."""
-    asked: list[str] = []
-
-    def look() -> None:
-        box = QApplication.activeModalWidget()
-        if isinstance(box, QMessageBox):
-            asked.append(box.text())
-            act(box)
-        else:
-            QTimer.singleShot(20, look)
-
-    QTimer.singleShot(0, look)
-    return asked
-
-
-def _press(word: str) -> Callable[[QMessageBox], object]:
-    return lambda box: next(b for b in box.buttons() if b.text().startswith(word)).click()
-
-
 def test_closing_on_a_full_disk_asks_and_goes_by_itself_once_all_is_saved(
     opened: MainWindow, qtbot: QtBot, own_library: Path
 ) -> None:
@@ -162,12 +141,12 @@ def test_closing_on_a_full_disk_asks_and_goes_by_itself_once_all_is_saved(
     with full_disk():
         _mark(opened, 30)
         qtbot.waitUntil(lambda: session.problem is not None, timeout=PATIENCE_MS)
-        asked = _when_asked(_press(STAY))
+        asked = when_asked(press(STAY))
         assert not opened.close()
         assert asked == ["30 corrections are not saved yet."]
         assert opened.isVisible()
         assert session.unsaved == 30
-        _when_asked(lambda box: allow_all())
+        when_asked(lambda box: allow_all())
         opened.close()
     assert not opened.isVisible()
     with Library.open(own_library, "read") as library:
@@ -181,7 +160,7 @@ def test_closing_without_what_is_not_saved_ends(
     asset_id = session.asset.asset_id
     with full_disk():
         _mark(opened, 1)
-        asked = _when_asked(_press("Close"))
+        asked = when_asked(press("Close"))
         opened.close()
     assert asked == ["1 correction is not saved yet."]
     assert not opened.isVisible()
@@ -215,7 +194,7 @@ def test_deleting_a_case_on_a_full_disk_holds_nothing_up(
         qtbot.waitUntil(lambda: services.session.problem is not None, timeout=PATIENCE_MS)
         with qtbot.waitSignal(services.cases.listed, timeout=PATIENCE_MS):
             services.cases.refresh()
-        asked = _when_asked(_press("Close"))
+        asked = when_asked(press("Close"))
         opened.close()
     assert asked == ["A change of the library is not saved yet."]
     with Library.open(own_library, "read") as library:

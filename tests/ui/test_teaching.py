@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import pytest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from app.learning import run_log
 from app.learning.run_view import (
     Asked,
     RunView,
@@ -18,8 +22,12 @@ from app.learning.run_view import (
     trained_now,
 )
 from app.store import Library
+from app.store.files import write_json
+from app.ui.closing import LET_IT_GO_ON, STAY
+from app.ui.main_window import MainWindow
 from app.ui.teaching import Teaching
 from models import find_card
+from tests.helpers.asked_to_close import press, when_asked
 from tests.helpers.phantom_case import make_case, phantom_clip
 from tests.helpers.tiny_outliner import tiny_outliner
 
@@ -99,3 +107,61 @@ def test_a_paused_training_goes_on_by_what_it_wrote_down(
     assert find_card("mine", own_library / "models").parent == "base"
     qtbot.waitUntil(lambda: not teaching.unfinished, timeout=PATIENCE_MS)
     teaching.close()
+
+
+@pytest.fixture
+def elsewhere(window: MainWindow) -> Iterator[subprocess.Popen[bytes]]:
+    """A fine-tune ``mine`` that another process reads for; the window has found it."""
+    folder = window.services.library.runs_folder / "mine"
+    folder.mkdir(parents=True)
+    lesson = {"cases": ["0099"], "base": "lmsf-a-demo", "held_out_every": 4, "steps": 300}
+    write_json(folder / "lesson.json", lesson)
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as child:
+        run_log.begin(folder, doing="Reading the recordings, 2 of 5")
+        note = json.loads((folder / "process.json").read_text())
+        write_json(folder / "process.json", {**note, "pid": child.pid})
+        yield child
+        child.terminate()
+
+
+def found(window: MainWindow, qtbot: QtBot) -> Teaching:
+    teaching = window.services.teaching
+    teaching.look()
+    qtbot.waitUntil(lambda: teaching.running, timeout=PATIENCE_MS)
+    return teaching
+
+
+def test_closing_asks_what_happens_to_the_training(
+    window: MainWindow, qtbot: QtBot, elsewhere: subprocess.Popen[bytes]
+) -> None:
+    found(window, qtbot)
+    asked = when_asked(press(STAY))
+    window.close()
+    assert asked == ["mine is being taught."]
+    assert window.isVisible()
+    when_asked(press(LET_IT_GO_ON))
+    window.close()
+    assert not window.isVisible()
+    assert elsewhere.poll() is None
+    assert trained_now(window.services.library.runs_folder / "mine") == elsewhere.pid
+
+
+def test_a_training_that_is_read_for_is_paused_and_trainings_lets_it_go_on(
+    window: MainWindow, qtbot: QtBot, elsewhere: subprocess.Popen[bytes]
+) -> None:
+    teaching = found(window, qtbot)
+    window.keys.trigger("trainings")
+    sheet = window.sheets.trainings
+    qtbot.waitUntil(sheet.pause.isVisible, timeout=PATIENCE_MS)
+    assert sheet.facts.text() == "Reading the recordings, 2 of 5"
+    assert not sheet.stop.isVisible()
+    assert not sheet.go_on.isVisible()
+    with qtbot.waitSignal(teaching.stopped, timeout=PATIENCE_MS):
+        sheet.pause.click()
+    elsewhere.wait(60)
+    qtbot.waitUntil(sheet.go_on.isEnabled, timeout=PATIENCE_MS)
+    assert sheet.state.text() == "Paused, it can go on"
+    with qtbot.waitSignal(teaching.failed, timeout=PATIENCE_MS):
+        sheet.go_on.click()
+        assert (teaching.running, teaching.name) == (True, "mine")
+    qtbot.waitUntil(lambda: "no case 0099" in sheet.note.text(), timeout=PATIENCE_MS)

@@ -15,10 +15,11 @@ from PySide6.QtWidgets import (
 
 from app.core.prediction import ENHANCEMENT
 from app.learning.run_log import HELD_OUT, LOSS
-from app.learning.run_view import RunView
+from app.learning.run_view import UNFINISHED, RunView
 from app.ui import theme
 from app.ui.model_sheet import figure_words
 from app.ui.sheet import Sheet
+from app.ui.teaching import Teaching
 from app.ui.training.curves import Curves, Legend, Line
 from app.ui.training.run_row import RunRow, left_words, state_words
 from app.ui.training.runs import TrainingRuns
@@ -33,6 +34,9 @@ NONE_YET = (
 NOT_MEASURED = "Nothing is held out, so nothing is measured."
 NOT_LOGGED = "The curve begins with the first report."
 STOP = "End this training now; the best weights so far become the model"
+PAUSE = "End the process; “Go on” starts it again where it was"
+GO_ON = "Go on where it was, with the same cases, base and steps"
+GO_ON_ELSEWHERE = "To go on, start the same command again."
 
 
 class TrainingSheet(Sheet):
@@ -41,11 +45,12 @@ class TrainingSheet(Sheet):
     Args:
         window: it lies over.
         runs: what reads them.
+        teaching: what goes on with those that it started.
     """
 
-    def __init__(self, window: QWidget, runs: TrainingRuns) -> None:
+    def __init__(self, window: QWidget, runs: TrainingRuns, teaching: Teaching) -> None:
         super().__init__(window, "Trainings", 1180, 860)
-        self._runs, self._window = runs, window
+        self._runs, self._window, self._teaching = runs, window, teaching
         self._views: tuple[RunView, ...] = ()
         self._rows: dict[Path, RunRow] = {}
         self._chosen: Path | None = None
@@ -65,7 +70,11 @@ class TrainingSheet(Sheet):
         self.state = Label("", "control", "2")
         self.facts = Elided("", tone="2")
         self.bar = QProgressBar()
+        self.why = Label("", tone="2")
+        self.why.setWordWrap(True)
         self.stop = Button("Stop", tooltip=STOP)
+        self.pause = Button("Pause", tooltip=PAUSE)
+        self.go_on = Button("Go on", "main", tooltip=GO_ON)
         self.parts = Combo("Which loss")
         self.figures = Combo("Which figure")
         self.loss = Curves("Loss", empty=NOT_LOGGED)
@@ -74,6 +83,9 @@ class TrainingSheet(Sheet):
         self.samples = Samples()
         self._lay_out()
         self.stop.clicked.connect(self._stop)
+        self.pause.clicked.connect(self._pause)
+        self.go_on.clicked.connect(self._go_on)
+        teaching.failed.connect(self._failed)
         for combo in (self.parts, self.figures):
             combo.activated.connect(self._show_curves)
         self.samples.wanted.connect(runs.show_pictures)
@@ -99,9 +111,12 @@ class TrainingSheet(Sheet):
             side.addWidget(column(head, chart, spacing=4), 1)
         self.empty = Label(NONE_YET, tone="2")
         self.empty.setWordWrap(True)
-        top, facts = row(self.title, self.stop, spacing=12), row(self.state, self.facts, spacing=16)
+        top, facts = (
+            row(self.title, self.go_on, self.pause, self.stop, spacing=12),
+            row(self.state, self.facts, spacing=16),
+        )
         self.detail = column(
-            top, facts, self.bar, 8, charts, self.legend, 8,
+            top, facts, self.why, self.bar, 8, charts, self.legend, 8,
             Label("Held-out pictures as the model sees them", "heading"), self.samples,
             spacing=6,
         )  # fmt: skip
@@ -192,7 +207,8 @@ class TrainingSheet(Sheet):
         self._rows[view.folder].face.setChecked(True)
         self.title.setText(view.title if view.title == view.name else f"{view.title}  {view.name}")
         words, token = state_words(view)
-        facts = [f"{count(view.step)} of {count(view.steps)} batches", left_words(view)]
+        facts = [view.doing or f"{count(view.step)} of {count(view.steps)} batches"]
+        facts += [left_words(view)]
         facts += [f"took {length(view.seconds)}" if view.seconds and not view.runs else ""]
         facts += [view.device]
         if view.pieces > 1:
@@ -202,15 +218,28 @@ class TrainingSheet(Sheet):
         self.state.set_tone(token if token in ("warn", "error") else "2")
         self.bar.setVisible(view.runs)
         self.bar.setValue(round(1000 * view.step / max(1, view.steps)))
-        self.stop.setVisible(view.runs)
-        stopping = view.folder in self._stopping
-        self.stop.setEnabled(not stopping)
-        self.stop.setText("Stopping" if stopping else "Stop")
+        self._show_buttons(view)
         self._offer(self.parts, view, "loss", LOSS)
         self._offer(self.figures, view, HELD_OUT + view.score, HELD_OUT)
         truth = "Without smoke" if view.task == ENHANCEMENT else "True"
         self.samples.show_files(view.samples, truth)
         self._show_curves()
+
+    def _show_buttons(self, view: RunView) -> None:
+        asked = view.folder in self._stopping
+        for button in (self.stop, self.pause):
+            button.setEnabled(not asked)
+        self.stop.setVisible(view.runs and not view.doing)
+        self.stop.setText("Stopping" if asked else "Stop")
+        self.pause.setVisible(view.runs and view.asked is not None)
+        ours = view.can_go_on and view.folder.parent == self._teaching.runs_folder
+        self.go_on.setVisible(ours)
+        busy = self._teaching.running
+        self.go_on.setEnabled(not busy)
+        self.go_on.setToolTip(f"{self._teaching.name} is being taught" if busy else GO_ON)
+        elsewhere = view.state in UNFINISHED and not ours
+        self.why.setText(" ".join(filter(None, (view.sentence, elsewhere and GO_ON_ELSEWHERE))))
+        self.why.setVisible(bool(self.why.text()))
 
     def _offer(self, combo: Combo, view: RunView, first: str, prefix: str) -> None:
         names = [n for n in view.columns if n.startswith(prefix) and n != first]
@@ -247,6 +276,20 @@ class TrainingSheet(Sheet):
         if view is not None:
             self._stopping.add(view.folder)
             self._runs.stop_run(view.folder)
+            self._show()
+
+    def _pause(self) -> None:
+        view = self._view()
+        if view is not None:
+            self._stopping.add(view.folder)
+            self._runs.pause_run(view.folder)
+            self._show()
+
+    def _go_on(self) -> None:
+        view = self._view()
+        if view is not None:
+            self.note.hide()
+            self._teaching.go_on(view)
             self._show()
 
     def _ask_for_folder(self) -> None:
