@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from app.core.case import Asset
     from app.store import Library
 
+NOTHING_SO = "No moment passes these filters."
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -99,7 +101,8 @@ def register(app: typer.Typer) -> None:
             "cases_lacking": lacking,
             "moments": [_as_json(m) for m in found],
         }
-        emit(data, as_json=as_json, text=_words(found, encoder, seconds, lacking))
+        none = NOTHING_SO if wanted != type(wanted)() else "No other moment is like it."
+        emit(data, as_json=as_json, text=_words(found, encoder, seconds, lacking, none))
 
 
 def _asked(case: str | None, at: str | None, like: str | None) -> tuple[str, str]:
@@ -213,13 +216,15 @@ def _wanted(
 
 def _keys(asked: Sequence[str], known: Sequence[str], what: str) -> frozenset[str]:
     """Keys of what was asked for by key or by name."""
+    names = {key: key.replace("_", " ") for key in known}
     by_word = {_plain(key): key for key in known}
     for taxonomy in list_taxonomies():
         named = taxonomy.phases if what == "phase" else taxonomy.instruments
+        names |= {n.key: n.name for n in named if n.key in known}
         by_word |= {_plain(n.name): n.key for n in named if n.key in known}
     for word in asked:
         if _plain(word) not in by_word:
-            there = ", ".join(known) or "none"
+            there = ", ".join(names[key] for key in known) or "none"
             raise BadInput(f"No case that is searched has the {what} “{word}”; there are: {there}.")
     return frozenset(by_word[_plain(word)] for word in asked)
 
@@ -243,12 +248,14 @@ def _as_json(found: Moment) -> dict[str, Any]:
     }
 
 
-def _words(found: Sequence[Moment], encoder: Encoder, seconds: int, lacking: Sequence[str]) -> str:
+def _words(
+    found: Sequence[Moment], encoder: Encoder, seconds: int, lacking: Sequence[str], none: str
+) -> str:
     lines = [
         f"{m.case.case_id}  {moment(m.time_ms):>8}  {m.similarity:5.2f}  "
         f"{_phase_name(m):<28}{m.case.title}"
         for m in found
-    ] or ["No other moment is like it."]
+    ] or [none]
     lines.append(f"{seconds} seconds searched, as {encoder.model} sees them.")
     if lacking:
         lines.append(

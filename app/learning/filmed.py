@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.errors import BadInput
-from app.core.taxonomy import find_taxonomy
+from app.core.taxonomy import UNKNOWN_PROCEDURE, find_taxonomy
 from app.learning.kept_frames import KeptFrames, keep_frames, make_room
 from app.learning.library_features import labels_at
 from models.types import UNKNOWN
@@ -142,13 +142,14 @@ def _add(
     labels = np.full(len(frames), UNKNOWN, np.int64)
     if human is not None:
         labels = labels_at(human.timeline, frames.pts, recipe.classes)
-        keys = Counter(human.timeline.phase_at(at) for at in frames.pts.tolist())
-        known = {*recipe.classes, None}
-        films.strange.update({str(key): n for key, n in keys.items() if key not in known})
     tools = np.full((len(frames), len(recipe.tools)), UNKNOWN, np.int64)
     if said is not None:
         tools = tools_at(said, frames.pts, recipe)
     if (labels != UNKNOWN).any() or (tools != UNKNOWN).any():
+        if human is not None:
+            keys = Counter(human.timeline.phase_at(at) for at in frames.pts.tolist())
+            named = {*recipe.classes, None}
+            films.strange.update({str(key): n for key, n in keys.items() if key not in named})
         films.found.append(
             Filmed(
                 name=f"case-{case.case_id}-{asset.asset_id}",
@@ -159,7 +160,11 @@ def _add(
             )
         )
     else:
-        films.problems.append(f"Case {case.case_id} has no phase that {recipe.title} names.")
+        operation = find_taxonomy(case.procedure).name.lower()
+        known = (*recipe.procedures, UNKNOWN_PROCEDURE)
+        other = f" is another operation ({operation}) and" if case.procedure not in known else ""
+        why = f"Case {case.case_id}{other} has no phase that {recipe.title} names."
+        films.problems.append(why)
 
 
 def _tell(on_done: Callable[[float], object], before: float, of: int, share: float) -> None:

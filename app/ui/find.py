@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -64,6 +64,7 @@ class Answer:
         read, cases: how many cases were read, of how many; the answer is whole once they are equal.
         encoder: whose features were compared, None where no model saw the recording.
         encoders: all that saw it.
+        titles: what Models calls the models that saw it.
         knows_frame: the encoder saw the frame itself.
         prompts: words of all prompts that can be looked for.
         problem: why those of a model cannot, "" where they can; frames are looked for all the same.
@@ -79,6 +80,7 @@ class Answer:
     cases: tuple[Case, ...]
     encoder: Encoder | None = None
     encoders: tuple[Encoder, ...] = ()
+    titles: Mapping[str, str] = field(default_factory=dict)
     knows_frame: bool = False
     prompts: tuple[str, ...] = ()
     problem: str = ""
@@ -89,6 +91,10 @@ class Answer:
     seconds: int = 0
     searched: int = 0
     search_ms: float = field(default=0.0, compare=False)
+
+    def title_of(self, encoder: Encoder) -> str:
+        """What Models calls an encoder's model; its name where it is gone."""
+        return self.titles.get(encoder.model, encoder.model)
 
     @property
     def is_whole(self) -> bool:
@@ -120,6 +126,7 @@ class Finder(QObject):
         # Touched on their threads alone.
         self._index: MomentIndex | None = None
         self._prompts: dict[Encoder, dict[str, NDArray[np.float32]] | TrocarError] = {}
+        self._titles: dict[str, str] = {}
         self._prompts_for: Question | None = None
         self._source: VideoSource | None = None
         self._of: Asset | None = None
@@ -191,6 +198,7 @@ class Finder(QObject):
 
     def _answer(self, question: Question) -> Answer:
         from app.analysis.moments import MomentIndex
+        from app.inference.cards import model_cards
 
         if self._index is None:
             self._index = MomentIndex(self._library)
@@ -200,6 +208,7 @@ class Finder(QObject):
         encoder = question.encoder if question.encoder in encoders else next(iter(encoders), None)
         if self._prompts_for is not question:  # a question's slices read them once
             self._prompts, self._prompts_for = {}, question
+            self._titles = {c.name: c.title for c in model_cards(self._library.folder)}
         reader, prompts, problem = self._read_prompts(index)
         if question.prompt in prompts:
             encoder = reader
@@ -225,6 +234,7 @@ class Finder(QObject):
             cases=index.cases,
             encoder=encoder,
             encoders=encoders,
+            titles=self._titles,
             knows_frame=bool(vector.size),
             prompts=tuple(prompts),
             problem=problem,

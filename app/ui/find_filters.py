@@ -73,7 +73,7 @@ class FindFilters(QWidget):
         """What can be chosen now; what is chosen stays."""
         self._known = answer.cases
         self._offer(answer.phases, answer.instruments, answer.cases)
-        _fill(self.encoders, [(e.model, e) for e in answer.encoders])
+        _fill(self.encoders, [(answer.title_of(e), e) for e in answer.encoders])
         first = THIS_FRAME if self._case is not None else NO_PROMPT
         _fill(self.prompts, [(first, ""), *((words, words) for words in answer.prompts)])
         self._show(self.prompts, shown=bool(answer.prompts))

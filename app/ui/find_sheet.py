@@ -235,7 +235,7 @@ class FindSheet(Sheet):
         return (
             f"{many}, most alike first, from {length(answer.seconds)} of video in "
             f"{_cases(answer.searched)}. "
-            f"Alike is what {answer.encoder.model} takes for alike."
+            f"Alike is what “{answer.title_of(answer.encoder)}” takes for alike."
         )
 
     def _show_lacking(self, answer: Answer) -> None:
@@ -250,12 +250,13 @@ class FindSheet(Sheet):
         if unseen:
             missing = [case.case_id] if case is not None else []
         encoder = answer.encoder.model if answer.encoder else ""
+        title = answer.title_of(answer.encoder) if answer.encoder else ""
         self.lacking.setVisible(bool(missing) and not unseen)
         offered = bool(missing) and (unseen or encoder in self._in_use)
         self.analyse.setVisible(offered and not self._queued)
         self.analyse.setText("Analyse it" if len(missing) == 1 else "Analyse them")
         self.analyse.setAccessibleName(self.analyse.text())
-        words = f"{_cases(len(missing))} not searched: {encoder} has not looked there."
+        words = f"{_cases(len(missing))} not searched: “{title}” has not looked there."
         if encoder not in self._in_use:
             words += " Choose it in Models, and an analysis adds them."
         self.lacking.setText(words)

@@ -66,11 +66,19 @@ def test_in_words(cases: tuple[str, str], capsys: pytest.CaptureFixture[str]) ->
     assert "0003" in lines[2]
 
 
+def test_a_filter_that_leaves_nothing_is_said(
+    cases: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, _ = cases
+    assert run(["find", one, "--at", "20", "--case", one, "--phase", "Preparation"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "No moment passes these filters."
+
+
 def test_what_cannot_be_found(cases: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     one, two = cases
     for arguments, words in (
         ((one, "--at", "61"), "goes from"),
-        ((one, "--at", "20", "--phase", "lunch"), "preparation"),
+        ((one, "--at", "20", "--phase", "lunch"), "there are: Preparation, Clip and cut."),
         ((one, "--at", "20", "--instrument", "hook"), "none"),
         ((one, "--at", "20", "--model", "ear"), "eye has"),
         ((one, "--at", "20", "--case", "0099"), "0099"),

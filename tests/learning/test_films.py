@@ -181,9 +181,15 @@ def test_unlabelled_and_unnamed_time_is_not_known(library: Library, tmp_path: Pa
     assert film.tools[:, 0].tolist() == [int(has_tool(s)) for s in range(12)] + [UNKNOWN] * 3
     assert film.tools[:, 1].tolist() == [0] * 12 + [UNKNOWN] * 3
     assert set(film.tools[:, 2].tolist()) == {UNKNOWN}  # the files do not have it
-    one = filmed_cases(library, [case], replace(recipe, classes=("other",)), tmp_path / "kept")
-    assert not one.found
-    assert "has no phase that Colours names" in one.problems[0]
+    gestures = replace(recipe, classes=("other",), procedures=("hysterectomy",))
+    for other, why in (
+        (replace(recipe, classes=("other",)), "Case 0001 has no phase that Colours names."),
+        (gestures, "Case 0001 is another operation (laparoscopic cholecystectomy) and has no"),
+    ):
+        one = filmed_cases(library, [case], other, tmp_path / "kept")
+        assert not one.found
+        assert not one.strange  # they are of no case that takes part
+        assert one.problems[0].startswith(why)
 
 
 def test_clips_are_frames_some_seconds_apart_around_what_is_labelled(

@@ -124,7 +124,7 @@ def test_found_and_opened_by_keyboard(
     assert "Clip and cut, decided by a person, similarity 1.00" in spoken(found)
     assert "1 moment" in sheet.said.text()
     assert sheet.lacking.isVisible()
-    assert "1 case not searched: eye" in sheet.lacking.text()
+    assert "1 case not searched: “eye”" in sheet.lacking.text()
     # No analysis would run that model now, so none is offered.
     assert "Choose it in Models" in sheet.lacking.text()
     assert not sheet.analyse.isVisible()
@@ -241,6 +241,8 @@ def test_by_words(
     assert (folder, finder._question) in read
     questions = [question for _, question in read]
     assert all(q is not p for i, q in enumerate(questions) for p in questions[:i])
+    assert "“Eye”" in sheet.said.text()  # as Models calls it
+    assert sheet.filters.encoders.currentText() == "Eye"
     assert sheet.filters.prompts.isVisible()
     assert sheet.filters.encoders.isVisible()
     sheet.filters.prompts.setCurrentText("a clip is applied")
