@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli.common import JsonOption, LibraryOption, emit, library_folder, progress
-from app.cli.feature_scores import HELD_OUT_SEED, feature_scores
-from app.cli.phase_scores import phase_scores
+from app.cli.phase_scores import HELD_OUT_SEED, phase_scores
 from app.core.errors import BadInput
 from app.core.picture import LabelledPicture, Pictures
 
@@ -106,11 +105,7 @@ def evaluate(
     if worst is not None and card.task != SEGMENTATION:
         raise BadInput("The worst pictures are those of outlines; leave --worst out.")
     looks = Worst(keep) if worst is not None else None
-    if card.features_of:
-        result = feature_scores(
-            card, data, videos, features, library, protocol=protocol, split=split, quiet=as_json
-        )
-    elif card.task == PHASES:
+    if card.features_of or card.task == PHASES:
         result = phase_scores(
             card, data, videos, features, library, protocol=protocol, split=split, quiet=as_json
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from shutil import rmtree
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from app.learning import publish, run_log, runs, sets
 from app.learning.evaluate import mask_figures
 from app.learning.finetune_phases import phase_recipe
 from app.learning.lessons import evaluation_of
-from app.learning.recipes import Recipe
+from app.learning.recipes import Recipe, recipe_of
 from app.learning.run_record import check_alone, failures_told
 from app.store import Library
 from app.store.files import write_json
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from models.training import Progress
 
 READING, MEASURING = "Reading your corrections", "Measuring it beside its base"
+LOOKING = "Looking at the recordings"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,10 +130,12 @@ def finetune(
     run_log.begin(run_folder, doing=READING)
     with failures_told(run_folder):
         with model_errors():
-            folder = run_folder / "set"
             if is_of_phases:
-                read = _of_phases(library, case_ids, base, plan, folder, held_out_every, rows_of)
+                read = _of_phases(
+                    library, case_ids, base, plan, run_folder, held_out_every, rows_of
+                )
             else:
+                folder = run_folder / "set"
                 read = _of_outlines(library, case_ids, base, plan, folder, held_out_every)
         end = runs.train(
             read.recipe,
@@ -255,11 +259,19 @@ def _of_phases(
     case_ids: Sequence[str],
     base: ModelCard,
     recipe: Recipe,
-    set_folder: Path,
+    run_folder: Path,
     held_out_every: int,
     rows_of: RowsOf,
 ) -> _Lesson:
-    recipe, operations = phases.operations_of(library, case_ids, base, recipe, set_folder, rows_of)
+    recipe, operations = phases.operations_of(
+        library,
+        case_ids,
+        base,
+        recipe,
+        run_folder / "set",
+        rows_of,
+        partial(run_log.say_share, run_folder, LOOKING),
+    )
     learn, held = phases.apart(operations, held_out_every)
     return _Lesson(
         recipe=recipe,
@@ -273,36 +285,16 @@ def _of_phases(
 
 def _recipe(base: ModelCard, name: str, steps: int) -> Recipe:
     """A short, gentle run from the base's weights; its norms stay as they are."""
-    return Recipe(
+    return recipe_of(
+        base,
         name=name,
-        title=name,
-        system=base.system,
-        options=dict(base.options),
-        task=base.task,
-        classes=base.class_keys,
-        procedures=base.procedures,
-        input_size_px=base.input_size_px,
         batch=8,
-        train={
-            "steps": steps,
-            "optimiser": "adamw",
-            "learning_rate": 3e-4,
-            "weight_decay": 0.02,
-            "warmup_steps": min(30, steps),
-            "average_decay": 0.98,
-            "average_tau": 20,
-            "freeze_norms": True,
-            "save_every": 100,
-            "report_every": 5,
-        },
+        train=phases.gentle(steps, 3e-4) | {"freeze_norms": True},
         data={"phantom_share": 0.3 if _is_in_phantom(base) else 0.0, "workers": 1},
-        card={
-            "picture": base.picture,
+        said={
             "licence": "as the recordings it was corrected on",
             "demo": base.demo,
             "thresholds": dict(base.thresholds),
-            "mean_rgb": base.mean_rgb,
-            "std_rgb": base.std_rgb,
             "trained_on": f"{base.trained.data} Then corrections made in this library.",
             "limits": base.limits,
         },

@@ -17,7 +17,7 @@ from app.learning.filmed import LIBRARY, Filmed, RowsOf, filmed_cases
 from app.learning.finetune_labels import keep_labels, with_kept_labels
 from app.learning.lessons import ENDONET, evaluation_of
 from app.learning.library_features import library_recordings
-from app.learning.recipes import Recipe
+from app.learning.recipes import Recipe, recipe_of
 from app.learning.recorded import Recorded
 from app.learning.run_log import SECOND_TRAIN
 from models.types import UNKNOWN
@@ -37,12 +37,12 @@ _BATCHES = {"endomamba": 8, ENDONET: 16, "surgfutr": 32}
 _RATES = {"endomamba": 2e-4, ENDONET: 1e-4}
 
 
-def phase_recipe(base: ModelCard, name: str, steps: int) -> Recipe:
-    """A short, gentle run from a phase model's weights."""
-    train = {
+def gentle(steps: int, learning_rate: float) -> dict[str, Any]:
+    """How a fine-tune learns: a short run from weights that are good already."""
+    return {
         "steps": steps,
         "optimiser": "adamw",
-        "learning_rate": _RATES.get(base.system, 3e-4),
+        "learning_rate": learning_rate,
         "weight_decay": 0.02,
         "warmup_steps": min(30, steps),
         "average_decay": 0.98,
@@ -50,13 +50,15 @@ def phase_recipe(base: ModelCard, name: str, steps: int) -> Recipe:
         "save_every": 100,
         "report_every": 5,
     }
+
+
+def phase_recipe(base: ModelCard, name: str, steps: int) -> Recipe:
+    """A short, gentle run from a phase model's weights."""
+    train = gentle(steps, _RATES.get(base.system, 3e-4))
     said: dict[str, Any] = {
-        "picture": base.picture,
         "licence": "as the recordings it was taught on",
         "demo": False,
         "causal": base.causal,
-        "mean_rgb": base.mean_rgb,
-        "std_rgb": base.std_rgb,
         "frames_per_second": base.frames_per_second or 1.0,
         "trained_on": f"{base.trained.data} Then cases of this library with phases by a human.",
         "limits": "Knows the operation that it was taught, as it is done in this library's cases.",
@@ -65,16 +67,9 @@ def phase_recipe(base: ModelCard, name: str, steps: int) -> Recipe:
         said["features_of"] = base.features_of
     if base.course:
         said["course"] = base.course
-    return Recipe(
+    return recipe_of(
+        base,
         name=name,
-        title=name,
-        system=base.system,
-        options=dict(base.options),
-        task=base.task,
-        classes=base.class_keys,
-        tools=base.tool_keys,
-        procedures=base.procedures,
-        input_size_px=base.input_size_px,
         batch=_BATCHES.get(base.system, 1),
         train=train,
         data={
@@ -89,7 +84,7 @@ def phase_recipe(base: ModelCard, name: str, steps: int) -> Recipe:
             "future": 60,
             SECOND_TRAIN: dict(train),
         },
-        card=said,
+        said=said,
     )
 
 

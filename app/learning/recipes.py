@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,42 @@ class Recipe:
     def reads_features(self) -> bool:
         """Whether its network reads frame features that an encoder stored, in place of pictures."""
         return "features_of" in self.card
+
+
+def recipe_of(
+    card: ModelCard,
+    *,
+    name: str = "",
+    batch: int = 1,
+    train: Mapping[str, Any] | None = None,
+    data: Mapping[str, Any] | None = None,
+    said: Mapping[str, Any] | None = None,
+) -> Recipe:
+    """A model as a recipe: to measure it, or to go on teaching it under another name.
+
+    Args:
+        card: of the model.
+        name: of what comes out; "" for the model itself.
+        batch, train, data: the recipe's.
+        said: what its ``card`` says besides what pictures the network takes.
+    """
+    pictures = {"picture": card.picture, "mean_rgb": card.mean_rgb, "std_rgb": card.std_rgb}
+    return Recipe(
+        name=name or card.name,
+        title=name or card.title,
+        system=card.system,
+        options=dict(card.options),
+        task=card.task,
+        classes=card.class_keys,
+        activities=card.activity_keys,
+        tools=card.tool_keys,
+        procedures=card.procedures,
+        input_size_px=card.input_size_px,
+        batch=batch,
+        train=dict(train or {}),
+        data=dict(data or {}),
+        card={**pictures, **(said or {})},
+    )
 
 
 def recipes_dir() -> Path:

@@ -201,6 +201,13 @@ def end(run_folder: Path, how: str) -> None:
     write_json(run_folder / PROCESS, {**note, "ended": how, "doing": ""})
 
 
+def say_share(run_folder: Path, doing: str, share: float) -> None:
+    """As ``say``, with how much of it is done in whole percent, written where that has changed."""
+    words = f"{doing}, {int(100 * share)} %"
+    if (read_json(run_folder / PROCESS) or {}).get("doing") != words:
+        say(run_folder, words)
+
+
 def fail(run_folder: Path, sentence: str) -> None:
     """Note why this process ended without success, where it is the one that worked here."""
     note = read_json(run_folder / PROCESS) or {}

@@ -15,6 +15,8 @@ import models
 from app.cli.main import run
 from app.core.errors import BadInput
 from app.inference.device import DeviceChoice
+from app.learning import run_log
+from app.learning.finetune import LOOKING, MEASURING
 from app.learning.finetune_phases import apart, operations_of, phase_recipe
 from app.learning.recorded import Recorded
 from app.store import Library
@@ -65,8 +67,14 @@ def eyes(folder: Path) -> ModelCard:
 
 
 def test_a_model_that_reads_pictures_is_taught_and_measured_beside_its_base(
-    library: Library, own_library: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    library: Library,
+    own_library: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    told, say = list[str](), run_log.say
+    monkeypatch.setattr(run_log, "say", lambda run, words: (told.append(words), say(run, words)))
     base = eyes(own_library)
     for number, seconds in ((1, (9, 12, 9)), (2, (12, 8, 10)), (3, (8, 9, 8))):
         colour_case(library, tmp_path / "videos", number, seconds)
@@ -77,6 +85,10 @@ def test_a_model_that_reads_pictures_is_taught_and_measured_beside_its_base(
     said = json.loads(capsys.readouterr().out)
     assert (said["model"], said["task"]) == ("mine", "phase-recognition")
     assert (said["learnt"], said["held_out"]) == (60, 25)
+    # The window reads how far it is with the recordings; each percent was written once.
+    *looking, last = told
+    assert (looking[0], looking[-1], last) == (f"{LOOKING}, 0 %", f"{LOOKING}, 100 %", MEASURING)
+    assert len(set(looking)) == len(looking) > 50
     assert said["best"]["accuracy"] > said["base"]["accuracy"]
     card = models.read_card(own_library / "models" / "mine")
     assert (card.parent, card.demo, card.options) == (base.name, False, base.options)
@@ -96,7 +108,7 @@ def test_a_model_that_reads_features_learns_from_what_its_encoder_stored(
     given = ["--base", base.name, "--name", "mine", "--steps", "4", "--json"]
     assert run(["finetune", "--from", case.case_id, *given]) == 1
     said = capsys.readouterr().err
-    assert "reads frame features of endomamba: name phases in these cases and analyse them" in said
+    assert "Nothing here can teach ms_tcn: 1 not analysed with endomamba yet." in said
     store = library.predictions(case.case_id)
     started = store.start_run(
         asset=case.assets[0],
