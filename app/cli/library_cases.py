@@ -110,7 +110,7 @@ def tool_rows(library: Library, case: Case, asset: Asset) -> ToolRows | None:
         return None
     one = read_again(files)
     if one.phases is not None:
-        return ToolRows(rows=rows, known=placed(one, asset)[0])
+        return ToolRows(rows=rows, known=placed(one, asset))
     end = min(asset.start_pts + round(one.length * one.time_base / asset.time_base), asset.end_pts)
     labelled = Segment(start_pts=asset.start_pts, end_pts=max(end, asset.start_pts + 1), phase="-")
     line = Timeline(start_pts=asset.start_pts, end_pts=asset.end_pts, segments=(labelled,))

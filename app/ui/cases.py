@@ -223,28 +223,66 @@ class Cases(QObject):
             if not stop.is_set():
                 self.looking.emit(done, files)
 
-        def work() -> Found | None:
+        def work() -> tuple[Found, bool] | None:
+            from app.exchange.labels.reading import has_labels
             from app.video import OpenCancelled, find_recordings
 
             try:
-                return find_recordings(paths, tell, lambda: self._closing or stop.is_set())
+                found = find_recordings(paths, tell, lambda: self._closing or stop.is_set())
             except OpenCancelled:
                 return None
+            return found, has_labels(paths)
 
         def failed(error: TrocarError) -> None:
             if stop is self._stop_looking:
                 self.not_found.emit()
                 self.import_labels(paths, otherwise=error)
 
-        def done(found: Found | None) -> None:
+        def done(made: tuple[Found, bool] | None) -> None:
             if stop is not self._stop_looking:
                 return
-            if found is None or stop.is_set():
+            if made is None or stop.is_set():
                 self.not_found.emit()
-            else:
-                self.found.emit(found)
+                return
+            self.found.emit(made[0])
+            if made[1]:
+                self._offer_labels(paths)
 
         self._reading.run(work, done, failed, newest="look")
+
+    def _offer_labels(self, paths: Sequence[Path]) -> None:
+        """Files of labels lie beside recordings: they can be laid on those that are opened."""
+        self.said.emit(
+            Message(
+                text="Labels lie beside the recordings. Once these are cases, the labels can be "
+                "laid on those that are called as they are.",
+                button="Lay them on",
+                action=lambda: self.lay_by_name(paths),
+                lasting_s=120,
+                key="labels",
+            )
+        )
+
+    def lay_by_name(self, paths: Sequence[Path]) -> None:
+        """Make labels the phases of the recordings that are called as they are."""
+
+        def work() -> tuple[int, tuple[str, ...]]:
+            from app.exchange.labels.library import import_by_name
+
+            done = import_by_name(self._library, paths)
+            return len(done.cases), done.notes
+
+        def show(done: tuple[int, tuple[str, ...]]) -> None:
+            many, notes = done
+            words = "1 recording has" if many == 1 else f"{count(many)} recordings have"
+            text = " ".join((f"{words} the labels now.", *notes))
+            self.said.emit(Message(text=text, tone=Tone.OK, lasting_s=8, key="labels"))
+            if self._session.case is not None and self._session.asset is not None:
+                self.open_case(self._session.case.case_id, self._session.asset.asset_id)
+            self.refresh()
+
+        # Behind the recordings that are being read.
+        self._reading.run(work, show, self._failed)
 
     def import_labels(self, paths: Sequence[Path], otherwise: TrocarError | None = None) -> None:
         """Make cases of label files, and open the first one.
@@ -256,6 +294,7 @@ class Cases(QObject):
             otherwise: what to say where they hold no labels, for lack of recordings.
         """
         models, onto = self._settings.values.models, self._open_without_phases()
+        is_free = self._session.case is None
 
         def work() -> tuple[str, Loaded | None, str]:
             from app.exchange.labels.library import import_cases
@@ -264,15 +303,20 @@ class Cases(QObject):
             if otherwise is not None and not has_labels(paths):
                 raise otherwise
             done = import_cases(self._library, paths)
-            words = f"{count(len(done.cases))} cases were made of the labels."
-            if len(done.cases) < 2:
+            many = len(done.cases)
+            words = f"{count(many)} cases were made of the labels."
+            if many < 2:
                 words = "A case was made of the labels." if done.cases else "No case was made."
             if done.known:
-                words += f" {count(done.known)} were there already."
+                words += (
+                    f" {count(done.known)} {'was' if done.known == 1 else 'were'} there already."
+                )
             words = " ".join((words, *done.notes))
             timed = next((c for c in done.cases if c.assets), None)
-            alone = timed.case_id if timed and len(done.cases) == 1 else ""
-            loaded = load_case(self._library, timed.case_id, models) if timed else None
+            alone = timed.case_id if timed and many == 1 else ""
+            # Of many none takes the place of what is open.
+            shown = timed is not None and (many == 1 or is_free)
+            loaded = load_case(self._library, timed.case_id, models) if timed and shown else None
             return words, loaded, alone
 
         def show(done: tuple[str, Loaded | None, str]) -> None:
@@ -294,20 +338,23 @@ class Cases(QObject):
 
         self._io.run(work, show, self._failed)
 
-    def lay_labels(self, paths: Sequence[Path], case_id: str, *, instead_of: str) -> None:
+    def lay_labels(
+        self, paths: Sequence[Path], case_id: str, *, instead_of: str, anyway: bool = False
+    ) -> None:
         """Make labels the phases of a case's recording, and open it.
 
         Args:
             paths: of one operation.
             case_id: the case with the recording.
             instead_of: the case that was made of them; it goes, unless somebody worked on it.
+            anyway: also where they seem to be of another length or rate.
         """
         models = self._settings.values.models
 
         def work() -> tuple[Loaded, tuple[str, ...]]:
             from app.exchange.labels.library import import_onto
 
-            done = import_onto(self._library, case_id, paths)
+            done = import_onto(self._library, case_id, paths, anyway=anyway)
             if self._library.case(instead_of).corrections <= 1:
                 self._library.writer.delete_case(instead_of).result()
             return load_case(self._library, case_id, models), done.notes
@@ -318,7 +365,25 @@ class Cases(QObject):
             words = " ".join(("The labels are the phases of this recording now.", *done[1]))
             self.said.emit(Message(text=words, tone=Tone.OK, lasting_s=8, key="labels"))
 
-        self._io.run(work, show, self._failed)
+        def failed(error: TrocarError) -> None:
+            from app.exchange.labels.library import DoesNotFit
+
+            if not isinstance(error, DoesNotFit):
+                self._failed(error)
+                return
+            self.said.emit(
+                Message(
+                    text=error.user_message,
+                    tone=Tone.ERROR,
+                    button="Lay them on all the same",
+                    action=lambda: self.lay_labels(
+                        paths, case_id, instead_of=instead_of, anyway=True
+                    ),
+                    key="labels",
+                )
+            )
+
+        self._io.run(work, show, failed)
 
     def _open_without_phases(self) -> str:
         """The open case, where it has a recording and no phases by a human; "" else."""

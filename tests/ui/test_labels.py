@@ -279,8 +279,8 @@ def test_labels_beside_recordings_are_laid_on_those_that_are_called_so(
 ) -> None:
     folder = tmp_path / "set"
     folder.mkdir()
-    for name in ("video01", "other"):
-        make_clip(folder / f"{name}.mp4", RECIPES["h264-mp4-no-b"])
+    for name, recipe in (("video01", "h264-mp4-no-b"), ("other", "h264-one-frame")):
+        make_clip(folder / f"{name}.mp4", RECIPES[recipe])
     cases, join = window.services.cases, window.sheets.recordings.join
     for name in ("video01-phase.txt", "video07-phase.txt"):
         (folder / name).write_text("preparation\nclippingcutting\n", encoding="utf-8")

@@ -60,20 +60,30 @@ def import_cases(library: Library, paths: Iterable[Path], *, layout: str = "") -
     return Imported(cases=cases, known=len(made) - len(cases), notes=found.notes)
 
 
+class DoesNotFit(BadInput):
+    """Labels end well off the recording that they are laid on; a human may know better."""
+
+
 def import_onto(
-    library: Library, case_id: str, paths: Iterable[Path], *, layout: str = ""
+    library: Library, case_id: str, paths: Iterable[Path], *, layout: str = "", anyway: bool = False
 ) -> Imported:
     """Make the phases of label files those of a case's recording, by time.
 
     Labels that end up to two seconds after the recording are cut there, which is noted; time
     without labels stays without a phase. One undo takes all of it back.
 
+    Args:
+        library: open for writing.
+        case_id: whose first recording it is.
+        paths: label files of one operation.
+        layout: read them as this layout.
+        anyway: also where they seem to be of another length or rate.
+
     Raises:
-        BadInput: the files speak of several operations or of no phases, end well after the
-            recording, or would fit it at another rate.
+        BadInput: the files speak of several operations or of no phases.
+        DoesNotFit: they end well after the recording, or would fit it at another rate.
         Refused: the case is another operation, or has phases by a human already.
     """
-    writer = library.writer
     read = _read(paths, layout)
     found = read.cases
     case = library.case(case_id)
@@ -81,46 +91,84 @@ def import_onto(
         names = ", ".join(c.name for c in found[:3])
         what = f"{len(found)} operations ({names}, …)" if len(found) > 1 else "no phases"
         raise BadInput(f"Name the phase file of one operation; these speak of {what}.")
-    one, asset = found[0], case.assets[0]
+    laid, notes = _laid(library, case, found[0], anyway=anyway)
+    library.writer.import_labels(laid, found[0].files).result()
+    return Imported(cases=(library.case(case_id),), notes=(*notes, *read.notes))
+
+
+def import_by_name(library: Library, paths: Iterable[Path], *, layout: str = "") -> Imported:
+    """Make the phases of label files those of the recordings that are called as they are.
+
+    All of what has a recording, or nothing; operations without one are counted in a note.
+
+    Raises:
+        BadInput, DoesNotFit, Refused: as ``import_onto``; no recording is called so.
+    """
+    read = _read(paths, layout)
+    by_name = {
+        Path(file.path).stem.casefold(): case
+        for case in library.cases()
+        for file in (case.assets[0].files if len(case.assets) == 1 else ())
+    }
+    named = [one for one in read.cases if one.phases is not None]
+    pairs = [(by_name[one.name.casefold()], one) for one in named if one.name.casefold() in by_name]
+    if not pairs:
+        names = ", ".join(one.name for one in named[:3]) or "none with phases"
+        raise BadInput(
+            f"No case has a recording that is called as the labels are ({names}); nothing was "
+            "imported."
+        )
+    laid = [(*_laid(library, case, one), one) for case, one in pairs]
+    for correction, _, one in laid:
+        library.writer.import_labels(correction, one.files).result()
+    notes = [f"Case {c.case_id}: {note}" for c, some, _ in laid for note in some]
+    if left := len(read.cases) - len(pairs):
+        notes.append(
+            "One operation of the labels has no recording here."
+            if left == 1
+            else f"{left} operations of the labels have no recording here."
+        )
+    cases = tuple(library.case(case.case_id) for case, _ in pairs)
+    return Imported(cases=cases, notes=(*notes, *read.notes))
+
+
+def _laid(
+    library: Library, case: Case, one: LabelledCase, *, anyway: bool = False
+) -> tuple[Correction, tuple[str, ...]]:
+    """What makes labels a recording's phases, and what is to be said about it."""
+    asset = case.assets[0]
     if len({case.procedure, one.procedure} - {UNKNOWN_PROCEDURE}) == 2:
         raise Refused(
-            f"Case {case_id} is a {case.procedure}, and {one.files[0].name} is of a "
+            f"Case {case.case_id} is a {case.procedure}, and {one.files[0].name} is of a "
             f"{one.procedure}; nothing was imported."
         )
     if library.human_timeline(asset.asset_id) is not None:
         raise Refused(
-            f"Case {case_id} has phases by a human already; take them back first. "
+            f"Case {case.case_id} has phases by a human already; take them back first. "
             "Nothing was imported."
         )
-    line, notes = placed(one, asset)
-    writer.import_labels(_correction(case, asset, line, one), one.files).result()
-    return Imported(cases=(library.case(case_id),), notes=(*notes, *read.notes))
-
-
-def placed(one: LabelledCase, asset: Asset) -> tuple[Timeline, tuple[str, ...]]:
-    """The phases in a recording's own time, and what is to be said about it.
-
-    Raises:
-        BadInput: they end well after the recording, or would end with it at another rate.
-    """
-    assert one.phases is not None  # noqa: S101 - asked before
-    empty = Timeline(start_pts=asset.start_pts, end_pts=asset.end_pts)
-    place = PhasesNow(timeline=empty, time_base=asset.time_base)
     has_s, recording_s = one.duration_s, asset.duration_ms / 1000
     rate = _other_rate(one, recording_s)
-    if rate or has_s > recording_s + LONGER_S:
-        raise BadInput(
+    if not anyway and (rate or has_s > recording_s + LONGER_S):
+        raise DoesNotFit(
             f"{one.files[0].name} has labels up to {has_s:.1f} s and the recording ends at "
             f"{recording_s:.1f} s; is it another one{rate}? Nothing was imported."
         )
+    return _correction(case, asset, placed(one, asset), one), _ends_off(has_s - recording_s)
+
+
+def placed(one: LabelledCase, asset: Asset) -> Timeline:
+    """The phases in a recording's own time, and not beyond it."""
+    assert one.phases is not None  # noqa: S101 - asked before
+    empty = Timeline(start_pts=asset.start_pts, end_pts=asset.end_pts)
+    place = PhasesNow(timeline=empty, time_base=asset.time_base)
     segments = []
     for s in one.phases.segments:
         start = place.pts(s.start_pts * one.time_base)
         end = min(place.pts(s.end_pts * one.time_base), asset.end_pts)
         if start < end:
             segments.append(Segment(start_pts=start, end_pts=end, phase=s.phase))
-    line = Timeline(start_pts=asset.start_pts, end_pts=asset.end_pts, segments=tuple(segments))
-    return line, _ends_off(has_s - recording_s)
+    return Timeline(start_pts=asset.start_pts, end_pts=asset.end_pts, segments=tuple(segments))
 
 
 def _ends_off(longer_s: float) -> tuple[str, ...]:

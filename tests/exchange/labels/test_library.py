@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from app.annotate.phases import Block, Tiers, relabel
+from app.cli.main import run
 from app.core.errors import BadInput, Refused
 from app.core.taxonomy import find_taxonomy
-from app.exchange.labels.library import export_labels, import_cases, import_onto
+from app.exchange.labels.library import DoesNotFit, export_labels, import_cases, import_onto
 from app.store import Library
 from tests.helpers.human_work import asset
 from tests.store.conftest import open_small
@@ -184,10 +185,35 @@ def test_labels_at_another_rate_are_refused_and_the_rate_is_named(
     with open_small(own_library) as library:
         recording = replace(asset(), end_pts=512 * recording_frames, frames=recording_frames)
         case = library.writer.create_case("Recording", "unknown", (recording,)).result()
-        with pytest.raises(BadInput, match=words):
+        with pytest.raises(DoesNotFit, match=words):
             import_onto(library, case.case_id, [file])
         assert library.label_files(case.case_id) == ()
         assert library.human_timeline(recording.asset_id) is None
+    to = ["--to", case.case_id, "--library", str(own_library)]
+    assert run(["import", str(file), *to]) == 1
+    assert run(["import", str(file), *to, "--by-name"]) == 1
+    assert run(["import", str(file), *to, "--anyway"]) == 0
+    with open_small(own_library) as library:
+        said = library.human_timeline(recording.asset_id)
+        assert said is not None
+        assert said.timeline.segments[-1].end_pts <= recording.end_pts
+
+
+def test_by_name_all_is_laid_on_or_nothing(tmp_path: Path, own_library: Path) -> None:
+    recordings = []
+    with open_small(own_library) as library:
+        for n in (1, 2):
+            recordings.append(asset(f"a{n}", str(tmp_path / f"Video0{n}.mp4")))
+            library.writer.create_case("Recording", "unknown", (recordings[-1],)).result()
+    files = [frames(tmp_path / f"video0{n}-phase.txt", count) for n, count in ((1, 100), (2, 900))]
+    there = ["--by-name", "--library", str(own_library)]
+    assert run(["import", str(tmp_path), *there]) == 1
+    with open_small(own_library) as library:
+        assert all(library.human_timeline(r.asset_id) is None for r in recordings)
+    frames(files[1], 100)
+    assert run(["import", str(tmp_path), *there]) == 0
+    with open_small(own_library) as library:
+        assert all(library.human_timeline(r.asset_id) is not None for r in recordings)
 
 
 @pytest.mark.parametrize(
