@@ -116,7 +116,7 @@ class LiveStage(Stage):
         super().__init__()
         self.setAccessibleName("Live picture")
         self.view = LiveView()
-        self._bright = {"left": False, "right": False}
+        self._bright = {"left": False, "right": False, "marks": False}
         self._luma_timer = QTimer(self)
         self._luma_timer.setInterval(1000)
         self._luma_timer.timeout.connect(self.look_at_corners)
@@ -126,7 +126,10 @@ class LiveStage(Stage):
         if view != self.view:
             if view.spoken != self.view.spoken:
                 self.setAccessibleDescription(view.spoken)
+            before = self._corners()
             self.view = view
+            if self._corners() != before:
+                self.look_at_corners()
             self.update()
 
     def tip_at(self, point: QPointF) -> str:
@@ -144,10 +147,18 @@ class LiveStage(Stage):
 
     def look_at_corners(self) -> None:
         """Where the picture is bright, words get a plate."""
-        bright = self.bright_behind({"left": self._left_rect(), "right": self._right_rect()})
+        corners = self._corners()
+        bright = self.bright_behind(corners, spots=corners)  # pale tissue beside a dark wall
         if bright is not None and bright != self._bright:
             self._bright = bright
             self.update()
+
+    def _corners(self) -> dict[str, QRectF]:
+        return {
+            "left": self._left_rect(),
+            "right": self._right_rect(),
+            "marks": self._marks_rect(),
+        }
 
     def paint_over(self, painter: QPainter) -> None:
         """Corners, list of marks, notice, toast."""
@@ -242,32 +253,49 @@ class LiveStage(Stage):
         if lines:
             osd.draw_lines(painter, lines, QPointF(x, y + side + 6), right=False)
 
+    def _right_lines(self) -> list[osd.Text]:
+        view = self.view
+        if not view.overlay:
+            return []
+        below = ((view.overlay_detail, _QUIET), (view.caution, _WARN))
+        return [
+            osd.Text(text=view.overlay, role="far"),
+            *(osd.Text(text=t, role="body", token=token, gap=2) for t, token in below if t),
+        ]
+
     def _right_rect(self) -> QRectF:
-        high = float(theme.px(72 if self.view.caution else 52)) if self.view.overlay else 0.0
-        if self.view.marks:
-            high += theme.px(34) + len(self._marks()) * theme.px(THUMB[1] + 10)
-        wide = float(theme.px(300))
-        right = self.width() - osd.MARGIN
-        return QRectF(right - wide, osd.MARGIN - 12, wide + 14, high + 20)
+        lines = self._right_lines()
+        if not lines:
+            return QRectF()
+        wide = max(osd.width(lines), osd.width(lines[:1]) + theme.px(16) + 5)
+        left = self.width() - osd.MARGIN - wide
+        return QRectF(left - 14, osd.MARGIN - 12, wide + 28, osd.height(lines) + 24)
+
+    def _marks_rect(self) -> QRectF:
+        """Below the words about outlines."""
+        if not self.view.marks:
+            return QRectF()
+        words = self._right_rect()
+        top = words.bottom() + 6 if words.height() else osd.MARGIN - 12.0
+        high = theme.px(30) + len(self._marks()) * theme.px(THUMB[1] + 10)
+        wide = theme.px(286) + 28.0
+        return QRectF(self.width() - osd.MARGIN + 14 - wide, top, wide, high + 16)
 
     def _paint_right(self, painter: QPainter) -> None:
         view = self.view
-        if self._bright["right"] and (view.overlay or view.marks):
-            osd.plate(painter, self._right_rect())
+        for place, rect in (("right", self._right_rect()), ("marks", self._marks_rect())):
+            if self._bright[place] and rect.height():
+                osd.plate(painter, rect)
         right, y = float(self.width() - osd.MARGIN), float(osd.MARGIN)
-        if view.overlay:
-            lines = [osd.Text(text=view.overlay, role="far")]
-            for text, token in ((view.overlay_detail, _QUIET), (view.caution, _WARN)):
-                if text:
-                    lines.append(osd.Text(text=text, role="body", token=token, gap=2))
+        lines = self._right_lines()
+        if lines:
             osd.draw_lines(painter, lines, QPointF(right, y), right=True)
             wide = osd.width(lines[:1])
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(theme.color(view.overlay_tone))
             painter.drawEllipse(QPointF(right - wide - theme.px(16), y + theme.px(11)), 5, 5)
-            y += osd.height(lines) + theme.px(18)
         if view.marks:
-            self._paint_marks(painter, right, y)
+            self._paint_marks(painter, right, self._marks_rect().top() + 12)
 
     def _marks(self) -> tuple[MarkRow, ...]:
         """As many as leave the picture free: a low window shows the newest alone."""

@@ -14,12 +14,13 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from app.core.correction import Bookmark, Change, Correction, HumanTimeline
-from app.core.frame import FrameIdentity
+from app.core.frame import Frame, FrameIdentity
 from app.core.prediction import FramePrediction, PhasePrediction
 from app.core.timeline import Segment, Timeline
 from app.inference.live import LiveAnswer
 from app.inference.live_pace import Pace
 from app.store import Library
+from app.ui import theme
 from app.ui.clearing import CLEARED
 from app.ui.live import words
 from app.ui.live.answers import AnswerDrawer
@@ -27,7 +28,9 @@ from app.ui.live.bridge import LiveBridge
 from app.ui.live.buttons import RecordButton
 from app.ui.live.chooser import SourceChooser, without_credentials
 from app.ui.live.notes import LiveNotes
+from app.ui.live.stage import LiveStage, LiveView
 from app.ui.main_window import MainWindow
+from app.ui.osd import MARGIN
 from app.ui.services import Services
 from app.ui.session import READ_ONLY
 from app.ui.settings import Settings
@@ -232,6 +235,26 @@ def test_everything_to_choose_has_a_name_and_a_key_reaches_it(live: MainWindow) 
             continue
         assert part.accessibleName() or getattr(part, "text", str)(), part
         assert part.focusPolicy() & Qt.FocusPolicy.TabFocus, part.accessibleName()
+
+
+@pytest.mark.parametrize("pale", [1.0, 0.1])
+def test_all_words_about_outlines_have_a_plate_on_pale_tissue(
+    qtbot: QtBot, dressed: object, pale: float
+) -> None:
+    stage = LiveStage()
+    qtbot.addWidget(stage)
+    stage.resize(1280, 500)
+    stage.show()
+    rgb = np.zeros((500, 1280, 3), np.uint8)
+    rgb[: round(120 * pale)] = 225
+    stage.set_frame(Frame(rgb=rgb, pts=0, index=0, time_ms=0.0))
+    caution = "Phases, demo was made for laparoscopic cholecystectomy, not for this operation"
+    late = "outlines would lie 2.4 s behind on this computer"
+    stage.show_view(LiveView(overlay="Phases alone", overlay_detail=late, caution=caution))
+    left = stage.width() - MARGIN - theme.text_px("body", caution)
+    picture = stage.grab().toImage()
+    behind = picture.pixelColor(round(left) - 4, MARGIN - 8)
+    assert theme.contrast(theme.color("osd_warn"), behind) >= 4.5
 
 
 def test_in_a_narrow_window_the_strip_keeps_its_room(live: MainWindow) -> None:
