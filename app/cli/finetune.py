@@ -74,6 +74,7 @@ def finetune(
         f"  {k}: {_percent(made.base, k)} before, {_percent(made.best, k)} after"
         for k in {**made.base, **made.best}
     )
+    rows += f"\nLeft out: {made.left_out}." if made.left_out else ""
     measured = f"{made.held_out} held-out frames" if made.held_out else "these, none being held out"
     emit(
         result,

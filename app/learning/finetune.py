@@ -25,6 +25,7 @@ from app.learning.finetune_phases import phase_recipe
 from app.learning.lessons import evaluation_of
 from app.learning.recipes import Recipe, recipe_of
 from app.learning.run_record import check_alone, failures_told
+from app.learning.teachable import what_teaches
 from app.store import Library
 from app.store.files import write_json
 
@@ -49,6 +50,7 @@ class FineTuned:
         learnt, held_out: numbers of frames.
         steps: batches.
         seconds: of training.
+        left_out: how many of the cases taught nothing, and why; "" where all did.
     """
 
     card: ModelCard
@@ -58,6 +60,7 @@ class FineTuned:
     held_out: int
     steps: int
     seconds: float
+    left_out: str = ""
 
     def told(self) -> dict[str, Any]:
         """As ``trocar finetune --json`` prints it, figures in per cent."""
@@ -71,6 +74,7 @@ class FineTuned:
             "held_out": self.held_out,
             "device": self.card.trained.device,
             "seconds": round(self.seconds, 1),
+            "left_out": self.left_out,
         }
 
 
@@ -117,6 +121,9 @@ def finetune(
     is_of_phases = base.task != SEGMENTATION
     with model_errors():
         plan = (phase_recipe if is_of_phases else _recipe)(base, name, steps)
+    offered = what_teaches(library, [library.case(case_id) for case_id in case_ids], base)
+    if not offered.able and not (run_folder / run_log.PLAN).exists():
+        raise BadInput(f"Nothing here can teach {base.title}: {offered.left_out_words}.")
     check_alone(run_folder)
     lesson = {
         "cases": list(case_ids),
@@ -151,6 +158,7 @@ def finetune(
             return None
         run_log.say(run_folder, MEASURING)
         taught = _measured(read, end, base, run_folder, device, models_folder, case_ids)
+        taught = replace(taught, left_out=offered.left_out_words)
         write_json(run_folder / run_log.TAUGHT, taught.told())
         run_log.end(run_folder, end.ended)
     return taught

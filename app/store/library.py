@@ -271,6 +271,11 @@ class Library:
             found = work_rows.read_reviews(conn, "asset_id = ?", (asset_id,))
             return tuple(r.frame for r in found)
 
+    def worked_frames(self) -> dict[str, int]:
+        """How many frames of each asset a human outlined something on or called complete."""
+        with self._reading() as conn:
+            return work_rows.count_worked(conn)
+
     def bookmarks(self, asset_id: str) -> tuple[Bookmark, ...]:
         """The moments that a human marked in an asset, by pts."""
         with self._reading() as conn:

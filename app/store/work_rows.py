@@ -123,6 +123,13 @@ def write_annotation(conn: sqlite3.Connection, case_id: str, state: Annotation, 
     rows.insert(conn, "annotations", _ANNOTATION, values)
 
 
+def count_worked(conn: sqlite3.Connection) -> dict[str, int]:
+    """Frames with annotations or a review, by asset."""
+    frames = "SELECT asset_id, stream, pts FROM annotations UNION SELECT asset_id, stream, pts"
+    query = f"SELECT asset_id, COUNT(*) FROM ({frames} FROM reviews) GROUP BY asset_id"  # noqa: S608
+    return dict(conn.execute(query).fetchall())
+
+
 def read_reviews(
     conn: sqlite3.Connection, where: str, values: tuple[object, ...], *, heal: bool = True
 ) -> Iterator[FrameReview]:

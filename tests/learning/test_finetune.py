@@ -138,3 +138,20 @@ def test_a_name_that_cannot_be_is_refused_before_the_lesson(
     assert run(["finetune", "--from", taught, "--base", "base", "--name", "My Model"]) == 1
     assert 'cannot be called "My Model"' in capsys.readouterr().err
     assert not (own_library / "runs").exists()
+
+
+def test_a_name_is_not_taken_by_what_was_never_taught(
+    own_library: Path, taught: str, base: ModelCard, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A mistyped case, or one with nothing to learn from, leaves the name for the right one."""
+    given = ["--base", "base", "--name", "mine", "--steps", "1"]
+    assert run(["finetune", "--from", "0099", *given]) == 1
+    assert "no case 0099" in capsys.readouterr().err.lower()
+    assert not (own_library / "runs").exists()
+    with Library.open(own_library, "write") as library:
+        bare = library.writer.create_case("Plain", "unknown", ()).result().case_id
+    assert run(["finetune", "--from", bare, *given]) == 1
+    assert "1 without corrected outlines" in capsys.readouterr().err
+    assert not (own_library / "runs").exists()
+    assert run(["finetune", "--from", taught, "--from", bare, *given]) == 0
+    assert "Left out: 1 without corrected outlines." in capsys.readouterr().out
