@@ -136,7 +136,7 @@ class MainWindow(QMainWindow):
         self.library.may_rename = services.library.is_writable
         self._lay_out()
         self.slot = MessageSlot(self)
-        self.sheets = WindowSheets(self, services, self.keys, self.library.model)
+        self.sheets = WindowSheets(self, services, self.keys)
         self.playing = Playing(services, self.review, self.slot, self.keys)
         self.looking = Looking(services, self.review, self.playing, self.sheets, self.keys)
         self.stretching = Stretching(self, services, self.review, self.slot, self.keys)

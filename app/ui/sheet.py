@@ -70,6 +70,13 @@ class Sheet(QWidget):
         """What the sheet shows."""
         self.scroll.setWidget(body)
 
+    def set_foot(self, foot: QWidget) -> None:
+        """What stays below whatever the body is scrolled to."""
+        layout = self.panel.layout()
+        assert layout is not None  # noqa: S101 - made above
+        layout.addWidget(line())
+        layout.addWidget(foot)
+
     def open_sheet(self) -> None:
         """Show it over the window."""
         self._focus_before = self.window().focusWidget()

@@ -6,28 +6,34 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QSignalBlocker, Signal
-from PySide6.QtWidgets import QCheckBox, QGridLayout, QLineEdit, QProgressBar, QSpinBox, QWidget
+from PySide6.QtWidgets import QGridLayout, QLineEdit, QProgressBar, QSpinBox, QWidget
 
+from app.core.errors import TrocarError
 from app.core.prediction import ANTICIPATION, PHASES, SEGMENTATION
-from app.learning.run_view import Asked
-from app.ui.case_cards import Card
+from app.learning.run_view import Asked, RunView
+from app.learning.teachable import Teachable
 from app.ui.sheet import Sheet
+from app.ui.teach_cases import CaseChoice
+from app.ui.teach_words import how_it_learns, result_words
 from app.ui.teaching import Teaching, free_name
 from app.ui.widgets import Button, Combo, Label, column, row
-from app.ui.words import date, length
+from app.ui.words import count
 
 if TYPE_CHECKING:
+    from app.store import Library
     from models import ModelCard
 
 STEPS = 300
 HELD_OUT_EVERY = 4
-LEARNT_FROM = (
-    "the frames it learnt from, as there were too few to hold any out: on others it may do worse"
-)
-NOTHING_YET = "No corrections yet. Correct an outline in Annotate first."
-NO_PHASES_YET = "No case with phases of yours yet. Name them in Annotate, or import labels, first."
+NOTHING_YET = "No case can teach it yet. Correct an outline in Annotate first."
+NO_PHASES_YET = "No case can teach it yet. Name phases in Annotate, or import labels, first."
 TAUGHT = (SEGMENTATION, PHASES, ANTICIPATION)
 """Tasks of the models that can be taught here."""
+ABOUT = (
+    "A new model learns from the outlines you drew, corrected and accepted; one that names phases, "
+    "from the phases you named or imported. It learns in a process of its own, so you can go on "
+    "working, or close the window."
+)
 
 
 class TeachSheet(Sheet):
@@ -41,47 +47,45 @@ class TeachSheet(Sheet):
     use_asked = Signal(str, str)
     curves_asked = Signal(str)
 
-    def __init__(self, window: QWidget, teaching: Teaching) -> None:
-        super().__init__(window, "Teach a model", 640, 620)
-        self._teaching = teaching
-        self._boxes: dict[str, QCheckBox] = {}
+    def __init__(self, window: QWidget, teaching: Teaching, library: Library) -> None:
+        super().__init__(window, "Teach a model", 680, 780)
+        self._teaching, self._library = teaching, library
         self.base = Combo("Start from")
         self.name = QLineEdit()
         self.steps = QSpinBox()
+        self.cases = CaseChoice()
+        self.how = Label("", tone="2")
         self.go = Button("Teach", "main", "graduation-cap")
-        self.pause = Button(
-            "Pause", tooltip="End the process; started again under this name, it goes on there"
-        )
+        self.pause = Button("Pause", tooltip="End the process; “Go on” starts it where it was")
+        self.go_on = Button("Go on")
         self.curves = Button("Curves", tooltip="How trainings go on and went  (Ctrl+Shift+T)")
         self.bar = QProgressBar()
         self.words = Label("", tone="2")
         self.use = Button("Use it", "main")
         self._taught, self._task = "", SEGMENTATION
-        self._known: Sequence[Card] = ()
-        self._open_case = ""
+        self._cards: Sequence[ModelCard] = ()
+        self._open_case = self._listed = ""
         self.go.clicked.connect(self._start)
-        self.pause.clicked.connect(teaching.pause)
+        self.pause.clicked.connect(self._pause)
+        self.go_on.clicked.connect(self._go_on)
         self.curves.clicked.connect(
-            lambda: self.curves_asked.emit(self.name.text().strip() if teaching.running else "")
+            lambda: self.curves_asked.emit(teaching.name if teaching.running else "")
         )
         self.use.clicked.connect(lambda: self.use_asked.emit(self._task, self._taught))
         self.base.currentIndexChanged.connect(self._base_changed)
+        self.steps.valueChanged.connect(self._show_how)
+        self.cases.changed.connect(self._show_running)
         teaching.progressed.connect(self._progressed)
         teaching.taught.connect(self._done)
-        teaching.failed.connect(self._failed)
-        teaching.stopped.connect(lambda: self._ended("Paused; start it again to go on.", "2"))
-        self._cards: Sequence[ModelCard] = ()
+        teaching.failed.connect(lambda sentence: self._ended(sentence, "error"))
+        teaching.stopped.connect(lambda: self._ended(f"{teaching.name} is paused.", "2"))
+        teaching.looked.connect(self._looked)
         self._lay_out()
 
     def _lay_out(self) -> None:
-        about = Label(
-            "A new model learns from the outlines you drew, corrected and accepted; one that names "
-            "phases, from the phases you named or imported. It learns in a process of its own, so "
-            "you can go on working. Some frames, or cases, are held out, to measure whether it "
-            "became better.",
-            tone="2",
-        )
-        about.setWordWrap(True)
+        about = Label(ABOUT, tone="2")
+        for label in (about, self.how, self.words):
+            label.setWordWrap(True)
         for part, name in ((self.name, "Name of the new model"), (self.steps, "Training steps")):
             part.setAccessibleName(name)
         self.steps.setRange(1, 100_000)
@@ -89,155 +93,173 @@ class TeachSheet(Sheet):
         self.bar.setRange(0, 1000)
         self.bar.setTextVisible(False)
         self.bar.setAccessibleName("Teaching progress")
-        self.words.setWordWrap(True)
         fields = QWidget()
         grid = QGridLayout(fields)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setHorizontalSpacing(20)
-        grid.setVerticalSpacing(10)
+        grid.setVerticalSpacing(8)
         grid.setColumnStretch(1, 1)
         for i, (word, part) in enumerate(
             (("Start from", self.base), ("Name", self.name), ("Training steps", self.steps))
         ):
             grid.addWidget(Label(word, tone="2"), i, 0)
             grid.addWidget(part, i, 1)
-        self._heading = Label("Cases with corrections", "heading")
-        self._cases = column(spacing=2)
-        buttons = row(self.go, self.pause, self.use, 0, self.curves)
-        self.set_body(
-            column(
-                about, 4, fields, 8, self._heading, self._cases, 8,
-                buttons, self.bar, self.words, 0,
-                spacing=8, margins=(28, 20, 28, 12),
-            )
-        )  # fmt: skip
+        body = column(about, 4, fields, 8, self.cases, spacing=8, margins=(28, 16, 28, 12))
+        self.set_body(body)
+        buttons = row(self.go, self.pause, self.use, self.go_on, 0, self.curves)
+        self.set_foot(
+            column(self.how, self.bar, self.words, buttons, spacing=8, margins=(28, 12, 28, 0))
+        )
         self._show_running()
 
-    def offer(self, cards: Sequence[ModelCard], cases: Sequence[Card], open_case: str) -> None:
-        """Offer models to start from and cases to learn from."""
+    def wait(self) -> None:
+        """Models and cases are being read."""
+        if not self.base.count():
+            self.cases.wait()
+
+    def offer(self, cards: Sequence[ModelCard], open_case: str) -> None:
+        """Offer models to start from, and the cases that can teach the chosen one."""
         able = [c for c in cards if c.task in TAUGHT and c.weights_path is not None]
         self._cards = sorted(able, key=lambda c: TAUGHT.index(c.task))
-        self._known, self._open_case = cases, open_case
+        self._open_case = open_case
         before = self.base.currentData()
         with QSignalBlocker(self.base):
             self.base.clear()
             for card in self._cards:
                 self.base.addItem(card.title, card.name)
             self.base.setCurrentIndex(max(0, self.base.findData(before)))
+        self._teaching.look()
         self._base_changed()
 
     @property
-    def _of_phases(self) -> bool:
-        """Whether the model to start from learns phases."""
-        base = self.base.currentData()
-        return any(c.name == base and c.task != SEGMENTATION for c in self._cards)
+    def _base(self) -> ModelCard | None:
+        name = self.base.currentData()
+        return next((c for c in self._cards if c.name == name), None)
 
     def _base_changed(self) -> None:
-        """Offer the cases that this model can learn from."""
-        layout = self._cases.layout()
-        assert layout is not None  # noqa: S101 - column made it
-        for box in self._boxes.values():
-            layout.removeWidget(box)
-            box.deleteLater()
-        phases = self._of_phases
-        self._heading.setText("Cases with phases of yours" if phases else "Cases with corrections")
-        fitting = [c for c in self._known if (has_phases(c) if phases else c.case.corrections)]
-        self._boxes = {}
-        for card in fitting:
-            case = card.case
-            words = phases_words(card) if phases else corrections_words(case.corrections)
-            box = QCheckBox(f"{case.case_id}  {date(case.created_utc_ms)}, {words}")
-            box.setChecked(phases or case.case_id == self._open_case or len(fitting) == 1)
-            box.toggled.connect(self._show_running)
-            layout.addWidget(box)
-            self._boxes[case.case_id] = box
+        """Read which cases can teach this model."""
+        base = self._base
+        if base is None:
+            return
+        if base.name != self._listed:
+            self._listed = base.name
+            self.cases.wait()
+            self._say("")
         self._suggest()
         self._show_running()
 
-    def _chosen(self) -> list[str]:
-        return [case for case, box in self._boxes.items() if box.isChecked()]
+        def show(found: Teachable) -> None:
+            if self._base is base:
+                self._list(found, base)
+
+        def failed(error: TrocarError) -> None:
+            if self._base is base:
+                self._list(Teachable(able=()), base)
+                self._say(error.user_message, "error")
+
+        self._teaching.read_cases(self._library, base, show, failed)
+
+    def _list(self, found: Teachable, base: ModelCard) -> None:
+        numbers = [m.case.case_id for m in found.able]
+        outlines = base.task == SEGMENTATION
+        ticked = numbers
+        if outlines and len(numbers) > 1:
+            ticked = [self._open_case]
+        heading = "Cases with outlines of yours" if outlines else "Cases with phases of yours"
+        nothing = NOTHING_YET if outlines else NO_PHASES_YET
+        self.cases.show_cases(found, heading if numbers else nothing, ticked)
 
     def _suggest(self) -> None:
         base = self.base.currentData()
         if base and not self._teaching.running:
-            self.name.setText(free_name(base, {c.name for c in self._cards}))
+            self.name.setText(free_name(base, self._taken))
+
+    @property
+    def _taken(self) -> set[str]:
+        return {c.name for c in self._cards} | self._teaching.taken
+
+    @property
+    def _waiting(self) -> RunView | None:
+        """The training to go on with: the one that was followed last, or the latest."""
+        runs = self._teaching.unfinished
+        return next((r for r in runs if r.name == self._teaching.name), runs[0] if runs else None)
+
+    def _looked(self) -> None:
+        if self.name.text() in self._taken:
+            self._suggest()
+        self._show_running()
 
     def _start(self) -> None:
+        name = self.name.text().strip()
+        if name in self._taken:
+            self._suggest()
+            waits = any(run.name == name for run in self._teaching.unfinished)
+            says = "is a training that can go on with its own cases" if waits else "is there"
+            words = f"{name} {says}. Teach makes a new model, {self.name.text()}, of these cases."
+            self._say(words, "warn")
+            return
         self.use.hide()
+        self._taught = ""
         asked = Asked(
-            cases=tuple(self._chosen()),
+            cases=tuple(m.case.case_id for m in self.cases.chosen),
             base=self.base.currentData(),
             steps=self.steps.value(),
             held_out_every=HELD_OUT_EVERY,
         )
-        self._teaching.start(self.name.text().strip(), asked)
+        self._teaching.start(name, asked)
         self._show_running()
 
+    def _pause(self) -> None:
+        self._teaching.pause()
+        self.pause.setEnabled(False)
+        self._say("Pausing")
+
+    def _go_on(self) -> None:
+        if (run := self._waiting) is not None:
+            self._teaching.go_on(run)
+            self._show_running()
+
     def _progressed(self, words: str, share: float) -> None:
-        self.words.set_tone("2")
-        self.words.setText(words)
+        self._say(f"{self._teaching.name}: {words[0].lower()}{words[1:]}")
         self.bar.setValue(round(1000 * share))
+        if not self.pause.isVisible():
+            self._show_running()
 
     def _done(self, result: dict[str, Any]) -> None:
         self._taught, self._task = str(result["model"]), str(result.get("task", SEGMENTATION))
         self._ended(f"{self._taught} is ready. {result_words(result)}", "ok")
         self.use.show()
 
-    def _failed(self, sentence: str) -> None:
-        self._ended(sentence, "error")
-
     def _ended(self, words: str, tone: str) -> None:
-        self.words.setText(words)
-        self.words.set_tone(tone)
+        self._say(words, tone)
         self._show_running()
 
+    def _say(self, words: str, tone: str = "2") -> None:
+        self.words.set_tone(tone)
+        self.words.setText(words)
+        self.words.setVisible(bool(words))
+
     def _show_running(self) -> None:
-        running = self._teaching.running
-        ready = bool(self._chosen()) and self.base.count() > 0
+        running, waits = self._teaching.running, self._waiting
         self.go.setVisible(not running)
-        self.go.setEnabled(ready)
-        nothing = NO_PHASES_YET if self._of_phases else NOTHING_YET
-        self.go.setToolTip("" if ready else nothing)
+        self.go.setEnabled(bool(self.cases.chosen))
+        self.go.setToolTip("" if self.cases.chosen else "Tick a case to learn from")
         self.pause.setVisible(running)
+        self.pause.setEnabled(running)
         self.bar.setVisible(running)
-        for part in (self.base, self.name, self.steps, *self._boxes.values()):
+        self.go_on.setVisible(not running and waits is not None)
+        if waits is not None and waits.asked is not None:
+            self.go_on.setText(f"Go on with {waits.name}")
+            cases = ", ".join(waits.asked.cases)
+            self.go_on.setToolTip(f"{count(waits.step)} of {count(waits.steps)}, from {cases}")
+        for part in (self.base, self.name, self.steps, self.cases):
             part.setEnabled(not running)
         if not self._taught:
             self.use.hide()
-        if not running and not self._boxes:
-            self.words.setText(nothing)
-        elif self.words.text() in (NOTHING_YET, NO_PHASES_YET):
-            self.words.setText("")
+        self._show_how()
 
-
-def corrections_words(count: int) -> str:
-    """``1 correction``, ``12 corrections``."""
-    return f"{count} correction" + ("" if count == 1 else "s")
-
-
-def has_phases(card: Card) -> bool:
-    """Whether a human named phases in the case, whose recording is there."""
-    return card.human is not None and bool(card.human.segments) and not card.missing
-
-
-def phases_words(card: Card) -> str:
-    """How many phases a human named, and of how much of the case: ``7 phases, 38 min``."""
-    assert card.human is not None  # noqa: S101 - such cards are left out
-    named = {s.phase for s in card.human.segments}
-    units = sum(s.end_pts - s.start_pts for s in card.human.segments)
-    count = f"{len(named)} phase" + ("" if len(named) == 1 else "s")
-    return f"{count}, {length(float(units * card.case.assets[0].time_base))}"
-
-
-def result_words(result: dict[str, Any]) -> str:
-    """Before and after, in per cent: ``Mask mAP50 71 % before, 78 % after``."""
-    best, base = result.get("best", {}), result.get("base", {})
-    parts = [
-        f"{name} {base[name]:.0f} % before, {value:.0f} % after"
-        for name, value in best.items()
-        if name in base
-    ]
-    held_out = result.get("held_out", 0)
-    frames = "1 held-out frame" if held_out == 1 else f"{held_out} held-out frames"
-    where = f", measured on {frames if held_out else LEARNT_FROM}"
-    return ("; ".join(parts[:2]) + where + ".") if parts else ""
+    def _show_how(self) -> None:
+        base, chosen = self._base, self.cases.chosen
+        words = how_it_learns(base, chosen, self.steps.value(), HELD_OUT_EVERY) if base else ""
+        self.how.setText(words)
+        self.how.setVisible(bool(words) and not self._teaching.running)

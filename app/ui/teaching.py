@@ -10,10 +10,10 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, QTemporaryDir, QTimer, Signal
 
@@ -32,9 +32,14 @@ from app.learning.run_view import (
     read_run,
     trained_now,
 )
+from app.learning.teachable import Teachable, what_teaches
 from app.store.files import read_json
 from app.ui.background import Background
 from app.ui.words import count, length
+
+if TYPE_CHECKING:
+    from app.store import Library
+    from models import ModelCard
 
 EACH_MS = 500
 _DETACHED = 0
@@ -111,6 +116,18 @@ class Teaching(QObject):
         """Read which runs there are; one that goes on is followed from now on."""
         runs = self._runs
         self._work.run(lambda: _runs_of(runs), self._found, newest="look")
+
+    def read_cases(
+        self,
+        library: Library,
+        base: ModelCard,
+        done: Callable[[Teachable], object],
+        failed: Callable[[TrocarError], object],
+    ) -> None:
+        """Look which cases can teach a model."""
+        self._work.run(
+            lambda: what_teaches(library, library.cases(), base), done, failed, newest="cases"
+        )
 
     def start(self, name: str, asked: Asked) -> None:
         """Teach a new model, or go on with the run of this name that was asked for the same."""

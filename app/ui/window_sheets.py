@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QObject, QStandardPaths, QUrl
@@ -10,7 +9,6 @@ from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from app.core.prediction import SEGMENTATION
-from app.ui.case_cards import Card, CaseModel
 from app.ui.export_sheet import ExportSheet
 from app.ui.find_sheet import FindSheet, Source
 from app.ui.key_sheet import KeySheet
@@ -22,7 +20,8 @@ from app.ui.recordings import Recordings
 from app.ui.services import Services
 from app.ui.settings_sheet import SettingsSheet
 from app.ui.sheet import Sheet
-from app.ui.teach_sheet import TeachSheet, result_words
+from app.ui.teach_sheet import TeachSheet
+from app.ui.teach_words import result_words
 from app.ui.training.sheet import TrainingSheet
 from app.ui.words import fine_moment
 
@@ -32,16 +31,15 @@ PDF = "PDF (*.pdf)"
 class WindowSheets(QObject):
     """Keys, settings, models, teaching and trainings; report and export."""
 
-    def __init__(self, window: QWidget, services: Services, keys: KeyMap, cases: CaseModel) -> None:
+    def __init__(self, window: QWidget, services: Services, keys: KeyMap) -> None:
         super().__init__(window)
         self._window = window
         self._services = services
         self._keys = keys
-        self._cases = cases
         self.keys = KeySheet(window, keys)
         self.settings = SettingsSheet(window, services.settings)
         self.models = ModelSheet(window)
-        self.teach = TeachSheet(window, services.teaching)
+        self.teach = TeachSheet(window, services.teaching, services.library)
         self.trainings = TrainingSheet(window, services.trainings, services.teaching)
         self.export = ExportSheet(window)
         self.find = FindSheet(window, services.finder)
@@ -67,7 +65,7 @@ class WindowSheets(QObject):
         keys.bind("export", self.export_case)
         keys.bind("more_like", self.find_like)
         services.analysis.changed.connect(self._analysis_changed)
-        services.cases.listed.connect(self._offer_cases)
+        services.cases.listed.connect(lambda _: self._offer_cases())
         services.cases.listed.connect(lambda _: self.find.ask())
         self.find.analyse_asked.connect(services.analysis.queue)
         services.session.model_changed.connect(self.find.ask_if_unknown)
@@ -130,7 +128,7 @@ class WindowSheets(QObject):
         """Open the sheet that teaches a model from corrections."""
         self.toggle(self.teach)
         if self.teach.isVisible() and not self._services.teaching.running:
-            self._services.cases.refresh()
+            self.teach.wait()
             self._services.analysis.read_cards(self._offer_cases)
 
     def _show_training(self, name: str) -> None:
@@ -138,13 +136,10 @@ class WindowSheets(QObject):
         self.trainings.choose_by_name(name)
         self.toggle(self.trainings)
 
-    def _offer_cases(self, listed: Sequence[Card] | None = None) -> None:
-        """Offer what was listed just now, which the library's view may not have got yet."""
+    def _offer_cases(self) -> None:
         if self.teach.isVisible() and not self._services.teaching.running:
             case = self._services.session.case
-            cards = self._services.analysis.cards
-            shown = self._cases.cards if listed is None else listed
-            self.teach.offer(cards, shown, case.case_id if case else "")
+            self.teach.offer(self._services.analysis.cards, case.case_id if case else "")
 
     def _use_taught(self, task: str, name: str) -> None:
         self.teach.close_sheet()

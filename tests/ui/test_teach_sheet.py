@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
-from PySide6.QtGui import QImage
+from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from app.core.case import Case
-from app.core.timeline import Segment, Timeline
-from app.ui.case_cards import Card
+from app.exchange.labels.library import import_cases
+from app.learning import run_log
+from app.learning.teachable import Material, Teachable
+from app.store import Library
+from app.store.files import write_json
 from app.ui.main_window import MainWindow
+from app.ui.teach_cases import READING
 from app.ui.teach_sheet import NO_PHASES_YET
-from models.card import list_cards
-from tests.helpers.coloured_cases import colour_case
-from tests.helpers.human_work import asset
+from tests.helpers.coloured_cases import colour_case, label_files
+from tests.helpers.phantom_case import make_case, phantom_clip
 
 
 def test_figures_say_on_which_frames_they_were_measured(window: MainWindow) -> None:
@@ -30,55 +34,122 @@ def test_figures_say_on_which_frames_they_were_measured(window: MainWindow) -> N
     assert "mAP50 71 % before, 96 % after, measured on the frames it learnt from" in said(0)
 
 
-def offered(window: MainWindow, base: str) -> dict[str, bool]:
-    """The cases offered to a model, and whether each is ticked."""
+def offered(window: MainWindow, base: str, qtbot: QtBot) -> dict[str, bool]:
+    """The cases offered to a model, the newest first, and whether each is ticked."""
     sheet = window.sheets.teach
+    qtbot.waitUntil(lambda: sheet.base.findData(base) >= 0, timeout=20_000)
     sheet.base.setCurrentIndex(sheet.base.findData(base))
-    return {case: box.isChecked() for case, box in sheet._boxes.items()}
+    qtbot.waitUntil(lambda: sheet.cases.heading.text() != READING, timeout=20_000)
+    return dict(sheet.cases._ticked)
 
 
-def case_card(case_id: str, corrections: int, *phases: str, missing: bool = False) -> Card:
-    recording = asset(f"asset-{case_id}")
-    segments = tuple(
-        Segment(start_pts=12_800 * i, end_pts=12_800 * (i + 1), phase=phase)
-        for i, phase in enumerate(phases)
-    )
-    line = Timeline(start_pts=0, end_pts=recording.end_pts, segments=segments)
-    case = Case(
-        case_id=case_id,
-        title="Operation",
-        procedure="cholecystectomy",
-        created_utc_ms=0,
-        assets=(recording,),
-        corrections=corrections,
-    )
-    return Card(case=case, picture=QImage(), human=line, missing=missing)
+def label_only_case(library: Library, folder: Path, number: int) -> str:
+    """A case of imported labels without a recording."""
+    files = label_files(folder, number, np.repeat(np.arange(3), 5))
+    return import_cases(library, files).cases[0].case_id
 
 
-def test_a_phase_model_is_offered_the_cases_whose_phases_a_human_named(window: MainWindow) -> None:
+def test_only_cases_that_can_teach_the_model_are_listed_and_the_others_told(
+    window: MainWindow, qtbot: QtBot, tmp_path: Path
+) -> None:
+    library = window.services.library
+    outlined = make_case(library, phantom_clip(tmp_path / "phantom"), every=10).case_id
+    phases = colour_case(library, tmp_path / "videos", 1, (4, 4, 4)).case_id
+    bare = colour_case(library, tmp_path / "videos", 2, (4, 4), labelled_s=0).case_id
+    alone = label_only_case(library, tmp_path / "labels", 3)
+    gone = colour_case(library, tmp_path / "gone", 4, (4, 4))
+    Path(gone.assets[0].path).unlink()
+    window.sheets.show_teaching()
     sheet = window.sheets.teach
-    cards = [
-        case_card("0001", 12),
-        case_card("0002", 1, "preparation", "clipping_cutting", "preparation"),
-        case_card("0003", 1, "preparation", missing=True),
-        case_card("0004", 0, "preparation"),
-    ]
-    sheet.offer(list_cards(), cards, "0001")
-    assert offered(window, "lmsf-a-demo") == {"0001": True, "0002": False, "0003": False}
-    assert sheet._heading.text() == "Cases with corrections"
-    for model in ("endomamba-demo", "ms-tcn-demo", "supra-demo"):
-        assert offered(window, model) == {"0002": True, "0004": True}
-        assert sheet.name.text() == f"{model}-2"
-    assert sheet._heading.text() == "Cases with phases of yours"
-    assert sheet._boxes["0002"].text().endswith("2 phases, 3 s")
+    assert sheet.cases.heading.text() == READING
+    assert "No case" not in sheet.words.text()
+    assert offered(window, "lmsf-a-demo", qtbot) == {outlined: True}
+    assert sheet.cases.left_out.text() == "Not listed: 4 without corrected outlines."
+    assert sheet.cases.list.item(0).text().endswith("4 frames")
+    assert "300 batches of single pictures" in sheet.how.text()
+    assert "Of 4 frames 1 are kept aside" in sheet.how.text()
     assert sheet.go.isEnabled()
-    sheet.offer(list_cards(), cards[:1], "0001")
-    assert offered(window, "endomamba-demo") == {}
+    assert offered(window, "endomamba-demo", qtbot) == {phases: True, outlined: True}
+    assert sheet.name.text() == "endomamba-demo-2"
+    left = sheet.cases.left_out.text()
+    assert "1 with labels alone, no recording" in left
+    assert "1 without phases of yours" in left
+    assert "1 whose recording is not where it was" in left
+    assert " Operation " in sheet.cases.list.item(0).text()
+    assert f"Kept aside to measure it: {outlined}." in sheet.how.text()
+    assert bare not in sheet.cases._ticked
+    assert alone not in sheet.cases._ticked
+    assert offered(window, "ms-tcn-demo", qtbot) == {}
+    assert sheet.cases.heading.text() == NO_PHASES_YET
     assert not sheet.go.isEnabled()
-    assert sheet.words.text() == NO_PHASES_YET
-    offered(window, "lmsf-a-demo")
-    assert sheet.words.text() == ""
-    # A model that outlines is none that names phases: what is asked for says which.
+
+
+def test_cases_are_found_and_ticked_together(
+    window: MainWindow, qtbot: QtBot, tmp_path: Path
+) -> None:
+    library = window.services.library
+    numbers = [colour_case(library, tmp_path, n, (4, 4)).case_id for n in (1, 2, 3)]
+    window.sheets.show_teaching()
+    cases = window.sheets.teach.cases
+    assert list(offered(window, "endomamba-demo", qtbot)) == numbers[::-1]
+    cases.none.click()
+    assert not cases.chosen
+    cases.search.setText(f"operation {numbers[1]}")
+    cases.all.click()
+    cases.search.setText("")
+    assert [m.case.case_id for m in cases.chosen] == [numbers[1]]
+    cases.list.item(0).setCheckState(Qt.CheckState.Checked)
+    window.sheets._offer_cases()
+    qtbot.wait(50)
+    qtbot.waitUntil(lambda: cases.list.count() == 3, timeout=20_000)
+    assert [m.case.case_id for m in cases.chosen] == [numbers[2], numbers[1]]
+
+
+def test_what_is_pressed_stays_in_sight_in_a_small_window(window: MainWindow, qtbot: QtBot) -> None:
+    window.resize(1280, 800)
+    window.sheets.show_teaching()
+    sheet = window.sheets.teach
+    names = [f"{n:04d}" for n in range(700, 0, -1)]
+    able = tuple(
+        Material(case=Case(case_id=n, title="Recording", created_utc_ms=0), phases=2, seconds=90)
+        for n in names
+    )
+    sheet.cases.show_cases(Teachable(able=able), "Cases", names)
+    sheet._say("A sentence that is long enough for two lines of the sheet. " * 3, "error")
+    qtbot.wait(50)
+    panel = sheet.panel.rect()
+    for part in (sheet.go, sheet.curves, sheet.words, sheet.cases.search):
+        corner = part.mapTo(sheet.panel, part.rect().bottomRight())
+        assert panel.contains(corner), part
+    assert sheet.words.height() >= sheet.words.heightForWidth(sheet.words.width())
+    assert sheet.cases.list.verticalScrollBar().maximum() > 0
+
+
+def test_a_taken_name_is_not_proposed_and_a_waiting_training_can_go_on(
+    window: MainWindow, qtbot: QtBot
+) -> None:
+    folder = window.services.library.runs_folder / "endomamba-demo-2"
+    folder.mkdir(parents=True)
+    lesson = {"cases": ["0099"], "base": "endomamba-demo", "held_out_every": 4, "steps": 70}
+    write_json(folder / "lesson.json", lesson)
+    run_log.begin(folder)
+    run_log.end(folder, "cancelled")
+    window.sheets.show_teaching()
+    sheet = window.sheets.teach
+    offered(window, "endomamba-demo", qtbot)
+    qtbot.waitUntil(lambda: sheet.name.text() == "endomamba-demo-3", timeout=20_000)
+    assert sheet.go_on.isVisible()
+    assert sheet.go_on.text() == "Go on with endomamba-demo-2"
+    sheet.name.setText("endomamba-demo-2")
+    sheet._start()
+    assert not window.services.teaching.running
+    assert "can go on with its own cases. Teach makes a new model, endomamba-demo-3" in (
+        sheet.words.text()
+    )
+
+
+def test_which_model_is_used_says_its_task(window: MainWindow) -> None:
+    sheet = window.sheets.teach
     asked: list[tuple[str, str]] = []
     sheet.use_asked.connect(lambda task, name: asked.append((task, name)))
     window.services.teaching.taught.emit({"model": "mine", "task": "phase-recognition"})
@@ -96,7 +167,7 @@ def test_phases_are_taught_from_the_sheet_and_the_model_can_be_used(
     library.writer.flush()
     window.sheets.show_teaching()
     sheet = window.sheets.teach
-    qtbot.waitUntil(lambda: len(offered(window, "endomamba-demo")) == 2, timeout=20_000)
+    qtbot.waitUntil(lambda: len(offered(window, "endomamba-demo", qtbot)) == 2, timeout=20_000)
     sheet.steps.setValue(2)
     with qtbot.waitSignal(window.services.teaching.taught, timeout=300_000):
         sheet.go.click()
