@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 RESEARCH_USE_SHORT = "Research and education only"
-RESEARCH_USE = "Research use only. Do not use it to decide about a patient."
+RESEARCH_USE = f"{RESEARCH_USE_SHORT}. Do not use it to decide about a patient."
 
 
 def resources_dir() -> Path:

@@ -26,8 +26,14 @@ def read_json(path: Path) -> Any:
     except UnicodeDecodeError as error:
         raise BadInput(f"{path.name} is not UTF-8 text; save it as UTF-8.", str(error)) from error
     except OSError as error:
-        raise BadInput(f"{path.name} cannot be read.", str(error)) from error
+        raise unread(path, error) from error
     return parse_json(text, path.name)
+
+
+def unread(path: Path, error: OSError) -> BadInput:
+    """Why a file was not read: it is missing, or something else."""
+    why = "is not there" if isinstance(error, FileNotFoundError) else "cannot be read"
+    return BadInput(f"{path.name} {why}.", str(error))
 
 
 def parse_json(text: str, name: str) -> Any:

@@ -114,6 +114,11 @@ def test_a_prediction_that_met_no_phase_is_zero_and_said(
     assert "no phase of the prediction" in found["notes"][0]  # type: ignore[index]
 
 
+def test_a_file_that_is_missing_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["metrics", "phases", str(tmp_path / "nope.txt"), str(tmp_path)]) == 1
+    assert capsys.readouterr().err == "Truth: nope.txt is not there.\n"
+
+
 def test_a_bad_line_of_a_prediction_is_named(
     sides: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -39,8 +39,11 @@ def test_byte_order_mark_is_no_trouble(tmp_path: Path) -> None:
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"absent\.json"):
+    with pytest.raises(BadInput, match=r"absent\.json is not there\."):
         read_json(tmp_path / "absent.json")
+    (tmp_path / "folder.json").mkdir()
+    with pytest.raises(BadInput, match=r"folder\.json cannot be read\."):
+        read_json(tmp_path / "folder.json")
 
 
 @given(st.binary(max_size=200))

@@ -13,7 +13,7 @@ from typing import Any
 
 from app.core.errors import BadInput
 from app.core.labels import LabelFile
-from app.exchange.jsonfile import parse_json
+from app.exchange.jsonfile import parse_json, unread
 
 MAX_BYTES = 256 * 2**20
 _BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
@@ -96,14 +96,14 @@ def read_lines(path: Path) -> Lines:
     """Read a label file.
 
     Raises:
-        BadInput: it cannot be read, is larger than 256 MiB, or no UTF-8 text.
+        BadInput: it is missing, cannot be read, is larger than 256 MiB, or no UTF-8 text.
     """
     try:
         if path.stat().st_size > MAX_BYTES:
             raise BadInput(f"{path.name} is larger than 256 MiB; it was not read.")
         data = path.read_bytes()
     except OSError as error:
-        raise BadInput(f"{path.name} cannot be read.", str(error)) from error
+        raise unread(path, error) from error
     return lines_of(path.name, data)
 
 

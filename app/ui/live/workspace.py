@@ -17,9 +17,6 @@ from app.ui.live.strip import LookBack
 from app.ui.settings import Settings
 from app.ui.widgets import Button, KeyCap, Label, mark
 
-BANNER = "Research use only. Do not use it to decide about a patient."
-
-
 _LEAST_STRIP = 220
 _ROOMY_PX = 1400
 
@@ -31,11 +28,10 @@ class Banner(QFrame):
         super().__init__()
         self.setProperty("kind", "livebanner")
         self.setFixedHeight(theme.px(34))
-        self.setAccessibleName(BANNER)
-        self.setToolTip(RESEARCH_USE)
+        self.setAccessibleName(RESEARCH_USE)
         icon = QLabel()
         icon.setPixmap(theme.pixmap("triangle-alert", 16, "warn", self.devicePixelRatioF()))
-        words = Label(BANNER, "heading", "warn")
+        words = Label(RESEARCH_USE, "heading", "warn")
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(10)

@@ -272,6 +272,7 @@ def test_in_a_narrow_window_the_strip_keeps_its_room(live: MainWindow) -> None:
 
 def test_no_message_lies_on_the_research_banner(live: MainWindow, qtbot: QtBot) -> None:
     assert live.live is not None
+    assert live.live.banner.accessibleName().startswith("Research and education only. Do not use")
     live.live.chooser.chosen.emit("bogus://somewhere")
     qtbot.waitUntil(lambda: bool(live.slot.lines), timeout=10_000)
     banner = live.live.banner
