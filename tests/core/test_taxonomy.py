@@ -10,6 +10,7 @@ from app.core.errors import BadInput
 from app.core.taxonomy import (
     UNKNOWN_PROCEDURE,
     find_taxonomy,
+    in_cholec80_order,
     list_taxonomies,
     read_taxonomy,
     taxonomy_naming,
@@ -26,6 +27,23 @@ def test_those_that_ship_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "read_text", no_reading)
     assert find_taxonomy("cholecystectomy").procedure == "cholecystectomy"
     assert find_taxonomy("there is none").procedure == UNKNOWN_PROCEDURE
+
+
+def test_cholec80s_phases_stand_in_its_order() -> None:
+    """Its numbers 0 to 6 (specs: annotation-formats, section 1), which relaxed borders count by."""
+    keys = [
+        "preparation",
+        "calot_triangle_dissection",
+        "clipping_cutting",
+        "gallbladder_dissection",
+        "gallbladder_packaging",
+        "cleaning_coagulation",
+        "gallbladder_retraction",
+    ]
+    assert [phase.key for phase in find_taxonomy("cholecystectomy").phases] == keys
+    assert in_cholec80_order(keys)
+    assert not in_cholec80_order(keys[::-1])
+    assert not in_cholec80_order(keys[:6])
 
 
 def test_an_unnamed_operation_is_named_by_the_taxonomy_that_has_its_phases() -> None:

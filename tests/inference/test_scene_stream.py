@@ -177,7 +177,11 @@ def test_a_head_of_clips_tells_an_activity_each_second(
     run_shown, activity = load_scenes(store, case.assets[0], {ACTIVITIES: "stream"}, Readings())
     assert run_shown == run
     assert activity is not None
-    assert {s.phase for s in activity.segments} <= set(card.activity_keys)
+    # Two seconds of one activity, then two of another: what the network said, second by second.
+    named = [card.activity_keys[i] for i in expected.argmax(1)]
+    assert [activity.phase_at(p.pts) for p in found] == named
+    assert [s.phase for s in activity.segments] == [named[0], named[2]]
+    assert named[0] != named[2]
 
 
 @pytest.mark.parametrize("head", ["segmentation", "classification"])

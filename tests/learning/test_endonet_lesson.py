@@ -31,7 +31,7 @@ from app.store import Library
 from models.checkpoint import load_weights, read_tensors
 from models.training import Progress
 from models.types import UNKNOWN
-from tests.helpers.coloured_cases import KEYS, colour_case, has_tool
+from tests.helpers.coloured_cases import KEYS, colour_case
 
 CPU = DeviceChoice(device="cpu", name="test", reason="test", memory_mb=1)
 RECIPE = """
@@ -75,6 +75,15 @@ frames_per_second = 1.0
 mean_rgb = [0.485, 0.456, 0.406]
 std_rgb = [0.229, 0.224, 0.225]
 """
+# Long enough for colours to be told apart.
+LEARNS = (
+    RECIPE.replace("steps = 4", "steps = 6")
+    .replace('"sgd"', '"adamw"')
+    .replace(
+        "[data.second_train]\nsteps = 6\nlearning_rate = 1e-2",
+        "[data.second_train]\nsteps = 30\nlearning_rate = 3e-2",
+    )
+)
 
 
 @pytest.fixture
@@ -94,12 +103,14 @@ def test_one_command_gives_one_model_that_names_phases_and_tools(
     for number in (1, 33):
         colour_case(library, tmp_path / "videos", number, (10, 9, 11 + number % 3))
     library.writer.flush()
-    recipe_of(tmp_path)
+    recipe_of(tmp_path, LEARNS)
     out = own_library / "models" / "run"
     given = ["--data", "library", "--protocol", "cholec80:32/8/40", "--json"]
     assert run(["train", str(tmp_path / "both.toml"), "--out", str(out), *given]) == 0
     said = json.loads(capsys.readouterr().out)
-    assert said["epochs"] == 10
+    assert said["epochs"] == 36
+    # Who always names the longest phase of the held-out recording is right in 11 of 30 seconds.
+    assert said["best"]["accuracy"] > 0.7
     assert {"jaccard", "accuracy", "f1", "frames_jaccard", "tools_map"} <= said["best"].keys()
     card = models.read_card(out / "both")
     assert card.class_keys == KEYS
@@ -121,7 +132,7 @@ def test_one_command_gives_one_model_that_names_phases_and_tools(
     assert stream.tools.shape == (2,)
     assert not (out / "features").exists()
     view = read_run(out)
-    assert (view.step, view.steps) == (10, 10)
+    assert (view.step, view.steps) == (36, 36)
 
 
 @pytest.fixture
@@ -184,8 +195,14 @@ def test_only_what_is_known_of_a_frame_is_taught(films: tuple[Recipe, Films]) ->
     assert images.shape == (64, 3, 32, 32)
     assert (targets.phases != UNKNOWN).all()
     assert set(targets.tools[:, 1].tolist()) == {0}
-    share = np.mean([has_tool(s) for s in range(20)])
-    assert targets.tools[:, 0].float().mean() == pytest.approx(share, abs=0.25)
+    # Each picture shows what is said of it: its colour is the phase, its white corner the grasper.
+    mean, std = (torch.tensor(recipe.card[k]).view(3, 1, 1) for k in ("mean_rgb", "std_rgb"))
+    shown = images * std + mean
+    assert shown[:, :, 20:].mean((2, 3)).argmax(1).tolist() == targets.phases.tolist()
+    corners = torch.stack([shown[:, :, :10, :10], shown[:, :, :10, -10:]], 1)
+    white = corners.mean((3, 4)).amin(2).amax(1) > 0.6
+    assert white.long().tolist() == targets.tools[:, 0].tolist()
+    assert set(white.tolist()) == {True, False}
     # Without names in the recipe nothing is known of tools, whatever the network has.
     bare = replace(film, tools=np.zeros((24, 0), np.int64))
     assert FilmFrames(recipe, [bare], tools=2)(0).tools.tolist() == [UNKNOWN] * 2

@@ -29,6 +29,7 @@ from app.exchange.labels.reading import (
     splits_of,
     written,
 )
+from app.learning.recipes import read_recipe
 
 TOOLS = "Grasper\tBipolar\tHook\tScissors\tClipper\tIrrigator\tSpecimenBag"
 T50 = {
@@ -85,6 +86,20 @@ def cases_of(tmp_path: Path, name: str, text: str) -> tuple[LabelledCase, ...]:
 def now_of(case: LabelledCase) -> PhasesNow | None:
     line = case.phases
     return None if line is None else PhasesNow(timeline=line, time_base=case.time_base)
+
+
+def test_cholec80s_phases_and_tools_are_those_of_its_files_in_their_order() -> None:
+    """Specs: annotation-formats, section 1."""
+    phases = (
+        "Preparation CalotTriangleDissection ClippingCutting GallbladderDissection "
+        "GallbladderPackaging CleaningCoagulation GallbladderRetraction"
+    )
+    keys = [phase.key for phase in find_taxonomy("cholecystectomy").phases]
+    assert [cholec80.PHASES.key(word) for word in phases.split()] == keys
+    tools = ["grasper", "bipolar", "hook", "scissors", "clipper", "irrigator", "specimen_bag"]
+    assert [cholec80.TOOLS.key(word) for word in TOOLS.split()] == tools
+    recipe = read_recipe("endonet")
+    assert (list(recipe.classes), list(recipe.tools)) == (keys, tools)
 
 
 @pytest.mark.parametrize("name", SAMPLES)
