@@ -206,7 +206,11 @@ def test_it_learns_to_foresee() -> None:
         forecast = network.eval()(x)
     assert parts["accuracy"] == 1.0
     assert forecast.next_logits[0].argmax(-1).tolist() == [1] * 12 + [2] * 18 + [3] * 6
-    missed = (network.minutes_to(forecast) - 2.0 * targets.horizons_to).abs()
+    minutes = network.minutes_to(forecast)
+    # What is over is the horizon away (specs: temporal-models, section 2.3).
+    assert (minutes[0, 12:, 0] == 2.0).all()
+    assert (minutes[0, 30:, 1] == 2.0).all()
+    missed = (minutes - 2.0 * targets.horizons_to).abs()
     assert missed.mean() < 0.15
     mean = expected_minutes(network.shares_of_times(forecast), 2.0, 1.0)
     assert (mean - (2.0 * targets.horizons_to).clamp(max=1.0)).abs().mean() < 0.15
