@@ -13,7 +13,7 @@ from typing import Any
 from app import __version__
 from app.core.case import Asset, Case
 from app.core.correction import Verdict
-from app.core.errors import EnvironmentProblem
+from app.core.errors import EnvironmentProblem, TrocarError
 from app.core.prediction import PHASES, Instance
 from app.core.resources import RESEARCH_USE
 from app.core.taxonomy import find_taxonomy
@@ -96,10 +96,16 @@ def export_phases(library: Library, case_id: str, out: Path) -> Exported:
 
 @contextmanager
 def writing(out: Path) -> Iterator[None]:
-    """The folder exists within; what the disk refuses becomes one sentence."""
+    """The folder exists within; what the disk refuses becomes one sentence. A refusal leaves no
+    empty folder behind."""
+    is_new = not out.exists()
     try:
         out.mkdir(parents=True, exist_ok=True)
         yield
+    except TrocarError:
+        if is_new and not any(out.iterdir()):
+            out.rmdir()
+        raise
     except OSError as error:
         raise EnvironmentProblem(
             f"The export could not be written to {out} ({error.strerror}); choose another folder.",

@@ -45,6 +45,11 @@ def parse_json(text: str, name: str) -> Any:
     except RecursionError as error:
         raise BadInput(f"{name} is nested too deep; it was not read.") from error
     except ValueError as error:
+        # What fails at its very end, or in a text that never closes, was cut when it was copied.
+        pos = getattr(error, "pos", None)
+        cut = pos is not None and ("Unterminated" in str(error) or not text[pos:].strip())
+        if cut and text.strip():
+            raise BadInput(f"{name} ends in the middle; copy it again.", str(error)) from error
         raise BadInput(f"{name} is not valid JSON: {error}.", str(error)) from error
 
 

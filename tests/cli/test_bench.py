@@ -30,7 +30,6 @@ def test_an_unknown_row_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> N
 
 
 @pytest.mark.long
-@pytest.mark.timeout(1200)
 def test_every_row_can_be_measured(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["bench", "--rounds", "1", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]

@@ -75,6 +75,18 @@ def test_a_file_that_took_the_recordings_place_is_refused(
             use(library, case_id, tmp_path / "out")
 
 
+def test_a_refused_export_leaves_no_empty_folder(
+    own_library: Path, case_id: str, recording: Path, tmp_path: Path
+) -> None:
+    recording.unlink()
+    (tmp_path / "there").mkdir()
+    with Library.open(own_library, "read") as library:
+        for folder in ("new", "there"):
+            with pytest.raises(BadInput):
+                export_coco(library, case_id, tmp_path / folder)
+    assert [p.name for p in tmp_path.iterdir() if p.is_dir() and not any(p.iterdir())] == ["there"]
+
+
 def test_a_report_shows_no_picture_of_another_recording(
     own_library: Path, case_id: str, recording: Path, tmp_path: Path
 ) -> None:

@@ -32,6 +32,14 @@ def test_refused_with_the_file_named(tmp_path: Path, text: str) -> None:
         read_json(file)
 
 
+@pytest.mark.parametrize("text", ['{"a": [1, 2', '{"a": "wor', '{"a": 1,', '[{"a": 1}'])
+def test_a_file_that_was_cut_is_said_to_be(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "labels.json"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(BadInput, match=r"labels\.json ends in the middle"):
+        read_json(file)
+
+
 def test_byte_order_mark_is_no_trouble(tmp_path: Path) -> None:
     file = tmp_path / "labels.json"
     file.write_bytes(b"\xef\xbb\xbf" + b'{"a": [1, 2.5]}')
