@@ -220,12 +220,6 @@ class PredictionStore:
                 (frames, run_id),
             )
 
-    def delete_run(self, run_id: int) -> None:
-        """Remove a run with all it holds."""
-        with self._transaction() as conn:
-            conn.execute("DELETE FROM runs WHERE run_id = ?", (run_id,))
-        self._runs.pop(run_id, None)
-
     def put_frames(self, run_id: int, frames: Sequence[FramePrediction]) -> None:
         """Store a batch in one transaction; a frame that is there already is replaced."""
         if not frames:

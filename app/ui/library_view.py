@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.core.case import Case
-from app.core.taxonomy import find_taxonomy, list_taxonomies
+from app.core.taxonomy import list_taxonomies
 from app.ui import theme
 from app.ui.card_grid import CardGrid
 from app.ui.case_cards import (
@@ -253,8 +253,3 @@ class LibraryWorkspace(QWidget):
         """Filters fold on small screens."""
         super().resizeEvent(event)
         self.filters.setVisible(self.width() >= theme.px(1100))
-
-
-def procedure_names() -> dict[str, str]:
-    """Procedure key to its name, for choosers."""
-    return {t.procedure: find_taxonomy(t.procedure).name for t in list_taxonomies()}

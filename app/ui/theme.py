@@ -236,11 +236,6 @@ def pixmap(name: str, size: int, token: str, ratio: float = 1.0) -> QPixmap:
     return _draw_icon(name, size, color(token), ratio)
 
 
-def tinted(name: str, size: int, colour: QColor, ratio: float = 1.0) -> QPixmap:
-    """A Lucide icon in any colour; not cached."""
-    return _draw_icon(name, size, colour, ratio)
-
-
 def _draw_icon(name: str, size: int, colour: QColor, ratio: float) -> QPixmap:
     svg = (resources_dir() / "icons" / f"{name}.svg").read_text(encoding="utf-8")
     stroke = "1.6" if size <= 16 else "1.75"

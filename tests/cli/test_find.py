@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.cli.main import run
+from tests.helpers.human_work import asset
 from tests.helpers.seen_cases import directions, say_phases, seen_case
 from tests.store.conftest import open_small
 
@@ -103,7 +104,4 @@ def test_a_case_that_nobody_analysed(
 @pytest.fixture
 def clip_case(own_library: Path) -> str:
     with open_small(own_library) as library:
-        case = seen_case(library, "one", directions(5))
-        store = library.predictions(case.case_id)
-        store.delete_run(store.runs()[0].run_id)
-    return case.case_id
+        return library.writer.create_case("one", "unknown", (asset(),)).result().case_id

@@ -182,8 +182,6 @@ def test_what_is_foreseen_comes_back(store: PredictionStore) -> None:
     few = replace(bare, next_probabilities=(0.5, 0.5), minutes_to=())
     with pytest.raises(ValueError, match="expected 4 probabilities of what follows, got 2"):
         store.put_foreseen(run.run_id, [few])
-    store.delete_run(run.run_id)
-    assert store.verify() == (0, [])
 
 
 def test_a_file_of_before_the_foreseen_can_be_read(own_library: Path) -> None:
@@ -247,18 +245,6 @@ def test_one_object_over_a_stretch(store: PredictionStore) -> None:
     assert list(store.track(run.run_id, 2, 5 * STEP, 30 * STEP)) == expected
     assert expected
     assert store.track(run.run_id, 99, 0, 40 * STEP) == ()
-
-
-def test_a_run_may_be_removed_whole(store: PredictionStore) -> None:
-    first, second = _start(store), _start(store, model="n")
-    store.put_frames(first.run_id, _frames(range(5)))
-    store.put_frames(second.run_id, _frames(range(3)))
-    store.delete_run(first.run_id)
-    assert store.runs() == (second,)
-    with pytest.raises(BadInput, match="no run 1"):
-        store.frames(first.run_id, 0, 10)
-    assert len(store.frames(second.run_id, 0, 10 * STEP)) == 3
-    assert _start(store).run_id == 3
 
 
 def test_a_label_that_the_run_does_not_know_is_a_bug(store: PredictionStore) -> None:

@@ -164,7 +164,7 @@ def test_every_icon_named_in_the_window_is_there() -> None:
     named: set[str] = set()
     for path in (PROJECT / "app" / "ui").rglob("*.py"):
         text = path.read_text(encoding="utf-8")
-        named |= set(re.findall(r"theme\.(?:icon|pixmap|tinted)\(\s*\"([a-z0-9-]+)\"", text))
+        named |= set(re.findall(r"theme\.(?:icon|pixmap)\(\s*\"([a-z0-9-]+)\"", text))
         named |= set(re.findall(r"IconButton\(\s*\"([a-z0-9-]+)\"", text))
     assert named <= have
 

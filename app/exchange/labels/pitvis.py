@@ -25,7 +25,6 @@ TO_THE_END = True
 _TAXONOMY = find_taxonomy(PROCEDURE)
 STEPS = Names({phase.key: (phase.key.replace("_", " "),) for phase in _TAXONOMY.phases})
 INSTRUMENTS = tuple(i.key for i in _TAXONOMY.instruments[1:])  # after the one of no class
-UNSCORED = ("gasket_seal_construct", "nasal_packing")
 TIME, STEP, FIRST, SECOND = "int_time", "int_step", "int_instrument1", "int_instrument2"
 _VAL = frozenset(("02", "06", "12", "13", "24"))
 SPLITS: dict[str, dict[str, frozenset[str]]] = {
