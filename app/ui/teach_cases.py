@@ -143,7 +143,7 @@ class CaseChoice(QWidget):
         self.changed.emit()
 
     def _show_parts(self) -> None:
-        for part in (self.search, self.all, self.none, self.list):
+        for part in (self.search, self.all, self.none):
             part.setVisible(bool(self._materials))
         self.left_out.setVisible(bool(self.left_out.text()))
 

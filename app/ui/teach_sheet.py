@@ -12,6 +12,7 @@ from app.core.errors import TrocarError
 from app.core.prediction import ANTICIPATION, PHASES, SEGMENTATION
 from app.learning.run_view import Asked, RunView
 from app.learning.teachable import Teachable
+from app.ui import theme
 from app.ui.sheet import Sheet
 from app.ui.teach_cases import CaseChoice
 from app.ui.teach_words import how_it_learns, result_words
@@ -90,6 +91,7 @@ class TeachSheet(Sheet):
             part.setAccessibleName(name)
         self.steps.setRange(1, 100_000)
         self.steps.setValue(STEPS)
+        self.steps.lineEdit().setTextMargins(theme.px(6), 0, theme.px(6), 0)
         self.bar.setRange(0, 1000)
         self.bar.setTextVisible(False)
         self.bar.setAccessibleName("Teaching progress")
@@ -110,6 +112,7 @@ class TeachSheet(Sheet):
         self.set_foot(
             column(self.how, self.bar, self.words, buttons, spacing=8, margins=(28, 12, 28, 0))
         )
+        self._say("")
         self._show_running()
 
     def wait(self) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import QObject, QStandardPaths, QUrl
-from PySide6.QtGui import QDesktopServices
+from PySide6.QtCore import QObject, QStandardPaths, Qt, QUrl
+from PySide6.QtGui import QDesktopServices, QKeySequence, QShortcut
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from app.core.prediction import SEGMENTATION
@@ -61,6 +62,8 @@ class WindowSheets(QObject):
         keys.bind("models", self.show_models)
         keys.bind("teach", self.show_teaching)
         keys.bind("trainings", lambda: self.toggle(self.trainings))
+        self._lead("trainings", self.teach, lambda: self.toggle(self.trainings))
+        self._lead("teach", self.trainings, self.show_teaching)
         keys.bind("report", self.save_report)
         keys.bind("export", self.export_case)
         keys.bind("more_like", self.find_like)
@@ -88,6 +91,14 @@ class WindowSheets(QObject):
 
     def _follow(self, sheet: Sheet) -> None:
         sheet.closed.connect(lambda: self._keys.block(blocked=False))
+
+    def _lead(self, action_id: str, sheet: Sheet, there: Callable[[], object]) -> None:
+        """Let an action's keys work over a sheet, too, that belongs to what they open."""
+        action = next(a for a in self._keys.actions if a.id == action_id)
+        for key in action.keys:
+            shortcut = QShortcut(QKeySequence(key), sheet)
+            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            shortcut.activated.connect(there)
 
     def close_open_one(self) -> bool:
         """Close the sheet that is open; False when none is."""

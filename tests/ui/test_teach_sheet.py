@@ -109,6 +109,7 @@ def test_what_is_pressed_stays_in_sight_in_a_small_window(window: MainWindow, qt
     window.resize(1280, 800)
     window.sheets.show_teaching()
     sheet = window.sheets.teach
+    assert offered(window, "endomamba-demo", qtbot) == {}
     names = [f"{n:04d}" for n in range(700, 0, -1)]
     able = tuple(
         Material(case=Case(case_id=n, title="Recording", created_utc_ms=0), phases=2, seconds=90)

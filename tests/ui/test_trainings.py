@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
@@ -16,7 +17,7 @@ from app.learning.run_log import RunLog
 from app.ui import theme
 from app.ui.main_window import MainWindow
 from app.ui.training.curves import Curves, Line, thinned, ticks, value_words
-from app.ui.training.sheet import NONE_YET, NOT_MEASURED, TrainingSheet
+from app.ui.training.sheet import GO_ON_ELSEWHERE, NONE_YET, NOT_MEASURED, TrainingSheet
 from models.training import Progress
 
 
@@ -164,6 +165,31 @@ def test_the_teach_sheet_leads_to_the_curves(window: MainWindow, sheet: Training
     window.sheets.teach.curves.click()
     assert sheet.isVisible()
     assert not window.sheets.teach.isVisible()
+
+
+def test_keys_lead_from_teaching_to_trainings_and_back(
+    window: MainWindow, sheet: TrainingSheet, qtbot: QtBot
+) -> None:
+    teach = window.sheets.teach
+    window.keys.trigger("teach")
+    control, shift = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
+    qtbot.keyClick(teach, Qt.Key.Key_T, control | shift)
+    assert (sheet.isVisible(), teach.isVisible()) == (True, False)
+    qtbot.keyClick(sheet, Qt.Key.Key_T, control)
+    assert (sheet.isVisible(), teach.isVisible()) == (False, True)
+
+
+def test_why_a_run_failed_is_read_whole(
+    window: MainWindow, sheet: TrainingSheet, runs_folder: Path, qtbot: QtBot
+) -> None:
+    a_run(runs_folder / "mine").add(report(10))
+    why = "A card has too little free memory even for one picture at a time; close what uses it."
+    run_log.fail(runs_folder / "mine", why)
+    opened(window, sheet, qtbot, 1)
+    assert sheet.state.text() == "Ended with an error, it can go on"
+    assert sheet.why.text() == f"{why} {GO_ON_ELSEWHERE}"
+    assert sheet.why.height() >= sheet.why.heightForWidth(sheet.why.width())
+    assert not sheet.go_on.isVisible()
 
 
 def test_a_curve_is_drawn_in_the_themes_colours(dressed: QApplication, qtbot: QtBot) -> None:

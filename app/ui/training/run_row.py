@@ -134,8 +134,10 @@ class _Face(QAbstractButton):
         base = line + 4 + metrics.ascent()
         painter.drawEllipse(QPointF(14, base - metrics.capHeight() / 2), 3.5, 3.5)
         painter.setPen(theme.color("text_2"))
-        text = f"{words.split(',')[0]}, {self._figure()}"
-        text = metrics.elidedText(text, Qt.TextElideMode.ElideRight, room - 12)
+        state = words.split(",")[0]
+        text = f"{state}, {self._figure()}"
+        if metrics.horizontalAdvance(text) > room - 12:
+            text = metrics.elidedText(state, Qt.TextElideMode.ElideRight, room - 12)
         painter.drawText(QPointF(23, base), text)
         self._paint_curve(painter, curve)
         painter.end()

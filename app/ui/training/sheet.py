@@ -133,8 +133,8 @@ class TrainingSheet(Sheet):
         across.addWidget(line(vertical=True))
         across.addWidget(column(self.empty, self.detail, spacing=0), 1)
         self.set_body(body)
-        self.note.hide()
-        self.legend.hide()
+        for part in (self.note, self.legend, self.parts, self.figures, self.why):
+            part.hide()
         self.detail.hide()
 
     def open_sheet(self) -> None:
