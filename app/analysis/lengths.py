@@ -24,6 +24,7 @@ from app.store import Library
 log = logging.getLogger(__name__)
 
 WHOLE_SHARE = 0.9
+HUMAN, MODEL = "human", "model"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +70,7 @@ class Lengths:
     Attributes:
         taxonomy: names the phases.
         is_named: whether anybody said which operation it is; without that there are no others.
-        is_human: whether a human named this case's phases.
+        by: who named this case's phases: ``HUMAN``, ``MODEL``, or where one did not the other.
         imported_from: names of the label files that they came from, if a human did.
         cases: how many other cases there are to compare with.
     """
@@ -77,7 +78,7 @@ class Lengths:
     taxonomy: Taxonomy
     phases: tuple[PhaseLength, ...]
     is_named: bool
-    is_human: bool
+    by: frozenset[str]
     cases: int
     imported_from: tuple[str, ...] = ()
 
@@ -103,7 +104,7 @@ def phase_lengths(
     case = library.case(case_id)
     taxonomy = words or find_taxonomy(case.procedure)
     is_named = case.procedure != UNKNOWN_PROCEDURE
-    here, is_human, _ = _seconds(library, case)
+    here, by, _ = _seconds(library, case)
     others: list[dict[str, float]] = []
     for other in library.cases() if is_named else ():
         if cancelled():
@@ -126,9 +127,9 @@ def phase_lengths(
             for key in keys
         ),
         is_named=is_named,
-        is_human=is_human,
+        by=by,
         cases=len(others),
-        imported_from=tuple(f.name for f in library.label_files(case_id)) if is_human else (),
+        imported_from=tuple(f.name for f in library.label_files(case_id)) if HUMAN in by else (),
     )
 
 
@@ -145,36 +146,42 @@ def _whole_seconds(library: Library, case: Case) -> dict[str, float]:
     return found if is_whole else {}
 
 
-def _seconds(library: Library, case: Case) -> tuple[dict[str, float], bool, bool]:
-    """Seconds of each phase, whether a human named them, and whether they are known throughout."""
+def _seconds(library: Library, case: Case) -> tuple[dict[str, float], frozenset[str], bool]:
+    """Seconds of each phase, who named them, and whether they are known throughout."""
     out: dict[str, float] = {}
-    is_human, is_whole = False, bool(case.assets)
+    by: set[str] = set()
+    is_whole = bool(case.assets)
     for asset in case.assets:
-        line, by_human, whole = _phases(library, case, asset)
-        is_human, is_whole = is_human or by_human, is_whole and whole
+        line, named, whole = _phases(library, case, asset)
+        by, is_whole = by | named, is_whole and whole
         for s in line.segments if line is not None else ():
             seconds = float((s.end_pts - s.start_pts) * asset.time_base)
             out[s.phase] = out.get(s.phase, 0.0) + seconds
-    return out, is_human, is_whole
+    return out, frozenset(by), is_whole
 
 
-def _phases(library: Library, case: Case, asset: Asset) -> tuple[Timeline | None, bool, bool]:
-    """The human tier where it is whole or nobody else says more, else the model's."""
+def _phases(
+    library: Library, case: Case, asset: Asset
+) -> tuple[Timeline | None, frozenset[str], bool]:
+    """The human tier, and where that names nothing the model's, as the ribbon shows them."""
     human = library.human_timeline(asset.asset_id)
     line = human.timeline if human is not None and human.timeline.segments else None
     if line is not None:
         named = sum(s.end_pts - s.start_pts for s in line.segments)
         if named >= WHOLE_SHARE * (asset.end_pts - asset.start_pts):
-            return line, True, True
+            return line, frozenset((HUMAN,)), True
+    by = frozenset((HUMAN,) if line is not None else ())
     # Where no model has said anything, asking would make a file.
-    if line is not None or not any(library.predictions_stamp(case.case_id)):
-        return line, line is not None, False
+    if not any(library.predictions_stamp(case.case_id)):
+        return line, by, False
     store = library.predictions(case.case_id)
     run = telling_run(store.runs(asset.asset_id), PHASES)
     if run is None:
-        return None, False, False
+        return line, by, False
     said = timeline_of_run(run, store.phases(run.run_id), asset.start_pts, asset.end_pts)
-    return said, False, run.finished
+    for s in line.segments if line is not None else ():
+        said = said.painted(s.start_pts, s.end_pts, s.phase)
+    return said, by | {MODEL}, run.finished
 
 
 def lengths_in_words(found: PhaseLength, words: Callable[[float], str]) -> str:

@@ -122,14 +122,16 @@ class LengthsSheet(Sheet):
 
     def show_lengths(self, found: Lengths) -> None:
         """Show what was read."""
-        from app.analysis.lengths import lengths_in_words  # the window opens without it
+        from app.analysis.lengths import HUMAN, lengths_in_words  # the window opens without it
 
         if not found.phases:
             self._show("No phases yet. Analyse the case, or name its phases in Annotate.", None)
             return
-        whose = "as you named them" if found.is_human else "as the model says"
+        whose = "as you named them" if HUMAN in found.by else "as the model says"
         if found.imported_from:
             whose = f"as imported from {' and '.join(found.imported_from)}, or named by you since"
+        if len(found.by) > 1:
+            whose += ", elsewhere as the model says"
         beside = "no other whole case of this operation yet"
         of = found.taxonomy.name
         if not found.is_named:
@@ -141,7 +143,8 @@ class LengthsSheet(Sheet):
         for phase in found.phases:
             said = lengths_in_words(phase, lambda s: duration(1000 * s))
             if phase.longer_than_percent is not None and len(phase.others_s) > 3:
-                said += f"; longer than {phase.longer_than_percent} %"
+                share = phase.longer_than_percent
+                said += f"; longer than {share} % of them" if share else "; the shortest of all"
             words.append(said)
         self._show(
             f"{of}, {whose}; {beside}. Dot: this case. Tick: the middle of the "

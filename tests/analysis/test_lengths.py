@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.analysis.doubt import uncertain_cases
-from app.analysis.lengths import PhaseLength, lengths_in_words, phase_lengths
+from app.analysis.lengths import HUMAN, MODEL, PhaseLength, lengths_in_words, phase_lengths
 from app.analysis.report import write_report
 from app.cli.main import run
 from app.core.correction import Change, Correction
@@ -51,7 +51,7 @@ def test_by_hand_and_in_the_report(own_library: Path, tmp_path: Path) -> None:
     with open_small(own_library) as library:
         first, *_ = imported(library, tmp_path, (10, 20), (20, 40), (40, 10), (30, 0))
         found = phase_lengths(library, first)
-        assert (found.cases, found.is_human) == (3, True)
+        assert (found.cases, found.by) == (3, {HUMAN})
         preparation, clipping = found.phases
         assert (preparation.phase, preparation.here_s) == ("preparation", 10)
         assert preparation.others_s == (20, 30, 40)
@@ -93,6 +93,12 @@ def test_a_case_of_which_a_part_is_known_is_no_measure(own_library: Path, tmp_pa
         assert phase_lengths(library, first).cases == 1
         assert phase_lengths(library, first, cancelled=lambda: True).cases == 0
         assert phase_lengths(library, second).phases[0].others_s == (10,)
+        # Where nobody named a phase the model's counts, as the ribbon shows it.
+        analysed(library, third, [0.9] * 60)
+        found = phase_lengths(library, third)
+        assert found.by == {HUMAN, MODEL}
+        assert [p.here_s for p in found.phases] == [30, 30]
+        assert phase_lengths(library, first).cases == 2
 
 
 def test_the_most_uncertain_case_comes_first_and_a_decided_one_does_not(
