@@ -29,6 +29,7 @@ TRAINING_SEEDS = range(200_000, 201_000)
 """Some of the phantom procedures that the demo networks of features learn lengths and orders of."""
 
 _SPREAD = (0, 2)
+_TOGETHER = "all samples of all recordings together"
 
 
 def training_courses(card: ModelCard) -> list[Labels]:
@@ -124,7 +125,8 @@ def _foreseen(
     found: dict[str, Any] = {
         "left": {
             "mae_min": float(np.concatenate(errors).mean()),
-        }
+        },
+        "conventions": dict.fromkeys(("left", "next_accuracy", "next_event"), _TOGETHER),
     }
     if any((o.minutes_left[:, low] < o.minutes_left[:, high]).any() for o in outlooks):
         found["left"]["within_10_90"] = float(100 * np.concatenate(within).mean())
@@ -148,7 +150,7 @@ def _foreseen(
         if times:
             told = told_times(outlooks, horizon_min)
             found["minutes"] = compared(truth, told, expected, so_far, classes, rate)
-            found["conventions"] = {"minutes": CONVENTIONS["pairs"]}
+            found["conventions"]["minutes"] = CONVENTIONS["pairs"]
     return found | {"next_event": {"horizon_min": horizon_min} | events}
 
 

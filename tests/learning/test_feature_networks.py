@@ -305,5 +305,6 @@ def test_taught_and_measured_by_labelled_cases(
     assert got["videos"] == 2
     assert "expected_mae_min" not in got["anticipation"]["left"]  # no training part was named
     assert 0 <= got["anticipation"]["next_accuracy"] <= 100
+    assert "all recordings together" in got["anticipation"]["conventions"]["next_accuracy"]
     assert run([*measure, "."]) == 1
     assert "give --data phantom, or --data library" in capsys.readouterr().err
