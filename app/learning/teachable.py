@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.core.prediction import LIVE, SEGMENTATION
+from app.core.prediction import SEGMENTATION
 
 if TYPE_CHECKING:
     from app.core.case import Asset, Case
@@ -131,7 +131,7 @@ def _why_not(library: Library, case: Case, asset: Asset, encoder: ModelCard | No
     if encoder is not None:
         wanted = (encoder.name, encoder.weights_sha256)
         runs = library.predictions(case.case_id).runs(asset.asset_id)
-        whole = (r for r in runs if r.finished and not r.settings.get(LIVE))
+        whole = (r for r in runs if r.finished and not r.was_live)
         analysed = any((r.model, r.weights_sha256) == wanted for r in whole)
         return "" if analysed else NOT_ANALYSED.format(encoder.title)
     if not asset.has_recording:
