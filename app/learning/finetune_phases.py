@@ -20,6 +20,7 @@ from app.learning.library_features import library_recordings
 from app.learning.recipes import Recipe, recipe_of
 from app.learning.recorded import Recorded
 from app.learning.run_log import SECOND_TRAIN
+from app.learning.teachable import held_out_of
 from models.types import UNKNOWN
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def operations_of(
 def apart(operations: Operations, every: int) -> tuple[Operations, Operations]:
     """To learn from, and to be measured on: each N-th case, at least one where there are two."""
     groups = list(dict.fromkeys(one.group for one in operations))
-    held = set(groups[every - 1 :: every] or groups[1:][-1:])
+    held = held_out_of(groups, every)
     learn: Any = [one for one in operations if one.group not in held]
     return learn, [one for one in operations if one.group in held]  # type: ignore[return-value]
 

@@ -81,7 +81,9 @@ QSpinBox::up-button, QSpinBox::down-button { width: 0; border: none; }
 QSpinBox QLineEdit { border: none; padding: 0 8px; min-height: 0; background: transparent; }
 QLineEdit:focus, QComboBox:focus, QSpinBox:focus, QPlainTextEdit:focus {
     border: 2px solid $accent; padding: 0 7px; }
-QLineEdit:disabled, QComboBox:disabled { color: $text_off; border-color: $line; }
+QLineEdit:disabled, QComboBox:disabled, QSpinBox:disabled { color: $text_off;
+    border-color: $line; }
+QListWidget::item:disabled { color: $text_off; }
 QLineEdit[wrong="true"] { border: 1px solid $error; }
 QComboBox::drop-down { border: none; width: 24px; }
 QComboBox::down-arrow { image: none; }

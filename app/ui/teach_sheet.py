@@ -145,9 +145,10 @@ class TeachSheet(Sheet):
         if base is None:
             return
         if base.name != self._listed:
+            if self._listed:
+                self._say("")
             self._listed = base.name
             self.cases.wait()
-            self._say("")
         self._suggest()
         self._show_running()
 

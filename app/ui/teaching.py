@@ -19,7 +19,7 @@ from PySide6.QtCore import QObject, QTemporaryDir, QTimer, Signal
 
 from app.core.errors import TrocarError
 from app.core.resources import resources_dir
-from app.learning.run_log import TAUGHT
+from app.learning.run_log import PROCESS, TAUGHT
 from app.learning.run_view import (
     CANCELLED,
     Asked,
@@ -77,6 +77,7 @@ class Teaching(QObject):
         failed: (sentence)
         stopped: the user paused it; the run goes on where it was when started again.
         ended: nothing is taught any more, after one of these three.
+        found: (name) a training that another window started goes on.
         looked: ``unfinished`` and ``taken`` are as they are now.
     """
 
@@ -86,6 +87,7 @@ class Teaching(QObject):
     stopped = Signal()
     ended = Signal()
     looked = Signal()
+    found = Signal(str)
 
     def __init__(self, library_folder: Path, runs_folder: Path) -> None:
         super().__init__()
@@ -182,6 +184,7 @@ class Teaching(QObject):
         views, self.taken, number = found
         if not self.running and number is not None:
             self._begin(next(v.name for v in views if v.runs and v.asked), number)
+            self.found.emit(self.name)
         self.unfinished = tuple(v for v in views if v.can_go_on)
         self.looked.emit()
 
@@ -193,7 +196,7 @@ class Teaching(QObject):
 
         def work() -> _Standing:
             alive = is_alive(number) if child is None else child.poll() is None
-            return _standing(folder, errors if child is not None else None, alive=alive)
+            return _standing(folder, number, errors if child is not None else None, alive=alive)
 
         self._work.run(work, self._show, newest="follow")
 
@@ -252,13 +255,17 @@ def _runs_of(folder: Path) -> tuple[tuple[RunView, ...], frozenset[str], int | N
     return views, taken, trained_now(going) if going is not None else None
 
 
-def _standing(folder: Path, errors: Path | None, *, alive: bool) -> _Standing:
-    view = read_run(folder) if is_run(folder) else None
+def _standing(folder: Path, number: int, errors: Path | None, *, alive: bool) -> _Standing:
+    # What an earlier process wrote of the run says nothing of one that ended before it began.
+    own = (read_json(folder / PROCESS) or {}).get("pid") == number
+    view = read_run(folder) if own and is_run(folder) else None
     if alive:
         return _Standing(view=view, alive=True)
     text = errors.read_text(encoding="utf-8", errors="replace").strip() if errors else ""
     said = text.splitlines()[-1] if text else ""
-    return _Standing(view=view, alive=False, result=read_json(folder / TAUGHT), said=said)
+    return _Standing(
+        view=view, alive=False, result=read_json(folder / TAUGHT) if own else None, said=said
+    )
 
 
 def progress_of(view: RunView | None) -> tuple[str, float]:
@@ -270,6 +277,8 @@ def progress_of(view: RunView | None) -> tuple[str, float]:
     words = f"Learning, {count(view.step)} of {count(view.steps)}"
     if view.seconds_left:
         words += f", about {length(view.seconds_left)} left"
+    elif not view.step:
+        words += "; how long it takes is said soon"
     return words, view.step / max(1, view.steps)
 
 

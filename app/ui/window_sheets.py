@@ -74,6 +74,8 @@ class WindowSheets(QObject):
         services.session.model_changed.connect(self.find.ask_if_unknown)
         services.cases.reported.connect(self._report_saved)
         services.teaching.taught.connect(self._taught)
+        services.teaching.ended.connect(self._offer_anew)
+        services.teaching.found.connect(self._tell_found)
         self.models.model_chosen.connect(services.analysis.choose)
         self.settings.fill_changed.connect(services.playback.set_fill)
         self.teach.use_asked.connect(self._use_taught)
@@ -140,6 +142,21 @@ class WindowSheets(QObject):
         self.toggle(self.teach)
         if self.teach.isVisible() and not self._services.teaching.running:
             self.teach.wait()
+            self._services.analysis.read_cards(self._offer_cases)
+
+    def _tell_found(self, name: str) -> None:
+        message = Message(
+            text=f"{name} is still being taught.",
+            button="Show",
+            action=lambda: self._show_training(name),
+            lasting_s=12,
+            key="teaching",
+        )
+        self._services.said.emit(message)
+
+    def _offer_anew(self) -> None:
+        """Another model may be there to start from."""
+        if self.teach.isVisible():
             self._services.analysis.read_cards(self._offer_cases)
 
     def _show_training(self, name: str) -> None:

@@ -135,6 +135,7 @@ def test_closing_asks_what_happens_to_the_training(
     window: MainWindow, qtbot: QtBot, elsewhere: subprocess.Popen[bytes]
 ) -> None:
     found(window, qtbot)
+    assert window.slot.lines[-1].accessibleName().startswith("mine is still being taught.")
     asked = when_asked(press(STAY))
     window.close()
     assert asked == ["mine is being taught."]

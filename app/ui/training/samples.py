@@ -59,6 +59,8 @@ class Samples(QWidget):
         layout.setSpacing(8)
         for part in (self._empty, box, self._line):
             layout.addWidget(part)
+        box.hide()
+        self._line.hide()
 
     def show_files(self, files: tuple[SampleFile, ...], truth: str) -> None:
         """These are there; the slider stays at the end if it stood there.
