@@ -41,6 +41,7 @@ class CaseChoice(QWidget):
         self._materials: tuple[Material, ...] = ()
         self._ticked: dict[str, bool] = {}
         self.heading = Label("", "heading")
+        self.heading.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.search = QLineEdit()
         self.search.setPlaceholderText("Find a case")
         self.search.setAccessibleName("Find a case")
@@ -60,13 +61,14 @@ class CaseChoice(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
-        layout.addWidget(row(self.heading, 0, self.search, self.all, self.none))
+        layout.addWidget(row(self.heading, self.search, self.all, self.none))
         layout.addWidget(self.list, 1)
         layout.addWidget(self.left_out)
         self.search.textChanged.connect(self._filter)
         self.all.clicked.connect(lambda: self._tick_shown(on=True))
         self.none.clicked.connect(lambda: self._tick_shown(on=False))
         self.list.itemChanged.connect(self._item_changed)
+        self._show_parts()
 
     @property
     def chosen(self) -> tuple[Material, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QSignalBlocker, Signal
-from PySide6.QtWidgets import QGridLayout, QLineEdit, QProgressBar, QSpinBox, QWidget
+from PySide6.QtWidgets import QBoxLayout, QGridLayout, QLineEdit, QProgressBar, QSpinBox, QWidget
 
 from app.core.errors import TrocarError
 from app.core.prediction import ANTICIPATION, PHASES, SEGMENTATION
@@ -15,7 +15,7 @@ from app.learning.teachable import Teachable
 from app.ui import theme
 from app.ui.sheet import Sheet
 from app.ui.teach_cases import CaseChoice
-from app.ui.teach_words import how_it_learns, result_words
+from app.ui.teach_words import how_it_learns, result_words, what_it_learns
 from app.ui.teaching import Teaching, free_name
 from app.ui.widgets import Button, Combo, Label, column, row
 from app.ui.words import count
@@ -95,8 +95,8 @@ class TeachSheet(Sheet):
         self.bar.setRange(0, 1000)
         self.bar.setTextVisible(False)
         self.bar.setAccessibleName("Teaching progress")
-        fields = QWidget()
-        grid = QGridLayout(fields)
+        self.fields = QWidget()
+        grid = QGridLayout(self.fields)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setHorizontalSpacing(20)
         grid.setVerticalSpacing(8)
@@ -106,7 +106,10 @@ class TeachSheet(Sheet):
         ):
             grid.addWidget(Label(word, tone="2"), i, 0)
             grid.addWidget(part, i, 1)
-        body = column(about, 4, fields, 8, self.cases, spacing=8, margins=(28, 16, 28, 12))
+        body = column(about, 4, self.fields, 8, self.cases, 0, spacing=8, margins=(28, 16, 28, 12))
+        layout = body.layout()
+        assert isinstance(layout, QBoxLayout)  # noqa: S101 - column made it
+        layout.setStretchFactor(self.cases, 100)
         self.set_body(body)
         buttons = row(self.go, self.pause, self.use, self.go_on, 0, self.curves)
         self.set_foot(
@@ -258,6 +261,8 @@ class TeachSheet(Sheet):
             self.go_on.setToolTip(f"{count(waits.step)} of {count(waits.steps)}, from {cases}")
         for part in (self.base, self.name, self.steps, self.cases):
             part.setEnabled(not running)
+        for part in (self.fields, self.cases):
+            part.setVisible(bool(self._cards) or not running)
         if not self._taught:
             self.use.hide()
         self._show_how()
@@ -265,5 +270,7 @@ class TeachSheet(Sheet):
     def _show_how(self) -> None:
         base, chosen = self._base, self.cases.chosen
         words = how_it_learns(base, chosen, self.steps.value(), HELD_OUT_EVERY) if base else ""
+        if self._teaching.running and self._teaching.asked is not None:
+            words = what_it_learns(self._teaching.name, self._teaching.asked)
         self.how.setText(words)
-        self.how.setVisible(bool(words) and not self._teaching.running)
+        self.how.setVisible(bool(words))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from app.core.prediction import SEGMENTATION
+from app.learning.run_view import Asked
 from app.learning.teachable import Material, held_out_of
 from app.ui.words import count
 
@@ -25,6 +26,15 @@ def how_it_learns(base: ModelCard, chosen: Sequence[Material], steps: int, every
         return ""
     cases = "1 case" if len(chosen) == 1 else f"{count(len(chosen))} cases"
     return f"Learns from {cases}, {_way(base, steps)}. {_aside(base, chosen, every)} {LATER}"
+
+
+def what_it_learns(name: str, asked: Asked) -> str:
+    """What a training that goes on was asked for."""
+    cases = ", ".join(asked.cases[:_SHOWN_CASES])
+    more = len(asked.cases) - _SHOWN_CASES
+    cases += f" and {count(more)} more" if more > 0 else ""
+    of = "case" if len(asked.cases) == 1 else "cases"
+    return f"{name} begins with {asked.base} and learns from {of} {cases}."
 
 
 def _way(base: ModelCard, steps: int) -> str:

@@ -68,6 +68,7 @@ class Teaching(QObject):
 
     Attributes:
         name: of the model that is taught, or was last.
+        asked: what it was asked for.
         unfinished: fine-tunes that can be gone on with, the latest first.
         taken: names of runs.
 
@@ -98,6 +99,7 @@ class Teaching(QObject):
         self._pausing = False
         self._said = QTemporaryDir()
         self.name = ""
+        self.asked: Asked | None = None
         self.unfinished: tuple[RunView, ...] = ()
         self.taken: frozenset[str] = frozenset()
         self._each = QTimer(self)
@@ -141,7 +143,7 @@ class Teaching(QObject):
             words = f"The training process could not be started ({error.strerror}); try again."
             self.failed.emit(words)
             return
-        self._begin(name, self._child.pid)
+        self._begin(name, asked, self._child.pid)
 
     def go_on(self, run: RunView) -> None:
         """Go on with an unfinished run, with what it was asked for."""
@@ -175,15 +177,16 @@ class Teaching(QObject):
     def _errors(self) -> Path:
         return Path(self._said.path()) / "errors.txt"
 
-    def _begin(self, name: str, number: int) -> None:
-        self.name, self._number, self._pausing = name, number, False
+    def _begin(self, name: str, asked: Asked | None, number: int) -> None:
+        self.name, self.asked, self._number, self._pausing = name, asked, number, False
         self.progressed.emit(STARTING, 0.0)
         self._each.start()
 
     def _found(self, found: tuple[tuple[RunView, ...], frozenset[str], int | None]) -> None:
         views, self.taken, number = found
         if not self.running and number is not None:
-            self._begin(next(v.name for v in views if v.runs and v.asked), number)
+            going = next(v for v in views if v.runs and v.asked)
+            self._begin(going.name, going.asked, number)
             self.found.emit(self.name)
         self.unfinished = tuple(v for v in views if v.can_go_on)
         self.looked.emit()

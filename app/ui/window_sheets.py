@@ -157,6 +157,7 @@ class WindowSheets(QObject):
     def _offer_anew(self) -> None:
         """Another model may be there to start from."""
         if self.teach.isVisible():
+            self.teach.wait()
             self._services.analysis.read_cards(self._offer_cases)
 
     def _show_training(self, name: str) -> None:

@@ -134,8 +134,14 @@ def found(window: MainWindow, qtbot: QtBot) -> Teaching:
 def test_closing_asks_what_happens_to_the_training(
     window: MainWindow, qtbot: QtBot, elsewhere: subprocess.Popen[bytes]
 ) -> None:
-    found(window, qtbot)
+    teaching = found(window, qtbot)
     assert window.slot.lines[-1].accessibleName().startswith("mine is still being taught.")
+    with qtbot.waitSignal(teaching.progressed, timeout=PATIENCE_MS):
+        window.sheets.show_teaching()
+    sheet = window.sheets.teach
+    assert sheet.how.text() == "mine begins with lmsf-a-demo and learns from case 0099."
+    assert sheet.words.text() == "mine: reading the recordings, 2 of 5"
+    assert not sheet.fields.isVisible()
     asked = when_asked(press(STAY))
     window.close()
     assert asked == ["mine is being taught."]
