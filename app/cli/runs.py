@@ -57,6 +57,8 @@ def _describe(run: RunView) -> dict[str, Any]:
         "seconds": round(run.seconds, 1),
         "seconds_left": run.seconds_left,
         "device": run.device,
+        "doing": run.doing,
+        "sentence": run.sentence,
         "score": run.score,
         "best": {"step": run.best[0], "value": run.best[1]} if run.best else None,
         "curves": {name: [list(point) for point in points] for name, points in run.columns.items()},
@@ -69,12 +71,14 @@ def _text(run: RunView) -> str:
     left = run.seconds_left
     facts = [
         run.state,
-        f"{run.step} of {run.steps} batches",
+        run.doing or f"{run.step} of {run.steps} batches",
         f"took {length(run.seconds)}" if run.seconds else "",
         f"about {length(left)} left" if left is not None else "",
         run.device,
     ]
     lines = [f"{run.name}  {run.title}", f"  {', '.join(f for f in facts if f)}"]
+    if run.sentence:
+        lines.append(f"  {run.sentence}")
     if run.best is not None:
         lines.append(f"  best {run.score or 'figure'} {run.best[1]:.4g} after {run.best[0]}")
     lines += [

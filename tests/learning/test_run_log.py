@@ -139,6 +139,12 @@ def test_the_command_shows_runs(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "interrupted, 30 of 100 batches" in text
     assert "held_out_map50" in text
     assert "▁" in text
+    run_log.begin(tmp_path / "runs" / "mine")
+    run_log.fail(tmp_path / "runs" / "mine", "The card stopped working.")
+    assert command(["runs", str(tmp_path / "runs" / "mine")]) == 0
+    text = capsys.readouterr().out
+    assert "failed, 30 of 100 batches" in text
+    assert "The card stopped working." in text
     assert command(["runs", str(tmp_path)]) == 1
     assert "not the folder of a training run" in capsys.readouterr().err
     assert sparkline([1.0, 2.0, 3.0]) == "▁▅█"
