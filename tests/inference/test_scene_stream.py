@@ -130,11 +130,11 @@ def test_areas_rest_on_the_frames_before_and_are_stored_once(
         logits = network(inputs(card, pictures, stretch=True))[0]
     stream.reset()
     for picture, expected in zip(pictures[:3], logits, strict=False):
-        _, areas = stream._forward(resized(picture, SIDE_PX, SIDE_PX), CPU)
+        _, areas = stream._forward(resized(picture, SIDE_PX, SIDE_PX), CPU, activity=True)
         assert areas == pytest.approx(expected.softmax(0).numpy(), abs=1e-3)
     # Alone, without the frames before, a frame is told otherwise.
     stream.reset()
-    _, alone = stream._forward(resized(pictures[30], SIDE_PX, SIDE_PX), CPU)
+    _, alone = stream._forward(resized(pictures[30], SIDE_PX, SIDE_PX), CPU, activity=True)
     assert np.abs(alone - logits[30].softmax(0).numpy()).max() > 0.004
 
     (again,) = job(library, case).run().models
