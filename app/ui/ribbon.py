@@ -395,13 +395,15 @@ class Ribbon(QWidget):
         if here is not None:
             drawn[here, 1] = drawn[here, 0]
         blocks.draw_blocks(painter, drawn, kinds, named, row, words=False)
-        taken = -1.0
+        taken = -float(_BEYOND_PX)
         if here is not None:
             self._paint_current(painter, edges[here], named[kinds[here]], row)
             taken = self._paint_name(painter, here, edges[here], middle, current=True)
         for i in np.flatnonzero(drawn[:, 1] - drawn[:, 0] > _MIN_NAME_PX).tolist():
-            if here is None or i < here or edges[i, 0] > taken:
-                self._paint_name(painter, i, edges[i], middle, current=False)
+            # What the current one's name lies over is named beside it.
+            from_px = edges[i, 0] if here is None or i < here else max(edges[i, 0], taken + 8)
+            free = np.array((from_px, edges[i, 1]))
+            self._paint_name(painter, i, free, middle, current=False)
 
     def _paint_current(
         self, painter: QPainter, edge: NDArray[np.float64], look: paint.BlockLook, row: QRectF
@@ -424,7 +426,7 @@ class Ribbon(QWidget):
         *,
         current: bool,
     ) -> float:
-        """The letter, and the name where there is room; where they end."""
+        """Letter, and name where there is room; where they end."""
         assert self.data.taxonomy is not None  # noqa: S101
         key = self.data.blocks[place].segment.phase
         phase, name = self.data.taxonomy.phase(key), self.data.taxonomy.phase_name(key)

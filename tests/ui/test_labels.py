@@ -158,6 +158,12 @@ def test_a_low_window_names_the_other_phases_too(labelled: MainWindow, qtbot: Qt
             left = round(ribbon._x(begins_ms))
             area = [(x, y) for x in range(left, left + 14) for y in range(middle - 6, middle + 7)]
             assert any(image.pixelColor(x, y) == colour for x, y in area)
+    # Where the name of the phase on screen lies over the next one, that one is named beside it.
+    ribbon.resize(220, ribbon.height())
+    ribbon.set_time(5_000.0)
+    image = ribbon.grab().toImage()
+    area = [(x, y) for x in range(image.width()) for y in range(middle - 6, middle + 7)]
+    assert any(image.pixelColor(x, y) == colours[1] for x, y in area)
 
 
 def test_keys_that_need_a_picture_or_a_model_say_what_is_missing(
