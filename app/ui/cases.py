@@ -275,7 +275,8 @@ class Cases(QObject):
         def show(done: tuple[int, tuple[str, ...]]) -> None:
             many, notes = done
             words = "1 recording has" if many == 1 else f"{count(many)} recordings have"
-            text = " ".join((f"{words} the labels now.", *notes))
+            words = f"{words} the labels now." if many else "The recordings have their labels."
+            text = " ".join((words, *notes))
             self.said.emit(Message(text=text, tone=Tone.OK, lasting_s=8, key="labels"))
             if self._session.case is not None and self._session.asset is not None:
                 self.open_case(self._session.case.case_id, self._session.asset.asset_id)

@@ -99,37 +99,53 @@ def import_onto(
 def import_by_name(library: Library, paths: Iterable[Path], *, layout: str = "") -> Imported:
     """Make the phases of label files those of the recordings that are called as they are.
 
-    All of what has a recording, or nothing; operations without one are counted in a note.
+    All of what has a recording, or nothing; operations without one are counted in a note, those
+    that are laid on already in ``known``.
 
     Raises:
-        BadInput, DoesNotFit, Refused: as ``import_onto``; no recording is called so.
+        BadInput, DoesNotFit, Refused: as ``import_onto``; no recording is called so, or several.
     """
     read = _read(paths, layout)
-    by_name = {
-        Path(file.path).stem.casefold(): case
-        for case in library.cases()
-        for file in (case.assets[0].files if len(case.assets) == 1 else ())
-    }
-    named = [one for one in read.cases if one.phases is not None]
-    pairs = [(by_name[one.name.casefold()], one) for one in named if one.name.casefold() in by_name]
-    if not pairs:
-        names = ", ".join(one.name for one in named[:3]) or "none with phases"
+    called: dict[str, list[Case]] = {}
+    for case in library.cases():
+        for file in case.assets[0].files if len(case.assets) == 1 else ():
+            called.setdefault(Path(file.path).stem.casefold(), []).append(case)
+    named = [one for one in read.cases if one.phases is not None and one.name.casefold() in called]
+    if not named:
+        names = ", ".join(one.name for one in read.cases[:3])
         raise BadInput(
             f"No case has a recording that is called as the labels are ({names}); nothing was "
             "imported."
         )
-    laid = [(*_laid(library, case, one), one) for case, one in pairs]
+    pairs = [(_the_one(called[one.name.casefold()], one), one) for one in named]
+    new = [(case, one) for case, one in pairs if not _is_laid(library, case, one)]
+    laid = [(*_laid(library, case, one), one) for case, one in new]
     for correction, _, one in laid:
         library.writer.import_labels(correction, one.files).result()
-    notes = [f"Case {c.case_id}: {note}" for c, some, _ in laid for note in some]
+    notes = [f"Case {done.case_id}: {note}" for done, some, _ in laid for note in some]
     if left := len(read.cases) - len(pairs):
         notes.append(
             "One operation of the labels has no recording here."
             if left == 1
             else f"{left} operations of the labels have no recording here."
         )
-    cases = tuple(library.case(case.case_id) for case, _ in pairs)
-    return Imported(cases=cases, notes=(*notes, *read.notes))
+    cases = tuple(library.case(case.case_id) for case, _ in new)
+    return Imported(cases=cases, known=len(pairs) - len(new), notes=(*notes, *read.notes))
+
+
+def _the_one(cases: Sequence[Case], one: LabelledCase) -> Case:
+    if len(cases) > 1:
+        numbers = " and ".join(case.case_id for case in cases)
+        raise BadInput(
+            f"The recordings of cases {numbers} are all called {one.name}; say which one the "
+            "labels are of (--to CASE). Nothing was imported."
+        )
+    return cases[0]
+
+
+def _is_laid(library: Library, case: Case, one: LabelledCase) -> bool:
+    here = {file.sha256 for file in library.label_files(case.case_id)}
+    return any(file.sha256 in here for file in one.files)
 
 
 def _laid(

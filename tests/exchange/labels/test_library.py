@@ -12,7 +12,13 @@ from app.annotate.phases import Block, Tiers, relabel
 from app.cli.main import run
 from app.core.errors import BadInput, Refused
 from app.core.taxonomy import find_taxonomy
-from app.exchange.labels.library import DoesNotFit, export_labels, import_cases, import_onto
+from app.exchange.labels.library import (
+    DoesNotFit,
+    export_labels,
+    import_by_name,
+    import_cases,
+    import_onto,
+)
 from app.store import Library
 from tests.helpers.human_work import asset
 from tests.store.conftest import open_small
@@ -214,6 +220,11 @@ def test_by_name_all_is_laid_on_or_nothing(tmp_path: Path, own_library: Path) ->
     assert run(["import", str(tmp_path), *there]) == 0
     with open_small(own_library) as library:
         assert all(library.human_timeline(r.asset_id) is not None for r in recordings)
+        assert import_by_name(library, [tmp_path]).known == 2
+        twice = asset("a3", str(tmp_path / "again" / "video01.mp4"))
+        library.writer.create_case("Recording", "unknown", (twice,)).result()
+        with pytest.raises(BadInput, match="all called video01"):
+            import_by_name(library, [tmp_path])
 
 
 @pytest.mark.parametrize(
