@@ -22,7 +22,7 @@ class Difference:
         other: the model's phase, else that of the tier beside it.
         is_human: whether a human's word is one of the two.
         is_imported: whether that word came with label files.
-        one_knew_all: of two models, whether ``one`` or the other knew the whole recording.
+        one_came_after: of two models, whether ``one`` or the other named phases afterwards.
     """
 
     start_pts: int
@@ -31,7 +31,7 @@ class Difference:
     other: str
     is_human: bool
     is_imported: bool = False
-    one_knew_all: bool = True
+    one_came_after: bool = True
 
 
 def differences(
@@ -40,7 +40,7 @@ def differences(
     beside: Timeline | None = None,
     *,
     imported: bool = False,
-    model_knew_all: bool = True,
+    model_came_after: bool = True,
 ) -> tuple[Difference, ...]:
     """All of them in order of time; two that touch differ in what is named.
 
@@ -49,8 +49,8 @@ def differences(
         model: the newest model's.
         beside: another model's, looked at where the human named nothing.
         imported: the human tier came with label files.
-        model_knew_all: ``model`` knew the whole recording and ``beside`` looked at it as it went,
-            or the other way round.
+        model_came_after: ``model`` named phases afterwards and ``beside`` as it went, or the other
+            way round.
     """
     out: list[Difference] = []
     for start, end, (said, newest, older) in _swept(human, model, beside):
@@ -65,7 +65,7 @@ def differences(
             other=other,
             is_human=is_human,
             is_imported=is_human and imported,
-            one_knew_all=model_knew_all,
+            one_came_after=model_came_after,
         )
         touches = bool(out) and out[-1].end_pts == start
         if touches and replace(out[-1], start_pts=start, end_pts=end) == found:

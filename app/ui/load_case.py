@@ -22,7 +22,7 @@ from app.core.timeline import Timeline, timeline_from_phases, timeline_of_run
 from app.core.tools import telling_tools
 from app.core.uncertainty import uncertainty
 from app.ui.human_work import HumanWork
-from app.ui.session import ModelTier, PhaseTier
+from app.ui.session import ModelTier, PhaseTier, came_after
 from app.ui.timeline.lanes import (
     Lane,
     activity_lane,
@@ -246,7 +246,7 @@ def _with_phases(
         analysed_to_pts=asset.end_pts if run.finished else end,
         run=run,
         beside=beside,
-        differences=differences(None, timeline, other, model_knew_all=run.is_offline),
+        differences=differences(None, timeline, other, model_came_after=came_after(run, older)),
         uncertainty=torn,
         lanes=(*lanes, *tier.lanes),
     )

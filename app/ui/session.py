@@ -84,9 +84,17 @@ class ModelTier:
     foreseen_run: Run | None = None
 
     @property
-    def knew_all(self) -> bool:
-        """Whether ``run`` knew the whole recording, not the one beside it."""
-        return self.run is not None and self.run.is_offline
+    def came_after(self) -> bool:
+        """Whether ``run`` is the one of two that named phases afterwards."""
+        beside = self.beside.run if self.beside is not None else None
+        return self.run is not None and came_after(self.run, beside)
+
+
+def came_after(run: Run, beside: Run | None) -> bool:
+    """Whether of two runs this one knew the whole recording, or else was not said live."""
+    if beside is None or run.is_offline != beside.is_offline:
+        return run.is_offline
+    return not run.was_live
 
 
 class Session(QObject):
@@ -211,7 +219,7 @@ class Session(QObject):
                 model.timeline,
                 model.beside.timeline if model.beside else None,
                 imported=self.imported,
-                model_knew_all=model.knew_all,
+                model_came_after=model.came_after,
             )
             self._compared = human, model, found
         return self._compared[2]

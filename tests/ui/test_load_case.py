@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from app.core.prediction import FEATURES_OF, LIVE, PHASES, PhasePrediction
+from app.core.taxonomy import find_taxonomy
 from app.store import PredictionStore
 from app.ui.load_case import Readings, load_predictions
 from app.ui.timeline.lanes import LIVE_TIER
+from app.ui.timeline.speech import difference_lines
 from tests.helpers.human_work import STEP, asset
 from tests.store.conftest import open_small
 
@@ -91,4 +93,7 @@ def test_what_was_said_live_stands_beside_a_later_analysis(own_library: Path) ->
         assert tier.beside is not None
         assert [tier.beside.run.run_id, tier.run.run_id] == runs
         assert LIVE_TIER in [lane.name for lane in tier.lanes]
-        assert len(tier.differences) == 1
+        (apart,) = tier.differences
+        assert tier.came_after
+        said = difference_lines(apart, find_taxonomy("cholecystectomy"), own.time_ms)[0]
+        assert said == "Afterwards the model says B, live A"

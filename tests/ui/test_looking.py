@@ -116,8 +116,7 @@ def test_both_tiers_are_shown_and_one_jumps_through_where_they_differ(
     _press(told, Qt.Key.Key_N)
     qtbot.waitUntil(lambda: on_screen(told) == DIFFER_FROM, timeout=10_000)
     assert said[-1].startswith(
-        "1 of 1: The model that saw the whole recording says Clip and cut, "
-        "the one that did not Calot triangle"
+        "1 of 1: Afterwards the model says Clip and cut, live Calot triangle"
     )
     menu = open_menu(told.review, told.keys, QPoint(0, 0), LOOK_AT)
     named = {a.text().partition("\t")[0]: a for a in menu.actions()}
@@ -212,9 +211,7 @@ def test_lanes_are_gone_through_by_keyboard(
     assert lanes.accessibleName() == "Lanes"
     walk(Qt.Key.Key_Right)
     assert on_screen(told) == 0, "a lane is looked through before one goes anywhere"
-    assert lanes.accessibleName().startswith(
-        "Disagreement: The model that saw the whole recording says "
-    )
+    assert lanes.accessibleName().startswith("Disagreement: Afterwards the model says ")
     assert lanes.accessibleName().endswith("1 of 1")
     assert lanes._card.isVisible()
     walk(Qt.Key.Key_Return)

@@ -76,7 +76,7 @@ class TimelineData:
             self.tiers.model,
             self.beside,
             imported=self.imported,
-            model_knew_all=self.model_name == WHOLE_TIER,
+            model_came_after=self.model_name == WHOLE_TIER,
         )
 
     @property

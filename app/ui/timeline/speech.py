@@ -124,8 +124,8 @@ def difference_lines(
         whose = "The labels say" if found.is_imported else "You say"
         said = f"{whose} {one}, the model {other}"
     else:
-        whole, along = (one, other) if found.one_knew_all else (other, one)
-        said = f"The model that saw the whole recording says {whole}, the one that did not {along}"
+        after, live = (one, other) if found.one_came_after else (other, one)
+        said = f"Afterwards the model says {after}, live {live}"
     return said, _times(found, time_ms)
 
 

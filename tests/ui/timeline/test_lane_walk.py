@@ -75,7 +75,5 @@ def test_tall_places_and_disagreements_have_words() -> None:
         start_pts=5, end_pts=9, one="preparation", other="clipping_cutting", is_human=False
     )
     (piece,) = differing((apart,), WORDS, time_ms)
-    said = (
-        "The model that saw the whole recording says Preparation, the one that did not Clip and cut"
-    )
+    said = "Afterwards the model says Preparation, live Clip and cut"
     assert piece.lines[0] == said

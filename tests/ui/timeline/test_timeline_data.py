@@ -168,14 +168,12 @@ def test_disagreements_are_named_with_both_words() -> None:
         "Disagreement, 3:20, at 0:00: you say Calot triangle, the model Clip and cut"
     )
     assert difference_lines(second, data.words, data.time_ms)[0] == (
-        "The model that saw the whole recording says "
-        "Calot triangle, the one that did not Clip and cut"
+        "Afterwards the model says Calot triangle, live Clip and cut"
     )
     along = phases_lane(line((0, 250, CALOT)), (), is_offline=False)
     turned = make_data(None, line((0, 210, CLIP)), beside=line((0, 250, CALOT)), lanes=(along,))
     assert difference_lines(turned.differences[0], data.words, data.time_ms)[0] == (
-        "The model that saw the whole recording says "
-        "Clip and cut, the one that did not Calot triangle"
+        "Afterwards the model says Clip and cut, live Calot triangle"
     )
 
 
