@@ -417,7 +417,7 @@ def test_cases_that_were_not_seen_are_analysed_and_then_found(
     sheet = answered(opened, qtbot)
     sheet.analyse.click()
     qtbot.waitUntil(sheet.lacking.isVisible, timeout=240_000)
-    assert "1 case not searched: endomamba-demo" in sheet.lacking.text()
+    assert "1 case not searched: “Phases, demo”" in sheet.lacking.text()
     qtbot.waitUntil(lambda: not analysis.running, timeout=120_000)
     sheet.close_sheet()
     opened.keys.trigger("more_like")
