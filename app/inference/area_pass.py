@@ -1,8 +1,8 @@
 """An EndoARSS's way through one recording: areas of every n-th frame, the activity each second.
 
 Both come from one look at a frame, and both belong to one run; between the seconds areas alone are
-asked for. Runs on the thread that owns the
-device; torch is imported when a frame has to be computed.
+asked for. Runs on the thread that owns the device; torch is imported when a frame has to be
+computed.
 """
 
 from __future__ import annotations

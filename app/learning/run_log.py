@@ -174,7 +174,8 @@ def begin(run_folder: Path, device: str = "", score: str = "", *, doing: str = "
         score: the figure that it trains for.
         doing: what it does instead of training, in words.
     """
-    if not _is_mine(read_json(run_folder / PROCESS) or {}):
+    before = read_json(run_folder / PROCESS) or {}
+    if not _is_mine(before) or before.get("ended"):
         _forget_wishes(run_folder)
     note = {
         "pid": os.getpid(),
@@ -211,7 +212,7 @@ def say_share(run_folder: Path, doing: str, share: float) -> None:
 def fail(run_folder: Path, sentence: str) -> None:
     """Note why this process ended without success, where it is the one that worked here."""
     note = read_json(run_folder / PROCESS) or {}
-    if (note.get("pid"), note.get("host")) != (os.getpid(), socket.gethostname()):
+    if not _is_mine(note):
         return
     _forget_wishes(run_folder)
     how = note.get("ended") or "failed"
@@ -219,8 +220,7 @@ def fail(run_folder: Path, sentence: str) -> None:
 
 
 def _is_mine(note: dict[str, Any]) -> bool:
-    mine = (os.getpid(), socket.gethostname())
-    return (note.get("pid"), note.get("host")) == mine and not note.get("ended")
+    return (note.get("pid"), note.get("host")) == (os.getpid(), socket.gethostname())
 
 
 def _forget_wishes(run_folder: Path) -> None:

@@ -274,13 +274,10 @@ def _asked(folder: Path) -> Asked | None:
     if not (folder / LESSON).is_file():
         return None
     lesson = json.loads((folder / LESSON).read_text(encoding="utf-8"))
-    steps = lesson.get("steps")
-    if steps is None:  # begun by a Trocar that wrote it into the plan alone
-        steps = json.loads((folder / PLAN).read_text(encoding="utf-8"))["train"]["steps"]
     return Asked(
         cases=tuple(str(case) for case in lesson["cases"]),
         base=str(lesson["base"]),
-        steps=int(steps),
+        steps=int(lesson["steps"]),
         held_out_every=int(lesson["held_out_every"]),
     )
 

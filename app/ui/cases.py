@@ -223,44 +223,51 @@ class Cases(QObject):
             if not stop.is_set():
                 self.looking.emit(done, files)
 
-        def work() -> tuple[Found, bool] | None:
-            from app.exchange.labels.reading import has_labels
+        def work() -> Found | None:
             from app.video import OpenCancelled, find_recordings
 
             try:
-                found = find_recordings(paths, tell, lambda: self._closing or stop.is_set())
+                return find_recordings(paths, tell, lambda: self._closing or stop.is_set())
             except OpenCancelled:
                 return None
-            return found, has_labels(paths)
 
         def failed(error: TrocarError) -> None:
             if stop is self._stop_looking:
                 self.not_found.emit()
                 self.import_labels(paths, otherwise=error)
 
-        def done(made: tuple[Found, bool] | None) -> None:
+        def done(found: Found | None) -> None:
             if stop is not self._stop_looking:
                 return
-            if made is None or stop.is_set():
+            if found is None or stop.is_set():
                 self.not_found.emit()
                 return
-            self.found.emit(made[0])
-            if made[1]:
-                self._offer_labels(paths)
+            self.found.emit(found)
+            self._look_for_labels(paths)
 
         self._reading.run(work, done, failed, newest="look")
 
-    def _offer_labels(self, paths: Sequence[Path]) -> None:
-        """Files of labels lie beside recordings: they can be laid on those that are opened."""
-        self.said.emit(
-            Message(
-                text="Labels lie beside the recordings. Once these are cases, the labels can be "
-                "laid on those that are called as they are.",
-                button="Lay them on",
-                action=lambda: self.lay_by_name(paths),
-                lasting_s=120,
-                key="labels",
-            )
+    def _look_for_labels(self, paths: Sequence[Path]) -> None:
+        """Where labels lie beside recordings, offer to lay them on those that are opened."""
+        offer = Message(
+            text="Labels lie beside the recordings. Once these are cases, the labels can be laid "
+            "on those that are called as they are.",
+            button="Lay them on",
+            action=lambda: self.lay_by_name(paths),
+            lasting_s=120,
+            key="labels",
+        )
+
+        def work() -> bool:
+            from app.exchange.labels.reading import has_labels
+
+            return has_labels(paths)
+
+        # No recording waits for other files to be read.
+        self._slow.run(
+            work,
+            lambda there: self.said.emit(offer) if there else None,
+            lambda error: log.info("labels were not looked for: %s", error.detail),
         )
 
     def lay_by_name(self, paths: Sequence[Path]) -> None:

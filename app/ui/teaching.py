@@ -11,13 +11,14 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, QTemporaryDir, QTimer, Signal
 
-from app.core.errors import TrocarError
+from app.core.errors import EnvironmentProblem, TrocarError
 from app.core.resources import resources_dir
 from app.learning.run_log import PROCESS, TAUGHT
 from app.learning.run_view import (
@@ -157,19 +158,16 @@ class Teaching(QObject):
             return
         self._pausing = True
         folder = self._runs / self.name
-
-        def work() -> None:
-            if trained_now(folder) == number:
-                ask_to_pause(folder)
-            else:  # it has not begun yet
-                end_process(number)
-
-        self._work.run(work, lambda _: self._follow(), self._failed)
+        self._work.run(lambda: _pause(folder, number), lambda _: self._follow(), self._failed)
 
     def close(self) -> None:
-        """Follow it no longer; it goes on without the window."""
+        """Follow it no longer; it goes on without the window, unless it is to pause."""
         self._each.stop()
         self._work.close()
+        if self._pausing and self._number is not None:
+            # What the thread had not begun was dropped.
+            with suppress(EnvironmentProblem):
+                _pause(self._runs / self.name, self._number)
         if self._child is not None:
             self._child.returncode = 0  # nobody waits for it any more
 
@@ -249,6 +247,14 @@ def _started(library: Path, name: str, asked: Asked, errors: Path) -> subprocess
             start_new_session=True,
             creationflags=_DETACHED,
         )
+
+
+def _pause(folder: Path, number: int) -> None:
+    """Ask the process of a run to end where it can be gone on with; twice is as good as once."""
+    if trained_now(folder) == number:
+        ask_to_pause(folder)
+    else:  # it has not begun yet
+        end_process(number)
 
 
 def _runs_of(folder: Path) -> tuple[tuple[RunView, ...], frozenset[str], int | None]:

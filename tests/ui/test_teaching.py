@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from app.learning.run_view import (
 )
 from app.store import Library
 from app.store.files import write_json
-from app.ui.closing import LET_IT_GO_ON, STAY
+from app.ui.closing import LET_IT_GO_ON, PAUSE_IT, STAY
 from app.ui.main_window import MainWindow
 from app.ui.teaching import Teaching
 from models import find_card
@@ -151,6 +152,20 @@ def test_closing_asks_what_happens_to_the_training(
     assert not window.isVisible()
     assert elsewhere.poll() is None
     assert trained_now(window.services.library.runs_folder / "mine") == elsewhere.pid
+
+
+def test_paused_by_closing_it_is_paused_though_its_thread_is_busy(
+    window: MainWindow, qtbot: QtBot, elsewhere: subprocess.Popen[bytes]
+) -> None:
+    teaching = found(window, qtbot)
+    folder = window.services.library.runs_folder / "mine"
+    teaching._work.run(lambda: time.sleep(1))  # closing drops what stands behind it
+    when_asked(press(PAUSE_IT))
+    window.close()
+    assert not window.isVisible()
+    assert elsewhere.wait(10) is not None
+    left = read_run(folder)
+    assert (left.state, left.can_go_on) == ("cancelled", True)
 
 
 def test_a_training_that_is_read_for_is_paused_and_trainings_lets_it_go_on(
